@@ -1,0 +1,153 @@
+"""The training set and the data held out from it."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taumem.errors import DataError
+from taumem.shapes import Items
+
+__all__ = ["Split"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A training set and held-out data: disjoint, and without duplicates.
+
+    Items are floats in [-1, 1] for images, or integers below ``vocabulary`` for tokens.
+    Build one with :meth:`make`, which checks all of this.
+    """
+
+    name: str
+    train: Items
+    heldout: Items
+    vocabulary: int | None = None
+
+    @classmethod
+    def make(
+        cls, name: str, items: Items, n_heldout: int, *, seed: int = 0, vocabulary: int | None = None
+    ) -> "Split":
+        """Shuffle a data set, drop duplicates, and hold some of it out.
+
+        The held-out items are drawn first, so that they stay the same whatever the size of the training set.
+
+        Args:
+            name: what the data are called in records and reports.
+            items: the whole data set.
+            n_heldout: how many items to hold out.
+            seed: of the shuffle.
+            vocabulary: the number of symbols, for tokens.
+
+        Raises:
+            DataError: values that are not finite or outside the vocabulary, or too few distinct items.
+        """
+        _check_values(name, items, vocabulary)
+        items = items[torch.from_numpy(_first_of_each(items))]
+        if n_heldout < 0 or len(items) <= n_heldout:
+            raise DataError(
+                f"{name}: {len(items)} distinct items, which leaves nothing to train on when {n_heldout} are held out."
+            )
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(items)))
+        return cls(name, items[order[n_heldout:]], items[order[:n_heldout]], vocabulary)
+
+    @classmethod
+    def of(cls, name: str, train: Items, heldout: Items, *, vocabulary: int | None = None) -> "Split":
+        """Take a training set and held-out data as they are, once they are checked.
+
+        Raises:
+            DataError: values that are not finite, different item shapes, duplicates, or items in both sets.
+        """
+        for part in (train, heldout):
+            _check_values(name, part, vocabulary)
+        if train.shape[1:] != heldout.shape[1:]:
+            raise DataError(
+                f"{name}: training items have shape {tuple(train.shape[1:])}, held-out items {tuple(heldout.shape[1:])}; "
+                "they must agree."
+            )
+        n_distinct = len(_first_of_each(train))
+        if n_distinct < len(train):
+            raise DataError(
+                f"{name}: {len(train) - n_distinct} of {len(train)} training items are duplicates of others; "
+                "remove them (Split.make does), since a duplicate hides copies."
+            )
+        both = {row.tobytes() for row in _rows(train)} & {row.tobytes() for row in _rows(heldout)}
+        if both:
+            raise DataError(
+                f"{name}: {len(both)} items are both in the training set and held out; the two must be disjoint."
+            )
+        return cls(name, train, heldout, vocabulary)
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """The shape of one item."""
+        return tuple(self.train.shape[1:])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the shapes, types and bytes of both parts: two splits agree on it iff they hold the same data."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.heldout):
+            digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            digest.update(part.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def first(self, n_train: int) -> "Split":
+        """The first training items: sets of growing size are nested. The held-out data stay the same.
+
+        Raises:
+            DataError: there are fewer training items than that.
+        """
+        if not 1 <= n_train <= len(self):
+            raise DataError(
+                f"{self.name}: asked for a training set of P = {n_train}, but {len(self)} distinct training items are "
+                f"there; choose P between 1 and {len(self)}."
+            )
+        return Split(self.name, self.train[:n_train], self.heldout, self.vocabulary)
+
+    def halves(self) -> tuple["Split", "Split"]:
+        """Two training sets without a common item, as alike as a shuffle makes them. Both keep the held-out data.
+
+        Every other item goes to each, so that the first P items of either half are nested in P too.
+
+        Raises:
+            DataError: there are fewer than two training items.
+        """
+        if len(self) < 2:
+            raise DataError(f"{self.name}: two disjoint training sets need at least 2 items; there is {len(self)}.")
+        return (
+            Split(self.name, self.train[0::2], self.heldout, self.vocabulary),
+            Split(self.name, self.train[1::2], self.heldout, self.vocabulary),
+        )
+
+
+def _rows(items: Tensor) -> np.ndarray:
+    """Each item as one opaque value, so that equality means equality of every byte."""
+    flat = np.ascontiguousarray(items.reshape(len(items), -1).cpu().numpy())
+    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).reshape(-1)
+
+
+def _first_of_each(items: Tensor) -> np.ndarray:
+    """The positions at which each distinct item stands first, ascending."""
+    return np.sort(np.unique(_rows(items), return_index=True)[1])
+
+
+def _check_values(name: str, items: Tensor, vocabulary: int | None) -> None:
+    if items.ndim < 2 or items[0].numel() == 0:
+        raise DataError(f"{name}: expected items of at least one axis, [n, ...]; got shape {tuple(items.shape)}.")
+    if vocabulary is None:
+        finite = torch.isfinite(items).reshape(len(items), -1).all(dim=1)
+        if not finite.all():
+            bad = torch.nonzero(~finite).flatten().tolist()
+            raise DataError(f"{name}: {len(bad)} items hold NaN or infinite values (the first is item {bad[0]}).")
+    elif items.is_floating_point() or items.min() < 0 or items.max() >= vocabulary:
+        raise DataError(
+            f"{name}: tokens must be integers from 0 to {vocabulary - 1}; "
+            f"got {items.dtype} from {items.min().item()} to {items.max().item()}."
+        )

@@ -1,0 +1,58 @@
+"""Every error and warning that taumem raises on purpose.
+
+::
+
+    TaumemError
+    ├── ConfigError (ValueError)    an experiment, an option or an argument cannot be used
+    ├── DataError (ValueError)      a data set cannot be read, or is not what training needs
+    └── RecordError (ValueError)    a record on disk cannot be read, or must not be continued
+
+    TaumemWarning (UserWarning)     the result stands, but the reader should know something about it
+
+A message says what was expected, what came, and what to do about it. The command line prints it on one line and
+exits with code 2; it never shows a traceback for a ``TaumemError``.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["ConfigError", "DataError", "RecordError", "TaumemError", "TaumemWarning", "nearest_name"]
+
+
+class TaumemError(Exception):
+    """The root of every error that taumem raises on purpose."""
+
+
+class ConfigError(TaumemError, ValueError):
+    """An experiment, an option or an argument cannot be used as it is."""
+
+
+class DataError(TaumemError, ValueError):
+    """A data set cannot be read, or is not what training needs."""
+
+
+class RecordError(TaumemError, ValueError):
+    """A record on disk cannot be read, or must not be continued by this run."""
+
+
+class TaumemWarning(UserWarning):
+    """The result stands, but the reader should know something about it."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Say which known name comes closest to an unknown one: the tail of an error message.
+
+    Args:
+        name: what came.
+        known: the names that would have been understood.
+
+    Returns:
+        A sentence such as ``"did you mean 'cosine'? Known: cosine, linear."``
+
+    >>> nearest_name("cosin", ["linear", "cosine"])
+    "did you mean 'cosine'? Known: cosine, linear."
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Known: {', '.join(names)}."

@@ -1,0 +1,65 @@
+"""What a probe answers (Estimate) and what a run remembers of it (Measurement)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Estimate", "Measurement", "Reading"]
+
+
+class Estimate(BaseModel):
+    """One number with its error and its count.
+
+    A number comes with a standard error where it is an average, and with an exact interval where it is a share.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: str
+    """What was measured, such as ``train_loss`` or ``copy_fraction``."""
+    value: float
+    t: float | None = Field(default=None, ge=0, le=1)
+    """The diffusion time it was measured at; None where it belongs to no single time."""
+    se: float | None = Field(default=None, ge=0)
+    """Standard error of the value."""
+    low: float | None = None
+    """Lower end of an exact interval, at the level that the probe states."""
+    high: float | None = None
+    """Upper end of that interval."""
+    count: int = Field(default=1, ge=0)
+    """How many items the value rests on."""
+    items: tuple[float, ...] | None = None
+    """The value of each item, where the items are worth keeping (for a bootstrap over items)."""
+
+
+class Measurement(Estimate):
+    """An estimate, and when in training it was made: one line of ``measurements.jsonl``."""
+
+    step: int = Field(ge=0)
+    """Optimizer steps taken."""
+    examples: int = Field(ge=0)
+    """Training examples seen: the sum of the batch sizes."""
+    seconds: float = Field(ge=0)
+    """Seconds of wall clock since the run began."""
+
+    @property
+    def key(self) -> tuple[int, str, float | None]:
+        """What makes this line one fact: a run holds each (step, quantity, t) once."""
+        return self.step, self.quantity, self.t
+
+    @classmethod
+    def of(cls, estimate: Estimate, *, step: int, examples: int, seconds: float) -> "Measurement":
+        """Place an estimate in training time."""
+        return cls(**estimate.model_dump(), step=step, examples=examples, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that a probe says at one step: its estimates, and arrays worth keeping beside them (such as samples)."""
+
+    estimates: tuple[Estimate, ...]
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict[str, Any])

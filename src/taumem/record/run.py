@@ -1,0 +1,318 @@
+"""A run on disk: what it was (``run.json``) and what was measured (``measurements.jsonl``), and its samples.
+
+::
+
+    RUN/
+      run.json              RunHeader: written once, atomically
+      measurements.jsonl    one Measurement a line, append-only, flushed to the disk at every check
+      arrays/00000128.npz   samples and their nearest training items at a step, written atomically
+
+A kill can tear the last line of ``measurements.jsonl``. Reading drops it with a warning; writing removes it first and
+measures that check again. A fact that is already there is never written twice, so a resumed run has no gap and no
+duplicate.
+"""
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taumem.errors import RecordError, TaumemWarning
+from taumem.record.curve import Curve
+from taumem.record.files import write_atomically
+from taumem.record.measurement import Measurement
+
+__all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord"]
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the previous version would misread a record."""
+
+
+class DataFacts(BaseModel):
+    """What a run was trained on, in words and numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    fingerprint: str
+    """SHA-256 of the bytes of the training set and of the held-out set."""
+    n_train: int = Field(ge=1)
+    n_heldout: int = Field(ge=0)
+    item_shape: tuple[int, ...]
+
+
+class RunHeader(BaseModel):
+    """What a run is: everything that another run must share to be the same run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    """The experiment's name; the runs of one study share it."""
+    data: DataFacts
+    seed: int
+    half: str | None = None
+    """``a`` or ``b`` for one of two models trained on disjoint sets, None for a single model."""
+    batch_size: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    """Optimizer steps the run was planned for."""
+    weights: str = "raw"
+    """Which weights were measured: ``raw``, or ``ema`` for their exponential moving average."""
+    device: str = "cpu"
+    versions: dict[str, str] = Field(default_factory=dict)
+    experiment: dict[str, Any] = Field(default_factory=dict)
+    """The full configuration, so that the run can be made again from this file alone."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part that a resumed run must agree with: all but the machine and the versions."""
+        return self.model_dump(mode="json", exclude={"device", "versions", "schema_version"})
+
+
+@dataclass
+class RunRecord:
+    """A run: its header and its measurements, in memory as on disk.
+
+    Open one with :meth:`read` to look at it, or with :meth:`open` to write to it (one writer at a time).
+    """
+
+    path: Path
+    header: RunHeader
+    measurements: list[Measurement] = field(default_factory=list)
+    _keys: set[tuple[int, str, float | None]] = field(default_factory=set, repr=False)
+    _file: IO[bytes] | None = field(default=None, repr=False)
+    _lock: filelock.BaseFileLock | None = field(default=None, repr=False)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: Path | str) -> "RunRecord":
+        """Read a run's folder.
+
+        Args:
+            path: the folder that holds ``run.json``.
+
+        Raises:
+            RecordError: no run there, a header or a line that cannot be understood, or another schema version.
+        """
+        path = Path(path)
+        record = cls(path, _read_header(path))
+        measurements, torn = _read_measurements(path / "measurements.jsonl")
+        if torn:
+            warnings.warn(
+                f"{path / 'measurements.jsonl'}: the last line was cut off (the run was killed while writing); "
+                f"dropped {torn} bytes, kept {len(measurements)} measurements.",
+                TaumemWarning,
+                stacklevel=2,
+            )
+        record._remember(measurements)
+        return record
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps at which something was measured, ascending."""
+        return sorted({m.step for m in self.measurements})
+
+    @property
+    def last_step(self) -> int:
+        """The last step at which something was measured; 0 for a run that has only begun."""
+        return max((m.step for m in self.measurements), default=0)
+
+    @property
+    def quantities(self) -> list[str]:
+        """The names of what was measured, sorted."""
+        return sorted({m.quantity for m in self.measurements})
+
+    def curve(self, quantity: str, t: float | None = None) -> Curve:
+        """One quantity over training.
+
+        Args:
+            quantity: its name; see :attr:`quantities`.
+            t: the diffusion time, or None for the quantity that belongs to no single time.
+
+        Raises:
+            RecordError: the run has no such quantity.
+        """
+        rows = [m for m in self.measurements if m.quantity == quantity and m.t == t]
+        if not rows:
+            at = "" if t is None else f" at t = {t:g}"
+            raise RecordError(
+                f"{self.path}: no measurement of '{quantity}'{at}; this run has: {', '.join(self.quantities) or 'none'}."
+            )
+        return Curve.from_measurements(quantity, rows)
+
+    def array_steps(self) -> list[int]:
+        """The steps at which arrays (samples) were kept, ascending."""
+        return sorted(int(file.stem) for file in (self.path / "arrays").glob("*.npz"))
+
+    def arrays(self, step: int) -> dict[str, NDArray[Any]]:
+        """The arrays kept at a step.
+
+        Raises:
+            RecordError: nothing was kept at that step.
+        """
+        file = self._array_file(step)
+        if not file.exists():
+            raise RecordError(f"{self.path}: no arrays at step {step}; there are some at {self.array_steps()}.")
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, path: Path | str, header: RunHeader) -> "RunRecord":
+        """Begin a run, or continue the same run, as its only writer.
+
+        Args:
+            path: the run's folder; made if it is missing.
+            header: what the run is.
+
+        Raises:
+            RecordError: the folder holds another run, cannot be understood, or is being written by another process.
+        """
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise RecordError(f"{path}: another process is writing this run; wait for it or stop it.") from None
+        try:
+            if (path / "run.json").exists():
+                existing = _read_header(path)
+                _refuse_another_run(path, existing, header)
+                header = existing
+            else:
+                write_atomically(path / "run.json", header.model_dump_json(indent=2) + "\n")
+            lines = path / "measurements.jsonl"
+            measurements, torn = _read_measurements(lines)
+            file = lines.open("ab")
+            if torn:
+                file.truncate(lines.stat().st_size - torn)
+        except BaseException:
+            lock.release()
+            raise
+        record = cls(path, header, _file=file, _lock=lock)
+        record._remember(measurements)
+        return record
+
+    def append(self, measurements: Iterable[Measurement]) -> None:
+        """Write measurements that the record does not hold yet, and flush them to the disk.
+
+        Raises:
+            RecordError: the record was opened for reading, or a value is not finite.
+        """
+        if self._file is None:
+            raise RecordError(f"{self.path}: opened for reading; use RunRecord.open to write.")
+        new = [m for m in measurements if m.key not in self._keys]
+        for m in new:
+            if not math.isfinite(m.value):
+                raise RecordError(
+                    f"{self.path}: {m.quantity} is {m.value} at step {m.step}; training has diverged "
+                    "(try a smaller learning rate)."
+                )
+        if new:
+            self._file.write(b"".join(m.model_dump_json(exclude_none=True).encode() + b"\n" for m in new))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._remember(new)
+
+    def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays (samples and what belongs to them) at a step."""
+
+        def save(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+        write_atomically(self._array_file(step), save)
+
+    def close(self) -> None:
+        """Let others write to this run."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _array_file(self, step: int) -> Path:
+        return self.path / "arrays" / f"{step:08d}.npz"
+
+    def _remember(self, measurements: Iterable[Measurement]) -> None:
+        for m in measurements:
+            if m.key not in self._keys:
+                self._keys.add(m.key)
+                self.measurements.append(m)
+
+
+def _read_header(path: Path) -> RunHeader:
+    file = path / "run.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{path}: no run here (no run.json); expected a run's folder.") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{file}: cannot be read as JSON ({error}).") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{file}: a record of schema version {version}; this taumem reads version {SCHEMA_VERSION}. "
+            "Use the taumem that wrote it, or run the experiment again."
+        )
+    try:
+        return RunHeader.model_validate(content)
+    except ValidationError as error:
+        raise RecordError(f"{file}: not a run's header: {_first_problem(error)}.") from None
+
+
+def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
+    """Read the whole lines of a file of measurements, and count the bytes of a last line that a kill cut off."""
+    if not file.exists():
+        return [], 0
+    *lines, tail = file.read_bytes().split(b"\n")
+    measurements = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            measurements.append(Measurement.model_validate_json(line))
+        except ValidationError as error:
+            raise RecordError(f"{file}, line {number}: not a measurement: {_first_problem(error)}.") from None
+    return measurements, len(tail)
+
+
+def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> None:
+    was, now = existing.identity, wanted.identity
+    different = [name for name in now if was[name] != now[name]]
+    if different:
+        name = different[0]
+        raise RecordError(
+            f"{path}: holds another run: its {name} is {_short(was[name])}, this run's is {_short(now[name])}. "
+            "Choose another output folder, or remove this one."
+        )
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'the line'}: {problem['msg']}"
