@@ -1,5 +1,23 @@
 """Sources of data, and the split into a training set and held-out data."""
 
+from taumem.data.fashion_mnist import load_fashion_mnist
+from taumem.data.images import load_images
+from taumem.data.mixtures import GaussianMixture
+from taumem.data.pixels import Images, center_crop, resize, to_grayscale
+from taumem.data.readers import load_array, load_cifar10, load_folder, load_idx
 from taumem.data.split import Split
 
-__all__ = ["Split"]
+__all__ = [
+    "GaussianMixture",
+    "Images",
+    "Split",
+    "center_crop",
+    "load_array",
+    "load_cifar10",
+    "load_fashion_mnist",
+    "load_folder",
+    "load_idx",
+    "load_images",
+    "resize",
+    "to_grayscale",
+]

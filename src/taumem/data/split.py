@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taumem.errors import DataError
@@ -49,7 +50,8 @@ class Split:
         items = items[torch.from_numpy(_first_of_each(items))]
         if n_heldout < 0 or len(items) <= n_heldout:
             raise DataError(
-                f"{name}: {len(items)} distinct items, which leaves nothing to train on when {n_heldout} are held out."
+                f"{name}: {len(items)} distinct items, which leaves nothing to train on when {n_heldout} "
+                "are held out."
             )
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(items)))
         return cls(name, items[order[n_heldout:]], items[order[:n_heldout]], vocabulary)
@@ -63,10 +65,17 @@ class Split:
         """
         for part in (train, heldout):
             _check_values(name, part, vocabulary)
+        if not len(train):
+            raise DataError(f"{name}: the training set is empty.")
+        if train.dtype != heldout.dtype:
+            # Their bytes could not be compared, and an item in both sets would go unseen.
+            raise DataError(
+                f"{name}: training items are {train.dtype}, held-out items {heldout.dtype}; they must agree."
+            )
         if train.shape[1:] != heldout.shape[1:]:
             raise DataError(
-                f"{name}: training items have shape {tuple(train.shape[1:])}, held-out items {tuple(heldout.shape[1:])}; "
-                "they must agree."
+                f"{name}: training items have shape {tuple(train.shape[1:])}, held-out items "
+                f"{tuple(heldout.shape[1:])}; they must agree."
             )
         n_distinct = len(_first_of_each(train))
         if n_distinct < len(train):
@@ -77,7 +86,8 @@ class Split:
         both = {row.tobytes() for row in _rows(train)} & {row.tobytes() for row in _rows(heldout)}
         if both:
             raise DataError(
-                f"{name}: {len(both)} items are both in the training set and held out; the two must be disjoint."
+                f"{name}: {len(both)} items are both in the training set and held out; the two must be "
+                "disjoint."
             )
         return cls(name, train, heldout, vocabulary)
 
@@ -91,7 +101,7 @@ class Split:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the shapes, types and bytes of both parts: two splits agree on it iff they hold the same data."""
+        """SHA-256 of shapes, types and bytes of both parts: two splits agree iff they hold the same data."""
         digest = hashlib.sha256()
         for part in (self.train, self.heldout):
             digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
@@ -106,13 +116,13 @@ class Split:
         """
         if not 1 <= n_train <= len(self):
             raise DataError(
-                f"{self.name}: asked for a training set of P = {n_train}, but {len(self)} distinct training items are "
-                f"there; choose P between 1 and {len(self)}."
+                f"{self.name}: asked for a training set of P = {n_train}, but {len(self)} distinct "
+                f"training items are there; choose P between 1 and {len(self)}."
             )
         return Split(self.name, self.train[:n_train], self.heldout, self.vocabulary)
 
     def halves(self) -> tuple["Split", "Split"]:
-        """Two training sets without a common item, as alike as a shuffle makes them. Both keep the held-out data.
+        """Two training sets without a common item, as alike as a shuffle makes them; the held-out data stay.
 
         Every other item goes to each, so that the first P items of either half are nested in P too.
 
@@ -120,33 +130,42 @@ class Split:
             DataError: there are fewer than two training items.
         """
         if len(self) < 2:
-            raise DataError(f"{self.name}: two disjoint training sets need at least 2 items; there is {len(self)}.")
+            raise DataError(
+                f"{self.name}: two disjoint training sets need at least 2 items; there is {len(self)}."
+            )
         return (
             Split(self.name, self.train[0::2], self.heldout, self.vocabulary),
             Split(self.name, self.train[1::2], self.heldout, self.vocabulary),
         )
 
 
-def _rows(items: Tensor) -> np.ndarray:
+def _rows(items: Tensor) -> NDArray[np.void]:
     """Each item as one opaque value, so that equality means equality of every byte."""
-    flat = np.ascontiguousarray(items.reshape(len(items), -1).cpu().numpy())
+    # Adding 0 turns -0.0 into 0.0: equal numbers must have equal bytes.
+    flat = np.ascontiguousarray((items.flatten(start_dim=1) + 0).cpu().numpy())
     return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).reshape(-1)
 
 
-def _first_of_each(items: Tensor) -> np.ndarray:
+def _first_of_each(items: Tensor) -> NDArray[np.intp]:
     """The positions at which each distinct item stands first, ascending."""
     return np.sort(np.unique(_rows(items), return_index=True)[1])
 
 
 def _check_values(name: str, items: Tensor, vocabulary: int | None) -> None:
-    if items.ndim < 2 or items[0].numel() == 0:
-        raise DataError(f"{name}: expected items of at least one axis, [n, ...]; got shape {tuple(items.shape)}.")
+    if items.ndim < 2 or 0 in items.shape[1:]:
+        raise DataError(
+            f"{name}: expected items of at least one axis, [n, ...]; got shape {tuple(items.shape)}."
+        )
     if vocabulary is None:
-        finite = torch.isfinite(items).reshape(len(items), -1).all(dim=1)
+        finite = torch.isfinite(items).flatten(start_dim=1).all(dim=1)
         if not finite.all():
             bad = torch.nonzero(~finite).flatten().tolist()
-            raise DataError(f"{name}: {len(bad)} items hold NaN or infinite values (the first is item {bad[0]}).")
-    elif items.is_floating_point() or items.min() < 0 or items.max() >= vocabulary:
+            raise DataError(
+                f"{name}: {len(bad)} items hold NaN or infinite values (the first is item {bad[0]})."
+            )
+    elif items.is_floating_point():
+        raise DataError(f"{name}: tokens must be integers from 0 to {vocabulary - 1}; got {items.dtype}.")
+    elif len(items) and (items.min() < 0 or items.max() >= vocabulary):
         raise DataError(
             f"{name}: tokens must be integers from 0 to {vocabulary - 1}; "
             f"got {items.dtype} from {items.min().item()} to {items.max().item()}."

@@ -1,0 +1,225 @@
+"""The clocks: rules that read an onset off a curve. Fixed before any run was made; none is tuned to a result.
+
+Each function takes curves and the header of the run they belong to, and returns an :class:`Onset`. Intervals
+come from a bootstrap over items (the same items at every check, so that what items share over training stays
+paired), and are widened by the distance between checks. Checks at step 0 are left out: they have no place on
+a log axis.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from taumem.analysis.onset import Onset
+from taumem.analysis.placing import between_checks, for_good, left_censored, located, passage, right_censored
+from taumem.analysis.resampling import SEED, resampled_means, shares
+from taumem.analysis.smoothing import FEWEST_CHECKS, quadratic_smoother
+from taumem.analysis.twins import TwinLosses
+from taumem.errors import ConfigError
+from taumem.record import Curve, RunHeader
+
+__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_split", "tau_val"]
+
+SIGNIFICANT = 2.0
+"""Standard errors that count as significant (one-sided 2.3 %)."""
+N_LAST = 2
+"""Checks at the end whose mean is held against the minimum."""
+STILL_AGREED = 0.9
+"""Share of the highest agreement so far below which two models have parted."""
+
+Floats = NDArray[np.float64]
+
+
+def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
+    """Find the minimum of the held-out loss.
+
+    The curve is smoothed by a local quadratic in log step; its lowest point is the minimum. It is
+    right-censored while the lowest point is at or next to the last check, or the rise after it is not
+    significant: the mean of the last 2 checks less the minimum, paired by item, is at most 2 standard errors.
+    The bound is then the lower end of the bootstrap interval, and at most the last check but one.
+
+    Args:
+        heldout_loss: with the loss of each item, at 5 checks or more.
+        run: the run it was measured in.
+        level: probability of the interval, in (0, 1).
+
+    Raises:
+        ConfigError: per-item losses were not kept, or there are too few checks.
+    """
+    rule = (
+        "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to "
+        "either side; it counts once the last 2 checks are above it by more than 2 paired standard errors."
+    )
+    x, items = _log_steps_and_items(heldout_loss, FEWEST_CHECKS)
+    grid = np.linspace(x[0], x[-1], max(2, math.ceil((x[-1] - x[0]) / 0.005)) + 1)
+    smoother = quadratic_smoother(x, grid)
+    at = int(np.argmin(smoother @ items.mean(1)))
+    share = shares(items.shape[1], np.random.default_rng(SEED))
+    lowest = grid[np.argmin(resampled_means(items, share) @ smoother.T, axis=1)]
+
+    rise = items[-N_LAST:].mean(0) - smoother[at] @ items
+    rises = rise.mean() > SIGNIFICANT * rise.std(ddof=1) / math.sqrt(len(rise))
+    if grid[at] >= x[-2] or not rises:
+        bound = min(float(np.quantile(lowest, (1 - level) / 2)), float(grid[at]), float(x[-2]))
+        return right_censored("tau_val", bound, rule, level, run)
+    if grid[at] <= x[0]:
+        return left_censored("tau_val", float(x[1]), rule, level, run)
+    return located("tau_val", float(grid[at]), lowest, x, rule, level, run)
+
+
+def tau_gap(
+    train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold: float, level: float = 0.9
+) -> Onset:
+    """Find where the relative gap 1 - train / held-out passes a threshold for good.
+
+    Args:
+        train_loss: with the loss of each item.
+        heldout_loss: with the loss of each item, under the same noise.
+        run: the run they were measured in.
+        threshold: of the gap, in (0, 1).
+        level: probability of the interval, in (0, 1).
+
+    Raises:
+        ConfigError: per-item losses were not kept, or no check is at the same step.
+    """
+    _check_threshold(threshold)
+    common = np.intersect1d(train_loss.steps, heldout_loss.steps)
+    x, train = _log_steps_and_items(_at(train_loss, common), 1)
+    _, heldout = _log_steps_and_items(_at(heldout_loss, common), 1)
+    rng = np.random.default_rng(SEED)
+    resampled = 1 - resampled_means(train, shares(train.shape[1], rng)) / resampled_means(
+        heldout, shares(heldout.shape[1], rng)
+    )
+    gap = 1 - train.mean(1) / heldout.mean(1)
+    rule = (
+        f"The relative gap 1 - train / held-out loss passes {threshold:g} for good (no later check is "
+        "below), interpolated in log step."
+    )
+    return passage(f"tau_gap[{threshold:g}]", gap, resampled, threshold, x, rule, level, run)
+
+
+def tau_gap_sym(twins: TwinLosses, run: RunHeader, *, threshold: float, level: float = 0.9) -> Onset:
+    """Find where the symmetrized gap of two runs passes a threshold for good.
+
+    Args:
+        twins: the losses of both models on both sets.
+        run: either run (they share the size, the seed and the batch size).
+        threshold: of the gap, in (0, 1).
+        level: probability of the interval, in (0, 1).
+
+    Raises:
+        ConfigError: no check is past step 0.
+    """
+    _check_threshold(threshold)
+    past = twins.steps > 0
+    if not past.any():
+        raise ConfigError("gap_sym: no check past step 0; a clock needs some.")
+    x = np.log(twins.steps[past].astype(float))
+    rng = np.random.default_rng(SEED)
+    of_a, of_b = shares(twins.a_on_a.shape[1], rng), shares(twins.b_on_b.shape[1], rng)
+    own = resampled_means(twins.a_on_a[past], of_a) + resampled_means(twins.b_on_b[past], of_b)
+    other = resampled_means(twins.b_on_a[past], of_a) + resampled_means(twins.a_on_b[past], of_b)
+    rule = (
+        f"The gap 1 - (L_A(A) + L_B(B)) / (L_B(A) + L_A(B)) of two models on disjoint sets passes "
+        f"{threshold:g} for good (no later check is below), interpolated in log step."
+    )
+    gap = twins.gap().values[past]
+    return passage(f"tau_gap_sym[{threshold:g}]", gap, 1 - own / other, threshold, x, rule, level, run)
+
+
+def tau_copy(
+    copy_fraction: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, level: float = 0.9
+) -> Onset:
+    """Find when copies above chance exceed a threshold: between two checks.
+
+    It has set in at the first check where the exact lower limit of the copy fraction less chance is above the
+    threshold, provided that the fraction itself less chance stays above it from there on. Samples are drawn
+    at few checks, so that the onset is known to lie between that check and the one before. The limit depends
+    on the number of samples: compare runs that drew equally many.
+
+    Args:
+        copy_fraction: share of samples that are copies; ``low`` holds the exact lower limit (where it is
+            missing, the Clopper-Pearson limit at 95 % two-sided is computed from the count).
+        chance: the held-out data's own share under the same rule; the mean of a curve is taken.
+        run: the run it was measured in.
+        threshold: share of samples above chance, in (0, 1).
+        level: stated with the onset; the limit's own level is the probe's.
+
+    Raises:
+        ConfigError: no check is past step 0.
+    """
+    _check_threshold(threshold)
+    floor = float(chance.values.mean()) if isinstance(chance, Curve) else float(chance)
+    rule = (
+        f"The exact lower 95 % limit of the share of copies exceeds chance by {threshold:g}, and the share "
+        "itself does at every later check; known to lie between that check and the one before."
+    )
+    certain = _lower_limits(copy_fraction) - floor > threshold
+    lasting = for_good(copy_fraction.values - floor > threshold)
+    return between_checks(
+        f"tau_copy[{threshold:g}]", copy_fraction.steps, certain & lasting, rule, level, run
+    )
+
+
+def tau_split(agreement: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
+    """Find when two models on disjoint sets start to disagree: between two checks.
+
+    They have split at the first check where the agreement is below 0.9 of its highest value so far by more
+    than 2 standard errors (of the difference, paired by sample), provided that it stays below 0.9 of its
+    highest value at every later check. Agreement of models that have learned next to nothing is high as well:
+    read this clock beside the held-out loss.
+
+    Args:
+        agreement: with the similarity of each pair; see :func:`taumem.analysis.agreement_curve`.
+        run: either run.
+        level: stated with the onset.
+
+    Raises:
+        ConfigError: the similarity of each pair was not kept, or no check is past step 0.
+    """
+    rule = (
+        "The agreement of two models on disjoint sets falls below 0.9 of its highest value so far by more "
+        "than 2 paired standard errors, and stays below; known to lie between that check and the one before."
+    )
+    _, items = _log_steps_and_items(agreement, 1)
+    values = items.mean(1)
+    highest = np.array([int(np.argmax(values[: k + 1])) for k in range(len(values))])
+    drop = STILL_AGREED * items[highest] - items
+    significant = drop.mean(1) > SIGNIFICANT * drop.std(axis=1, ddof=1) / math.sqrt(items.shape[1])
+    split = significant & for_good(drop.mean(1) > 0)
+    return between_checks("tau_split", agreement.steps[agreement.steps > 0], split, rule, level, run)
+
+
+def _log_steps_and_items(curve: Curve, fewest: int) -> tuple[Floats, Floats]:
+    if curve.items is None or curve.items.shape[1] < 2:
+        raise ConfigError(
+            f"'{curve.quantity}' was recorded without the values of its items; a clock needs them."
+        )
+    past = curve.steps > 0
+    if past.sum() < fewest:
+        raise ConfigError(
+            f"'{curve.quantity}': {past.sum()} check(s) past step 0; this clock needs {fewest}."
+        )
+    return np.log(curve.steps[past].astype(float)), curve.items[past]
+
+
+def _at(curve: Curve, steps: NDArray[np.int64]) -> Curve:
+    kept = np.isin(curve.steps, steps)
+    columns = {
+        name: column[kept] for name, column in curve.__dict__.items() if isinstance(column, np.ndarray)
+    }
+    return Curve(quantity=curve.quantity, **columns)
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold < 1:
+        raise ConfigError(f"a threshold is a share between 0 and 1, such as 0.2; got {threshold}.")
+
+
+def _lower_limits(copy_fraction: Curve) -> Floats:
+    n = copy_fraction.counts
+    k = np.round(copy_fraction.values * n)
+    exact = np.where(k > 0, beta.ppf(0.025, np.maximum(k, 1), n - k + 1), 0.0)
+    return np.where(np.isfinite(copy_fraction.low), copy_fraction.low, exact)

@@ -1,0 +1,60 @@
+"""A number with the interval that goes with it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Interval", "finite_or_none"]
+
+
+def finite_or_none(value: float) -> float | None:
+    """Write an unknown or unbounded number as JSON can: None.
+
+    >>> finite_or_none(float("inf")), finite_or_none(2.0)
+    (None, 2.0)
+    """
+    return value if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its two-sided interval at a level.
+
+    Attributes:
+        value: the median.
+        low: lower end.
+        high: upper end; infinite where nothing bounds it.
+        level: probability that the interval is meant to hold, in (0, 1).
+        batch_size: training examples a step, where the value counts optimizer steps at one batch size; else
+            None.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    batch_size: int | None = None
+
+    @property
+    def examples(self) -> "Interval | None":
+        """The same interval in training examples seen instead of steps; None where no batch size is known.
+
+        >>> Interval(100.0, 80.0, 125.0, level=0.9, batch_size=16).examples
+        Interval(value=1600.0, low=1280.0, high=2000.0, level=0.9, batch_size=None)
+        """
+        if self.batch_size is None:
+            return None
+        b = self.batch_size
+        return Interval(self.value * b, self.low * b, self.high * b, self.level)
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain facts for a JSON file; None stands for an end that nothing bounds."""
+        return {
+            "value": finite_or_none(self.value),
+            "low": finite_or_none(self.low),
+            "high": finite_or_none(self.high),
+            "level": self.level,
+        }

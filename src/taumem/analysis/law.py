@@ -1,0 +1,283 @@
+"""The law tau_mem = c P^a: its fit to onsets, its forecasts, and how far to trust them."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+from taumem.analysis.interval import Interval, finite_or_none
+from taumem.analysis.likelihood import Bounds
+from taumem.analysis.onset import Onset
+from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
+from taumem.errors import ConfigError, TaumemWarning
+
+__all__ = ["FAR", "Law", "fit_law"]
+
+FAR = 8.0
+"""How many times the largest size a forecast may reach without a warning."""
+
+Exponent = float | tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Law:
+    """log tau ~ Normal(log(tau_0 + c P^a), sigma), as the onsets of one clock determine it.
+
+    Attributes:
+        clock: what was timed.
+        exponent: a, with its interval (empty where it is fixed).
+        exponent_kind: ``fixed``, ``free``, or ``prior`` for one known to within an uncertainty beforehand.
+        prefactor: c, in steps per P^a: steps per training example where the exponent is 1.
+        floor: tau_0, in steps; None where it was not fitted.
+        sigma: scatter of log tau around the law, from run to run.
+        level: probability of each interval.
+        n_onsets: onsets used, censored ones included.
+        n_censored: how many of them are bounds on one side (left or right).
+        sizes: the distinct n_train, ascending.
+        largest_located: the largest n_train whose onset was located.
+        batch_size: of every run; None where they differ.
+        linearity: two-sided probability of an exponent as far from 1 as the data's own (the t test's p-value
+            when nothing is censored), in (0, 1]; None where the sizes cannot tell.
+        collapse: scatter of log tau around the law over the scatter of log tau itself, of the located onsets:
+            0 when the law explains all, about 1 when it explains nothing; None where tau does not vary.
+        sources: the runs.
+    """
+
+    clock: str
+    exponent: Interval
+    exponent_kind: Literal["fixed", "free", "prior"]
+    prefactor: Interval
+    floor: Interval | None
+    sigma: Interval
+    level: float
+    n_onsets: int
+    n_censored: int
+    sizes: tuple[int, ...]
+    largest_located: int
+    batch_size: int | None
+    linearity: float | None
+    collapse: float | None
+    sources: tuple[str, ...]
+    posterior: Posterior = field(repr=False, compare=False)
+
+    def predict(self, n_train: int, *, level: float | None = None) -> Interval:
+        """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.
+
+        An exponent that was fixed is taken for exact; give it a prior to have its uncertainty in the
+        forecast.
+
+        Args:
+            n_train: number of training examples of the new run, at least 1.
+            level: probability of the interval, in (0, 1); the law's own if None.
+
+        Returns:
+            The median and the interval, in steps; ``.examples`` has them in training examples seen.
+
+        Raises:
+            ConfigError: ``n_train`` or ``level`` is out of its range.
+
+        Warns:
+            TaumemWarning: ``n_train`` is more than 8 times the largest size with a located onset.
+        """
+        level = self.level if level is None else level
+        _check_level(level)
+        if n_train < 1:
+            raise ConfigError(f"a forecast needs a training-set size of at least 1; got n_train = {n_train}.")
+        reach = n_train / self.largest_located
+        if reach > FAR:
+            warnings.warn(
+                f"{self.clock}: a forecast for P = {n_train:,} reaches {reach:.3g} times beyond the largest "
+                f"size with a located onset (P = {self.largest_located:,}); past {FAR:g} times, nothing "
+                "measured here speaks for the law. Add a larger pilot.",
+                TaumemWarning,
+                stacklevel=2,
+            )
+        median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - level) / 2, (1 + level) / 2))
+        return Interval(median, low, high, level, self.batch_size)
+
+    def _quantile(self, n_train: int, probability: float) -> float:
+        draws = self.posterior
+        center = draws.log_law(math.log(n_train))
+
+        def excess(log_step: float) -> float:
+            return float(draws.weight @ ndtr((log_step - center) / draws.sigma)) - probability
+
+        low, high = center.min() - 10 * draws.sigma.max(), center.max() + 10 * draws.sigma.max()
+        return math.exp(min(float(brentq(excess, low, high, xtol=1e-6)), 700.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain facts for a JSON file."""
+        return {
+            "clock": self.clock,
+            "exponent": {**self.exponent.to_json(), "kind": self.exponent_kind},
+            "prefactor": self.prefactor.to_json(),
+            "floor": None if self.floor is None else self.floor.to_json(),
+            "sigma": self.sigma.to_json(),
+            "n_onsets": self.n_onsets,
+            "n_censored": self.n_censored,
+            "sizes": list(self.sizes),
+            "batch_size": self.batch_size,
+            "linearity": self.linearity,
+            "collapse": None if self.collapse is None else finite_or_none(self.collapse),
+            "sources": list(self.sources),
+        }
+
+
+def fit_law(
+    onsets: Sequence[Onset],
+    *,
+    exponent: Exponent = 1.0,
+    floor: bool = False,
+    level: float = 0.9,
+    mixed_batch_sizes: bool = False,
+) -> Law:
+    """Fit tau = tau_0 + c P^a to the onsets of one clock, bounds included.
+
+    The intervals are those of a posterior under the right-Haar prior (see :mod:`taumem.analysis.posterior`):
+    the exact t intervals of regression when nothing is censored and at least about 2 degrees of freedom
+    remain.
+
+    Args:
+        onsets: of one clock; any order.
+        exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
+            to within an uncertainty, such as (1.0, 0.1), the spread over clocks and data sets.
+        floor: also fit tau_0, the onset that small sizes cannot undercut.
+        level: probability of the intervals, in (0, 1).
+        mixed_batch_sizes: allow runs of different batch sizes (a study of the batch size itself, such as
+            batches equal to the training set). The law then holds for no single batch size.
+
+    Raises:
+        ConfigError: clocks, data sets, weights or batch sizes differ; or too few onsets were located: 2 are
+            needed, at different sizes where the exponent is free (and one size more with a floor).
+    """
+    _check_level(level)
+    value, sd, kind = _read_exponent(exponent)
+    onsets = list(onsets)
+    if not onsets:
+        raise ConfigError("a law needs onsets; got none. Give it the runs of at least 2 pilots.")
+    _check_same(onsets, "clock", "a law belongs to one clock; fit each by itself")
+    _check_same(onsets, "data", "fit each data set by itself")
+    _check_same(onsets, "weights", "raw and averaged weights are different clocks; fit each by itself")
+    if not mixed_batch_sizes:
+        _check_same(
+            onsets,
+            "batch_size",
+            "the law holds at one batch size; fit each by itself, or pass mixed_batch_sizes=True",
+        )
+    _check_enough(onsets, kind == "free", floor)
+
+    located = [o for o in onsets if o.usable]
+    data = _bounds(onsets)
+    posterior = integrate(data, exponent=value, exponent_sd=sd, floor=floor)
+    tails = (0.5, (1 - level) / 2, (1 + level) / 2)
+
+    def interval(draws: np.ndarray[Any, np.dtype[np.float64]], *, log: bool = False) -> Interval:
+        ends = posterior.quantiles(draws, tails)
+        median, low, high = (math.exp(min(end, 700.0)) if log else end for end in ends)
+        return Interval(median, low, high, level)
+
+    batch_sizes = {o.batch_size for o in onsets}
+    return Law(
+        clock=onsets[0].clock,
+        exponent=interval(posterior.exponent),
+        exponent_kind=kind,
+        prefactor=interval(posterior.log_prefactor, log=True),
+        floor=interval(posterior.floor) if floor else None,
+        sigma=interval(posterior.sigma),
+        level=level,
+        n_onsets=len(onsets),
+        n_censored=len(onsets) - len(located),
+        sizes=tuple(sorted({o.n_train for o in onsets})),
+        largest_located=max(o.n_train for o in located),
+        batch_size=batch_sizes.pop() if len(batch_sizes) == 1 else None,
+        linearity=_linearity(onsets, data, floor, posterior if kind == "free" else None),
+        collapse=_collapse(_bounds(located), posterior),
+        sources=tuple(sorted({o.source for o in onsets if o.source})),
+        posterior=posterior,
+    )
+
+
+def _bounds(onsets: Sequence[Onset]) -> Bounds:
+    low, high = np.array([o.log_bounds for o in onsets]).T
+    return Bounds(np.log([float(o.n_train) for o in onsets]), low, high)
+
+
+def _linearity(onsets: Sequence[Onset], data: Bounds, floor: bool, free: Posterior | None) -> float | None:
+    """The two-sided posterior tail of an exponent of 1 when the exponent is free."""
+    if len({o.n_train for o in onsets if o.usable}) < 2 + floor:
+        return None
+    free = free or integrate(data, exponent=1.0, exponent_sd=math.inf, floor=floor)
+    below = float(free.weight[free.exponent < 1].sum())
+    return min(1.0, max(2 * min(below, 1 - below), 1 / N_DRAWS))
+
+
+def _collapse(located: Bounds, posterior: Posterior) -> float | None:
+    """Spread of log(tau / law) over the spread of log tau; both as standard deviations."""
+    y = located.middle
+    if len(y) < 2 or y.std() < 1e-12:
+        return None
+    law = [posterior.quantiles(posterior.log_law(float(x)), (0.5,))[0] for x in located.log_size]
+    return float((y - np.array(law)).std() / y.std())
+
+
+def _read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:
+    if exponent is None:
+        return 1.0, math.inf, "free"
+    if isinstance(exponent, tuple):
+        value, sd = exponent
+        if not (math.isfinite(value) and 0 < sd < math.inf):
+            raise ConfigError(f"a pair for the exponent is (mean, standard deviation > 0); got {exponent}.")
+        return value, sd, "prior"
+    if not math.isfinite(exponent):
+        raise ConfigError(f"a fixed exponent is a finite number; got {exponent}. None leaves it free.")
+    return exponent, 0.0, "fixed"
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ConfigError(f"a level is a probability between 0 and 1, such as 0.9; got {level}.")
+
+
+def _check_same(onsets: Sequence[Onset], name: str, advice: str) -> None:
+    found = sorted({getattr(o, name) for o in onsets})
+    if len(found) > 1:
+        what = name.replace("_", " ")
+        raise ConfigError(f"onsets of more than one {what}: {', '.join(map(str, found))}; {advice}.")
+
+
+def _check_enough(onsets: Sequence[Onset], free: bool, floor: bool) -> None:
+    bad = [o for o in onsets if o.censored == "no" and not (0 < o.step < math.inf)]
+    if bad:
+        raise ConfigError(
+            f"{bad[0].clock}: an onset at step {bad[0].step:g} has no logarithm; expected a step above 0."
+        )
+    located = [o for o in onsets if o.usable]
+    sizes = sorted({o.n_train for o in located})
+    sizes_needed = 1 + free + floor
+    if len(located) >= 2 and len(sizes) >= sizes_needed:
+        return
+    counts = {kind: sum(o.censored == kind for o in onsets) for kind in ("right", "left")}
+    came = (
+        f"{len(located)} located at {len(sizes)} size(s) ({', '.join(f'P = {s}' for s in sizes) or 'none'})"
+    )
+    unlocated = (
+        f"{counts['right']} not reached when the run ended, {counts['left']} reached before the first check"
+    )
+    do = (
+        "train longer" if counts["right"] else "check earlier" if counts["left"] else "add runs at more sizes"
+    )
+    wanted = (
+        f"2 located onsets at {sizes_needed} or more different sizes"
+        if sizes_needed > 1
+        else "2 located onsets"
+    )
+    also = "; or fix the exponent" if free else ""
+    raise ConfigError(
+        f"{onsets[0].clock}: this law needs {wanted}; of {len(onsets)}, {came}, {unlocated}. "
+        f"Try: {do}, or add more sizes{also}."
+    )

@@ -1,0 +1,37 @@
+"""Local quadratic regression over the logarithm of the step."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FEWEST_CHECKS", "quadratic_smoother"]
+
+HALF_WIDTH = math.log(2.0)
+"""Half-width of the window: a factor of 2 in steps to either side, wider where checks are sparse."""
+FEWEST_CHECKS = 5
+
+Floats = NDArray[np.float64]
+
+
+def quadratic_smoother(x: Floats, at: Floats) -> Floats:
+    """The linear map from values at checks to smoothed values.
+
+    Args:
+        x: log steps of the checks, ascending, at least 5.
+        at: log steps at which smoothed values are wanted.
+
+    Returns:
+        [at, checks]; multiply values by it. It reproduces every quadratic exactly.
+
+    Reference: Cleveland (1979), J. Am. Stat. Assoc. 74, 829: tricube weights.
+    """
+    distance = x[None, :] - at[:, None]
+    fifth = np.sort(np.abs(distance), axis=1)[:, FEWEST_CHECKS - 1]
+    width = np.maximum(HALF_WIDTH, 1.2 * fifth)[:, None]
+    u = distance / width
+    weight = np.clip(1 - np.abs(u) ** 3, 0, None) ** 3
+    basis = np.stack([np.ones_like(u), u, u * u], axis=2)  # [at, checks, 3]
+    weighted = basis * weight[..., None]
+    gram = np.einsum("gci,gcj->gij", weighted, basis)
+    return np.asarray(np.linalg.solve(gram, np.swapaxes(weighted, 1, 2))[:, 0, :])

@@ -1,0 +1,219 @@
+"""Two runs trained on disjoint sets A and B: what the difference between two models says about memorization.
+
+With L_M(S) the loss of model M on set S, on the same items and the same noise for both models,
+
+    gap_sym = 1 - (L_A(A) + L_B(B)) / (L_B(A) + L_A(B))
+
+compares what each model does on its own set with what the other does there. The difference in difficulty
+between the two sets cancels, and no held-out data are needed. Samples made from the same initial noise
+compare the models
+themselves: they agree while both learn the data's distribution, and part when each learns its own set by
+    heart.
+
+Reference: Kadkhodaie, Guth, Simoncelli and Mallat (2024), arXiv:2310.02557, on two models that agree.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taumem.errors import ConfigError
+from taumem.record import Curve, Estimate, RunRecord
+
+__all__ = [
+    "TwinLosses",
+    "agreement",
+    "agreement_chance",
+    "agreement_curve",
+    "gap_sym",
+    "sampled_steps",
+    "twin_losses",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TwinLosses:
+    """The per-item losses of two models on both training sets, [checks, items], at the steps that both have.
+
+    Items of set A are paired across the two models: same items, same noise, same order. So are the items of
+    B.
+    """
+
+    steps: NDArray[np.int64]
+    examples: NDArray[np.int64]
+    a_on_a: Floats
+    b_on_a: Floats
+    b_on_b: Floats
+    a_on_b: Floats
+
+    def gap(self) -> Curve:
+        """The symmetrized relative gap, with its standard error over items (delta method)."""
+        own = self.a_on_a.mean(1) + self.b_on_b.mean(1)
+        other = self.b_on_a.mean(1) + self.a_on_b.mean(1)
+        ratio = own / other
+        variance = np.zeros(len(ratio))
+        for mine, theirs in ((self.a_on_a, self.b_on_a), (self.b_on_b, self.a_on_b)):
+            residual = (mine - ratio[:, None] * theirs) / other[:, None]
+            n = residual.shape[1]
+            variance += residual.var(axis=1, ddof=1) / n if n > 1 else np.nan
+        unknown = np.full(len(ratio), np.nan)
+        count = self.a_on_a.shape[1] + self.b_on_b.shape[1]
+        return Curve(
+            quantity="gap_sym",
+            steps=self.steps,
+            examples=self.examples,
+            values=1 - ratio,
+            se=np.sqrt(variance),
+            low=unknown,
+            high=unknown,
+            counts=np.full(len(ratio), count, dtype=np.int64),
+        )
+
+
+def twin_losses(a: RunRecord, b: RunRecord) -> TwinLosses:
+    """Bring the losses of two runs on each other's training sets together.
+
+    Args:
+        a: the run trained on A, with per-item ``train_loss`` (on A) and ``twin_loss`` (on B).
+        b: the run trained on B, with per-item ``train_loss`` (on B) and ``twin_loss`` (on A).
+
+    Raises:
+        RecordError: a run lacks one of the two quantities.
+        ConfigError: the per-item values were not kept or do not pair up, or no check is at the same step.
+    """
+    a_train, a_twin = a.curve("train_loss"), a.curve("twin_loss")
+    b_train, b_twin = b.curve("train_loss"), b.curve("twin_loss")
+    curves = (a_train, b_twin, b_train, a_twin)
+    steps = a_train.steps
+    for curve in curves[1:]:
+        steps = np.intersect1d(steps, curve.steps)
+    if len(steps) == 0:
+        raise ConfigError(f"{a.path} and {b.path}: no step was checked in both; give twins the same checks.")
+    items = []
+    for curve, run in zip(curves, (a, b, b, a), strict=True):
+        if curve.items is None:
+            raise ConfigError(f"{run.path}: '{curve.quantity}' was recorded without the losses of its items.")
+        items.append(curve.items[np.searchsorted(curve.steps, steps)])
+    for (mine, theirs), name in zip(((items[0], items[1]), (items[2], items[3])), "AB", strict=True):
+        if mine.shape != theirs.shape:
+            raise ConfigError(
+                f"{a.path} and {b.path}: {mine.shape[1]} items of set {name} in one run, {theirs.shape[1]} "
+                "in the other; twins are measured on the same items."
+            )
+    examples = a_train.examples[np.searchsorted(a_train.steps, steps)]
+    return TwinLosses(steps, examples, *items)
+
+
+def gap_sym(a: RunRecord, b: RunRecord) -> Curve:
+    """The symmetrized relative gap of two runs, at the steps that both have.
+
+    Args:
+        a: the run trained on A; see :func:`twin_losses`.
+        b: the run trained on B.
+
+    Raises:
+        RecordError: a run lacks a quantity.
+        ConfigError: the runs do not pair up.
+    """
+    return twin_losses(a, b).gap()
+
+
+def agreement(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> Estimate:
+    """How alike two models' samples from the same initial noise are: mean cosine similarity, centered.
+
+    The mean image over both sets is subtracted from each sample first: without it, any two pictures look
+    alike. A sample that equals the mean image has no direction and counts 0.
+
+    Args:
+        samples_a: samples of one model, [n, ...].
+        samples_b: samples of the other, made from the same initial noise in the same order.
+
+    Returns:
+        ``agreement`` in [-1, 1], its standard error over pairs, and the similarity of each pair as items.
+
+    Raises:
+        ConfigError: the two do not have the same shape, or fewer than 2 pairs came.
+
+    >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    >>> agreement(x, x).value
+    1.0
+    """
+    return _similarity("agreement", *_centered(samples_a, samples_b))
+
+
+def agreement_chance(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> Estimate:
+    """The agreement of samples that do *not* share their noise: the pairs are shifted cyclically by one.
+
+    Args:
+        samples_a: samples of one model, [n, ...].
+        samples_b: samples of the other, of the same shape.
+
+    Raises:
+        ConfigError: the two do not have the same shape, or fewer than 2 pairs came.
+    """
+    a, b = _centered(samples_a, samples_b)
+    return _similarity("agreement_chance", a, np.roll(b, 1, axis=0))
+
+
+def sampled_steps(a: RunRecord, b: RunRecord) -> list[int]:
+    """The steps at which both runs kept samples, ascending."""
+    return sorted(set(a.array_steps()) & set(b.array_steps()))
+
+
+def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
+    """The agreement of two runs over training, from the samples they kept (the array ``samples``).
+
+    Args:
+        a: one run.
+        b: the other; its samples come from the same initial noise at each step.
+
+    Raises:
+        ConfigError: no step has samples of both runs, or they do not pair up.
+    """
+    pairs = [(step, a.arrays(step), b.arrays(step)) for step in sampled_steps(a, b)]
+    pairs = [pair for pair in pairs if "samples" in pair[1] and "samples" in pair[2]]
+    if not pairs:
+        raise ConfigError(
+            f"{a.path} and {b.path}: no step has samples of both runs; sample both at the same steps."
+        )
+    estimates = [agreement(of_a["samples"], of_b["samples"]) for _, of_a, of_b in pairs]
+    unknown = np.full(len(pairs), np.nan)
+    steps = np.array([step for step, _, _ in pairs], dtype=np.int64)
+    items = [e.items or () for e in estimates]
+    return Curve(
+        quantity="agreement",
+        steps=steps,
+        examples=steps * a.header.batch_size,
+        values=np.array([e.value for e in estimates]),
+        se=np.array([np.nan if e.se is None else e.se for e in estimates]),
+        low=unknown,
+        high=unknown,
+        counts=np.array([e.count for e in estimates], dtype=np.int64),
+        items=np.array(items) if len({len(i) for i in items}) == 1 else None,
+    )
+
+
+def _centered(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> tuple[Floats, Floats]:
+    if samples_a.shape != samples_b.shape or len(samples_a) < 2:
+        raise ConfigError(
+            "agreement compares two sets of at least 2 samples of the same shape [n, ...]; "
+            f"got {samples_a.shape} and {samples_b.shape}."
+        )
+    a, b = (np.asarray(s, dtype=np.float64).reshape(len(s), -1) for s in (samples_a, samples_b))
+    mean = (a.mean(0) + b.mean(0)) / 2
+    return a - mean, b - mean
+
+
+def _similarity(quantity: str, a: Floats, b: Floats) -> Estimate:
+    product = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = np.divide(np.sum(a * b, axis=1), product, out=np.zeros(len(a)), where=product > 0)
+    return Estimate(
+        quantity=quantity,
+        value=float(cosine.mean()),
+        se=float(cosine.std(ddof=1) / np.sqrt(len(cosine))),
+        count=len(cosine),
+        items=tuple(cosine.tolist()),
+    )

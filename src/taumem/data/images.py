@@ -1,0 +1,83 @@
+"""One door to images on disk: the path says which reader opens it."""
+
+from pathlib import Path
+
+import torch
+
+from taumem.data.pixels import Images, center_crop, resize, to_grayscale
+from taumem.data.readers.arrays import load_array
+from taumem.data.readers.cifar10 import is_cifar10_folder, load_cifar10
+from taumem.data.readers.folder import load_folder, spread
+from taumem.data.readers.idx import load_idx
+from taumem.data.readers.opening import existing
+from taumem.errors import ConfigError, DataError
+
+__all__ = ["load_images"]
+
+
+def load_images(
+    path: str | Path,
+    *,
+    grayscale: bool = False,
+    crop: bool = False,
+    size: int | tuple[int, int] | None = None,
+    pad_to: int | tuple[int, int] | None = None,
+    limit: int | None = None,
+    key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> Images:
+    """Read images from a file or folder; then turn them gray, crop and resize them, in this order, if asked.
+
+    ======================================  ==========================================================
+    path                                    reader
+    ======================================  ==========================================================
+    a folder with ``data_batch_*.bin``      :func:`~taumem.data.readers.cifar10.load_cifar10`
+    any other folder                        :func:`~taumem.data.readers.folder.load_folder`
+    ``*.npy``, ``*.npz``                    :func:`~taumem.data.readers.arrays.load_array`
+    ``*.bin``                               :func:`~taumem.data.readers.cifar10.load_cifar10`
+    ``*idx*``, ``*-ubyte``, ``*.gz``        :func:`~taumem.data.readers.idx.load_idx`
+    ======================================  ==========================================================
+
+    Args:
+        path: the file or folder.
+        grayscale: whether to reduce colors to one channel.
+        crop: whether to cut the largest central square out of each image.
+        size: the height and width in pixels to bring the images to, or one number for both; None keeps their
+            size.
+        pad_to: the height and width in pixels to pad to with black before resizing; it needs a ``size``.
+        limit: at most this many images, evenly spread over the data; None reads all.
+        key: which array of a .npz file.
+        value_range: (black, full intensity) in the units of a .npy or .npz file.
+
+    Returns:
+        [n, 1 or 3, height, width] in [-1, 1].
+
+    Raises:
+        DataError: the path does not exist, is none of these, or the reader refuses it.
+        ConfigError: options that contradict each other or do not apply to this kind of file.
+    """
+    path = existing(path)
+    name = path.name.lower()
+    is_array = name.endswith((".npy", ".npz"))
+    if (key is not None or value_range is not None) and not is_array:
+        raise ConfigError(f"{path}: key and value_range are for .npy and .npz files only; leave them out.")
+    if path.is_dir() and not is_cifar10_folder(path):
+        return load_folder(path, grayscale=grayscale, crop=crop, size=size, pad_to=pad_to, limit=limit)
+    if pad_to is not None and size is None:
+        raise ConfigError("pad_to needs a size; to pad only, give the same number as both.")
+    if is_array:
+        images = load_array(path, key=key, value_range=value_range)
+    elif path.is_dir() or name.endswith(".bin"):
+        images = load_cifar10(path)
+    elif "idx" in name or name.endswith(("-ubyte", ".gz")):
+        images = load_idx(path)
+    else:
+        raise DataError(
+            f"{path}: no reader for this kind of file. Known: a folder of images, .npy, .npz, idx (.gz), and "
+            "CIFAR-10's .bin files. For a single image, name the folder it is in."
+        )
+    if limit is not None:
+        images = images[torch.tensor(spread(list(range(len(images))), limit))]
+    images = to_grayscale(images) if grayscale else images
+    images = center_crop(images) if crop else images
+    return images if size is None else resize(images, size, pad_to=pad_to)

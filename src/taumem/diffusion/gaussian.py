@@ -1,0 +1,115 @@
+"""Variance-preserving Gaussian diffusion, in continuous time: the process of DDPM and iDDPM."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from taumem.diffusion.denoiser import Denoiser
+from taumem.diffusion.schedules import Cosine, Schedule
+from taumem.errors import ConfigError
+from taumem.shapes import Batch, Items, PerItem, Times
+
+__all__ = ["GaussianDiffusion", "Weighting", "per_item"]
+
+Weighting = Literal["eps", "v", "x0"]
+
+
+@dataclass(frozen=True)
+class GaussianDiffusion:
+    """xt = alpha_t x0 + sigma_t eps, with alpha_t^2 + sigma_t^2 = 1 and eps standard normal.
+
+    The loss is the squared error of the predicted x0, averaged over the coordinates of an item and weighted by time:
+
+        eps:  (alpha_t / sigma_t)^2 |x0 - x0_hat|^2 = |eps - eps_hat|^2
+        v:    (1 / sigma_t)^2       |x0 - x0_hat|^2 = |v - v_hat|^2,   v = alpha_t eps - sigma_t x0
+        x0:                         |x0 - x0_hat|^2
+
+    Args:
+        schedule: alpha_t and sigma_t.
+        weighting: which of the three losses.
+        eta: randomness of the reverse step, from 0 (DDIM, deterministic) to 1 (ancestral, the DDPM posterior).
+        t_min: the smallest diffusion time; smaller ones are raised to it, since sigma_t = 0 has no noise to remove.
+        t_max: the largest diffusion time, likewise, since alpha_t = 0 has no signal left.
+
+    Reference: Ho et al. 2020, arXiv 2006.11239; Salimans & Ho 2022, arXiv 2202.00512 (v);
+    Song et al. 2021, arXiv 2010.02502, eq. 12 (eta).
+    """
+
+    schedule: Schedule = field(default_factory=Cosine)
+    weighting: Weighting = "v"
+    eta: float = 0.0
+    t_min: float = 1e-3
+    t_max: float = 1 - 1e-3
+
+    def __post_init__(self) -> None:
+        if self.weighting not in ("eps", "v", "x0"):
+            raise ConfigError(f"weighting must be 'eps', 'v' or 'x0'; got {self.weighting!r}.")
+        if not 0 <= self.eta <= 1:
+            raise ConfigError(f"eta must lie in [0, 1] (0: deterministic, 1: ancestral); got {self.eta}.")
+
+    def scales(self, t: Times) -> tuple[Times, Times]:
+        """Give alpha_t and sigma_t, with t kept inside [t_min, t_max]."""
+        return self.schedule(t.clamp(self.t_min, self.t_max))
+
+    def noise(self, x0: Batch, generator: Generator) -> Batch:
+        """Draw eps, a standard normal for each coordinate."""
+        return torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
+
+    def corrupt(self, x0: Batch, t: Times, noise: Batch) -> Batch:
+        """Give xt = alpha_t x0 + sigma_t eps."""
+        alpha_t, sigma_t = self.scales(t)
+        return per_item(alpha_t, x0) * x0 + per_item(sigma_t, x0) * noise
+
+    def prior(self, n: int, item_shape: tuple[int, ...], generator: Generator) -> Batch:
+        """Draw n standard normal items."""
+        return torch.randn((n, *item_shape), generator=generator, device=generator.device)
+
+    def loss(self, denoiser: Denoiser, x0: Batch, t: Times, noise: Batch) -> PerItem:
+        """Give the weighted squared error of each item, averaged over its coordinates."""
+        x0_hat = denoiser(self.corrupt(x0, t, noise), t)
+        return self._weight(t) * (x0 - x0_hat).square().flatten(1).mean(dim=1)
+
+    def reverse(self, denoiser: Denoiser, xt: Batch, t: float, s: float, generator: Generator) -> Batch:
+        """Step from t to an earlier s: DDIM at eta = 0 (draws nothing), the DDPM posterior at eta = 1.
+
+        A step to s = 0 returns the predicted x0 itself.
+        """
+        times = torch.full((len(xt),), t, device=xt.device, dtype=xt.dtype)
+        x0_hat = denoiser(xt, times)
+        if s <= 0:
+            return x0_hat
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = self.scales(times[:1]), self.scales(torch.full_like(times[:1], s))
+        eps_hat = (xt - alpha_t * x0_hat) / sigma_t
+        # The posterior's own noise: what eta = 1 puts back.
+        fresh = self.eta * (sigma_s / sigma_t) * (1 - (alpha_t / alpha_s).square()).clamp(min=0).sqrt()
+        xs = alpha_s * x0_hat + (sigma_s.square() - fresh.square()).clamp(min=0).sqrt() * eps_hat
+        return xs + fresh * self.noise(xt, generator) if self.eta > 0 else xs
+
+    def log_prob(self, xt: Batch, x0: Items, t: Times) -> Float[Tensor, "batch n"]:
+        """Give -|xt - alpha_t x0|^2 / (2 sigma_t^2) for each candidate x0: log q(xt | x0) but for a constant."""
+        alpha_t, sigma_t = self.scales(t)
+        flat, candidates = xt.flatten(1), x0.flatten(1)
+        # |x0|^2 alpha^2 - 2 alpha xt.x0; |xt|^2 is the same for all candidates and would only cost precision.
+        cross = flat @ candidates.T
+        norms = candidates.square().sum(dim=1)
+        return (alpha_t[:, None] * cross - 0.5 * alpha_t.square()[:, None] * norms) / sigma_t.square()[:, None]
+
+    def average(self, weights: Float[Tensor, "batch n"], x0: Items) -> Batch:
+        """Give the weighted mean of the candidates."""
+        return (weights @ x0.flatten(1)).reshape(len(weights), *x0.shape[1:])
+
+    def _weight(self, t: Times) -> Times:
+        alpha_t, sigma_t = self.scales(t)
+        if self.weighting == "eps":
+            return (alpha_t / sigma_t).square()
+        if self.weighting == "v":
+            return sigma_t.square().reciprocal()
+        return torch.ones_like(t)
+
+
+def per_item(values: Times, like: Batch) -> Tensor:
+    """Reshape one value an item so that it broadcasts over the item's axes."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))

@@ -1,0 +1,45 @@
+"""Generation: from noise at t = 1 to data at t = 0, one reverse step after another."""
+
+import torch
+from torch import Generator
+
+from taumem.diffusion.denoiser import Denoiser
+from taumem.diffusion.diffusion import Diffusion
+from taumem.errors import ConfigError
+from taumem.shapes import Batch
+
+__all__ = ["sample"]
+
+
+@torch.no_grad()
+def sample(
+    diffusion: Diffusion,
+    denoiser: Denoiser,
+    n: int,
+    item_shape: tuple[int, ...],
+    generator: Generator,
+    *,
+    steps: int = 15,
+) -> Batch:
+    """Generate n items on the generator's device.
+
+    The initial noise is the generator's first draw, so that two models given equal generators start from the same noise.
+
+    Args:
+        diffusion: the process to reverse.
+        denoiser: the model.
+        n: how many items.
+        item_shape: the shape of one item.
+        generator: of every random draw.
+        steps: reverse steps, on a uniform grid from t = 1 to t = 0.
+
+    Raises:
+        ConfigError: fewer than one step.
+    """
+    if steps < 1:
+        raise ConfigError(f"sampling needs at least 1 step; got {steps}.")
+    x = diffusion.prior(n, item_shape, generator)
+    times = [1 - k / steps for k in range(steps)] + [0.0]
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x = diffusion.reverse(denoiser, x, t, s, generator)
+    return x

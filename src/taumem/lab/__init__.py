@@ -1,0 +1,7 @@
+"""The laboratory: reproducible experiments."""
+
+from taumem.lab.experiment import Experiment, load_experiment, preset_names
+from taumem.lab.run import RunPlan, run
+from taumem.lab.sweep import plans_of, read_runs, sweep
+
+__all__ = ["Experiment", "RunPlan", "load_experiment", "plans_of", "preset_names", "read_runs", "run", "sweep"]

@@ -1,0 +1,303 @@
+"""An experiment: everything that a study is made from, in one typed file.
+
+An experiment is read from TOML (or the JSON that a study leaves behind), or is a preset by name. Unknown keys are
+refused with the nearest valid one. A study runs every training-set size in ``n_train`` with every seed, and with
+``twins`` two models a run, trained on disjoint sets.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from taumem.errors import ConfigError, nearest_name
+
+__all__ = [
+    "DataConfig",
+    "DiffusionConfig",
+    "Experiment",
+    "FashionMnistConfig",
+    "ImagesConfig",
+    "MLPConfig",
+    "MixtureConfig",
+    "ModelConfig",
+    "MonitorConfig",
+    "TrainingConfig",
+    "UNetConfig",
+    "load_experiment",
+    "preset_names",
+]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FashionMnistConfig(_Config):
+    """The built-in images."""
+
+    source: Literal["fashion-mnist"] = "fashion-mnist"
+    size: int | None = Field(default=None, ge=1)
+    """Side in pixels to bring the images to; None keeps 28."""
+    pad_to: int | None = Field(default=None, ge=1)
+    """Side in pixels to pad to, with background, before that."""
+    n_heldout: int = Field(default=512, ge=1)
+
+
+class ImagesConfig(_Config):
+    """Images of one's own: a folder, an idx, .npy or .npz file, or CIFAR-10's binary files."""
+
+    source: Literal["images"]
+    path: str
+    size: int | None = Field(default=None, ge=1)
+    pad_to: int | None = Field(default=None, ge=1)
+    grayscale: bool = False
+    crop: bool = False
+    """Whether to cut the largest central square out of each image."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most this many images, evenly spread over the data."""
+    n_heldout: int = Field(default=512, ge=1)
+
+
+class MixtureConfig(_Config):
+    """Two Gaussians, 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = (1, ..., 1): the distribution is known exactly.
+
+    Reference: Bonnaire et al. 2025, arXiv 2505.17638.
+    """
+
+    source: Literal["mixture"]
+    dimensions: int = Field(default=8, ge=1)
+    n_items: int = Field(default=8192, ge=2)
+    n_heldout: int = Field(default=1024, ge=1)
+
+
+DataConfig = Annotated[FashionMnistConfig | ImagesConfig | MixtureConfig, Field(discriminator="source")]
+
+
+class DiffusionConfig(_Config):
+    """Gaussian diffusion; see :class:`taumem.diffusion.GaussianDiffusion`."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    schedule: Literal["cosine", "linear"] = "cosine"
+    weighting: Literal["eps", "v", "x0"] = "v"
+    """Which squared error is the loss; the network predicts the same quantity."""
+    eta: float = Field(default=0.0, ge=0, le=1)
+    """Randomness of sampling: 0 for DDIM, 1 for ancestral."""
+
+
+class UNetConfig(_Config):
+    """See :class:`taumem.models.UNet`."""
+
+    kind: Literal["unet"] = "unet"
+    channels: int = Field(default=16, ge=2)
+    multipliers: tuple[int, ...] = (1, 4)
+    blocks: tuple[int, ...] | int = (1, 0)
+    attention: tuple[int, ...] = ()
+    head_channels: int = Field(default=32, ge=1)
+    patch: int = Field(default=1, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class MLPConfig(_Config):
+    """See :class:`taumem.models.MLP`."""
+
+    kind: Literal["mlp"]
+    width: int = Field(default=128, ge=2)
+    depth: int = Field(default=3, ge=0)
+
+
+ModelConfig = Annotated[UNetConfig | MLPConfig, Field(discriminator="kind")]
+
+
+class TrainingConfig(_Config):
+    """See :func:`taumem.training.train`."""
+
+    batch_size: int | Literal["P"] = 16
+    """Training examples a step; ``"P"`` for the whole training set at every step."""
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """Constant: a decay would freeze the clocks."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup: int = Field(default=0, ge=0)
+    clip: float | None = Field(default=1.0, gt=0)
+    ema_window: float | None = Field(default=0.1, gt=0, lt=0.28)
+    """Width of the weights' average as a share of training; None measures the raw weights."""
+    min_steps: int = Field(default=300, ge=1)
+    steps_per_example: float = Field(default=30.0, ge=0)
+    """A run of P training examples takes max(min_steps, steps_per_example * P) optimizer steps."""
+
+    @model_validator(mode="after")
+    def _batch_size_is_positive(self) -> "TrainingConfig":
+        if self.batch_size != "P" and self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, or 'P'; got {self.batch_size}")
+        return self
+
+
+class MonitorConfig(_Config):
+    """What is measured, and when."""
+
+    levels: tuple[float, ...] = (0.15, 0.35, 0.55)
+    """Diffusion times of the losses."""
+    n_items: int = Field(default=64, ge=2)
+    """At most this many training items (and as many of the twin's) enter the losses."""
+    n_heldout_items: int = Field(default=128, ge=2)
+    first: int = Field(default=16, ge=1)
+    """The first step to look at."""
+    per_doubling: int = Field(default=4, ge=1)
+    """Looks for each doubling of the step."""
+    n_samples: int = Field(default=64, ge=0)
+    """Samples a look; 0 for none."""
+    samples_per_doubling: int = Field(default=2, ge=1)
+    sampling_steps: int = Field(default=15, ge=1)
+
+
+class Experiment(_Config):
+    """All of a study. The defaults are the small image study that two cores can do."""
+
+    name: str = Field(min_length=1)
+    n_train: tuple[int, ...] = Field(min_length=1)
+    """Sizes P of the training set."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    twins: bool = True
+    """Whether to train two models on disjoint sets, for each size and seed."""
+    data: DataConfig = FashionMnistConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    model: ModelConfig = UNetConfig()
+    training: TrainingConfig = TrainingConfig()
+    monitor: MonitorConfig = MonitorConfig()
+
+    @model_validator(mode="after")
+    def _sizes_are_usable(self) -> "Experiment":
+        if any(n < 2 for n in self.n_train):
+            raise ValueError(f"n_train: a training set needs at least 2 items; got {list(self.n_train)}")
+        if len(set(self.n_train)) < len(self.n_train) or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("n_train and seeds must not repeat a value: the same run would be made twice")
+        return self
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """All but the sizes and seeds: what the runs of one study share, and the law is a law of."""
+        return self.model_dump(mode="json", exclude={"n_train", "seeds"})
+
+    def steps(self, n_train: int) -> int:
+        """Optimizer steps of a run with P training examples."""
+        return max(self.training.min_steps, round(self.training.steps_per_example * n_train))
+
+    def batch_size(self, n_train: int) -> int:
+        """Training examples a step, for P training examples."""
+        return n_train if self.training.batch_size == "P" else int(self.training.batch_size)
+
+
+def preset_names() -> list[str]:
+    """The names of the experiments that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _presets() if file.name.endswith(".toml"))
+
+
+def load_experiment(source: str | Path, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from a file, or take a preset, and change some of its keys.
+
+    Args:
+        source: a .toml or .json file, or a preset's name.
+        changes: such as ``"training.batch_size=32"``; values as in TOML, quotes around plain words may be left out.
+
+    Raises:
+        ConfigError: no such file or preset, not TOML or JSON, or a key or value that an experiment does not have.
+    """
+    path = Path(source)
+    if path.suffix in (".toml", ".json"):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected an experiment's file.") from None
+    else:
+        presets = {file.name.removesuffix(".toml"): file for file in _presets()}
+        if str(source) not in presets:
+            raise ConfigError(
+                f"'{source}' is neither a .toml or .json file nor a preset; {nearest_name(str(source), presets)}"
+            )
+        text = presets[str(source)].read_text(encoding="utf-8")
+    try:
+        content: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{source}: not valid {path.suffix[1:].upper() or 'TOML'}: {error}.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source}: expected the keys of an experiment; got a {type(content).__name__}.")
+    for change in changes:
+        _apply(content, change)
+    return _validated(content, str(source))
+
+
+def _presets() -> list[Any]:
+    return list((resources.files("taumem.lab") / "presets").iterdir())
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set takes key=value, such as training.batch_size=32; got '{change}'.")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *folders, last = key.strip().split(".")
+    place = content
+    for folder in folders:
+        place = place.setdefault(folder, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {change}: '{folder}' is a value, not a section with keys of its own.")
+    place[last] = value
+
+
+def _validated(content: Mapping[str, Any], source: str) -> Experiment:
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_explained(error, content)}") from None
+
+
+def _explained(error: ValidationError, content: Mapping[str, Any]) -> str:
+    """The first problem in a sentence; an unknown key with the nearest that exists."""
+    # An unknown key is the cause of what a missing one reports, so it is told first.
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    place = [part for part in problem["loc"] if not (isinstance(part, str) and part in _TAGS)]
+    key = ".".join(map(str, place))
+    if problem["type"] == "extra_forbidden":
+        section = _config_at(problem["loc"][:-1])
+        return f"unknown key '{key}'; {nearest_name(str(place[-1]), section.model_fields)}"
+    if problem["type"] == "union_tag_invalid":
+        context = problem.get("ctx", {})
+        known = [tag.strip("' ") for tag in str(context.get("expected_tags", "")).split(",")]
+        tag = str(context.get("discriminator", "")).strip("'")
+        return f"{key}.{tag} is '{context.get('tag')}'; {nearest_name(str(context.get('tag')), known)}"
+    if problem["type"] == "union_tag_not_found":
+        tag = str(problem.get("ctx", {}).get("discriminator", "")).strip("'")
+        return f"the section '{key}' needs a '{tag}'."
+    if problem["type"] == "missing":
+        return f"the key '{key}' is missing."
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}; got {problem['input']!r}." if key else (
+        f"{message}."
+    )
+
+
+_TAGS: dict[str, type[_Config]] = {
+    "fashion-mnist": FashionMnistConfig,
+    "images": ImagesConfig,
+    "mixture": MixtureConfig,
+    "unet": UNetConfig,
+    "mlp": MLPConfig,
+}
+_SECTIONS: dict[str, type[_Config]] = {
+    "diffusion": DiffusionConfig,
+    "training": TrainingConfig,
+    "monitor": MonitorConfig,
+}
+
+
+def _config_at(place: Sequence[str | int]) -> type[_Config]:
+    known: dict[str | int, type[_Config]] = {**_TAGS, **_SECTIONS}
+    return known[place[-1]] if place else Experiment

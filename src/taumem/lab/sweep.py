@@ -1,0 +1,99 @@
+"""A study: all the runs of an experiment, in one folder."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from taumem.errors import RecordError
+from taumem.lab.executors import execute
+from taumem.lab.experiment import Experiment, load_experiment
+from taumem.lab.run import RunPlan
+from taumem.record import RunRecord, write_atomically
+
+__all__ = ["plans_of", "read_runs", "sweep"]
+
+Progress = Callable[[int, int], None]
+"""Told (steps done, steps in all) as a study advances."""
+
+
+def plans_of(experiment: Experiment, *, keep: tuple[int, ...] = (), device: str = "cpu") -> list[RunPlan]:
+    """All runs of an experiment: sizes x seeds x halves."""
+    halves = ("a", "b") if experiment.twins else (None,)
+    return [
+        RunPlan(experiment, n_train, seed, half, keep, device)  # type: ignore[arg-type]
+        for n_train in experiment.n_train
+        for seed in experiment.seeds
+        for half in halves
+    ]
+
+
+def sweep(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    keep: tuple[int, ...] = (),
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[RunRecord]:
+    """Make all runs of an experiment, or what is left of them.
+
+    Args:
+        experiment: what to run.
+        folder: of the study: one folder a run, and ``experiment.json``.
+        keep: steps whose checkpoints are kept.
+        device: of every run.
+        workers: processes at once; None takes one a processor on the CPU, one on any other device.
+        progress: told as the study advances.
+
+    Returns:
+        The records, in the order of the plans.
+
+    Raises:
+        RecordError: the folder holds another experiment.
+        TaumemError: the first run's that failed.
+    """
+    _claim(folder, experiment)
+    plans = plans_of(experiment, keep=keep, device=device)
+    for plan in plans:
+        plan.data()  # a size that the data do not have is an error now, not an hour from now
+    total = sum(plan.steps for plan in plans)
+    reached: dict[str, int] = {}
+
+    def on_step(plan: RunPlan, step: int) -> None:
+        reached[plan.name] = step
+        progress(sum(reached.values()), total)
+
+    progress(0, total)
+    workers = (os.cpu_count() or 1) if workers is None and device == "cpu" else workers or 1
+    execute(plans, folder, workers=workers, on_step=on_step)
+    progress(total, total)
+    return [RunRecord.read(folder / plan.name) for plan in plans]
+
+
+def read_runs(*places: Path) -> list[RunRecord]:
+    """Read runs from their folders, or from folders that hold them at any depth.
+
+    Raises:
+        RecordError: a place without a run, or a record that cannot be read.
+    """
+    records = []
+    for place in places:
+        found = sorted(file.parent for file in place.rglob("run.json"))
+        if not found:
+            raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
+        records += [RunRecord.read(folder) for folder in found]
+    return records
+
+
+def _claim(folder: Path, experiment: Experiment) -> None:
+    file = folder / "experiment.json"
+    if file.exists():
+        existing = load_experiment(file)
+        if existing.recipe != experiment.recipe:
+            different = next(k for k in existing.recipe if existing.recipe[k] != experiment.recipe[k])
+            raise RecordError(
+                f"{folder}: holds another experiment ('{existing.name}'; its {different} differs). "
+                "Choose another output folder, or remove this one."
+            )
+    write_atomically(file, experiment.model_dump_json(indent=2) + "\n")

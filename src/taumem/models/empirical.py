@@ -1,0 +1,31 @@
+"""The exact optimum on a finite training set: total memorization."""
+
+import torch
+
+from taumem.diffusion.diffusion import Diffusion
+from taumem.shapes import Batch, Items, Times
+
+__all__ = ["EmpiricalDenoiser"]
+
+
+class EmpiricalDenoiser:
+    """The posterior mean of x0 given xt when the data are the training items, each with weight 1/P.
+
+    It minimizes the training loss at every diffusion time, and its samples are the training items: what training goes
+    toward, if nothing stops it. For every diffusion, tokens included:
+
+        x0_hat = sum_i w_i x_i,    w = softmax_i log q(xt | x_i)
+
+    Args:
+        diffusion: gives log q(xt | x0) and averages candidates.
+        train: the training items [P, ...].
+    """
+
+    def __init__(self, diffusion: Diffusion, train: Items) -> None:
+        self.diffusion = diffusion
+        self.train = train
+
+    def __call__(self, xt: Batch, t: Times) -> Batch:
+        """Predict x0 from xt at times t."""
+        weights = torch.softmax(self.diffusion.log_prob(xt, self.train, t), dim=1)
+        return self.diffusion.average(weights, self.train)

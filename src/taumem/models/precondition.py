@@ -1,0 +1,45 @@
+"""From a network that predicts noise, velocity or data to a denoiser, which predicts data."""
+
+import torch
+from torch import nn
+
+from taumem.diffusion.gaussian import GaussianDiffusion, Weighting, per_item
+from taumem.errors import ConfigError
+from taumem.shapes import Batch, Times
+
+__all__ = ["Preconditioned"]
+
+
+class Preconditioned(nn.Module):
+    """A denoiser made of a network and of what the network's output stands for.
+
+        eps:  x0_hat = (xt - sigma_t output) / alpha_t
+        v:    x0_hat = alpha_t xt - sigma_t output
+        x0:   x0_hat = output
+
+    Args:
+        network: maps (xt, t) to a tensor of xt's shape.
+        diffusion: gives alpha_t and sigma_t.
+        predicts: what the output stands for; with ``diffusion.weighting`` of the same name the training loss is the
+            plain squared error of the network's output.
+
+    Reference: Salimans & Ho 2022, arXiv 2202.00512, appendix D.
+    """
+
+    def __init__(self, network: nn.Module, diffusion: GaussianDiffusion, predicts: Weighting = "v") -> None:
+        super().__init__()
+        if predicts not in ("eps", "v", "x0"):
+            raise ConfigError(f"a network predicts 'eps', 'v' or 'x0'; got {predicts!r}.")
+        self.network = network
+        self.diffusion = diffusion
+        self.predicts = predicts
+
+    def forward(self, xt: Batch, t: Times) -> Batch:
+        """Predict x0 from xt at times t."""
+        output: torch.Tensor = self.network(xt, t)
+        alpha_t, sigma_t = (per_item(scale, xt) for scale in self.diffusion.scales(t))
+        if self.predicts == "eps":
+            return (xt - sigma_t * output) / alpha_t
+        if self.predicts == "v":
+            return alpha_t * xt - sigma_t * output
+        return output

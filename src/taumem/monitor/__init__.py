@@ -1,0 +1,6 @@
+"""Probes at a cadence, into a record, for anybody's loop."""
+
+from taumem.monitor.cadence import LogCadence
+from taumem.monitor.monitor import Monitor
+
+__all__ = ["LogCadence", "Monitor"]

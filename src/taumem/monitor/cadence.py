@@ -1,0 +1,44 @@
+"""When to look: at logarithmically spaced steps, since everything here happens on a logarithmic scale."""
+
+from dataclasses import dataclass
+
+from taumem.errors import ConfigError
+
+__all__ = ["LogCadence"]
+
+
+@dataclass(frozen=True)
+class LogCadence:
+    """Steps ``first * 2^(k / per_doubling)``, rounded, for k = 0, 1, 2, ...
+
+    Args:
+        first: the first step to look at.
+        per_doubling: looks for each doubling of the step; two looks lie a factor 2^(1 / per_doubling) apart.
+
+    >>> LogCadence(first=10, per_doubling=2).steps(until=60)
+    [10, 14, 20, 28, 40, 57]
+    """
+
+    first: int = 8
+    per_doubling: int = 4
+
+    def __post_init__(self) -> None:
+        if self.first < 1 or self.per_doubling < 1:
+            raise ConfigError(
+                f"a cadence needs a first step and looks per doubling of at least 1; "
+                f"got {self.first} and {self.per_doubling}."
+            )
+
+    def due(self, step: int) -> bool:
+        """Say whether to look at this step."""
+        return step in self.steps(until=step)[-1:]
+
+    def steps(self, until: int) -> list[int]:
+        """Give all steps to look at, up to and including ``until``."""
+        found: list[int] = []
+        k = 0
+        while (step := round(self.first * 2 ** (k / self.per_doubling))) <= until:
+            if not found or step > found[-1]:
+                found.append(step)
+            k += 1
+        return found

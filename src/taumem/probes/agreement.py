@@ -1,0 +1,36 @@
+"""Do two models, trained on disjoint sets, draw the same samples from the same noise?
+
+Models that have learned the distribution do; models that have learned their training sets do not.
+
+Reference: Kadkhodaie et al. 2024, arXiv 2310.02557.
+"""
+
+from torch import Generator
+
+from taumem.analysis import agreement, agreement_chance
+from taumem.diffusion import Denoiser
+from taumem.probes.probe import Sampler
+from taumem.record import Reading
+from taumem.shapes import Items
+
+__all__ = ["Agreement"]
+
+
+class Agreement:
+    """Measures the mean cosine similarity of two models' samples from the same initial noise.
+
+    ``agreement`` lies in [-1, 1]; ``agreement_chance`` is the same for pairs from different noise.
+
+    Args:
+        twin: the other model.
+        sampler: draws samples from a denoiser and a generator; the measured model's samples come from it too.
+    """
+
+    def __init__(self, twin: Denoiser, sampler: Sampler) -> None:
+        self.twin = twin
+        self.sampler = sampler
+
+    def measure(self, samples: Items, denoiser: Denoiser, generator: Generator) -> Reading:
+        """Draw the twin's samples from the same noise and compare."""
+        ours, theirs = (items.float().cpu().numpy() for items in (samples, self.sampler(self.twin, generator)))
+        return Reading((agreement(ours, theirs), agreement_chance(ours, theirs)))

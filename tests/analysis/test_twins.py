@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted import STEPS, curve, header, items_of, twins, written
+
+from taumem.analysis import agreement, agreement_chance, agreement_curve, gap_sym, twin_losses
+from taumem.errors import ConfigError, RecordError
+
+
+def test_the_gap_of_planted_twins_is_the_planted_one(tmp_path):
+    a, b = twins(tmp_path, lambda s: 0.4 * s / 4000)
+    gap = gap_sym(a, b)
+    assert gap.values == pytest.approx(0.4 * STEPS / 4000, abs=1e-9)
+    assert list(gap.steps) == list(STEPS)
+    assert gap.counts[0] == 96
+
+
+def test_a_harder_set_does_not_move_the_gap(tmp_path):
+    steps, rng = np.array([10.0, 100.0]), np.random.default_rng(0)
+    loss = items_of(np.array([1.0, 0.5]), 8, rng)
+    a = written(
+        tmp_path, header(half="a"), [curve("train_loss", steps, loss), curve("twin_loss", steps, 3 * loss)]
+    )
+    b = written(
+        tmp_path, header(half="b"), [curve("train_loss", steps, 3 * loss), curve("twin_loss", steps, loss)]
+    )
+    assert gap_sym(a, b).values == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_the_standard_error_is_the_spread_of_the_gap_over_redrawn_items(tmp_path):
+    steps = np.array([100.0])
+
+    def gap(seed):
+        rng = np.random.default_rng(seed)
+        halves = {}
+        for half in "ab":
+            other = np.exp(0.4 * rng.standard_normal((1, 40)))
+            halves[half] = (other * (0.8 + 0.1 * rng.standard_normal((1, 40))), other)
+        a = [curve("train_loss", steps, halves["a"][0]), curve("twin_loss", steps, halves["b"][1])]
+        b = [curve("train_loss", steps, halves["b"][0]), curve("twin_loss", steps, halves["a"][1])]
+        return gap_sym(written(tmp_path, header(half="a"), a), written(tmp_path, header(half="b"), b))
+
+    gaps = [gap(seed) for seed in range(120)]
+    assert np.mean([g.se[0] for g in gaps]) == pytest.approx(np.std([g.values[0] for g in gaps]), rel=0.2)
+
+
+def test_twins_are_compared_at_the_steps_that_both_have(tmp_path):
+    a, b = twins(tmp_path, lambda s: 0.1 + 0 * s)
+    b.measurements = [m for m in b.measurements if m.step > 100]
+    assert twin_losses(a, b).steps.min() > 100
+    b.measurements = [m.model_copy(update={"step": m.step + 1}) for m in b.measurements]
+    with pytest.raises(ConfigError, match="no step was checked in both"):
+        gap_sym(a, b)
+
+
+def test_twins_without_paired_items_are_refused(tmp_path):
+    a, b = twins(tmp_path, lambda s: 0.1 + 0 * s)
+    shorter = [m.model_copy(update={"items": m.items[:-1]}) for m in b.measurements]
+    without = [m.model_copy(update={"items": None}) for m in b.measurements]
+    b.measurements = shorter
+    with pytest.raises(ConfigError, match="items of set A"):
+        gap_sym(a, b)
+    b.measurements = without
+    with pytest.raises(ConfigError, match="without the losses of its items"):
+        gap_sym(a, b)
+    b.measurements = [m for m in without if m.quantity != "twin_loss"]
+    with pytest.raises(RecordError, match="twin_loss"):
+        gap_sym(a, b)
+
+
+def test_equal_samples_agree_and_unrelated_ones_do_not():
+    x, y = np.random.default_rng(0).standard_normal((2, 200, 1, 8, 8))
+    assert agreement(x, x).value == pytest.approx(1)
+    assert agreement_chance(x, x).value == pytest.approx(0, abs=0.03)
+    unrelated = agreement(x, y)
+    assert abs(unrelated.value) < 3 * unrelated.se
+    assert unrelated.count == len(unrelated.items) == 200
+
+
+def test_agreement_of_correlated_samples_is_their_correlation():
+    rng = np.random.default_rng(1)
+    shared, own, other = rng.standard_normal((3, 400, 256))
+    estimate = agreement(0.8 * shared + 0.6 * own, 0.8 * shared + 0.6 * other)
+    assert estimate.value == pytest.approx(0.64, abs=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10), order=st.permutations(range(6)))
+def test_agreement_ignores_a_common_shift_the_scale_and_the_order(shift, scale, order):
+    x, y = np.random.default_rng(2).standard_normal((2, 6, 5))
+    changed = agreement((scale * x + shift)[order], (scale * y + shift)[order])
+    assert changed.value == pytest.approx(agreement(x, y).value, abs=1e-9)
+
+
+def test_samples_equal_to_the_mean_image_count_nothing():
+    assert agreement(np.ones((3, 2)), np.ones((3, 2))).value == 0
+
+
+@pytest.mark.parametrize(("a", "b"), [((4, 3), (5, 3)), ((1, 3), (1, 3))])
+def test_samples_that_do_not_pair_up_are_refused(a, b):
+    with pytest.raises(ConfigError, match="same shape"):
+        agreement(np.ones(a), np.ones(b))
+
+
+def test_the_agreement_curve_reads_the_samples_that_both_kept(tmp_path):
+    x, y = np.random.default_rng(3).standard_normal((2, 20, 4))
+    a = written(tmp_path, header(half="a"), [], {10: x, 20: x, 40: x})
+    b = written(tmp_path, header(half="b"), [], {10: x, 40: y})
+    found = agreement_curve(a, b)
+    assert list(found.steps) == [10, 40]
+    assert list(found.examples) == [160, 640]
+    assert found.values == pytest.approx([1, agreement(x, y).value])
+    assert found.items.shape == (2, 20)
+
+
+def test_runs_without_common_samples_have_no_agreement_curve(tmp_path):
+    a, b = (written(tmp_path, header(half=half), []) for half in "ab")
+    with pytest.raises(ConfigError, match="no step has samples of both runs"):
+        agreement_curve(a, b)

@@ -1,0 +1,196 @@
+"""Split: disjoint, without duplicates, nested, and recognizable by its fingerprint."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from taumem.data import Split
+from taumem.errors import DataError
+
+
+def items_set(items: Tensor) -> set[tuple[float, ...]]:
+    """What the rows are, by value: an independent statement of equality."""
+    return {tuple(row) for row in items.flatten(1).tolist()}
+
+
+def distinct_items(n: int) -> Tensor:
+    return torch.arange(n * 2, dtype=torch.float32).reshape(n, 1, 2) / (2 * n)
+
+
+@given(
+    values=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=40),
+    n_heldout=st.integers(0, 5),
+    seed=st.integers(0, 2**31),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_split_keeps_every_distinct_item_exactly_once(values, n_heldout, seed):
+    items = torch.tensor(values, dtype=torch.float32)
+    distinct = set(values)
+    if n_heldout >= len(distinct):
+        with pytest.raises(DataError, match=f"{len(distinct)} distinct items"):
+            Split.make("toy", items, n_heldout, seed=seed)
+        return
+    split = Split.make("toy", items, n_heldout, seed=seed)
+    train, heldout = items_set(split.train), items_set(split.heldout)
+    assert len(split.heldout) == n_heldout == len(heldout)
+    assert len(split) == len(train)
+    assert train | heldout == distinct
+    assert not train & heldout
+
+
+@given(n=st.integers(2, 30), seed=st.integers(0, 1000), data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_first_gives_nested_sets_and_halves_disjoint_ones_nested_too(n, seed, data):
+    split = Split.make("toy", distinct_items(n + 3), 3, seed=seed)
+    small = data.draw(st.integers(1, n))
+    large = data.draw(st.integers(small, n))
+    assert torch.equal(split.first(large).train[:small], split.first(small).train)
+    assert torch.equal(split.first(small).heldout, split.heldout)
+
+    one, two = split.halves()
+    assert not items_set(one.train) & items_set(two.train)
+    assert items_set(one.train) | items_set(two.train) == items_set(split.train)
+    assert torch.equal(one.heldout, split.heldout)
+    assert torch.equal(two.heldout, split.heldout)
+    for whole, part in zip(split.halves(), split.first(large).halves() if large > 1 else (), strict=False):
+        assert torch.equal(whole.train[: len(part)], part.train)
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another():
+    items = distinct_items(50)
+    split = Split.make("toy", items, 10, seed=3)
+    assert Split.make("toy", items, 10, seed=3).fingerprint == split.fingerprint
+    assert Split.make("toy", items, 10, seed=4).fingerprint != split.fingerprint
+
+
+def test_later_duplicates_and_the_global_random_state_change_nothing():
+    items = distinct_items(20)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the global state is what must not matter
+    before = torch.get_rng_state()
+    split = Split.make("toy", torch.cat([items, items[[5, 2, 2]]]), 5)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert split.fingerprint == Split.make("toy", items, 5).fingerprint
+
+
+def test_the_heldout_items_stay_the_same_for_every_training_set_size():
+    split = Split.make("toy", distinct_items(40), 8, seed=1)
+    assert all(torch.equal(split.first(p).heldout, split.heldout) for p in (1, 5, 32))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda train, heldout: (train + torch.eye(5, 2)[:, None] * 1e-3, heldout),
+        lambda train, heldout: (train, heldout * 1.5),
+        lambda train, heldout: (train[:-1], heldout),
+        lambda train, heldout: (train.flip(0), heldout),
+        lambda train, heldout: (train.double(), heldout.double()),
+        lambda train, heldout: (train.reshape(5, 2), heldout.reshape(3, 2)),
+        lambda train, heldout: (torch.cat([train, heldout[:1]]), heldout[1:]),
+    ],
+    ids=["one value", "heldout", "fewer", "order", "type", "shape", "the border between the parts"],
+)
+def test_the_fingerprint_changes_with_every_change_of_the_data(change):
+    items = distinct_items(8)
+    split = Split.of("toy", items[:5], items[5:])
+    assert Split.of("toy", *change(items[:5], items[5:])).fingerprint != split.fingerprint
+
+
+def test_the_fingerprint_does_not_depend_on_name_or_memory_layout():
+    items = distinct_items(8)
+    split = Split.of("toy", items[:5], items[5:])
+    strided = items.transpose(0, 2).contiguous().transpose(0, 2)
+    assert not strided.is_contiguous()
+    assert Split.of("another name", strided[:5], strided[5:]).fingerprint == split.fingerprint
+
+
+def test_minus_zero_and_zero_are_the_same_value():
+    split = Split.make("toy", torch.tensor([[0.0], [-0.0], [1.0]]), 0)
+    assert len(split) == 2
+    with pytest.raises(DataError, match="both in the training set and held out"):
+        Split.of("toy", torch.tensor([[0.0]]), torch.tensor([[-0.0]]))
+
+
+def test_a_split_may_hold_nothing_out():
+    items = distinct_items(4)
+    assert len(Split.make("toy", items, 0).heldout) == 0
+    assert len(Split.of("toy", items, items[:0])) == 4
+
+
+@pytest.mark.parametrize("n_train", [0, -1, 8])
+def test_asking_for_more_training_items_than_there_are_names_the_possible_sizes(n_train):
+    split = Split.make("toy", distinct_items(10), 3)
+    with pytest.raises(DataError, match=r"toy: .*choose P between 1 and 7"):
+        split.first(n_train)
+
+
+def test_one_item_cannot_be_halved():
+    with pytest.raises(DataError, match="at least 2 items"):
+        Split.make("toy", distinct_items(1), 0).halves()
+
+
+def test_overlapping_sets_are_refused():
+    items = distinct_items(6)
+    with pytest.raises(DataError, match="2 items are both in the training set and held out"):
+        Split.of("toy", items[:4], items[2:])
+
+
+def test_duplicates_in_a_given_training_set_are_refused():
+    items = distinct_items(6)
+    with pytest.raises(DataError, match="2 of 6 training items are duplicates"):
+        Split.of("toy", items[[0, 1, 1, 2, 2, 3]], items[4:])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_not_finite_are_refused_with_their_place(bad):
+    items = distinct_items(6)
+    items[4, 0, 1] = bad
+    with pytest.raises(DataError, match=r"1 items hold NaN or infinite values .the first is item 4"):
+        Split.make("toy", items, 2)
+
+
+def test_training_and_heldout_items_must_agree_in_shape_and_type():
+    with pytest.raises(DataError, match=r"shape \(2,\), held-out items \(3,\)"):
+        Split.of("toy", torch.eye(2), torch.eye(3))
+    with pytest.raises(DataError, match=r"torch.float32, held-out items torch.float64"):
+        Split.of("toy", torch.eye(2), torch.eye(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("items", [torch.zeros(5), torch.zeros(5, 0), torch.tensor(1.0)])
+def test_items_without_an_axis_are_refused(items):
+    with pytest.raises(DataError, match="at least one axis"):
+        Split.make("toy", items, 1)
+
+
+def test_an_empty_data_set_is_refused():
+    with pytest.raises(DataError, match="0 distinct items"):
+        Split.make("toy", torch.zeros(0, 3), 0)
+    with pytest.raises(DataError, match="training set is empty"):
+        Split.of("toy", torch.zeros(0, 3), torch.zeros(2, 3))
+
+
+def test_tokens_keep_their_vocabulary_through_first_and_halves():
+    tokens = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    split = Split.make("text", tokens, 4, vocabulary=4)
+    assert split.vocabulary == 4
+    assert split.first(3).vocabulary == 4
+    assert [half.vocabulary for half in split.halves()] == [4, 4]
+    assert split.train.dtype == torch.int64
+    assert split.item_shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (torch.tensor([[0, 4]]), "from 0 to 3; got torch.int64 from 0 to 4"),
+        (torch.tensor([[-1, 2]]), "from -1 to 2"),
+        (torch.tensor([[0.0, 1.0]]), "must be integers"),
+    ],
+)
+def test_tokens_outside_the_vocabulary_are_refused(tokens, message):
+    with pytest.raises(DataError, match=message):
+        Split.make("text", tokens, 0, vocabulary=4)
