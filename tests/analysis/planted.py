@@ -27,7 +27,7 @@ def heldout(steps: Floats, minimum: float) -> Floats:
 
 
 def items_of(values: Floats, n_items: int, rng: np.random.Generator, *, noise: float = 0.0) -> Floats:
-    """Per-item losses [checks, items] around a mean curve: items differ in level and in scale, as images do."""
+    """Per-item losses [checks, items] around a mean curve: they differ in level and scale, as images do."""
     scale = np.exp(0.3 * rng.standard_normal(n_items))
     items = values[:, None] * scale + 0.05 * rng.standard_normal(n_items)
     items += noise * rng.standard_normal((len(values), n_items))
@@ -58,22 +58,16 @@ def share_curve(quantity: str, steps: Floats, copies: list[int], n: int) -> Curv
     return Curve.from_measurements(quantity, rows)
 
 
-def written(
-    folder: Path, run: RunHeader, curves: list[Curve], samples: dict[int, Floats] | None = None
-) -> RunRecord:
+def written(folder: Path, run: RunHeader, curves: list[Curve], samples: dict[int, Floats] | None = None) -> RunRecord:
     """Put curves (and samples) into a record on disk, and read it back."""
     path = folder / f"run{next(_folders)}"
     with RunRecord.open(path, run) as record:
         for c in curves:
             for k in range(len(c)):
                 items = None if c.items is None else tuple(c.items[k].tolist())
-                estimate = Estimate(
-                    quantity=c.quantity, value=c.values[k], items=items, count=int(c.counts[k])
-                )
+                estimate = Estimate(quantity=c.quantity, value=c.values[k], items=items, count=int(c.counts[k]))
                 step = int(c.steps[k])
-                record.append(
-                    [Measurement.of(estimate, step=step, examples=step * run.batch_size, seconds=0.0)]
-                )
+                record.append([Measurement.of(estimate, step=step, examples=step * run.batch_size, seconds=0.0)])
         for step, array in (samples or {}).items():
             record.keep_arrays(step, {"samples": array})
     return RunRecord.read(path)

@@ -17,6 +17,7 @@ from taumem.analysis import (
     tau_val,
     twin_losses,
 )
+from taumem.analysis.smoothing import quadratic_smoother
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
@@ -41,7 +42,7 @@ def gap_curves(gap, *, noise=0.0):
     return curve("train_loss", T, train), curve("heldout_loss", T, loss)
 
 
-# --- tau_val ----------------------------------------------------------------------------------------------------------
+# --- tau_val --------------------------------------------------------------------------------------
 
 
 @settings(max_examples=20, deadline=None)
@@ -53,13 +54,14 @@ def test_the_minimum_of_a_smooth_loss_is_found_between_the_checks(minimum):
     assert onset.low < minimum < onset.high
 
 
-def test_the_interval_of_the_minimum_covers_it_under_noise():
+@pytest.mark.parametrize("jitter", [0.0, 0.01, 0.02])
+def test_the_interval_of_the_minimum_covers_it_under_noise_of_items_and_of_weights(jitter):
     covered = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        items = heldout(T, 300.0)[:, None] * np.exp(
-            0.3 * rng.standard_normal(48)
-        ) + 0.05 * rng.standard_normal((len(T), 48))
+        loss = heldout(T, 300.0) * (1 + jitter * rng.standard_normal(len(T)))
+        scale = np.exp(0.3 * rng.standard_normal(48))
+        items = loss[:, None] * scale + 0.05 * rng.standard_normal((len(T), 48))
         onset = tau_val(curve("heldout_loss", T, items), RUN)
         covered.append(onset.low <= 300 <= onset.high)
     assert np.mean(covered) >= 0.85
@@ -110,7 +112,7 @@ def test_checks_at_step_zero_are_left_out():
     assert tau_val(with_zero, RUN).step == pytest.approx(300, rel=0.03)
 
 
-# --- tau_gap and tau_gap_sym ------------------------------------------------------------------------------------------
+# --- tau_gap and tau_gap_sym ----------------------------------------------------------------------
 
 
 @settings(max_examples=20, deadline=None)
@@ -146,7 +148,7 @@ def test_the_symmetrized_gap_passes_where_it_was_planted_with_a_narrower_interva
     assert gap_sym(a, b).values[0] < 0.15
 
 
-# --- tau_copy ---------------------------------------------------------------------------------------------------------
+# --- tau_copy -------------------------------------------------------------------------------------
 
 
 def copies(*counts, n=100, steps=(10, 20, 40, 80, 160)):
@@ -182,7 +184,7 @@ def test_copies_from_the_first_check_on_are_left_censored():
     assert tau_copy(copies(50, 60, 70), 0.0, RUN, threshold=0.05).censored == "left"
 
 
-# --- tau_split --------------------------------------------------------------------------------------------------------
+# --- tau_split ------------------------------------------------------------------------------------
 
 
 def agreeing(*values, steps=(10, 20, 40, 80, 160, 320)):
@@ -202,7 +204,17 @@ def test_a_dip_that_recovers_and_a_fall_within_the_noise_are_no_split():
     assert tau_split(agreeing(0.9, 0.9, 0.81), RUN).censored == "right"
 
 
-# --- what cannot be used ----------------------------------------------------------------------------------------------
+# --- the smoother -----------------------------------------------------------------------------------
+
+
+@given(a=st.floats(-3, 3), b=st.floats(-3, 3), c=st.floats(-3, 3))
+def test_the_smoother_reproduces_every_quadratic(a, b, c):
+    x, at = np.log(T), np.linspace(np.log(10), np.log(4000), 50)
+    smoothed = quadratic_smoother(x, at) @ (a + b * x + c * x**2)
+    assert smoothed == pytest.approx(a + b * at + c * at**2, abs=1e-7)
+
+
+# --- what cannot be used --------------------------------------------------------------------------
 
 
 def test_a_curve_without_items_and_one_too_short_are_refused():

@@ -47,9 +47,7 @@ def test_only_halves_of_the_same_size_and_seed_are_twins(tmp_path):
         written(tmp_path, header(n, seed=seed, half=half), [])
         for n, seed, half in [(32, 0, "a"), (32, 1, "b"), (64, 0, "b"), (64, 0, "a"), (64, 0, None)]
     ]
-    assert [(a.header.half, b.header.half, a.header.data.n_train) for a, b in find_twins(runs)] == [
-        ("a", "b", 64)
-    ]
+    assert [(a.header.half, b.header.half, a.header.data.n_train) for a, b in find_twins(runs)] == [("a", "b", 64)]
 
 
 def test_the_same_half_twice_is_refused(tmp_path):
@@ -66,9 +64,7 @@ def test_a_run_that_has_only_begun_has_no_onsets(tmp_path):
 def test_records_of_several_sizes_give_the_planted_law(tmp_path):
     records = []
     for n_train in (16, 32, 64, 128):
-        loss = items_of(
-            heldout(STEPS.astype(float), 8.0 * n_train), 48, np.random.default_rng(n_train), noise=0.02
-        )
+        loss = items_of(heldout(STEPS.astype(float), 8.0 * n_train), 48, np.random.default_rng(n_train), noise=0.02)
         records.append(written(tmp_path, header(n_train), [curve("heldout_loss", STEPS.astype(float), loss)]))
     onsets = find_onsets(records)
     assert 1.0 in fit_law(onsets, exponent=None).exponent

@@ -68,9 +68,7 @@ def test_its_maximum_is_the_one_that_lifelines_finds():
     )
 
     fitter = lifelines.LogNormalAFTFitter()
-    frame = pandas.DataFrame(
-        {"low": np.exp(low), "high": np.exp(high), "log_size": log_size, "e": low == high}
-    )
+    frame = pandas.DataFrame({"low": np.exp(low), "high": np.exp(high), "log_size": log_size, "e": low == high})
     fitter.fit_interval_censoring(frame, "low", "high", event_col="e")
     theirs = fitter.params_
     assert found.x[0] == pytest.approx(theirs["mu_", "Intercept"], abs=2e-3)

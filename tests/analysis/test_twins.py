@@ -19,12 +19,8 @@ def test_the_gap_of_planted_twins_is_the_planted_one(tmp_path):
 def test_a_harder_set_does_not_move_the_gap(tmp_path):
     steps, rng = np.array([10.0, 100.0]), np.random.default_rng(0)
     loss = items_of(np.array([1.0, 0.5]), 8, rng)
-    a = written(
-        tmp_path, header(half="a"), [curve("train_loss", steps, loss), curve("twin_loss", steps, 3 * loss)]
-    )
-    b = written(
-        tmp_path, header(half="b"), [curve("train_loss", steps, 3 * loss), curve("twin_loss", steps, loss)]
-    )
+    a = written(tmp_path, header(half="a"), [curve("train_loss", steps, loss), curve("twin_loss", steps, 3 * loss)])
+    b = written(tmp_path, header(half="b"), [curve("train_loss", steps, 3 * loss), curve("twin_loss", steps, loss)])
     assert gap_sym(a, b).values == pytest.approx([0, 0], abs=1e-12)
 
 

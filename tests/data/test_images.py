@@ -118,9 +118,7 @@ class TestCifar10:
     @pytest.mark.parametrize("n_bytes", [0, 3072, 2 * 3073 - 1])
     def test_a_truncated_file_states_expected_and_actual_bytes(self, tmp_path, n_bytes):
         path = write(tmp_path / "data_batch_1.bin", self.records(2)[0][:n_bytes])
-        with pytest.raises(
-            DataError, match=rf"data_batch_1\.bin: truncated.* multiple of 3073 .*got {n_bytes}"
-        ):
+        with pytest.raises(DataError, match=rf"data_batch_1\.bin: truncated.* multiple of 3073 .*got {n_bytes}"):
             load_cifar10(path)
 
     def test_a_label_above_9_betrays_another_format(self, tmp_path):
@@ -272,16 +270,10 @@ class TestArrays:
     def test_floats_from_zero_to_one_need_a_stated_range(self, tmp_path):
         values = RNG.uniform(0, 1, (3, 4, 4))
         np.save(tmp_path / "a.npy", values)
-        with pytest.raises(
-            DataError, match=r"could mean several things; give a value_range, such as \(0, 1\)"
-        ):
+        with pytest.raises(DataError, match=r"could mean several things; give a value_range, such as \(0, 1\)"):
             load_array(tmp_path / "a.npy")
-        np.testing.assert_allclose(
-            load_array(tmp_path / "a.npy", value_range=(0, 1))[:, 0], 2 * values - 1, atol=1e-6
-        )
-        np.testing.assert_allclose(
-            load_array(tmp_path / "a.npy", value_range=(-1, 1))[:, 0], values, atol=1e-6
-        )
+        np.testing.assert_allclose(load_array(tmp_path / "a.npy", value_range=(0, 1))[:, 0], 2 * values - 1, atol=1e-6)
+        np.testing.assert_allclose(load_array(tmp_path / "a.npy", value_range=(-1, 1))[:, 0], values, atol=1e-6)
 
     @pytest.mark.parametrize(
         "values",
@@ -309,9 +301,7 @@ class TestArrays:
         values = RNG.uniform(-1, 1, (5, 4, 4))
         values[3, 1, 1] = bad
         np.save(tmp_path / "a.npy", values)
-        with pytest.raises(
-            DataError, match=r"1 of 5 images hold NaN or infinite values .the first is image 3"
-        ):
+        with pytest.raises(DataError, match=r"1 of 5 images hold NaN or infinite values .the first is image 3"):
             load_images(tmp_path / "a.npy")
 
     def test_values_outside_the_stated_range_are_refused(self, tmp_path):

@@ -30,13 +30,8 @@ def points(n: int, dimensions: int, seed: int = 0) -> torch.Tensor:
 def test_the_log_density_is_that_of_scipy(alpha, sigma):
     mixture, x = uneven(3), points(20, 3)
     expected = sum(
-        w
-        * stats.multivariate_normal(
-            alpha * m, (alpha**2 * v + sigma**2) * np.eye(3), allow_singular=False
-        ).pdf(x)
-        for w, m, v in zip(
-            mixture.weights.numpy(), mixture.means.numpy(), mixture.variances.numpy(), strict=True
-        )
+        w * stats.multivariate_normal(alpha * m, (alpha**2 * v + sigma**2) * np.eye(3), allow_singular=False).pdf(x)
+        for w, m, v in zip(mixture.weights.numpy(), mixture.means.numpy(), mixture.variances.numpy(), strict=True)
     )
     np.testing.assert_allclose(mixture.log_density(x, alpha, sigma), np.log(expected), rtol=1e-10)
 
@@ -60,9 +55,7 @@ def test_the_posterior_mean_obeys_tweedies_formula(alpha, sigma):
 @pytest.mark.parametrize(("alpha", "sigma"), [(0.9, 0.43), (0.4, 0.9)])
 def test_the_posterior_mean_is_bayes_rule_integrated_numerically(xt, alpha, sigma):
     mixture = uneven(1)
-    parts = list(
-        zip(*(p.flatten().tolist() for p in (mixture.weights, mixture.means, mixture.variances)), strict=True)
-    )
+    parts = list(zip(*(p.flatten().tolist() for p in (mixture.weights, mixture.means, mixture.variances)), strict=True))
 
     def joint(x0: float) -> float:
         prior = sum(w * stats.norm.pdf(x0, m, v**0.5) for w, m, v in parts)
@@ -100,9 +93,7 @@ def test_samples_have_the_moments_and_the_distribution_of_the_mixture():
     )
     torch.testing.assert_close(x.mean(0), mean, atol=0.03, rtol=0)
     torch.testing.assert_close(x.T.cov(), covariance, atol=0.06, rtol=0)
-    first = [
-        (w.item(), m[0].item(), v.sqrt().item()) for w, m, v in zip(*vars(mixture).values(), strict=True)
-    ]
+    first = [(w.item(), m[0].item(), v.sqrt().item()) for w, m, v in zip(*vars(mixture).values(), strict=True)]
     ks = stats.kstest(x[:5000, 0], lambda q: sum(w * stats.norm.cdf(q, m, s) for w, m, s in first))
     assert ks.pvalue > 1e-3
 

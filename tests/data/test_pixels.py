@@ -54,9 +54,7 @@ def test_shrinking_by_a_fraction_agrees_with_pillows_antialiased_bilinear_filter
     np.testing.assert_allclose(resize(images, (21, 16))[0, 0], np.asarray(pillow), atol=1e-5)
 
 
-@given(
-    height=st.integers(1, 20), width=st.integers(1, 20), new=st.tuples(st.integers(1, 24), st.integers(1, 24))
-)
+@given(height=st.integers(1, 20), width=st.integers(1, 20), new=st.tuples(st.integers(1, 24), st.integers(1, 24)))
 @settings(deadline=None, max_examples=40)
 def test_values_stay_between_the_smallest_and_largest_and_constants_stay_constant(height, width, new):
     images = random_images(2, 1, height, width).sign()

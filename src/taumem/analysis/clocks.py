@@ -10,12 +10,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
+from taumem.analysis.interval import check_level
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import between_checks, for_good, left_censored, located, passage, right_censored
-from taumem.analysis.resampling import SEED, resampled_means, shares
-from taumem.analysis.smoothing import FEWEST_CHECKS, quadratic_smoother
+from taumem.analysis.resampling import N_RESAMPLES, SEED, resampled_means, shares
+from taumem.analysis.smoothing import FEWEST_CHECKS, HALF_WIDTH, quadratic_smoother, smoothed_and_residual
 from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunHeader
@@ -37,8 +38,13 @@ def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
 
     The curve is smoothed by a local quadratic in log step; its lowest point is the minimum. It is
     right-censored while the lowest point is at or next to the last check, or the rise after it is not
-    significant: the mean of the last 2 checks less the minimum, paired by item, is at most 2 standard errors.
-    The bound is then the lower end of the bootstrap interval, and at most the last check but one.
+    significant: the mean of the last 2 checks less the minimum is at most 2 standard errors. The bound is
+    then the lower end of the bootstrap interval, and at most the last check but one.
+
+    Two kinds of noise enter the interval and the standard error: that of the items (paired: the same items
+    and noise at every check), and that of the weights, which jitter from check to check and move all items
+    alike. The latter shows as the distance of the checks from the smoothed curve; a wild bootstrap redraws
+    it.
 
     Args:
         heldout_loss: with the loss of each item, at 5 checks or more.
@@ -50,17 +56,25 @@ def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
     """
     rule = (
         "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to "
-        "either side; it counts once the last 2 checks are above it by more than 2 paired standard errors."
+        "either side; it counts once the last 2 checks are above it by more than 2 standard errors."
     )
+    check_level(level)
     x, items = _log_steps_and_items(heldout_loss, FEWEST_CHECKS)
     grid = np.linspace(x[0], x[-1], max(2, math.ceil((x[-1] - x[0]) / 0.005)) + 1)
     smoother = quadratic_smoother(x, grid)
-    at = int(np.argmin(smoother @ items.mean(1)))
-    share = shares(items.shape[1], np.random.default_rng(SEED))
-    lowest = grid[np.argmin(resampled_means(items, share) @ smoother.T, axis=1)]
+    mean = items.mean(1)
+    at = int(np.argmin(smoother @ mean))
+
+    rng = np.random.default_rng(SEED)
+    smoothed, residual = smoothed_and_residual(x, mean)
+    wild = residual * rng.standard_normal((N_RESAMPLES, len(x)))
+    resampled = smoothed + wild + resampled_means(items, shares(items.shape[1], rng)) - mean
+    lowest = grid[np.argmin(resampled @ smoother.T, axis=1)]
 
     rise = items[-N_LAST:].mean(0) - smoother[at] @ items
-    rises = rise.mean() > SIGNIFICANT * rise.std(ddof=1) / math.sqrt(len(rise))
+    scatter = residual[x >= grid[at] - HALF_WIDTH].std()
+    variance = rise.var(ddof=1) / len(rise) + scatter**2 * (1 / N_LAST + np.sum(smoother[at] ** 2))
+    rises = rise.mean() > SIGNIFICANT * math.sqrt(variance)
     if grid[at] >= x[-2] or not rises:
         bound = min(float(np.quantile(lowest, (1 - level) / 2)), float(grid[at]), float(x[-2]))
         return right_censored("tau_val", bound, rule, level, run)
@@ -69,9 +83,7 @@ def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
     return located("tau_val", float(grid[at]), lowest, x, rule, level, run)
 
 
-def tau_gap(
-    train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold: float, level: float = 0.9
-) -> Onset:
+def tau_gap(train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold: float, level: float = 0.9) -> Onset:
     """Find where the relative gap 1 - train / held-out passes a threshold for good.
 
     Args:
@@ -84,6 +96,7 @@ def tau_gap(
     Raises:
         ConfigError: per-item losses were not kept, or no check is at the same step.
     """
+    check_level(level)
     _check_threshold(threshold)
     common = np.intersect1d(train_loss.steps, heldout_loss.steps)
     x, train = _log_steps_and_items(_at(train_loss, common), 1)
@@ -112,6 +125,7 @@ def tau_gap_sym(twins: TwinLosses, run: RunHeader, *, threshold: float, level: f
     Raises:
         ConfigError: no check is past step 0.
     """
+    check_level(level)
     _check_threshold(threshold)
     past = twins.steps > 0
     if not past.any():
@@ -150,6 +164,7 @@ def tau_copy(
     Raises:
         ConfigError: no check is past step 0.
     """
+    check_level(level)
     _check_threshold(threshold)
     floor = float(chance.values.mean()) if isinstance(chance, Curve) else float(chance)
     rule = (
@@ -158,9 +173,7 @@ def tau_copy(
     )
     certain = _lower_limits(copy_fraction) - floor > threshold
     lasting = for_good(copy_fraction.values - floor > threshold)
-    return between_checks(
-        f"tau_copy[{threshold:g}]", copy_fraction.steps, certain & lasting, rule, level, run
-    )
+    return between_checks(f"tau_copy[{threshold:g}]", copy_fraction.steps, certain & lasting, rule, level, run)
 
 
 def tau_split(agreement: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
@@ -183,6 +196,7 @@ def tau_split(agreement: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
         "The agreement of two models on disjoint sets falls below 0.9 of its highest value so far by more "
         "than 2 paired standard errors, and stays below; known to lie between that check and the one before."
     )
+    check_level(level)
     _, items = _log_steps_and_items(agreement, 1)
     values = items.mean(1)
     highest = np.array([int(np.argmax(values[: k + 1])) for k in range(len(values))])
@@ -194,22 +208,16 @@ def tau_split(agreement: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
 
 def _log_steps_and_items(curve: Curve, fewest: int) -> tuple[Floats, Floats]:
     if curve.items is None or curve.items.shape[1] < 2:
-        raise ConfigError(
-            f"'{curve.quantity}' was recorded without the values of its items; a clock needs them."
-        )
+        raise ConfigError(f"'{curve.quantity}' was recorded without the values of its items; a clock needs them.")
     past = curve.steps > 0
     if past.sum() < fewest:
-        raise ConfigError(
-            f"'{curve.quantity}': {past.sum()} check(s) past step 0; this clock needs {fewest}."
-        )
+        raise ConfigError(f"'{curve.quantity}': {past.sum()} check(s) past step 0; this clock needs {fewest}.")
     return np.log(curve.steps[past].astype(float)), curve.items[past]
 
 
 def _at(curve: Curve, steps: NDArray[np.int64]) -> Curve:
     kept = np.isin(curve.steps, steps)
-    columns = {
-        name: column[kept] for name, column in curve.__dict__.items() if isinstance(column, np.ndarray)
-    }
+    columns = {name: column[kept] for name, column in curve.__dict__.items() if isinstance(column, np.ndarray)}
     return Curve(quantity=curve.quantity, **columns)
 
 
@@ -221,5 +229,5 @@ def _check_threshold(threshold: float) -> None:
 def _lower_limits(copy_fraction: Curve) -> Floats:
     n = copy_fraction.counts
     k = np.round(copy_fraction.values * n)
-    exact = np.where(k > 0, beta.ppf(0.025, np.maximum(k, 1), n - k + 1), 0.0)
+    exact = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, 0.025), 0.0)
     return np.where(np.isfinite(copy_fraction.low), copy_fraction.low, exact)

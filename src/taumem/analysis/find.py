@@ -64,9 +64,7 @@ def find_onsets(records: Sequence[RunRecord], *, level: float = 0.9) -> list[Ons
     found = [onset for record in records for onset in _of_run(record, level)]
     found += [onset for a, b in find_twins(records) for onset in _of_twins(a, b, level)]
     order = {clock: place for place, clock in enumerate(_clocks())}
-    return sorted(
-        found, key=lambda o: (order[o.clock], o.n_train, -1 if o.seed is None else o.seed, o.source)
-    )
+    return sorted(found, key=lambda o: (order[o.clock], o.n_train, -1 if o.seed is None else o.seed, o.source))
 
 
 def _clocks() -> Iterator[str]:

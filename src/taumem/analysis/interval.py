@@ -4,7 +4,19 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Interval", "finite_or_none"]
+from taumem.errors import ConfigError
+
+__all__ = ["Interval", "check_level", "finite_or_none"]
+
+
+def check_level(level: float) -> None:
+    """Refuse what is no level of an interval.
+
+    Raises:
+        ConfigError: it is not in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"a level is a probability between 0 and 1, such as 0.9; got {level}.")
 
 
 def finite_or_none(value: float) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from taumem.analysis.interval import Interval, finite_or_none
+from taumem.analysis.interval import Interval, check_level, finite_or_none
 from taumem.analysis.likelihood import Bounds
 from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
@@ -85,7 +85,7 @@ class Law:
             TaumemWarning: ``n_train`` is more than 8 times the largest size with a located onset.
         """
         level = self.level if level is None else level
-        _check_level(level)
+        check_level(level)
         if n_train < 1:
             raise ConfigError(f"a forecast needs a training-set size of at least 1; got n_train = {n_train}.")
         reach = n_train / self.largest_located
@@ -154,8 +154,13 @@ def fit_law(
     Raises:
         ConfigError: clocks, data sets, weights or batch sizes differ; or too few onsets were located: 2 are
             needed, at different sizes where the exponent is free (and one size more with a floor).
+
+    >>> pilots = [Onset("tau_val", 8 * p, 7 * p, 9 * p, "no", p, batch_size=16) for p in (32, 64, 128)]
+    >>> forecast = fit_law(pilots).predict(256)
+    >>> f"{forecast.value:.3g} steps, {forecast.examples.value:.3g} examples"
+    '2.05e+03 steps, 3.28e+04 examples'
     """
-    _check_level(level)
+    check_level(level)
     value, sd, kind = _read_exponent(exponent)
     onsets = list(onsets)
     if not onsets:
@@ -238,11 +243,6 @@ def _read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "
     return exponent, 0.0, "fixed"
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ConfigError(f"a level is a probability between 0 and 1, such as 0.9; got {level}.")
-
-
 def _check_same(onsets: Sequence[Onset], name: str, advice: str) -> None:
     found = sorted({getattr(o, name) for o in onsets})
     if len(found) > 1:
@@ -262,20 +262,10 @@ def _check_enough(onsets: Sequence[Onset], free: bool, floor: bool) -> None:
     if len(located) >= 2 and len(sizes) >= sizes_needed:
         return
     counts = {kind: sum(o.censored == kind for o in onsets) for kind in ("right", "left")}
-    came = (
-        f"{len(located)} located at {len(sizes)} size(s) ({', '.join(f'P = {s}' for s in sizes) or 'none'})"
-    )
-    unlocated = (
-        f"{counts['right']} not reached when the run ended, {counts['left']} reached before the first check"
-    )
-    do = (
-        "train longer" if counts["right"] else "check earlier" if counts["left"] else "add runs at more sizes"
-    )
-    wanted = (
-        f"2 located onsets at {sizes_needed} or more different sizes"
-        if sizes_needed > 1
-        else "2 located onsets"
-    )
+    came = f"{len(located)} located at {len(sizes)} size(s) ({', '.join(f'P = {s}' for s in sizes) or 'none'})"
+    unlocated = f"{counts['right']} not reached when the run ended, {counts['left']} reached before the first check"
+    do = "train longer" if counts["right"] else "check earlier" if counts["left"] else "add runs at more sizes"
+    wanted = f"2 located onsets at {sizes_needed} or more different sizes" if sizes_needed > 1 else "2 located onsets"
     also = "; or fix the exponent" if free else ""
     raise ConfigError(
         f"{onsets[0].clock}: this law needs {wanted}; of {len(onsets)}, {came}, {unlocated}. "

@@ -83,9 +83,7 @@ def log_likelihood(data: Bounds, mu: Floats, sigma: Floats) -> Floats:
     """
     exact = data.exact
     z = (data.low[exact] - mu[..., exact]) / sigma
-    total = -0.5 * np.sum(z * z, axis=-1) - exact.sum() * (
-        np.log(sigma[..., 0]) + 0.5 * math.log(2 * math.pi)
-    )
+    total = -0.5 * np.sum(z * z, axis=-1) - exact.sum() * (np.log(sigma[..., 0]) + 0.5 * math.log(2 * math.pi))
     if not exact.all():
         total = total + _standardized(data, mu[..., ~exact], sigma)[2].sum(axis=-1)
     return np.asarray(total, dtype=float)

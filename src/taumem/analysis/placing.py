@@ -77,9 +77,7 @@ def between_checks(
     return _onset(clock, math.sqrt(low * high), low, high, "interval", rule, level, run)
 
 
-def located(
-    clock: str, at: float, resampled: Floats, x: Floats, rule: str, level: float, run: RunHeader
-) -> Onset:
+def located(clock: str, at: float, resampled: Floats, x: Floats, rule: str, level: float, run: RunHeader) -> Onset:
     """The bootstrap's interval, and in quadrature half the distance between the checks around the onset."""
     # 'lower' and 'higher' never average an infinite resample with a finite one
     low = float(np.quantile(resampled, (1 - level) / 2, method="lower"))
@@ -113,8 +111,6 @@ def _onset(
     level: float,
     run: RunHeader,
 ) -> Onset:
-    if not 0 < level < 1:
-        raise ConfigError(f"a level is a probability between 0 and 1, such as 0.9; got {level}.")
     half = f" half={run.half}" if run.half else ""
     return Onset(
         clock=clock,

@@ -5,8 +5,10 @@
 Prior: flat in log c and in a, and 1 / sigma for 0.01 <= sigma <= 2 (a scatter below 1 % or above a factor of
 7 between seeds is not expected of any law). It is the right-Haar prior, under which the intervals of
 coefficients and of predictions are the exact t intervals of regression when nothing is censored; its two ends
-only matter with fewer than about 2 degrees of freedom, where they stand in for the data. An exponent known to
-within an uncertainty has a normal prior instead. With a floor, tau_0 is uniform between 0 and twice the
+only matter with fewer than about 2 degrees of freedom, where they stand in for the data. Onsets known only as
+intervals cannot tell a scatter finer than these from none, and 1 / sigma would believe in none: the lower end
+is then the width of the intervals over sqrt(12), root mean square over the located onsets. An exponent known
+to within an uncertainty has a normal prior instead. With a floor, tau_0 is uniform between 0 and twice the
 smallest onset, 0 <= a <= 3, and tau_0 <= c P^a at the largest size: without those ends the likelihood would
 leave c and a unbounded.
 
@@ -24,7 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from taumem.analysis.likelihood import Bounds, log_likelihood, terms
 
@@ -113,7 +115,7 @@ def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool 
     # Twice: over all that the prior admits, then over where the mass is, so that a sharp posterior is
     # resolved too.
     coarse, fine = 33, 48 if floor else 96
-    sigmas = np.geomspace(SIGMA_LOWEST, SIGMA_HIGHEST, coarse)
+    sigmas = np.geomspace(max(SIGMA_LOWEST, _resolution(data)), SIGMA_HIGHEST, coarse)
     for count in (coarse, fine):
         nodes = np.array([(s, f) for s in sigmas for f in floors])
         center, hessian, height = _modes(problem, nodes[:, 0], nodes[:, 1])
@@ -140,6 +142,12 @@ def _state(data: Bounds, exponent: float, exponent_sd: float, floor: bool) -> _P
     precision = np.zeros((1, 1)) if fixed else np.diag([0.0, 1 / exponent_sd**2])
     design = np.ones((len(x), 1)) if fixed else np.stack([np.ones_like(x), x], axis=1)
     return _Problem(data, center, x, design, exponent, precision, float(x[bounded].max()), floor)
+
+
+def _resolution(data: Bounds) -> float:
+    """Root mean square over the located onsets of what their intervals leave open: width / sqrt(12)."""
+    width = data.high - data.low
+    return min(math.sqrt(float(np.mean(width[np.isfinite(width)] ** 2)) / 12), SIGMA_HIGHEST / 4)
 
 
 def _floor_nodes(data: Bounds) -> Floats:
@@ -206,7 +214,7 @@ def _points(dimensions: int) -> tuple[Floats, Floats, Floats]:
         ratio = (1 + ratio) ** (1 / (total + 1))
     step = ratio ** -np.arange(1.0, total + 1)
     u = (0.5 + np.arange(1, N_DRAWS + 1)[:, None] * step) % 1.0
-    scale = np.sqrt(PROPOSAL_DOF / stats.chi2.ppf(u[:, -1], PROPOSAL_DOF))
+    scale = np.sqrt(PROPOSAL_DOF / (2 * special.gammaincinv(PROPOSAL_DOF / 2, u[:, -1])))
     return u[:, 0], special.ndtri(u[:, 1:-1]), scale
 
 
@@ -215,9 +223,7 @@ def _draw(
 ) -> Posterior:
     p = center.shape[1]
     share = np.exp(log_mass - log_mass.max())
-    share = 0.98 * share / share.sum() + 0.02 / len(
-        share
-    )  # a little everywhere, should Laplace misjudge a node
+    share = 0.98 * share / share.sum() + 0.02 / len(share)  # a little everywhere, should Laplace misjudge a node
     u, normal, scale = _points(p)
     node = np.minimum(np.searchsorted(np.cumsum(share), u), len(share) - 1)
     cholesky = np.linalg.cholesky(hessian)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEWEST_CHECKS", "quadratic_smoother"]
+__all__ = ["FEWEST_CHECKS", "HALF_WIDTH", "quadratic_smoother", "smoothed_and_residual"]
 
 HALF_WIDTH = math.log(2.0)
 """Half-width of the window: a factor of 2 in steps to either side, wider where checks are sparse."""
@@ -35,3 +35,20 @@ def quadratic_smoother(x: Floats, at: Floats) -> Floats:
     weighted = basis * weight[..., None]
     gram = np.einsum("gci,gcj->gij", weighted, basis)
     return np.asarray(np.linalg.solve(gram, np.swapaxes(weighted, 1, 2))[:, 0, :])
+
+
+def smoothed_and_residual(x: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """The smoothed curve at its own checks, and how far each check lies from it.
+
+    Args:
+        x: log steps of the checks, ascending, at least 5.
+        values: of the curve, [checks].
+
+    Returns:
+        Both [checks]. The residuals are divided by sqrt(1 - leverage), which undoes that the curve follows
+        its own noise (leverage is capped at 0.9, where a check at an end almost determines the curve).
+    """
+    smoother = quadratic_smoother(x, x)
+    smoothed = smoother @ values
+    leverage = np.clip(np.diagonal(smoother), 0, 0.9)
+    return smoothed, (values - smoothed) / np.sqrt(1 - leverage)

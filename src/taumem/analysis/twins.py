@@ -176,9 +176,7 @@ def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
     pairs = [(step, a.arrays(step), b.arrays(step)) for step in sampled_steps(a, b)]
     pairs = [pair for pair in pairs if "samples" in pair[1] and "samples" in pair[2]]
     if not pairs:
-        raise ConfigError(
-            f"{a.path} and {b.path}: no step has samples of both runs; sample both at the same steps."
-        )
+        raise ConfigError(f"{a.path} and {b.path}: no step has samples of both runs; sample both at the same steps.")
     estimates = [agreement(of_a["samples"], of_b["samples"]) for _, of_a, of_b in pairs]
     unknown = np.full(len(pairs), np.nan)
     steps = np.array([step for step, _, _ in pairs], dtype=np.int64)

@@ -44,9 +44,7 @@ class GaussianMixture:
                 "a mixture of k Gaussians needs weights [k], means [k, d] and variances [k]; got shapes "
                 f"{tuple(self.weights.shape)}, {tuple(self.means.shape)}, {tuple(self.variances.shape)}."
             )
-        if not self.means.is_floating_point() or not (
-            self.weights.dtype == self.means.dtype == self.variances.dtype
-        ):
+        if not self.means.is_floating_point() or not (self.weights.dtype == self.means.dtype == self.variances.dtype):
             raise ConfigError(
                 "weights, means and variances must be floats of one type; got "
                 f"{self.weights.dtype}, {self.means.dtype}, {self.variances.dtype}."
@@ -86,14 +84,10 @@ class GaussianMixture:
         uniform = torch.rand(n, generator=generator, dtype=self.means.dtype, device=self.means.device)
         kind = torch.searchsorted(self.weights.cumsum(0), uniform, right=True)
         kind = kind.clamp(max=len(self.weights) - 1)  # the weights' sum may fall short of 1 by rounding
-        eps = torch.randn(
-            n, self.dimensions, generator=generator, dtype=self.means.dtype, device=self.means.device
-        )
+        eps = torch.randn(n, self.dimensions, generator=generator, dtype=self.means.dtype, device=self.means.device)
         return self.means[kind] + self.variances[kind].sqrt()[:, None] * eps
 
-    def log_density(
-        self, xt: Vectors, alpha_t: PerItem | float = 1.0, sigma_t: PerItem | float = 0.0
-    ) -> PerItem:
+    def log_density(self, xt: Vectors, alpha_t: PerItem | float = 1.0, sigma_t: PerItem | float = 0.0) -> PerItem:
         """log p(xt), in nats.
 
         Args:
@@ -115,9 +109,7 @@ class GaussianMixture:
         pull = (alpha[:, :, None] * self.means - xt[:, None]) / variances[:, :, None]
         return torch.einsum("bk,bkd->bd", self._joint(xt, alpha_t, sigma_t).softmax(dim=1), pull)
 
-    def posterior_mean(
-        self, xt: Vectors, alpha_t: PerItem | float = 1.0, sigma_t: PerItem | float = 0.0
-    ) -> Vectors:
+    def posterior_mean(self, xt: Vectors, alpha_t: PerItem | float = 1.0, sigma_t: PerItem | float = 0.0) -> Vectors:
         """E[x0 | xt], the denoiser of least squared error.
 
         Within component k it is mu_k + alpha_t v_k / (alpha_t^2 v_k + sigma_t^2) (xt - alpha_t mu_k), and
@@ -141,17 +133,11 @@ class GaussianMixture:
         alpha = _per_item(alpha_t, xt)
         return alpha, alpha**2 * self.variances + _per_item(sigma_t, xt) ** 2
 
-    def _joint(
-        self, xt: Vectors, alpha_t: PerItem | float, sigma_t: PerItem | float
-    ) -> Float[Tensor, "batch k"]:
+    def _joint(self, xt: Vectors, alpha_t: PerItem | float, sigma_t: PerItem | float) -> Float[Tensor, "batch k"]:
         """log w_k + log N(xt; ...): the log-density of each component together with xt."""
         alpha, variances = self._corrupted(xt, alpha_t, sigma_t)
         squared = (xt[:, None] - alpha[:, :, None] * self.means).square().sum(dim=2)
-        return (
-            self.weights.log()
-            - 0.5 * squared / variances
-            - 0.5 * self.dimensions * (2 * math.pi * variances).log()
-        )
+        return self.weights.log() - 0.5 * squared / variances - 0.5 * self.dimensions * (2 * math.pi * variances).log()
 
 
 def _per_item(scale: PerItem | float, xt: Tensor) -> Float[Tensor, "batch 1"]:

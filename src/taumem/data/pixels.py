@@ -72,9 +72,7 @@ def center_crop(images: Images) -> Images:
     return images[:, :, top : top + side, left : left + side]
 
 
-def resize(
-    images: Images, size: int | tuple[int, int], *, pad_to: int | tuple[int, int] | None = None
-) -> Images:
+def resize(images: Images, size: int | tuple[int, int], *, pad_to: int | tuple[int, int] | None = None) -> Images:
     """Bring images to a size, without aliasing; pad them with black before, if asked.
 
     Where the old height and width are whole multiples of the new ones, each new pixel is the mean of a box of
@@ -122,9 +120,7 @@ def _scale(images: Tensor, new_height: int, new_width: int) -> Tensor:
     if height % new_height == 0 and width % new_width == 0:
         return functional.avg_pool2d(images, (height // new_height, width // new_width))
     # Bilinear rather than bicubic: its weights are never negative, so no value leaves [-1, 1].
-    return functional.interpolate(
-        images, (new_height, new_width), mode="bilinear", align_corners=False, antialias=True
-    )
+    return functional.interpolate(images, (new_height, new_width), mode="bilinear", align_corners=False, antialias=True)
 
 
 def _pad(images: Images, size: tuple[int, int]) -> Images:
@@ -132,8 +128,7 @@ def _pad(images: Images, size: tuple[int, int]) -> Images:
     more_rows, more_columns = size[0] - height, size[1] - width
     if more_rows < 0 or more_columns < 0:
         raise ConfigError(
-            f"pad_to = {size[0]}x{size[1]} is smaller than the images, {height}x{width}; padding only "
-            "adds pixels."
+            f"pad_to = {size[0]}x{size[1]} is smaller than the images, {height}x{width}; padding only adds pixels."
         )
     top, left = more_rows // 2, more_columns // 2
     return functional.pad(images, (left, more_columns - left, top, more_rows - top), value=BLACK)

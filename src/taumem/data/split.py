@@ -29,9 +29,7 @@ class Split:
     vocabulary: int | None = None
 
     @classmethod
-    def make(
-        cls, name: str, items: Items, n_heldout: int, *, seed: int = 0, vocabulary: int | None = None
-    ) -> "Split":
+    def make(cls, name: str, items: Items, n_heldout: int, *, seed: int = 0, vocabulary: int | None = None) -> "Split":
         """Shuffle a data set, drop duplicates, and hold some of it out.
 
         The held-out items are drawn first, so that they stay the same whatever the size of the training set.
@@ -50,8 +48,7 @@ class Split:
         items = items[torch.from_numpy(_first_of_each(items))]
         if n_heldout < 0 or len(items) <= n_heldout:
             raise DataError(
-                f"{name}: {len(items)} distinct items, which leaves nothing to train on when {n_heldout} "
-                "are held out."
+                f"{name}: {len(items)} distinct items, which leaves nothing to train on when {n_heldout} are held out."
             )
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(items)))
         return cls(name, items[order[n_heldout:]], items[order[:n_heldout]], vocabulary)
@@ -86,8 +83,7 @@ class Split:
         both = {row.tobytes() for row in _rows(train)} & {row.tobytes() for row in _rows(heldout)}
         if both:
             raise DataError(
-                f"{name}: {len(both)} items are both in the training set and held out; the two must be "
-                "disjoint."
+                f"{name}: {len(both)} items are both in the training set and held out; the two must be disjoint."
             )
         return cls(name, train, heldout, vocabulary)
 
@@ -130,9 +126,7 @@ class Split:
             DataError: there are fewer than two training items.
         """
         if len(self) < 2:
-            raise DataError(
-                f"{self.name}: two disjoint training sets need at least 2 items; there is {len(self)}."
-            )
+            raise DataError(f"{self.name}: two disjoint training sets need at least 2 items; there is {len(self)}.")
         return (
             Split(self.name, self.train[0::2], self.heldout, self.vocabulary),
             Split(self.name, self.train[1::2], self.heldout, self.vocabulary),
@@ -153,16 +147,12 @@ def _first_of_each(items: Tensor) -> NDArray[np.intp]:
 
 def _check_values(name: str, items: Tensor, vocabulary: int | None) -> None:
     if items.ndim < 2 or 0 in items.shape[1:]:
-        raise DataError(
-            f"{name}: expected items of at least one axis, [n, ...]; got shape {tuple(items.shape)}."
-        )
+        raise DataError(f"{name}: expected items of at least one axis, [n, ...]; got shape {tuple(items.shape)}.")
     if vocabulary is None:
         finite = torch.isfinite(items).flatten(start_dim=1).all(dim=1)
         if not finite.all():
             bad = torch.nonzero(~finite).flatten().tolist()
-            raise DataError(
-                f"{name}: {len(bad)} items hold NaN or infinite values (the first is item {bad[0]})."
-            )
+            raise DataError(f"{name}: {len(bad)} items hold NaN or infinite values (the first is item {bad[0]}).")
     elif items.is_floating_point():
         raise DataError(f"{name}: tokens must be integers from 0 to {vocabulary - 1}; got {items.dtype}.")
     elif len(items) and (items.min() < 0 or items.max() >= vocabulary):

@@ -81,7 +81,10 @@ class GaussianDiffusion:
         x0_hat = denoiser(xt, times)
         if s <= 0:
             return x0_hat
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = self.scales(times[:1]), self.scales(torch.full_like(times[:1], s))
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = (
+            self.scales(times[:1]),
+            self.scales(torch.full_like(times[:1], s)),
+        )
         eps_hat = (xt - alpha_t * x0_hat) / sigma_t
         # The posterior's own noise: what eta = 1 puts back.
         fresh = self.eta * (sigma_s / sigma_t) * (1 - (alpha_t / alpha_s).square()).clamp(min=0).sqrt()

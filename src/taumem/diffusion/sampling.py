@@ -1,5 +1,7 @@
 """Generation: from noise at t = 1 to data at t = 0, one reverse step after another."""
 
+from itertools import pairwise
+
 import torch
 from torch import Generator
 
@@ -23,7 +25,7 @@ def sample(
 ) -> Batch:
     """Generate n items on the generator's device.
 
-    The initial noise is the generator's first draw, so that two models given equal generators start from the same noise.
+    The initial noise is the generator's first draw: two models given equal generators start from the same noise.
 
     Args:
         diffusion: the process to reverse.
@@ -40,6 +42,6 @@ def sample(
         raise ConfigError(f"sampling needs at least 1 step; got {steps}.")
     x = diffusion.prior(n, item_shape, generator)
     times = [1 - k / steps for k in range(steps)] + [0.0]
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         x = diffusion.reverse(denoiser, x, t, s, generator)
     return x

@@ -279,19 +279,21 @@ def _explained(error: ValidationError, content: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return f"the key '{key}' is missing."
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}; got {problem['input']!r}." if key else (
-        f"{message}."
+    return (
+        f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}; got {problem['input']!r}."
+        if key
+        else (f"{message}.")
     )
 
 
-_TAGS: dict[str, type[_Config]] = {
+_TAGS: dict[str | int, type[_Config]] = {
     "fashion-mnist": FashionMnistConfig,
     "images": ImagesConfig,
     "mixture": MixtureConfig,
     "unet": UNetConfig,
     "mlp": MLPConfig,
 }
-_SECTIONS: dict[str, type[_Config]] = {
+_SECTIONS: dict[str | int, type[_Config]] = {
     "diffusion": DiffusionConfig,
     "training": TrainingConfig,
     "monitor": MonitorConfig,
@@ -299,5 +301,4 @@ _SECTIONS: dict[str, type[_Config]] = {
 
 
 def _config_at(place: Sequence[str | int]) -> type[_Config]:
-    known: dict[str | int, type[_Config]] = {**_TAGS, **_SECTIONS}
-    return known[place[-1]] if place else Experiment
+    return (_TAGS | _SECTIONS)[place[-1]] if place else Experiment

@@ -125,8 +125,12 @@ class RunPlan:
         return partial(_draw, self.diffusion(), n_samples, split.item_shape, steps, self.device)
 
     def checkpoint(self, folder: Path, step: int) -> Path:
-        """Where the checkpoint of a kept step is, in a study's folder."""
+        """Where the checkpoint of a step is, in a study's folder."""
         return folder / self.name / "checkpoints" / f"{step:08d}.safetensors"
+
+    def checkpoints(self, folder: Path) -> list[Path]:
+        """The checkpoints that are there, ascending."""
+        return sorted((folder / self.name / "checkpoints").glob("*.safetensors"))
 
 
 def run(plan: RunPlan, folder: Path, pulse: Callable[[int], None] = lambda step: None) -> None:
@@ -144,10 +148,9 @@ def run(plan: RunPlan, folder: Path, pulse: Callable[[int], None] = lambda step:
     """
     split, twin_items = plan.data()
     diffusion, learner, config = plan.diffusion(), plan.learner(), plan.experiment.training
-    latest = folder / plan.name / "latest.safetensors"
     with RunRecord.open(folder / plan.name, plan.header()) as record:
-        if latest.exists():
-            load_checkpoint(learner, latest)
+        if existing := plan.checkpoints(folder):
+            load_checkpoint(learner, existing[-1])
         if learner.step >= plan.steps:
             return
         monitor = _monitor(plan, record, split, twin_items)
@@ -166,18 +169,24 @@ def run(plan: RunPlan, folder: Path, pulse: Callable[[int], None] = lambda step:
             last = step.index == plan.steps
             if last or monitor.due(step.index):
                 monitor.check(learner.averaged, step.index, step.examples, samples=last or None)
-            if step.index in plan.keep or last:
-                save_checkpoint(learner, plan.checkpoint(folder, step.index))
-            if last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                save_checkpoint(learner, latest)
+            if last or step.index in plan.keep or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                _save(plan, folder, learner)
                 saved = time.monotonic()
             try:
                 pulse(step.index)
             except Interrupted:
-                save_checkpoint(learner, latest)
+                _save(plan, folder, learner)
                 raise
             if last:
                 return
+
+
+def _save(plan: RunPlan, folder: Path, learner: Learner) -> None:
+    """Save where the run stands, and drop the earlier checkpoints that the plan does not keep."""
+    save_checkpoint(learner, plan.checkpoint(folder, learner.step))
+    kept = {plan.checkpoint(folder, step) for step in (*plan.keep, learner.step)}
+    for old in set(plan.checkpoints(folder)) - kept:
+        old.unlink()
 
 
 def _monitor(plan: RunPlan, record: RunRecord, split: Split, twin_items: Items | None) -> Monitor:

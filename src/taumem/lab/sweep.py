@@ -10,7 +10,7 @@ from taumem.lab.experiment import Experiment, load_experiment
 from taumem.lab.run import RunPlan
 from taumem.record import RunRecord, write_atomically
 
-__all__ = ["plans_of", "read_runs", "sweep"]
+__all__ = ["plans_of", "sweep"]
 
 Progress = Callable[[int, int], None]
 """Told (steps done, steps in all) as a study advances."""
@@ -69,21 +69,6 @@ def sweep(
     execute(plans, folder, workers=workers, on_step=on_step)
     progress(total, total)
     return [RunRecord.read(folder / plan.name) for plan in plans]
-
-
-def read_runs(*places: Path) -> list[RunRecord]:
-    """Read runs from their folders, or from folders that hold them at any depth.
-
-    Raises:
-        RecordError: a place without a run, or a record that cannot be read.
-    """
-    records = []
-    for place in places:
-        found = sorted(file.parent for file in place.rglob("run.json"))
-        if not found:
-            raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
-        records += [RunRecord.read(folder) for folder in found]
-    return records
 
 
 def _claim(folder: Path, experiment: Experiment) -> None:

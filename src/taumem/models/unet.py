@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from taumem.errors import ConfigError
 from taumem.models.initialization import initialize, without_global_draws
+from taumem.models.time_embedding import sinusoids
 from taumem.shapes import Batch, Times
 
-__all__ = ["UNet", "sinusoids"]
+__all__ = ["UNet"]
 
 
 class UNet(nn.Module):
@@ -30,7 +31,7 @@ class UNet(nn.Module):
         multipliers: width of each level, in units of ``channels``; each level halves the resolution.
         blocks: residual blocks on the way down, of each level or of all alike; 0 is allowed on the last level, whose
             middle blocks remain.
-        attention: resolutions (heights after the pixel-unshuffle) that attend over all positions; the middle always does.
+        attention: resolutions (heights after the pixel-unshuffle) that attend over all positions; the middle does.
         head_channels: channels of one attention head.
         patch: side of the pixel-unshuffle at the entrance; 1 for none.
         dropout: share of activations dropped in every residual block.
@@ -56,7 +57,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         depths = [blocks] * len(multipliers) if isinstance(blocks, int) else list(blocks)
-        _check(item_shape, multipliers, depths, patch)
+        _check(item_shape, channels, multipliers, depths, patch)
         widths = [channels * multiplier for multiplier in multipliers]
         side = item_shape[1] // patch
         inner = item_shape[0] * patch**2
@@ -84,7 +85,9 @@ class UNet(nn.Module):
                 skips.append(width)
                 side //= 2
 
-        self.middle_in = Stage(ResidualBlock(width, widths[-1], embedding, dropout), Attention(widths[-1], head_channels))
+        self.middle_in = Stage(
+            ResidualBlock(width, widths[-1], embedding, dropout), Attention(widths[-1], head_channels)
+        )
         self.middle_out = Stage(ResidualBlock(widths[-1], widths[-1], embedding, dropout), None)
         width = widths[-1]
 
@@ -124,7 +127,8 @@ class Stage(nn.Module):
 
     def forward(self, h: Tensor, emb: Tensor) -> Tensor:
         h = self.block(h, emb)
-        return h if self.attention is None else self.attention(h)
+        out: Tensor = h if self.attention is None else self.attention(h)
+        return out
 
 
 class ResidualBlock(nn.Module):
@@ -140,7 +144,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor, emb: Tensor) -> Tensor:
         scale, shift = self.modulate(emb)[:, :, None, None].chunk(2, dim=1)
-        return self.shortcut(h) + self.second(self.norm(self.first(h)) * (1 + scale) + shift)
+        out: Tensor = self.shortcut(h) + self.second(self.norm(self.first(h)) * (1 + scale) + shift)
+        return out
 
 
 class Attention(nn.Module):
@@ -148,7 +153,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, head_channels: int) -> None:
         super().__init__()
-        self.heads = max(1, width // head_channels)
+        # As many heads as wanted, or the next fewer that share the width evenly.
+        self.heads = next(n for n in range(max(1, width // head_channels), 0, -1) if width % n == 0)
         self.norm = _norm(width)
         self.qkv = nn.Conv2d(width, 3 * width, 1)
         self.leave = nn.Conv2d(width, width, 1)
@@ -158,7 +164,8 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(h)).reshape(batch, 3, self.heads, width // self.heads, height * wide)
         q, k, v = qkv.transpose(-1, -2).unbind(dim=1)
         mixed = functional.scaled_dot_product_attention(q, k, v)
-        return h + self.leave(mixed.transpose(-1, -2).reshape(batch, width, height, wide))
+        out: Tensor = h + self.leave(mixed.transpose(-1, -2).reshape(batch, width, height, wide))
+        return out
 
 
 class Downsample(nn.Conv2d):
@@ -185,26 +192,22 @@ def _norm(width: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(width, 32 if width >= 64 else 8), width)
 
 
-def sinusoids(t: Times, width: int) -> Tensor:
-    """Sines and cosines of 1000 t at geometrically spaced frequencies from 1 to 1e-4: [batch, width]."""
-    half = width // 2
-    frequencies = torch.exp(-math.log(10_000) / half * torch.arange(half, device=t.device, dtype=t.dtype))
-    angles = 1000 * t[:, None] * frequencies
-    return torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
-
-
 def _zero_last_layers(unet: UNet) -> None:
     """Set the last layer of every branch to zero: a block starts as the identity, the network as zero (as in iDDPM)."""
-    lasts = [m.second[-1] for m in unet.modules() if isinstance(m, ResidualBlock)]
+    lasts: list[nn.Module] = [m.second[-1] for m in unet.modules() if isinstance(m, ResidualBlock)]
     lasts += [m.leave for m in unet.modules() if isinstance(m, Attention)]
     for last in [*lasts, unet.leave[-1]]:
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for weight in last.parameters():
+            nn.init.zeros_(weight)
 
 
-def _check(item_shape: Sequence[int], multipliers: Sequence[int], depths: Sequence[int], patch: int) -> None:
+def _check(
+    item_shape: Sequence[int], channels: int, multipliers: Sequence[int], depths: Sequence[int], patch: int
+) -> None:
     if len(item_shape) != 3:
         raise ConfigError(f"a U-Net takes images (channels, height, width); got items of shape {tuple(item_shape)}.")
+    if channels < 2 or channels % 2:
+        raise ConfigError(f"channels must be an even number (half of them sines, half cosines of t); got {channels}.")
     if len(depths) != len(multipliers):
         raise ConfigError(f"blocks names {len(depths)} levels and multipliers {len(multipliers)}; give each level one.")
     stride = patch * 2 ** (len(multipliers) - 1)

@@ -26,8 +26,8 @@ __all__ = ["Monitor"]
 class Monitor:
     """Asks its probes when they are due, and writes down what they say.
 
-    A monitored run is bit-identical to an unmonitored one: the model is in evaluation mode while it is asked, and in its
-    former mode after; every draw comes from a generator that belongs to the monitor.
+    A monitored run is bit-identical to an unmonitored one: the model is in evaluation mode while it is asked, and in
+    its former mode after; every draw comes from a generator that belongs to the monitor.
 
     Args:
         record: where measurements go.
@@ -63,9 +63,7 @@ class Monitor:
         """Say whether anything is to be measured at this step."""
         return self.cadence.due(step) or (self.sampler is not None and self.sample_cadence.due(step))
 
-    def check(
-        self, denoiser: Denoiser, step: int, examples: int, *, samples: bool | None = None
-    ) -> list[Measurement]:
+    def check(self, denoiser: Denoiser, step: int, examples: int, *, samples: bool | None = None) -> list[Measurement]:
         """Ask all probes, the sample probes only when they are due, and record what they say.
 
         Args:

@@ -40,7 +40,7 @@ def nearest(
     """
     if queries.shape[1:] != references.shape[1:]:
         raise DataError(
-            f"cannot compare items of shape {tuple(queries.shape[1:])} with items of shape {tuple(references.shape[1:])}."
+            f"cannot compare items of shape {tuple(queries.shape[1:])} with items of {tuple(references.shape[1:])}."
         )
     if not 1 <= k <= len(references):
         raise ConfigError(f"asked for {k} neighbors among {len(references)} references; k must lie between the two.")
@@ -49,7 +49,7 @@ def nearest(
     flat, known = ((items.flatten(1).double() - center) for items in (queries, references))
     kept = min(k + SPARE, len(known))
     distances, positions = [], []
-    for rows in flat.split(block):
+    for rows in torch.split(flat, block):
         short = _short_list(rows, known, kept, block)
         exact = (rows[:, None] - known[short]).square().sum(dim=2).sqrt()
         order = exact.argsort(dim=1, stable=True)[:, :k]

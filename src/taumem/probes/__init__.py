@@ -5,7 +5,7 @@ from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.loss_gap import LossGap, SymmetricGap
 from taumem.probes.membership import membership
-from taumem.probes.probe import ItemLoss, Probe, SampleProbe, Sampler
+from taumem.probes.probe import ItemLoss, Probe, SampleProbe, Sampler, share
 
 __all__ = [
     "Agreement",
@@ -18,4 +18,5 @@ __all__ = [
     "Sampler",
     "SymmetricGap",
     "membership",
+    "share",
 ]

@@ -47,8 +47,8 @@ class Copies:
         return Reading(
             (found,) if self.chance is None else (found, self.chance),
             {
-                "samples": samples[: self.keep].float().cpu().numpy(),
-                "nearest": nearest_items[: self.keep].float().cpu().numpy(),
+                "samples": samples[: self.keep].half().cpu().numpy(),
+                "nearest": nearest_items[: self.keep].half().cpu().numpy(),
                 "gap_ratio": ratios[: self.keep].cpu().numpy(),
             },
         )

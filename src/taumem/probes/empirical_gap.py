@@ -30,7 +30,13 @@ class EmpiricalGap:
     """
 
     def __init__(
-        self, diffusion: Diffusion, train: Items, heldout: Items, *, levels: Sequence[float] = (0.55,), seed: int = 0
+        self,
+        diffusion: Diffusion,
+        train: Items,
+        heldout: Items,
+        *,
+        levels: Sequence[float] = (0.55,),
+        seed: int = 0,
     ) -> None:
         self.diffusion = diffusion
         self.optimum = EmpiricalDenoiser(diffusion, train)
@@ -44,7 +50,9 @@ class EmpiricalGap:
         """Measure the distance at each level. The noise is the probe's own, fixed; the generator is not used."""
         estimates = []
         for k, t in enumerate(self.levels):
-            noise = self.diffusion.noise(self.heldout, generator_for(self.seed, "empirical gap", k, device=self.heldout.device))
+            noise = self.diffusion.noise(
+                self.heldout, generator_for(self.seed, "empirical gap", k, device=self.heldout.device)
+            )
             times = torch.full((len(self.heldout),), t, device=self.heldout.device)
             xt = self.diffusion.corrupt(self.heldout, times, noise)
             difference = denoiser(xt, times) - self.optimum(xt, times)

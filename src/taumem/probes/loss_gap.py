@@ -28,7 +28,7 @@ LEVELS = (0.15, 0.35, 0.55)
 class LossGap:
     """Measures the loss of each set at each level, the relative gap 1 - train / held-out, and membership.
 
-    For every set named S, ``S_loss`` at each level t, and averaged over the levels (t None) with the value of each item.
+    For every set named S, ``S_loss`` at each level t, and over all levels (t None) with the value of each item.
     ``gap`` likewise, between the sets ``train`` and ``heldout``.
 
     Args:
@@ -127,7 +127,10 @@ class SymmetricGap:
         # The error of a ratio of sums, item by item: an item's own loss and its cross loss go together.
         variance = sum(float((o - ratio * c).var()) / len(o) for o, c in zip(own, cross, strict=True))
         estimate = Estimate(
-            quantity="gap_sym", value=1 - ratio, se=variance**0.5 / below, count=sum(len(losses) for losses in own)
+            quantity="gap_sym",
+            value=1 - ratio,
+            se=variance**0.5 / below,
+            count=sum(len(losses) for losses in own),
         )
         return Reading((estimate,))
 

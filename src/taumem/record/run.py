@@ -32,7 +32,7 @@ from taumem.record.curve import Curve
 from taumem.record.files import write_atomically
 from taumem.record.measurement import Measurement
 
-__all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord"]
+__all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord", "read_runs"]
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the previous version would misread a record."""
@@ -147,7 +147,7 @@ class RunRecord:
         if not rows:
             at = "" if t is None else f" at t = {t:g}"
             raise RecordError(
-                f"{self.path}: no measurement of '{quantity}'{at}; this run has: {', '.join(self.quantities) or 'none'}."
+                f"{self.path}: no measurement of '{quantity}'{at}; it has: {', '.join(self.quantities) or 'none'}."
             )
         return Curve.from_measurements(quantity, rows)
 
@@ -232,7 +232,7 @@ class RunRecord:
 
         def save(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez_compressed(file, **arrays)
+                np.savez_compressed(file, allow_pickle=False, **arrays)
 
         write_atomically(self._array_file(step), save)
 
@@ -261,6 +261,21 @@ class RunRecord:
             if m.key not in self._keys:
                 self._keys.add(m.key)
                 self.measurements.append(m)
+
+
+def read_runs(*places: Path) -> list[RunRecord]:
+    """Read runs from their folders, or from folders that hold them at any depth.
+
+    Raises:
+        RecordError: a place without a run, or a record that cannot be read.
+    """
+    records = []
+    for place in places:
+        found = sorted(file.parent for file in place.rglob("run.json"))
+        if not found:
+            raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
+        records += [RunRecord.read(folder) for folder in found]
+    return records
 
 
 def _read_header(path: Path) -> RunHeader:

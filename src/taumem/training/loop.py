@@ -90,7 +90,7 @@ def train(
 ) -> Iterator[Step]:
     """Train without end, one step at a time, from where the learner stands.
 
-    Batches are drawn with a fresh shuffle for each pass over the data; the last batch of a pass is filled from the next.
+    Batches come from a fresh shuffle for each pass over the data; the last batch of a pass is filled from the next.
     Every draw depends on (seed, what it is for, step) alone, so a resumed run repeats what an unbroken one would do.
 
     Args:

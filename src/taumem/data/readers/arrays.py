@@ -18,9 +18,7 @@ __all__ = ["load_array"]
 CHANNELS = (1, 3)
 
 
-def load_array(
-    path: str | Path, *, key: str | None = None, value_range: tuple[float, float] | None = None
-) -> Images:
+def load_array(path: str | Path, *, key: str | None = None, value_range: tuple[float, float] | None = None) -> Images:
     """Read images from a .npy or .npz file.
 
     Shape: [n, H, W] is gray; [n, H, W, C] and [n, C, H, W] are told apart by which axis has 1 or 3 entries,
@@ -83,9 +81,7 @@ def _choose(path: Path, names: list[str], key: str | None) -> str:
     if key is None:
         if len(names) == 1:
             return names[0]
-        raise DataError(
-            f"{path}: holds {len(names)} arrays; say by key which one. Known: {', '.join(names)}."
-        )
+        raise DataError(f"{path}: holds {len(names)} arrays; say by key which one. Known: {', '.join(names)}.")
     if key not in names:
         raise DataError(f"{path}: has no array {key!r}; {nearest_name(key, names)}")
     return key
@@ -101,16 +97,14 @@ def _channels_first(path: Path, values: NDArray[Any]) -> NDArray[Any]:
         first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
         if first and last:
             raise DataError(
-                f"{path}: shape {shape} could be [n, C, H, W] or [n, H, W, C], both of these axes have 1 "
-                "or 3 entries."
+                f"{path}: shape {shape} could be [n, C, H, W] or [n, H, W, C], both of these axes have 1 or 3 entries."
             )
         if first:
             return values
         if last:
             return values.transpose(0, 3, 1, 2)
     raise DataError(
-        f"{path}: expected images of shape [n, H, W], [n, H, W, C] or [n, C, H, W] with C = 1 or 3; got "
-        f"{shape}."
+        f"{path}: expected images of shape [n, H, W], [n, H, W, C] or [n, C, H, W] with C = 1 or 3; got {shape}."
     )
 
 
@@ -120,8 +114,7 @@ def _check_finite(path: Path, values: NDArray[Any]) -> None:
     bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
     if len(bad):
         raise DataError(
-            f"{path}: {len(bad)} of {len(values)} images hold NaN or infinite values (the first is image "
-            f"{bad[0]})."
+            f"{path}: {len(bad)} of {len(values)} images hold NaN or infinite values (the first is image {bad[0]})."
         )
 
 

@@ -115,8 +115,7 @@ def _load_file(path: Path) -> Images:
     # Pillow's decoders raise whatever their parsers raise: OSError, SyntaxError, struct.error, ...
     except Exception as error:
         raise DataError(
-            f"{path}: not a readable image ({error}); the file is corrupt or truncated. Replace it or "
-            "remove it."
+            f"{path}: not a readable image ({error}); the file is corrupt or truncated. Replace it or remove it."
         ) from error
     if mode.startswith(("I", "F")):
         # Converting these to RGB clips them at 255 without a word.

@@ -40,9 +40,7 @@ def load_idx(path: str | Path) -> Images:
     values = read_idx(path)
     if values.ndim != 3:
         hint = "; this looks like the labels, take the images' file" if values.ndim == 1 else ""
-        raise DataError(
-            f"{path}: expected images, 3 axes (n, height, width); got axes of {values.shape}{hint}."
-        )
+        raise DataError(f"{path}: expected images, 3 axes (n, height, width); got axes of {values.shape}{hint}.")
     if values.size == 0:
         raise DataError(f"{path}: holds no images, its axes are {values.shape}.")
     return from_bytes(values[:, None])
@@ -58,15 +56,12 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     content = _decompressed(path, read_bytes(path))
     if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
         raise DataError(
-            f"{path}: not an idx file of bytes: it should start with 00 00 08, it starts with "
-            f"{content[:4].hex(' ')}."
+            f"{path}: not an idx file of bytes: it should start with 00 00 08, it starts with {content[:4].hex(' ')}."
         )
     n_axes = content[3]
     start = 4 + 4 * n_axes
     if len(content) < start:
-        raise DataError(
-            f"{path}: truncated: its header should have {start} bytes, the file has {len(content)}."
-        )
+        raise DataError(f"{path}: truncated: its header should have {start} bytes, the file has {len(content)}.")
     shape = struct.unpack(f">{n_axes}I", content[4:start])
     expected = start + math.prod(shape)
     if len(content) != expected:
@@ -84,8 +79,7 @@ def _decompressed(path: Path, content: bytes) -> bytes:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(
-            f"{path}: the gzip file is truncated or corrupt ({error}); it has {len(content)} bytes. Get "
-            "it again."
+            f"{path}: the gzip file is truncated or corrupt ({error}); it has {len(content)} bytes. Get it again."
         ) from error
 
 

@@ -1,0 +1,387 @@
+"""The command line: each verb reads files and writes files. Parsing and printing, nothing else.
+
+Exit codes: 0 done; 2 the input cannot be used (one line says why, and what to do); 130 interrupted (the same command
+goes on from there).
+"""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+import taumem
+from taumem.errors import ConfigError, TaumemError, TaumemWarning
+
+if TYPE_CHECKING:
+    from taumem.analysis import Interval, Onset
+    from taumem.lab.demo import DemoResult
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="taumem",
+    help="When does a diffusion model start to memorize? Measure it, forecast it, stop in time.",
+    version=taumem.__version__,
+)
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Folder = Annotated[Path, Parameter(name=["--output", "-o"])]
+Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line, and exit."""
+    warnings.showwarning = _show_warning
+    try:
+        app(arguments)
+    except TaumemError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("\nInterrupted. What was done is kept: the same command goes on from there.")
+        sys.exit(130)
+
+
+@app.command
+def demo(
+    *,
+    output: Folder = Path("taumem-demo"),
+    seed: int = 0,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    workers: int | None = None,
+    json: Json = False,
+) -> None:
+    """Forecast when an image model starts to memorize, then train it and see.
+
+    Built-in images, no network; about three minutes on two cores. Interrupted, the same command goes on.
+
+    Parameters
+    ----------
+    output
+        Folder for the runs, the report and demo.json; one folder a seed.
+    seed
+        Of the data's shuffle, the weights, and everything else.
+    quick
+        Half the sizes, in about a minute.
+    workers
+        Processes at once; as many as processors if not given.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.lab.demo import demo as run_demo
+    from taumem.record import write_atomically
+
+    with _progress() as advance:
+        result = run_demo(output, seed=seed, quick=quick, workers=workers, progress=advance)
+    text = result.model_dump_json(indent=2)
+    write_atomically(output / "demo.json", text + "\n")
+    print(text) if json else _show_demo(result)
+
+
+@app.command
+def run(
+    experiment: str,
+    *,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=True)] = None,
+    output: Folder | None = None,
+    seed: Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)] = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    json: Json = False,
+) -> None:
+    """Make all runs of an experiment, fit its laws and write its report.
+
+    Parameters
+    ----------
+    experiment
+        A .toml or .json file, or a preset's name.
+    set
+        Keys to change, such as training.batch_size=32.
+    output
+        Folder for the runs and the report; the experiment's name if not given.
+    seed
+        Seeds to use instead of the experiment's.
+    device
+        Where to train: cpu, cuda, cuda:1, mps.
+    workers
+        Processes at once; as many as processors on the CPU, 1 elsewhere, if not given.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.lab import load_experiment, sweep
+    from taumem.report import write_report
+
+    changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
+    chosen = load_experiment(experiment, changes)
+    folder = output or Path(chosen.name)
+    with _progress() as advance:
+        records = sweep(
+            chosen,
+            folder,
+            device=device,
+            workers=workers,
+            progress=lambda done, total: advance("runs", done, total),
+        )
+    command = " ".join(["taumem run", experiment, *(f"--set {change}" for change in changes)])
+    report = write_report(folder / "report.html", records, title=chosen.name, reproduce=command)
+    _show_study([folder], json=json, report=str(report))
+
+
+@app.command
+def fit(runs: Runs, *, free: bool = True, level: float = 0.9, output: Folder | None = None, json: Json = False) -> None:
+    """Find the clocks of runs and fit the law tau = c P^a to each.
+
+    Parameters
+    ----------
+    runs
+        Folders of runs, or folders that hold them.
+    free
+        Whether the exponent is free; --no-free fixes it to 1.
+    level
+        Probability of every interval.
+    output
+        A .json file to write onsets and laws to.
+    json
+        Print one JSON object on standard output.
+    """
+    _show_study(runs, json=json, exponent=None if free else 1.0, level=level, output=output)
+
+
+@app.command
+def forecast(
+    runs: Runs,
+    *,
+    n_train: int,
+    clock: str = "tau_val",
+    level: float = 0.9,
+    json: Json = False,
+) -> None:
+    """Forecast how long a run on more data may train, from the clocks of smaller runs.
+
+    Parameters
+    ----------
+    runs
+        Folders of pilot runs, or folders that hold them.
+    n_train
+        Number of training examples P of the run to forecast.
+    clock
+        Which clock; see `taumem fit`.
+    level
+        Probability of the interval.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.analysis import NEAR_ONE, find_onsets, fit_law
+    from taumem.errors import nearest_name
+    from taumem.record import read_runs
+
+    onsets = find_onsets(read_runs(*runs), level=level)
+    clocks = list(dict.fromkeys(o.clock for o in onsets))
+    if clock not in clocks:
+        raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, clocks)}")
+    law = fit_law([o for o in onsets if o.clock == clock], exponent=NEAR_ONE, level=level)
+    prediction = law.predict(n_train)
+    if json:
+        examples = prediction.examples
+        _print_json(
+            {
+                "clock": clock,
+                "n_train": n_train,
+                "steps": prediction.to_json(),
+                "examples": None if examples is None else examples.to_json(),
+                "law": law.to_json(),
+            }
+        )
+        return
+    examples = prediction.examples
+    seen = f" ({examples.value:,.0f} examples at batch size {law.batch_size})" if examples else ""
+    out.print(
+        f"P = {n_train:,}: {clock} forecast at [bold]{prediction.value:,.0f}[/] steps "
+        f"\\[{prediction.low:,.0f}, {prediction.high:,.0f}] at {level:.0%}{seen}, "
+        f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}."
+    )
+
+
+@app.command
+def report(runs: Runs, *, output: Folder = Path("report.html"), title: str | None = None, json: Json = False) -> None:
+    """Write one self-contained page about some runs.
+
+    Parameters
+    ----------
+    runs
+        Folders of runs, or folders that hold them.
+    output
+        The page.
+    title
+        Its title.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.record import read_runs
+    from taumem.report import write_report
+
+    reproduce = f"taumem report {' '.join(map(str, runs))} -o {output}"
+    path = write_report(output, read_runs(*runs), title=title, reproduce=reproduce)
+    _print_json({"report": str(path)}) if json else out.print(f"Wrote {escape(str(path))}.")
+
+
+@app.command
+def ls(folder: Path = Path(), *, json: Json = False) -> None:
+    """List the runs in a folder: how far each has come and what it measured.
+
+    Parameters
+    ----------
+    folder
+        Where to look, at any depth.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.record import read_runs
+
+    rows = [
+        {
+            "run": str(record.path),
+            "experiment": record.header.name,
+            "n_train": record.header.data.n_train,
+            "seed": record.header.seed,
+            "half": record.header.half,
+            "step": record.last_step,
+            "steps": record.header.steps,
+            "quantities": record.quantities,
+        }
+        for record in read_runs(folder)
+    ]
+    if json:
+        _print_json({"runs": rows})
+        return
+    table = Table("run", "experiment", "P", "seed", "half", "step", "of", box=None)
+    for row in rows:
+        names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
+        table.add_row(*(escape(str("" if row[name] is None else row[name])) for name in names))
+    out.print(table)
+
+
+def _show_study(
+    places: list[Path],
+    *,
+    json: bool,
+    exponent: float | None = None,
+    level: float = 0.9,
+    report: str | None = None,
+    output: Path | None = None,
+) -> None:
+    from taumem.analysis import find_onsets, fit_each_clock
+    from taumem.record import read_runs, write_atomically
+
+    onsets = find_onsets(read_runs(*places), level=level)
+    laws, reasons = fit_each_clock(onsets, exponent=exponent, level=level)
+    content: dict[str, Any] = {
+        "level": level,
+        "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
+        "laws": {clock: law.to_json() for clock, law in laws.items()},
+        "not_fitted": reasons,
+        "onsets": [onset.to_json() for onset in onsets],
+        "report": report,
+    }
+    if output is not None:
+        write_atomically(output, _json(content) + "\n")
+    if json:
+        _print_json(content)
+        return
+    table = Table("clock", "tau at each P (steps)", "exponent", "steps per P^a", "P(a = 1)", box=None)
+    for clock in dict.fromkeys(o.clock for o in onsets):
+        law = laws.get(clock)
+        table.add_row(
+            clock,
+            _onsets_in_words([o for o in onsets if o.clock == clock]),
+            _interval_in_words(law.exponent) if law else "not fitted",
+            _interval_in_words(law.prefactor) if law else "",
+            f"{law.linearity:.2f}" if law and law.linearity is not None else "",
+        )
+    out.print(escape_table(table))
+    for clock, reason in reasons.items():
+        out.print(f"[dim]{escape(clock)} not fitted: {escape(reason)}[/]", soft_wrap=True)
+    if report:
+        out.print(f"Report: {escape(report)}", soft_wrap=True)
+
+
+def _onsets_in_words(onsets: "list[Onset]") -> str:
+    marks = {"no": "", "interval": "", "left": "<", "right": ">"}
+    sizes: dict[int, list[str]] = {}
+    for onset in onsets:
+        sizes.setdefault(onset.n_train, []).append(f"{marks[onset.censored]}{onset.step:,.0f}")
+    return "  ".join(f"{n_train}: {' '.join(steps)}" for n_train, steps in sizes.items())
+
+
+def _interval_in_words(interval: "Interval") -> str:
+    return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def escape_table(table: Table) -> Table:
+    """Let brackets in cells stand for themselves."""
+    for column in table.columns:
+        column._cells = [escape(cell) if isinstance(cell, str) else cell for cell in column._cells]
+    return table
+
+
+def _show_demo(result: "DemoResult") -> None:
+    table = Table("", "forecast", "measured", box=None)
+    forecast, measured = result.forecast, result.measured
+    high = "" if measured.high is None else f"{measured.high:,.0f}"
+    table.add_row(
+        f"{forecast.clock} at P = {result.n_train}",
+        f"{forecast.step:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
+        f"{measured.step:,.0f} [{measured.low:,.0f}, {high}]",
+    )
+    out.print(escape_table(table))
+    copies = Table("", "step", "copies", "95 % interval", "chance", box=None)
+    for name, count in (("stopped there", result.copies_at_stop), ("much later", result.copies_late)):
+        copies.add_row(
+            name,
+            f"{count.step:,}",
+            f"{count.count} of {count.n}",
+            f"{count.low:.1%} to {count.high:.1%}",
+            f"{count.chance:.1%}",
+        )
+    out.print(copies)
+    out.print(f"[bold]{escape(result.sentence)}[/]", soft_wrap=True)
+    out.print(f"Report: {escape(result.report)}   ({result.seconds:.0f} s)", soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage, on standard error, so that standard output stays clean."""
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _print_json(content: Any) -> None:
+    print(_json(content))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    if issubclass(category, TaumemWarning):
+        err.print(f"[yellow]note:[/] {escape(str(message))}", soft_wrap=True)

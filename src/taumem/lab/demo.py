@@ -1,0 +1,247 @@
+"""The main job on built-in images: pilots, law, forecast, and the proof.
+
+Pilot models are trained at three small sizes; the law tau_mem = c P is fitted to their clocks; it forecasts the clock
+of a size that none of them had. Then that size is trained, and the forecast meets the measurement.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from taumem.analysis import NEAR_ONE, Interval, Onset, find_onsets, fit_each_clock, fit_law
+from taumem.lab.experiment import Experiment, load_experiment
+from taumem.lab.run import RunPlan
+from taumem.lab.sweep import plans_of, sweep
+from taumem.probes import Copies, share
+from taumem.randomness import generator_for
+from taumem.record import Estimate
+from taumem.report import Forecast, write_report
+from taumem.training import load_checkpoint
+
+__all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "demo"]
+
+CLOCK = "tau_val"
+"""The clock that is forecast: the minimum of the held-out loss, three times less noisy than a small gap's threshold."""
+
+LEVEL = 0.9
+REACH = 2
+"""The target's size over the largest pilot's."""
+N_SAMPLES = 512
+
+Progress = Callable[[str, int, int], None]
+"""Told (stage, work done, work in all)."""
+
+
+class ClockReading(BaseModel):
+    """A clock's step with its interval."""
+
+    clock: str
+    step: float
+    low: float
+    high: float | None
+    """None where the clock had not struck when the run ended."""
+
+
+class ExponentReading(BaseModel):
+    """The exponent of tau in P, left free, over all runs of the demo."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CopyCount(BaseModel):
+    """Copies among samples, with an exact 95 % interval of their share, beside the share that chance gives."""
+
+    step: int
+    count: int
+    n: int
+    low: float
+    high: float
+    chance: float
+    """Share of held-out images that the same rule takes for copies."""
+
+
+class DemoResult(BaseModel):
+    """What the demo found."""
+
+    sentence: str
+    seed: int
+    pilots: list[int]
+    n_train: int
+    batch_size: int
+    level: float
+    forecast: ClockReading
+    measured: ClockReading
+    relative_error: float
+    """Forecast over measurement, less 1."""
+    covered: bool
+    """Whether the measurement lies in the forecast's interval."""
+    exponents: dict[str, ExponentReading]
+    copies_at_stop: CopyCount
+    copies_late: CopyCount
+    report: str
+    seconds: float
+
+
+def demo(
+    folder: Path,
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    workers: int | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> DemoResult:
+    """Run the demo in a folder, or what is left of it.
+
+    Args:
+        folder: for the runs, the report and ``demo.json``.
+        seed: of the data's shuffle, the weights, and everything else.
+        quick: half the sizes, in a minute.
+        workers: processes at once; None takes one a processor.
+        progress: told as the work advances.
+
+    Raises:
+        RecordError: the folder holds another experiment.
+        ConfigError: too few pilots reached their clock for a forecast.
+    """
+    began = time.monotonic()
+    pilots = load_experiment("demo-quick" if quick else "demo", [f"seeds=[{seed}]"])
+    n_train, late = REACH * max(pilots.n_train), 3 if quick else 4
+
+    def advance(stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: progress(stage, done, total)
+
+    pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=advance("pilots"))
+    law = fit_law([o for o in find_onsets(pilot_runs, level=LEVEL) if o.clock == CLOCK], exponent=NEAR_ONE, level=LEVEL)
+    forecast = law.predict(n_train)
+
+    stop, end = round(forecast.value), round(late * forecast.value)
+    target = _target(pilots, n_train, end)
+    plans = plans_of(target, keep=(stop,))
+    target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
+    onsets = find_onsets([*pilot_runs, *target_runs], level=LEVEL)
+    measured = _together([o for o in onsets if o.clock == CLOCK and o.n_train == n_train])
+
+    counts = []
+    for k, step in enumerate((stop, end)):
+        progress("copies", k, 2)
+        counts.append(_count_copies(plans, folder / "target", step))
+    progress("copies", 2, 2)
+
+    at_stop, late_count = counts
+    sentence = _sentence(forecast, measured, at_stop, late_count, late)
+    report = write_report(
+        folder / "report.html",
+        [*pilot_runs, *target_runs],
+        title=f"taumem demo: P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
+        sentence=sentence,
+        held_back=frozenset({n_train}),
+        forecast=Forecast(CLOCK, n_train, forecast, None if measured.censored == "right" else _interval(measured)),
+        reproduce=f"taumem demo --seed {seed}{' --quick' if quick else ''}",
+    )
+    return DemoResult(
+        sentence=sentence,
+        seed=seed,
+        pilots=list(pilots.n_train),
+        n_train=n_train,
+        batch_size=pilots.batch_size(n_train),
+        level=LEVEL,
+        forecast=ClockReading(clock=CLOCK, step=forecast.value, low=forecast.low, high=forecast.high),
+        measured=ClockReading(
+            clock=CLOCK,
+            step=measured.step,
+            low=measured.low,
+            high=measured.high if math.isfinite(measured.high) else None,
+        ),
+        relative_error=forecast.value / measured.step - 1,
+        covered=measured.step in forecast,
+        exponents=_exponents(onsets),
+        copies_at_stop=at_stop,
+        copies_late=late_count,
+        report=str(report),
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _target(pilots: Experiment, n_train: int, steps: int) -> Experiment:
+    training = pilots.training.model_copy(update={"min_steps": steps, "steps_per_example": 0.0})
+    return pilots.model_copy(update={"n_train": (n_train,), "training": training})
+
+
+def _together(onsets: Sequence[Onset]) -> Onset:
+    """The geometric mean of the two models' onsets; a bound if one of them is a bound."""
+    located = [o for o in onsets if o.censored == "no"]
+    bounds = [o for o in onsets if o.censored != "no"]
+    if bounds:
+        return bounds[0]
+    n = len(located)
+    center = sum(math.log(o.step) for o in located) / n
+    # The two errors are independent: half-widths in log add as squares.
+    below, above = (
+        math.sqrt(sum(math.log(getattr(o, end) / o.step) ** 2 for o in located)) / n for end in ("low", "high")
+    )
+    step = math.exp(center)
+    first = located[0]
+    return Onset(
+        first.clock,
+        step,
+        step * math.exp(-below),
+        step * math.exp(above),
+        "no",
+        n_train=first.n_train,
+        batch_size=first.batch_size,
+        rule=f"Geometric mean over {n} models on disjoint sets. {first.rule}",
+        level=first.level,
+    )
+
+
+def _interval(onset: Onset) -> Interval:
+    return Interval(onset.step, onset.low, onset.high, onset.level, onset.batch_size)
+
+
+def _exponents(onsets: Sequence[Onset]) -> dict[str, ExponentReading]:
+    laws, _ = fit_each_clock(onsets, exponent=None)
+    return {
+        clock: ExponentReading(value=law.exponent.value, low=law.exponent.low, high=law.exponent.high)
+        for clock, law in laws.items()
+    }
+
+
+def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCount:
+    """Count copies among samples of the models as they stood at a step, each against its own training set."""
+    found: list[Estimate] = []
+    chance: list[Estimate] = []
+    n_each = N_SAMPLES // len(plans)
+    for plan in plans:
+        learner = plan.learner()
+        load_checkpoint(learner, plan.checkpoint(folder, step))
+        split, _ = plan.data()
+        probe = Copies(split.train, split.heldout)
+        denoiser = learner.averaged.eval()
+        samples = plan.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
+        reading = probe.measure(samples, denoiser, generator_for(plan.seed, "unused"))
+        found.append(reading.estimates[0])
+        chance.append(reading.estimates[1])
+    count = sum(round(e.value * e.count) for e in found)
+    together = share("copy_fraction", count, n_each * len(plans))
+    return CopyCount(
+        step=step,
+        count=count,
+        n=together.count,
+        low=together.low or 0.0,
+        high=together.high or 1.0,
+        chance=sum(e.value for e in chance) / len(chance),
+    )
+
+
+def _sentence(forecast: Interval, measured: Onset, at_stop: CopyCount, late: CopyCount, times: int) -> str:
+    found = f"measured {measured.step:,.0f}" if measured.censored == "no" else f"not reached by {measured.low:,.0f}"
+    return (
+        f"Forecast {forecast.value:,.0f} steps [{forecast.low:,.0f}, {forecast.high:,.0f}]; {found}. "
+        f"Stopping there: {at_stop.count} of {at_stop.n} samples are copies; "
+        f"{('two', 'three', 'four')[times - 2]} times longer: {late.count / late.n:.0%}."
+    )

@@ -1,0 +1,168 @@
+"""The law: when each clock went off against the number of training examples, and what it forecasts."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from taumem.analysis import Law, Onset
+from taumem.errors import TaumemWarning
+from taumem.report.figures.style import ACCENT, INK, clock_color, log_axis, rgba, styled
+from taumem.report.study import ClockLaw, Forecast, Study
+from taumem.report.wording import number, onset_span, percent, span, state
+
+__all__ = ["law"]
+
+_SYMBOLS = {
+    "no": "circle",
+    "interval": "circle-open",
+    "left": "triangle-down-open",
+    "right": "triangle-up-open",
+}
+N_POINTS = 25
+MARGIN = 1.25
+"""How far, as a factor, the line is drawn past the smallest and the largest size."""
+
+
+def law(study: Study) -> go.Figure:
+    """Onsets against the number of training examples, with the fitted law and its prediction band, for every clock.
+
+    Filled: located. Open: known to lie between two checks. Triangles: bounds, pointing where the onset lies.
+    One clock is shown at first; the others are a touch on the legend away.
+
+    Args:
+        study: what to draw.
+    """
+    figure = go.Figure()
+    shown = study.headline.clock if study.headline else ""
+    for clock in study.clocks:
+        _add_clock(figure, clock, study, visible=True if clock.clock == shown else "legendonly")
+    if study.forecast is not None:
+        _add_forecast(figure, study.forecast)
+    sizes = study.sizes
+    x = log_axis("training examples P", [*(float(size) for size in sizes)])
+    x |= {"tickmode": "array", "tickvals": sizes, "ticktext": [f"{size:,}" for size in sizes], "minor": {}}
+    if sizes:
+        x["range"] = [math.log10(sizes[0] / MARGIN / 1.1), math.log10(sizes[-1] * MARGIN * 1.1)]
+    styled(figure, x=x, y=log_axis("onset (optimizer steps)", [o.step for o in study.onsets]))
+    figure.update_layout(legend_groupclick="togglegroup")
+    return figure
+
+
+def _add_clock(figure: go.Figure, clock: ClockLaw, study: Study, *, visible: bool | str) -> None:
+    color = clock_color(clock.clock)
+    shared: dict[str, Any] = {"legendgroup": clock.clock, "visible": visible}
+    name = clock.clock
+    if clock.free is not None:
+        a = clock.free.exponent
+        name = f"{clock.clock} ∝ P<sup>{a.value:.2f}</sup> [{a.low:.2f}, {a.high:.2f}]"
+    if clock.drawn is not None and study.sizes:
+        _add_line(figure, clock.drawn, study.sizes, color, shared)
+    fitted = [onset for onset in clock.onsets if onset.n_train not in study.held_back]
+    later = [onset for onset in clock.onsets if onset.n_train in study.held_back]
+    _add_onsets(figure, fitted, color, name, shared)
+    if later:
+        words = "measured after the forecast" if study.forecast else "held back from the fit"
+        _add_onsets(figure, later, color, words, {**shared, "showlegend": visible is True}, diamonds=True)
+
+
+def _add_line(figure: go.Figure, law: Law, sizes: Sequence[int], color: str, shared: dict[str, Any]) -> None:
+    x = np.unique(np.round(np.geomspace(max(sizes[0] / MARGIN, 1), sizes[-1] * MARGIN, N_POINTS)).astype(int))
+    with warnings.catch_warnings():
+        # The figure shows the band widen; the table says how far a forecast reaches.
+        warnings.simplefilter("ignore", TaumemWarning)
+        band = [law.predict(int(size)) for size in x]
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=[*(at.high for at in band), *(at.low for at in band[::-1])],
+        fill="toself",
+        fillcolor=rgba(color, 0.13),
+        line_width=0,
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+        **shared,
+    )
+    figure.add_scatter(
+        x=x,
+        y=[at.value for at in band],
+        mode="lines",
+        line={"color": color, "width": 1.8},
+        showlegend=False,
+        customdata=[[span(at)] for at in band],
+        hovertemplate=f"{law.clock}, law at P = %{{x:,}}: %{{customdata[0]}} steps<extra></extra>",
+        **shared,
+    )
+
+
+def _add_onsets(
+    figure: go.Figure,
+    onsets: Sequence[Onset],
+    color: str,
+    name: str,
+    shared: dict[str, Any],
+    *,
+    diamonds: bool = False,
+) -> None:
+    symbols = [_SYMBOLS[o.censored] for o in onsets]
+    if diamonds:
+        symbols = ["diamond" if s == "circle" else s.replace("circle", "diamond") for s in symbols]
+    figure.add_scatter(
+        x=[o.n_train for o in onsets],
+        y=[o.step for o in onsets],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [o.high - o.step if o.usable else 0.0 for o in onsets],
+            "arrayminus": [o.step - o.low if o.usable else 0.0 for o in onsets],
+            "color": rgba(ACCENT if diamonds else color, 0.55),
+            "thickness": 1.2,
+            "width": 0,
+        },
+        mode="markers",
+        marker={
+            "symbol": symbols,
+            "size": 10 if diamonds else 8,
+            "color": ACCENT if diamonds else color,
+            "line": {"width": 1.4, "color": ACCENT if diamonds else color},
+        },
+        name=name,
+        customdata=[[onset_span(o), f"{number(o.step / o.n_train)} an example", _who(o), state(o)] for o in onsets],
+        hovertemplate=(
+            "%{customdata[2]}<br>%{customdata[0]} steps (%{customdata[1]})<br>%{customdata[3]}<extra></extra>"
+        ),
+        **shared,
+    )
+
+
+def _add_forecast(figure: go.Figure, forecast: Forecast) -> None:
+    """The forecast's interval as a bar beside its size, so that the measurement can be seen next to it."""
+    predicted = forecast.predicted
+    beside = forecast.n_train / 1.09
+    figure.add_scatter(
+        x=[beside, beside],
+        y=[predicted.low, predicted.high],
+        mode="lines",
+        line={"color": rgba(ACCENT, 0.35), "width": 9},
+        legendgroup="forecast",
+        name=f"forecast for P = {forecast.n_train:,} ({percent(predicted.level)} interval)",
+        hovertemplate=f"forecast of {forecast.clock} at P = {forecast.n_train:,}: {span(predicted)} steps<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[beside],
+        y=[predicted.value],
+        mode="markers",
+        marker={"symbol": "line-ew", "size": 14, "line": {"color": INK, "width": 2}},
+        legendgroup="forecast",
+        showlegend=False,
+        hovertemplate=f"forecast: {number(predicted.value)} steps<extra></extra>",
+    )
+
+
+def _who(onset: Onset) -> str:
+    halves = [word.removeprefix("half=") for word in onset.source.split() if word.startswith("half=")]
+    half = f" · half {halves[0]}" if halves and halves[0] in ("a", "b") else ""
+    return f"{onset.clock} · P = {onset.n_train:,}{half} · seed {onset.seed}"

@@ -1,0 +1,100 @@
+"""What the samples and the items' losses give away: copies, agreement of two models, membership."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from taumem.analysis import agreement_chance, agreement_curve
+from taumem.analysis.twins import sampled_steps
+from taumem.errors import ConfigError
+from taumem.record import RunRecord
+from taumem.report.figures.lines import Line, add_chance, add_lines, finished
+from taumem.report.figures.style import size_colors
+from taumem.report.study import Study, curve_of
+from taumem.report.wording import percent
+
+__all__ = ["agreement", "chance_of_copies", "copies", "membership"]
+
+
+def copies(study: Study, *, per_example: bool = True) -> go.Figure:
+    """The share of samples that are copies, with exact intervals, above what chance would give.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines = _lines(study, "copy_fraction", "copies")
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    chance = chance_of_copies(study)
+    if chance is not None and lines:
+        add_chance(figure, chance, f"chance ({percent(chance)})")
+    highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
+    y = {
+        "title_text": "copies among samples",
+        "tickformat": ".0%",
+        "range": [-0.02, min(1.02, 1.15 * highest + 0.08)],
+    }
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def chance_of_copies(study: Study) -> float | None:
+    """The share of held-out items that the rule takes for copies, averaged over the runs; None if not measured."""
+    curves = [curve_of(record, "copy_fraction_chance") for record in study.records]
+    levels = [float(curve.values.mean()) for curve in curves if curve is not None]
+    return float(np.mean(levels)) if levels else None
+
+
+def agreement(study: Study, *, per_example: bool = False) -> go.Figure:
+    """How alike the samples of two models are that share their noise but no training example.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines, chances = [], []
+    for a, b in study.twins:
+        found = _agreement(a, b)
+        if found is not None:
+            lines.append(found[0])
+            chances.append(found[1])
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    if lines:
+        add_chance(figure, float(np.mean(chances)), "other noise (chance)")
+    y = {"title_text": "cosine similarity", "range": [min([-0.05, *(c - 0.05 for c in chances)]), 1.03]}
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def membership(study: Study, *, per_example: bool = True) -> go.Figure:
+    """How well a training item is told from a held-out one by its loss alone.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines = _lines(study, "membership_auc", "AUC")
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    if lines:
+        add_chance(figure, 0.5, "chance (0.5)")
+    return finished(figure, lines, per_example=per_example, y={"title_text": "membership AUC", "range": [0.38, 1.03]})
+
+
+def _lines(study: Study, quantity: str, words: str) -> list[Line]:
+    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
+    return [Line(run, curve, words) for run, curve in curves if curve is not None]
+
+
+def _agreement(a: RunRecord, b: RunRecord) -> tuple[Line, float] | None:
+    """The agreement of a pair and its chance level: as the probe recorded them, else from the samples kept."""
+    for record in (a, b):
+        curve, chance = curve_of(record, "agreement"), curve_of(record, "agreement_chance")
+        if curve is not None and chance is not None:
+            return Line(record.header, curve, "similarity", pair=True), float(chance.values.mean())
+    try:
+        curve = agreement_curve(a, b)
+        steps = sampled_steps(a, b)
+        chances = [agreement_chance(a.arrays(s)["samples"], b.arrays(s)["samples"]).value for s in steps]
+    except (ConfigError, KeyError):  # no samples of both at any step: nothing to compare
+        return None
+    return Line(a.header, curve, "similarity", pair=True), float(np.mean(chances))

@@ -1,0 +1,130 @@
+"""How every figure looks: one font, a light grid, colors that the color-blind tell apart, by day and by night.
+
+Figures are drawn in the colors of the day. :func:`night` says what each turns into on a dark page.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+from taumem.analysis import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS
+
+__all__ = [
+    "ACCENT",
+    "GRID",
+    "INK",
+    "MUTED",
+    "clock_color",
+    "log_axis",
+    "night",
+    "rgba",
+    "size_colors",
+    "styled",
+]
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+INK, MUTED, GRID, ACCENT = "#20242c", "#667080", "#e4e7ec", "#c2410c"
+
+_NIGHT = {INK: "#e6e9ef", MUTED: "#98a2b3", GRID: "#2b313c", ACCENT: "#fb923c"}
+
+_FAMILIES = {
+    # Okabe and Ito's colors; within a clock's family, thresholds go from light to dark.
+    "tau_val": [("#0072b2", "#4cb0e8")],
+    "tau_gap": [("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")],
+    "tau_gap_sym": [("#3cb892", "#2fa57f"), ("#009e73", "#4cd3a5"), ("#00684c", "#9beccf")],
+    "tau_copy": [("#cc79a7", "#b4608f"), ("#a64d80", "#dd8fba"), ("#752c56", "#f3c3dc")],
+    "tau_split": [("#7a52c7", "#b39af0")],
+}
+
+
+def size_colors(sizes: Sequence[int]) -> dict[int, str]:
+    """One color for each training-set size, from dark (few examples) to light, evenly spaced to the eye."""
+    return dict(zip(sizes, _viridis(len(sizes), 0.04, 0.80), strict=True))
+
+
+def clock_color(clock: str) -> str:
+    """The color of a clock: its family's hue, darker for a higher threshold."""
+    family, _, threshold = clock.partition("[")
+    thresholds = {"tau_gap": GAP_THRESHOLDS, "tau_gap_sym": GAP_SYM_THRESHOLDS, "tau_copy": COPY_THRESHOLDS}
+    names = [f"{value:g}]" for value in thresholds.get(family, ())]
+    shades = _FAMILIES.get(family, [(INK, _NIGHT[INK])])
+    place = names.index(threshold) if threshold in names else 0
+    return shades[min(place, len(shades) - 1)][0]
+
+
+def night(sizes: Sequence[int]) -> dict[str, str]:
+    """What each color of the day turns into on a dark page."""
+    by_day, by_night = _viridis(len(sizes), 0.04, 0.80), _viridis(len(sizes), 0.36, 0.97)
+    families = {day: dark for shades in _FAMILIES.values() for day, dark in shades}
+    return {**_NIGHT, **families, **dict(zip(by_day, by_night, strict=True))}
+
+
+def rgba(color: str, alpha: float) -> str:
+    """A color that lets what lies below shine through.
+
+    >>> rgba("#0072b2", 0.2)
+    'rgba(0,114,178,0.2)'
+    """
+    red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def styled(figure: go.Figure, *, x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
+    """Give a figure the look that all share; ``x`` and ``y`` describe its axes."""
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
+        "title_standoff": 10,
+        "title_font": {"size": 13, "color": MUTED},
+        "tickfont": {"color": MUTED},
+    }
+    figure.update_layout(
+        template="none",
+        font={"family": FONT, "size": 12, "color": INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 8, "r": 12, "t": 12, "b": 8},
+        hovermode="closest",
+        hoverlabel={"font": {"family": FONT, "size": 12}, "align": "left"},
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+            "bgcolor": "rgba(0,0,0,0)",
+            "font": {"size": 12},
+        },
+        xaxis={**axis, **x},
+        yaxis={**axis, **y},
+    )
+    return figure
+
+
+def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis with labels in plain digits: at 1, 2, 5 over a short range, at powers of 10 over a long one."""
+    positive = [value for value in values if value > 0 and math.isfinite(value)]
+    decades = math.log10(max(positive) / min(positive)) if positive else 1.0
+    return {
+        "type": "log",
+        "title_text": title,
+        "dtick": "D2" if decades < 1.6 else 1,
+        "tickformat": ",~g",
+        "minor": {"dtick": "D1", "showgrid": False, "ticks": "outside", "ticklen": 3, "tickcolor": GRID},
+        "exponentformat": "none",
+    }
+
+
+def _viridis(count: int, low: float, high: float) -> list[str]:
+    if count == 0:
+        return []
+    at = [low + (high - low) * k / max(count - 1, 1) for k in range(count)]
+    colors = [unlabel_rgb(color) for color in sample_colorscale("Viridis", at)]
+    return ["#" + "".join(f"{round(channel):02x}" for channel in color) for color in colors]

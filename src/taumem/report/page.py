@@ -1,0 +1,253 @@
+"""One self-contained page about a study: it opens offline, asks nothing of any server, and can be sent by mail."""
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+from markupsafe import Markup, escape
+from plotly.offline import get_plotlyjs
+
+from taumem.analysis import Onset
+from taumem.record import RunRecord, write_atomically
+from taumem.report import figures, wording
+from taumem.report.gallery import COPY_RATIO, gallery
+from taumem.report.study import Forecast, Study
+
+__all__ = ["write_report"]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A figure on the page: where it goes, what it is called, and what plotly needs to draw it."""
+
+    key: str
+    title: str
+    figure: go.Figure
+
+    @property
+    def json(self) -> Markup:
+        """The figure as JSON that cannot end the script element it stands in."""
+        return Markup(self.figure.to_json().replace("<", "\\u003c"))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A section of figures: side by side where there is room."""
+
+    title: str
+    text: str
+    panels: tuple[_Panel, ...]
+
+
+def write_report(
+    path: Path | str,
+    records: Sequence[RunRecord],
+    *,
+    title: str | None = None,
+    sentence: str | None = None,
+    held_back: Collection[int] = frozenset(),
+    forecast: Forecast | None = None,
+    reproduce: str | None = None,
+) -> Path:
+    """Write the page of a study.
+
+    Args:
+        path: the HTML file to write.
+        records: the runs, in any order; one run is enough, none gives a page that says so.
+        title: what the study is called; the experiment's name if None.
+        sentence: the verdict; made from the law if None.
+        held_back: training-set sizes to keep out of every fit, such as the one that was forecast.
+        forecast: what was forecast, and what was measured.
+        reproduce: the command that makes the study again.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: two runs are the same half of the same pair.
+    """
+    study = Study.of(records, held_back=held_back, forecast=forecast)
+    page = _template().render(
+        study=study,
+        title=title or _title(study),
+        verdict=sentence or _verdict(study),
+        subtitle=_subtitle(study),
+        law=_Panel("law", "The law", figures.law(study)) if study.onsets else None,
+        groups=_groups(study),
+        exhibits=gallery(study),
+        rules=_rules(study.onsets),
+        missing=list(study.missing()),
+        facts=_facts(study),
+        experiment=_shared_experiment(study),
+        reproduce=reproduce,
+        chance=figures.chance_of_copies(study),
+        copy_ratio=COPY_RATIO,
+        night=Markup(json.dumps(figures.night(study.sizes))),
+        plotly=Markup(get_plotlyjs()),
+    )
+    path = Path(path)
+    write_atomically(path, page)
+    return path
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": wording.number,
+        "percent": wording.percent,
+        "span": wording.span,
+        "onset_span": wording.onset_span,
+        "state": wording.state,
+        "raised": _raised,
+    }
+    return environment.from_string(files("taumem.report").joinpath("page.html.j2").read_text(encoding="utf-8"))
+
+
+def _raised(text: str) -> Markup:
+    """Escape a text, and set exponents such as the one of ``P^0.97`` above the line."""
+    return Markup(re.sub(r"\^(-?\d+(?:\.\d+)?)", r"<sup>\1</sup>", str(escape(text))))
+
+
+def _title(study: Study) -> str:
+    names = sorted({record.header.name for record in study.records})
+    return ", ".join(names) or "No runs"
+
+
+def _verdict(study: Study) -> str:
+    """The study in one or two sentences, without a claim that it does not carry."""
+    clock = study.headline
+    if not study.records:
+        return "There are no runs to report on yet."
+    if clock is None:
+        return "No clock could be read from these runs yet."
+    parts = []
+    if clock.free is not None:
+        a = clock.free.exponent
+        parts.append(f"{clock.clock} grows as P^{a.value:.2f} [{a.low:.2f}, {a.high:.2f}]")
+    if clock.linear is not None:
+        c, batch = wording.number(clock.linear.prefactor.value), clock.linear.batch_size
+        at = "" if batch is None else f" at batch size {batch:,}"
+        parts.append(f"{c} steps an example{at}" if parts else f"{clock.clock} comes at {c} steps an example{at}")
+    if not parts:
+        located = sum(onset.usable for onset in clock.onsets)
+        return f"{clock.clock} was located in {located} of {wording.plural(len(clock.onsets), 'run')}: no law yet."
+    sentence = ": ".join(parts) + "."
+    if study.forecast is None:
+        return sentence
+    made = study.forecast
+    seen = "not measured yet" if made.measured is None else f"measured {wording.span(made.measured)}"
+    return f"{sentence} Forecast for P = {made.n_train:,}: {wording.span(made.predicted)} steps; {seen}."
+
+
+def _subtitle(study: Study) -> str:
+    if not study.records:
+        return ""
+    headers = [record.header for record in study.records]
+    seeds = len({h.seed for h in headers})
+    return " · ".join(
+        [
+            ", ".join(sorted({h.data.name for h in headers})),
+            f"P = {wording.sizes_text(sorted({h.data.n_train for h in headers}))}",
+            f"batch size {wording.sizes_text(study.batch_sizes)}",
+            f"{wording.plural(len(headers), 'run')}, {wording.plural(seeds, 'seed')}",
+            f"{' and '.join(sorted({h.weights for h in headers}))} weights",
+        ]
+    )
+
+
+def _groups(study: Study) -> list[_Group]:
+    """The figures that have something to show, with what to see in them."""
+    both = (("step", "against the step", False), ("example", "against the step per training example", True))
+
+    def panels(name: str, draw: Any) -> tuple[_Panel, ...]:
+        drawn = [_Panel(f"{name}-{key}", words, draw(study, per_example=flag)) for key, words, flag in both]
+        return tuple(drawn) if drawn[0].figure.data and any(_points(trace) for trace in drawn[0].figure.data) else ()
+
+    agreement, membership = figures.agreement(study), figures.membership(study)
+    models = [
+        _Panel("agreement", "Agreement of two models, against the step", agreement),
+        _Panel("membership", "Membership told from the loss, against the step per training example", membership),
+    ]
+    two_models = " of two models on disjoint sets" if study.twins else " between training and held-out items"
+    groups = [
+        _Group(
+            "Losses",
+            "Training and held-out loss part when the model starts to learn its training set rather than the "
+            "distribution. Circles mark the minimum of the held-out loss (tau_val).",
+            panels("losses", figures.losses),
+        ),
+        _Group(
+            "The gap, and its collapse",
+            f"The relative gap{two_models}. If the onset grows in proportion to the number of training examples P, "
+            "the curves that lie apart on the left fall on one another on the right.",
+            panels("gap", figures.gap),
+        ),
+        _Group(
+            "Copies among samples",
+            "The share of samples that are copies of training items, with exact 95 % intervals. The dashed line is "
+            "the chance level: held-out data, which copy nothing, under the same rule.",
+            panels("copies", figures.copies),
+        ),
+        _Group(
+            "Two models, and membership",
+            "Models that have learned the distribution draw the same sample from the same noise; models that have "
+            "learned their own training sets do not. Membership is told from the loss alone: 0.5 is chance, 1 is "
+            "certainty. Bands are two standard errors.",
+            tuple(panel for panel in models if panel.figure.data),
+        ),
+    ]
+    return [group for group in groups if group.panels]
+
+
+def _points(trace: Any) -> bool:
+    return trace.x is not None and len(trace.x) > 0 and trace.x[0] is not None
+
+
+def _rules(onsets: Sequence[Onset]) -> list[tuple[str, str]]:
+    """The definition of each clock, in the order of the clocks."""
+    return list({onset.clock: onset.rule for onset in onsets}.items())
+
+
+def _facts(study: Study) -> list[tuple[str, str]]:
+    """How the study was made: what its headers say, each once."""
+    headers = [record.header for record in study.records]
+
+    def listed(values: Collection[object]) -> str:
+        return ", ".join(str(value) for value in sorted(values, key=str)) or "unknown"
+
+    names = sorted({name for h in headers for name in h.versions})
+    versions = [f"{name} {listed({h.versions.get(name, 'unknown') for h in headers})}" for name in names]
+    shapes = {" × ".join(map(str, h.data.item_shape)) for h in headers}
+    held_back = [f"{size:,}" for size in sorted(study.held_back)]
+    facts = [
+        ("Experiment", listed({h.name for h in headers})),
+        ("Data", listed({h.data.name for h in headers})),
+        ("Shape of an item", listed(shapes)),
+        ("Held-out items", wording.sizes_text(sorted({h.data.n_heldout for h in headers}))),
+        ("Training examples P", wording.sizes_text(sorted({h.data.n_train for h in headers}))),
+        ("Held back from the fits", ", ".join(held_back) or "none"),
+        ("Batch size", wording.sizes_text(study.batch_sizes)),
+        ("Weights measured", listed({h.weights for h in headers})),
+        ("Seeds", listed({h.seed for h in headers})),
+        ("Device", listed({h.device for h in headers})),
+        ("Versions", ", ".join(versions) or "unknown"),
+    ]
+    return facts if headers else []
+
+
+def _shared_experiment(study: Study) -> str:
+    """The configuration as JSON: the part that all runs share."""
+    configurations = [record.header.experiment for record in study.records]
+    if not configurations:
+        return ""
+    first, *rest = configurations
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in rest)}
+    return json.dumps(shared, indent=2) if shared else ""

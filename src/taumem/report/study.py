@@ -1,0 +1,202 @@
+"""What a report is about: records, and all that the analysis reads off them, in one frozen value."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from taumem.analysis import Interval, Law, Onset, find_onsets, find_twins, fit_law
+from taumem.errors import ConfigError
+from taumem.record import Curve, RunRecord
+
+__all__ = ["ClockLaw", "Forecast", "Study", "curve_of", "run_of"]
+
+HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
+"""Which clock speaks for a study that forecasts none: the first of these with a law."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A clock of a run that had not been made yet, and what was measured once it had.
+
+    Attributes:
+        clock: what was forecast.
+        n_train: number of training examples of the forecast run.
+        predicted: in steps, with its interval.
+        measured: in steps; None while it is not known, an infinite upper end if the run ended too early.
+    """
+
+    clock: str
+    n_train: int
+    predicted: Interval
+    measured: Interval | None = None
+
+    @property
+    def relative_error(self) -> float | None:
+        """Forecast over measurement, less 1; None without a located measurement.
+
+        >>> made = Interval(1100.0, 900.0, 1300.0, level=0.9)
+        >>> seen = Interval(1000.0, 950.0, 1050.0, level=0.9)
+        >>> round(Forecast("tau_val", 256, made, seen).relative_error, 3)
+        0.1
+        """
+        if self.measured is None or self.measured.low <= 0 or math.isinf(self.measured.high):
+            return None
+        return self.predicted.value / self.measured.value - 1
+
+
+@dataclass(frozen=True)
+class ClockLaw:
+    """One clock: its onsets, and the laws that they determine.
+
+    Attributes:
+        clock: what was timed.
+        onsets: all of them, held-back sizes included.
+        linear: the law with its exponent fixed to 1; None where it cannot be fitted.
+        free: the law with a free exponent; None where it cannot be fitted.
+        reason: why a law is missing; empty if both are there.
+    """
+
+    clock: str
+    onsets: tuple[Onset, ...]
+    linear: Law | None
+    free: Law | None
+    reason: str = ""
+
+    @property
+    def drawn(self) -> Law | None:
+        """The law that figures draw: the free one, so that data and not an assumption tilt the line."""
+        return self.free or self.linear
+
+
+@dataclass(frozen=True)
+class Study:
+    """Records of one study, and what they mean.
+
+    Attributes:
+        records: the runs, by size, seed and half.
+        twins: pairs of runs on disjoint halves.
+        onsets: of every clock, in the order of the clocks.
+        clocks: by clock, its onsets and laws.
+        held_back: sizes kept out of every fit.
+        forecast: what was forecast, or None.
+    """
+
+    records: tuple[RunRecord, ...]
+    twins: tuple[tuple[RunRecord, RunRecord], ...]
+    onsets: tuple[Onset, ...]
+    clocks: tuple[ClockLaw, ...]
+    held_back: frozenset[int]
+    forecast: Forecast | None
+
+    @classmethod
+    def of(
+        cls,
+        records: Sequence[RunRecord],
+        *,
+        held_back: Collection[int] = frozenset(),
+        forecast: Forecast | None = None,
+    ) -> "Study":
+        """Find the onsets and fit the laws.
+
+        Args:
+            records: of one study, in any order.
+            held_back: training-set sizes to keep out of the fits, such as the one that was forecast.
+            forecast: what was forecast, if anything.
+
+        Raises:
+            ConfigError: two runs are the same half of the same pair.
+        """
+        ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
+        onsets = tuple(find_onsets(ordered))
+        clocks = tuple(
+            _clock_law(clock, tuple(group), frozenset(held_back))
+            for clock, group in groupby(onsets, key=lambda onset: onset.clock)
+        )
+        return cls(tuple(ordered), tuple(find_twins(ordered)), onsets, clocks, frozenset(held_back), forecast)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The distinct numbers of training examples, ascending; that of the forecast included."""
+        sizes = {record.header.data.n_train for record in self.records}
+        return sorted(sizes | ({self.forecast.n_train} if self.forecast else set()))
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """The distinct batch sizes, ascending."""
+        return sorted({record.header.batch_size for record in self.records})
+
+    @property
+    def headline(self) -> ClockLaw | None:
+        """The clock that speaks for the study: the forecast one, else the first well-known one with a law."""
+        by_name = {clock.clock: clock for clock in self.clocks}
+        if self.forecast is not None and self.forecast.clock in by_name:
+            return by_name[self.forecast.clock]
+        with_law = [clock for clock in self.clocks if clock.drawn]
+        known = [by_name[name] for name in HEADLINE_CLOCKS if name in by_name and by_name[name].drawn]
+        return next(iter(known or with_law or self.clocks), None)
+
+    def missing(self) -> Iterator[str]:
+        """Say, one sentence each, which checks could not be made, and why."""
+        families = {clock.clock.partition("[")[0] for clock in self.clocks}
+        needs = {
+            "tau_val": "a held-out loss with the loss of each item, at 5 or more checks",
+            "tau_gap": "training and held-out loss with the loss of each item, at the same checks",
+            "tau_gap_sym": "two runs on disjoint halves a and b, each measured on the other's training set too",
+            "tau_copy": "samples, counted against the training set and against held-out data",
+            "tau_split": "samples of two runs on disjoint halves, at 2 or more common checks",
+        }
+        for clock, need in needs.items():
+            if clock not in families:
+                yield f"{clock} could not be read: it needs {need}, and no run here has them."
+        yield from (f"{clock.reason[:1].upper()}{clock.reason[1:]}" for clock in self.clocks if clock.reason)
+        if self.records and len({record.header.seed for record in self.records}) == 1:
+            yield "One seed only: how far an onset moves from seed to seed was not measured."
+        if len(self.batch_sizes) == 1:
+            yield (
+                f"One batch size only ({self.batch_sizes[0]:,}): every onset in steps holds at this batch size, and "
+                "nothing here says what another one would give."
+            )
+        if self.forecast is None:
+            yield "No forecast was handed in, so none is held against a measurement."
+
+
+def curve_of(record: RunRecord, quantity: str) -> Curve | None:
+    """A quantity over training, averaged over diffusion times; None where the run has none."""
+    if any(m.quantity == quantity and m.t is None for m in record.measurements):
+        return record.curve(quantity)
+    return None
+
+
+def run_of(onset: Onset, records: Sequence[RunRecord]) -> RunRecord | None:
+    """The run that an onset was found in: the first of the pair if it was found in two."""
+
+    def belongs(record: RunRecord) -> bool:
+        h = record.header
+        halves = [word for word in onset.source.split() if word.startswith("half=")]
+        return (
+            (h.data.n_train, h.seed, h.weights, h.batch_size)
+            == (onset.n_train, onset.seed, onset.weights, onset.batch_size)
+            and h.data.name == onset.data
+            and (not halves or f"half={h.half}" in halves)
+        )
+
+    return next((record for record in records if belongs(record)), None)
+
+
+def _clock_law(clock: str, onsets: tuple[Onset, ...], held_back: frozenset[int]) -> ClockLaw:
+    fitted = [onset for onset in onsets if onset.n_train not in held_back]
+    linear, why = _fit(fitted, 1.0)
+    free, why_free = _fit(fitted, None)
+    return ClockLaw(clock, onsets, linear, free, why or why_free)
+
+
+def _fit(onsets: Sequence[Onset], exponent: float | None) -> tuple[Law | None, str]:
+    """A law, or the reason why there is none: too few onsets are a result here, not an error."""
+    # One batch size for each training-set size (such as batches equal to the training set) is a study of its own.
+    batch_by_size = {(onset.n_train, onset.batch_size) for onset in onsets}
+    one_each = len(batch_by_size) == len({size for size, _ in batch_by_size})
+    try:
+        return fit_law(onsets, exponent=exponent, mixed_batch_sizes=one_each), ""
+    except ConfigError as error:
+        return None, str(error)

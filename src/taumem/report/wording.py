@@ -1,0 +1,88 @@
+"""Numbers and states, as a reader wants them: few digits, an interval beside each, a unit in the words around them."""
+
+import math
+
+from taumem.analysis import Interval, Onset
+
+__all__ = ["number", "onset_span", "percent", "plural", "sizes_text", "span", "state"]
+
+_STATES = {
+    "no": "located",
+    "interval": "between two checks",
+    "left": "before the first check",
+    "right": "not reached when the run ended",
+}
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits.
+
+    >>> [number(x) for x in (1043.2, 6.6134, 0.0312, 12345, 0, float("inf"))]
+    ['1,040', '6.61', '0.0312', '12,300', '0', '∞']
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "unknown"
+    if value == 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    if abs(rounded) >= 1e9 or abs(rounded) < 1e-4:
+        return f"{rounded:.2e}"
+    return f"{rounded:,.{max(digits, 0)}f}"
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage.
+
+    >>> [percent(x) for x in (0.41, 0.002, 0.0, 1.0)]
+    ['41 %', '0.2 %', '0 %', '100 %']
+    """
+    value = 100 * share
+    return f"{value:.0f} %" if value == 0 or abs(value) >= 10 else f"{value:.2g} %"
+
+
+def span(interval: Interval) -> str:
+    """Write a value with its interval; a one-sided bound as such.
+
+    >>> span(Interval(1043.2, 820.0, 1319.0, level=0.9))
+    '1,040 [820, 1,320]'
+    >>> span(Interval(2900.0, 2900.0, float("inf"), level=0.9))
+    '> 2,900'
+    """
+    if math.isinf(interval.high) and interval.low == interval.value:
+        return f"> {number(interval.low)}"
+    if interval.low <= 0 and interval.high == interval.value:
+        return f"< {number(interval.high)}"
+    return f"{number(interval.value)} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def onset_span(onset: Onset) -> str:
+    """Write an onset with what bounds it, in steps.
+
+    >>> onset_span(Onset("tau_val", 500, 450, 560, "no", n_train=64, batch_size=16))
+    '500 [450, 560]'
+    """
+    return span(Interval(onset.step, onset.low, onset.high, onset.level))
+
+
+def state(onset: Onset) -> str:
+    """Say how well an onset is known."""
+    return _STATES[onset.censored]
+
+
+def plural(count: int, noun: str) -> str:
+    """Count a noun.
+
+    >>> plural(1, "run"), plural(3, "run")
+    ('1 run', '3 runs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def sizes_text(sizes: list[int]) -> str:
+    """List numbers of training examples.
+
+    >>> sizes_text([16, 1024])
+    '16, 1,024'
+    """
+    return ", ".join(f"{size:,}" for size in sizes)
