@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from taumem.analysis import Onset, fit_law
+from taumem.analysis import Onset, fit_each_clock, fit_law
 from taumem.errors import ConfigError, TaumemWarning
 
 
@@ -253,3 +253,10 @@ def test_mixed_batch_sizes_are_allowed_when_asked_for():
     assert law.batch_size is None
     assert law.predict(128).examples is None
     assert law.exponent.value == pytest.approx(0.3, abs=0.01)
+
+
+def test_each_clock_gets_its_law_or_the_reason_why_it_has_none():
+    pilots = planted((32, 64), 2)
+    laws, reasons = fit_each_clock([replace(onset(32, 9), clock="tau_split"), *pilots], exponent=None)
+    assert list(laws) == ["tau_val"]
+    assert "needs 2 located onsets" in reasons["tau_split"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from taumem.record import DataFacts, Estimate, Measurement, RunHeader, RunRecord
 
@@ -60,6 +61,7 @@ def _run(folder: Path, run: RunHeader, *, samples: bool) -> RunRecord:
     scale = {half: np.exp(0.25 * shared.standard_normal(N_ITEMS)) for half in ("a", "b", "heldout")}
     mine, theirs = (scale[run.half or "a"], scale["b" if run.half != "b" else "a"])
     path = folder / f"P{size}-seed{run.seed}{'-' + run.half if run.half else ''}"
+    facts: list[Measurement] = []
     with RunRecord.open(path, run) as record:
         rows = {"train_loss": own[:, None] * mine, "heldout_loss": other[:, None] * scale["heldout"]}
         if run.half:
@@ -70,17 +72,17 @@ def _run(folder: Path, run: RunHeader, *, samples: bool) -> RunRecord:
             estimates.append(Estimate(quantity="gap", value=1 - own[k] / other[k], se=0.02, count=2 * N_ITEMS))
             auc = 0.5 + 0.5 * (1 - own[k] / other[k]) ** 0.7
             estimates.append(Estimate(quantity="membership_auc", value=auc, se=0.02, count=2 * N_ITEMS))
-            _append(record, int(step), estimates)
+            facts += _at(run, int(step), estimates)
         for step in np.unique(np.round(np.geomspace(16, run.steps, 9)).astype(int)) if samples else []:
             share = float(np.clip(0.9 * (1 - np.exp(-max(step / tau - 2.5, 0) / 5)), 0, 1))
-            _append(record, int(step), _copies(round(share * N_SAMPLES)))
+            facts += _at(run, int(step), _copies(round(share * N_SAMPLES)))
             record.keep_arrays(int(step), _samples(size, share, rng, shared_seed=run.seed, own=code))
+        record.append(facts)
     return RunRecord.read(path)
 
 
-def _append(record: RunRecord, step: int, estimates: list[Estimate]) -> None:
-    batch = record.header.batch_size
-    record.append([Measurement.of(e, step=step, examples=step * batch, seconds=step / 30) for e in estimates])
+def _at(run: RunHeader, step: int, estimates: list[Estimate]) -> list[Measurement]:
+    return [Measurement.of(e, step=step, examples=step * run.batch_size, seconds=step / 30) for e in estimates]
 
 
 def _mean(quantity: str, items: Floats) -> Estimate:
@@ -89,8 +91,6 @@ def _mean(quantity: str, items: Floats) -> Estimate:
 
 
 def _copies(count: int) -> list[Estimate]:
-    from scipy.stats import binomtest
-
     def share(quantity: str, k: int, n: int) -> Estimate:
         ends = binomtest(k, n).proportion_ci(0.95, method="exact")
         return Estimate(quantity=quantity, value=k / n, low=float(ends.low), high=float(ends.high), count=n)

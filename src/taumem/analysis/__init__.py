@@ -7,7 +7,8 @@ onsets of one clock; ``Law.predict`` forecasts a run that nobody has made yet.
 from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_split, tau_val
 from taumem.analysis.find import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS, find_onsets, find_twins
 from taumem.analysis.interval import Interval
-from taumem.analysis.law import Law, fit_law
+from taumem.analysis.law import NEAR_ONE, Law, fit_law
+from taumem.analysis.laws import fit_each_clock
 from taumem.analysis.onset import Onset
 from taumem.analysis.twins import (
     TwinLosses,
@@ -22,6 +23,7 @@ __all__ = [
     "COPY_THRESHOLDS",
     "GAP_SYM_THRESHOLDS",
     "GAP_THRESHOLDS",
+    "NEAR_ONE",
     "Interval",
     "Law",
     "Onset",
@@ -31,6 +33,7 @@ __all__ = [
     "agreement_curve",
     "find_onsets",
     "find_twins",
+    "fit_each_clock",
     "fit_law",
     "gap_sym",
     "tau_copy",

@@ -16,12 +16,15 @@ from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
 from taumem.errors import ConfigError, TaumemWarning
 
-__all__ = ["FAR", "Law", "fit_law"]
+__all__ = ["FAR", "NEAR_ONE", "Exponent", "Law", "fit_law"]
 
 FAR = 8.0
 """How many times the largest size a forecast may reach without a warning."""
 
 Exponent = float | tuple[float, float] | None
+"""Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
+NEAR_ONE: Exponent = (1.0, 0.1)
+"""An exponent of 1 to within the spread that prototypes measured over clocks and data sets: for forecasts."""
 
 
 @dataclass(frozen=True)

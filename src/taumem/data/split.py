@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taumem.errors import DataError
+from taumem.record import DataFacts
 from taumem.shapes import Items
 
 __all__ = ["Split"]
@@ -103,6 +104,17 @@ class Split:
             digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
             digest.update(part.contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    @property
+    def facts(self) -> DataFacts:
+        """What a run's record says about its data."""
+        return DataFacts(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            n_train=len(self),
+            n_heldout=len(self.heldout),
+            item_shape=self.item_shape,
+        )
 
     def first(self, n_train: int) -> "Split":
         """The first training items: sets of growing size are nested. The held-out data stay the same.

@@ -2,6 +2,6 @@
 
 from taumem.lab.experiment import Experiment, load_experiment, preset_names
 from taumem.lab.run import RunPlan, run
-from taumem.lab.sweep import plans_of, sweep
+from taumem.lab.study import plans_of, sweep
 
 __all__ = ["Experiment", "RunPlan", "load_experiment", "plans_of", "preset_names", "run", "sweep"]

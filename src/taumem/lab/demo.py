@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from taumem.analysis import NEAR_ONE, Interval, Onset, find_onsets, fit_each_clock, fit_law
 from taumem.lab.experiment import Experiment, load_experiment
 from taumem.lab.run import RunPlan
-from taumem.lab.sweep import plans_of, sweep
+from taumem.lab.study import plans_of, sweep
 from taumem.probes import Copies, share
 from taumem.randomness import generator_for
 from taumem.record import Estimate

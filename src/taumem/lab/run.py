@@ -19,7 +19,7 @@ from taumem.lab.experiment import Experiment
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Copies, EmpiricalGap, LossGap, Sampler
 from taumem.randomness import generator_for
-from taumem.record import DataFacts, RunHeader, RunRecord
+from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
 from taumem.training import Learner, load_checkpoint, save_checkpoint, train
 
@@ -75,13 +75,6 @@ class RunPlan:
     def header(self) -> RunHeader:
         """What the record says the run is."""
         split, _ = self.data()
-        facts = DataFacts(
-            name=split.name,
-            fingerprint=split.fingerprint,
-            n_train=len(split),
-            n_heldout=len(split.heldout),
-            item_shape=split.item_shape,
-        )
         versions = {
             "taumem": taumem.__version__,
             "python": platform.python_version(),
@@ -90,7 +83,7 @@ class RunPlan:
         }
         return RunHeader(
             name=self.experiment.name,
-            data=facts,
+            data=split.facts,
             seed=self.seed,
             half=self.half,
             batch_size=self.batch_size,

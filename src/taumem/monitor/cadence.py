@@ -1,5 +1,6 @@
 """When to look: at logarithmically spaced steps, since everything here happens on a logarithmic scale."""
 
+import math
 from dataclasses import dataclass
 
 from taumem.errors import ConfigError
@@ -31,14 +32,20 @@ class LogCadence:
 
     def due(self, step: int) -> bool:
         """Say whether to look at this step."""
-        return step in self.steps(until=step)[-1:]
+        if step < self.first:
+            return False
+        k = math.floor(self.per_doubling * math.log2(step / self.first))
+        return step in (self._step(k), self._step(k + 1))
 
     def steps(self, until: int) -> list[int]:
         """Give all steps to look at, up to and including ``until``."""
         found: list[int] = []
         k = 0
-        while (step := round(self.first * 2 ** (k / self.per_doubling))) <= until:
+        while (step := self._step(k)) <= until:
             if not found or step > found[-1]:
                 found.append(step)
             k += 1
         return found
+
+    def _step(self, k: int) -> int:
+        return round(self.first * 2 ** (k / self.per_doubling))

@@ -8,17 +8,18 @@
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from taumem.diffusion import Denoiser
+from taumem.errors import ConfigError
 from taumem.monitor.cadence import LogCadence
 from taumem.probes import Probe, SampleProbe, Sampler
+from taumem.probes.probe import undisturbed
 from taumem.randomness import generator_for
-from taumem.record import Measurement, RunRecord
+from taumem.record import Measurement, Reading, RunRecord
 
 __all__ = ["Monitor"]
 
@@ -77,8 +78,9 @@ class Monitor:
 
         Raises:
             RecordError: a value that is not finite: training has diverged.
+            ConfigError: two probes give the same quantity, or arrays of the same name.
         """
-        with _undisturbed(denoiser):
+        with undisturbed(denoiser):
             readings = [
                 probe.measure(denoiser, generator_for(self.seed, type(probe).__name__, step)) for probe in self.probes
             ]
@@ -93,6 +95,7 @@ class Monitor:
             for reading in readings
             for estimate in reading.estimates
         ]
+        _refuse_one_name_twice(readings)
         if arrays := {name: array for reading in readings for name, array in reading.arrays.items()}:
             self.record.keep_arrays(step, arrays)
         self.record.append(measurements)
@@ -103,15 +106,13 @@ class Monitor:
         return generator_for(self.seed, "samples")
 
 
-@contextmanager
-def _undisturbed(denoiser: Denoiser) -> Iterator[None]:
-    """Look without touching: evaluation mode and no gradients inside, every module's own mode restored after."""
-    modes = [(m, m.training) for m in denoiser.modules()] if isinstance(denoiser, nn.Module) else []
-    try:
-        for module, _ in modes:
-            module.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def _refuse_one_name_twice(readings: Sequence[Reading]) -> None:
+    names: list[str] = []
+    for reading in readings:
+        names += [e.quantity if e.t is None else f"{e.quantity} at t = {e.t:g}" for e in reading.estimates]
+        names += [f"array {name}" for name in reading.arrays]
+    name, times = Counter(names).most_common(1)[0] if names else ("", 0)
+    if times > 1:
+        raise ConfigError(
+            f"the probes of one monitor give '{name}' {times} times; a record holds each fact once a step."
+        )

@@ -9,7 +9,7 @@ from torch import Generator
 
 from taumem.analysis import agreement, agreement_chance
 from taumem.diffusion import Denoiser
-from taumem.probes.probe import Sampler
+from taumem.probes.probe import Sampler, undisturbed
 from taumem.record import Reading
 from taumem.shapes import Items
 
@@ -32,5 +32,7 @@ class Agreement:
 
     def measure(self, samples: Items, denoiser: Denoiser, generator: Generator) -> Reading:
         """Draw the twin's samples from the same noise and compare."""
-        ours, theirs = (items.float().cpu().numpy() for items in (samples, self.sampler(self.twin, generator)))
+        with undisturbed(self.twin):
+            drawn = self.sampler(self.twin, generator)
+        ours, theirs = (items.float().cpu().numpy() for items in (samples, drawn))
         return Reading((agreement(ours, theirs), agreement_chance(ours, theirs)))

@@ -30,12 +30,12 @@ class Copies:
     Reference: Yoon et al. 2023; Bonnaire et al. 2025, arXiv 2505.17638, eq. 6.
     """
 
-    def __init__(self, train: Items, heldout: Items, *, threshold: float = 1 / 3, keep: int = 64) -> None:
+    def __init__(self, train: Items, heldout: Items, *, threshold: float = 1 / 3, keep: int = 32) -> None:
         if not 0 < threshold < 1:
             raise ConfigError(f"the gap ratio of a copy lies between 0 and 1; got a threshold of {threshold}.")
-        self.train = train[distinct_items(train)]
+        self.train = train[distinct_items(train)] if len(train) else train
         if len(self.train) < 2:
-            raise ConfigError("the gap ratio needs at least 2 distinct training items; got 1.")
+            raise ConfigError(f"the gap ratio needs at least 2 distinct training items; got {len(self.train)}.")
         self.threshold = threshold
         self.keep = keep
         self.chance = share("copy_fraction_chance", self._count(heldout)[0], len(heldout)) if len(heldout) else None

@@ -6,8 +6,9 @@ import torch
 from torch import Generator
 
 from taumem.diffusion import Denoiser, Diffusion
+from taumem.errors import ConfigError
 from taumem.models import EmpiricalDenoiser
-from taumem.probes.probe import mean
+from taumem.probes.probe import check_levels, mean
 from taumem.randomness import generator_for
 from taumem.record import Reading
 from taumem.shapes import Items
@@ -27,6 +28,9 @@ class EmpiricalGap:
         heldout: items to corrupt.
         levels: diffusion times; around 0.5 and above, where neither denoiser merely returns its input.
         seed: of the noise.
+
+    Raises:
+        ConfigError: no training items, held-out items that are all the same, or a level outside (0, 1).
     """
 
     def __init__(
@@ -38,6 +42,12 @@ class EmpiricalGap:
         levels: Sequence[float] = (0.55,),
         seed: int = 0,
     ) -> None:
+        check_levels(levels)
+        if len(train) == 0 or not bool((heldout != heldout[:1]).any()):
+            raise ConfigError(
+                "the empirical gap needs training items, and held-out items that differ from one another; "
+                f"got {len(train)} and {len(heldout)}."
+            )
         self.diffusion = diffusion
         self.optimum = EmpiricalDenoiser(diffusion, train)
         self.heldout = heldout

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.probes.membership import membership
-from taumem.probes.probe import ItemLoss, mean
+from taumem.probes.probe import ItemLoss, check_levels, mean, undisturbed, variance_of_sum
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
@@ -52,10 +52,10 @@ class LossGap:
         seed: int = 0,
         loss: ItemLoss | None = None,
     ) -> None:
-        for name in ("train", "heldout"):
+        for name in ("train", "heldout", *sets):
             if len(sets.get(name, ())) == 0:
                 raise ConfigError(f"the loss gap needs items in the set '{name}'; got {sorted(sets)}.")
-        _check_levels(levels)
+        check_levels(levels)
         self.diffusion = diffusion
         self.sets = dict(sets)
         self.levels = tuple(levels)
@@ -105,7 +105,7 @@ class SymmetricGap:
         seed: int = 0,
         loss: ItemLoss | None = None,
     ) -> None:
-        _check_levels(levels)
+        check_levels(levels)
         self.diffusion = diffusion
         self.sets = (ours, theirs)
         self.twin = twin
@@ -117,19 +117,20 @@ class SymmetricGap:
         """Measure both models on both sets. The noise is the probe's own, fixed; the generator is not used."""
 
         def by_item(model: Denoiser, items: Items) -> Float[Tensor, "n"]:
-            table = paired_losses(self.diffusion, model, items, self.levels, seed=self.seed, loss=self.loss)
-            return table.mean(dim=0)
+            with undisturbed(model):
+                table = paired_losses(self.diffusion, model, items, self.levels, seed=self.seed, loss=self.loss)
+            return table.double().mean(dim=0)
 
         own = [by_item(denoiser, self.sets[0]), by_item(self.twin, self.sets[1])]
         cross = [by_item(self.twin, self.sets[0]), by_item(denoiser, self.sets[1])]
         below = sum(float(losses.mean()) for losses in cross)
         ratio = sum(float(losses.mean()) for losses in own) / below
         # The error of a ratio of sums, item by item: an item's own loss and its cross loss go together.
-        variance = sum(float((o - ratio * c).var()) / len(o) for o, c in zip(own, cross, strict=True))
+        variance = variance_of_sum(*(o - ratio * c for o, c in zip(own, cross, strict=True)))
         estimate = Estimate(
             quantity="gap_sym",
             value=1 - ratio,
-            se=variance**0.5 / below,
+            se=None if variance is None else variance**0.5 / below,
             count=sum(len(losses) for losses in own),
         )
         return Reading((estimate,))
@@ -145,7 +146,7 @@ def paired_losses(
     seed: int,
     loss: ItemLoss | None = None,
 ) -> Float[Tensor, "levels n"]:
-    """Give the loss of each item at each level, under noise that depends on (seed, level, place of the item) alone.
+    """Give the loss of each item at each level, under noise that depends on (seed, level, shape of the items) alone.
 
     So two sets of equal size meet the same noise, item by item.
     """
@@ -159,13 +160,9 @@ def paired_losses(
 
 
 def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
-    """Estimate 1 - train / held-out; its error by the delta method, the two sets being independent."""
+    """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
-    variances = [float(x.double().var()) / len(x) if len(x) > 1 else 0.0 for x in (train, heldout)]
-    se = (variances[0] + variances[1] * (above / below) ** 2) ** 0.5 / below
-    return Estimate(quantity="gap", t=t, value=1 - above / below, se=se, count=len(train) + len(heldout))
-
-
-def _check_levels(levels: Sequence[float]) -> None:
-    if not levels or not all(0 < t < 1 for t in levels):
-        raise ConfigError(f"levels are diffusion times between 0 and 1, at least one; got {list(levels)}.")
+    ratio = above / below
+    variance = variance_of_sum(train, -ratio * heldout)
+    se = None if variance is None else variance**0.5 / below
+    return Estimate(quantity="gap", t=t, value=1 - ratio, se=se, count=len(train) + len(heldout))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
-from taumem.probes.probe import share
+from taumem.probes.probe import share, variance_of_sum
 from taumem.record import Estimate
 
 __all__ = ["membership"]
@@ -28,19 +28,28 @@ def membership(train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "
         ``membership_tpr``: the share of training items found when at most 1 % of the held-out items may be taken for
         members (below 100 held-out items: none may), with its exact 95 % interval.
 
-    Reference: Carlini et al. 2022, arXiv 2112.03570 (report true positives at few false ones); Hanley & McNeil 1982
-    (standard error of the AUC).
+    Reference: Carlini et al. 2022, arXiv 2112.03570 (report true positives at few false ones); DeLong et al. 1988,
+    Biometrics 44, 837 (standard error of the AUC; here with the covariance of items that share their noise).
     """
     n, m = len(train_losses), len(heldout_losses)
-    ranks = torch.from_numpy(stats.rankdata(torch.cat([-train_losses, -heldout_losses]).double().cpu().numpy()))
-    auc = (float(ranks[:n].sum()) - n * (n + 1) / 2) / (n * m)
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (n - 1) * (q1 - auc**2) + (m - 1) * (q2 - auc**2)) / (n * m)
+    losses = torch.cat([train_losses, heldout_losses]).double().cpu()
+    above = len(losses) - _ranks(losses)  # how many of all lie above each loss, and half of those that equal it
+    # Against each item, the share of the other set that falls on the right side of it; either averages to the AUC.
+    found = (above[:n] - (n - _ranks(losses[:n]))) / m
+    spared = 1 - (above[n:] - (m - _ranks(losses[n:]))) / n
+    variance = variance_of_sum(found, spared)
+    auc = float(found.mean())
 
     allowed = math.floor(FALSE_POSITIVES * m)
     threshold = heldout_losses.sort().values[allowed]
-    found = int((train_losses < threshold).sum())
     return (
-        Estimate(quantity="membership_auc", value=auc, se=math.sqrt(max(variance, 0.0)), count=n + m),
-        share("membership_tpr", found, n),
+        Estimate(
+            quantity="membership_auc", value=auc, se=None if variance is None else math.sqrt(variance), count=n + m
+        ),
+        share("membership_tpr", int((train_losses < threshold).sum()), n),
     )
+
+
+def _ranks(values: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Ranks from 1, ascending; equal values share their mean rank."""
+    return torch.from_numpy(stats.rankdata(values.numpy()))

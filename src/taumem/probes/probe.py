@@ -1,17 +1,30 @@
 """What a probe is: a question that is put to a model, or to its samples, and changes neither."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from scipy import stats
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from taumem.diffusion import Denoiser
+from taumem.errors import ConfigError
 from taumem.record import Estimate, Reading
 from taumem.shapes import Batch, Items, PerItem, Times
 
-__all__ = ["ItemLoss", "Probe", "SampleProbe", "Sampler", "mean", "share"]
+__all__ = [
+    "ItemLoss",
+    "Probe",
+    "SampleProbe",
+    "Sampler",
+    "check_levels",
+    "mean",
+    "share",
+    "undisturbed",
+    "variance_of_sum",
+]
 
 ItemLoss = Callable[[Denoiser, Batch, Times, Tensor], PerItem]
 """The loss of each item: (denoiser, x0, t, noise) -> [batch]. ``Diffusion.loss`` is one; a trainer's own is another."""
@@ -57,3 +70,44 @@ def share(quantity: str, count: int, n: int, *, level: float = 0.95) -> Estimate
     """
     interval = stats.binomtest(count, n).proportion_ci(level, method="exact")
     return Estimate(quantity=quantity, value=count / n, low=float(interval.low), high=float(interval.high), count=n)
+
+
+def variance_of_sum(a: Float[Tensor, "n"], b: Float[Tensor, "m"]) -> float | None:
+    """Estimate the variance of mean(a) + mean(b), where values at the same place may share their noise.
+
+    It is var(a) / n + var(b) / m + 2 k cov(a, b) / (n m), with k = min(n, m) pairs; None where n or m is 1.
+    """
+    a, b = a.double(), b.double()
+    n, m = len(a), len(b)
+    if (k := min(n, m)) < 2:
+        return None
+    shared = torch.cov(torch.stack([a[:k], b[:k]]))[0, 1]
+    return max(float(a.var() / n + b.var() / m + 2 * k * shared / (n * m)), 0.0)
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Refuse diffusion times at which a probe cannot ask.
+
+    Raises:
+        ConfigError: no level, or one outside (0, 1).
+    """
+    if not levels or not all(0 < t < 1 for t in levels):
+        raise ConfigError(f"levels are diffusion times between 0 and 1, at least one; got {list(levels)}.")
+
+
+@contextmanager
+def undisturbed(denoiser: Denoiser) -> Iterator[None]:
+    """Look without touching: inside, evaluation mode and no gradients; after, every module's own mode as it was.
+
+    Torch's global random state is put back too: a trainer's own loss may draw from it.
+    """
+    modes = [(m, m.training) for m in denoiser.modules()] if isinstance(denoiser, nn.Module) else []
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices), torch.no_grad():
+        try:
+            for module, _ in modes:
+                module.training = False
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training

@@ -23,7 +23,7 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], None]) 
             temporary.write_text(content, encoding="utf-8")
         else:
             temporary.write_bytes(content)
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

@@ -1,12 +1,13 @@
 """What a probe answers (Estimate) and what a run remembers of it (Measurement)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["Estimate", "Measurement", "Reading"]
 
@@ -24,7 +25,7 @@ class Estimate(BaseModel):
     value: float
     t: float | None = Field(default=None, ge=0, le=1)
     """The diffusion time it was measured at; None where it belongs to no single time."""
-    se: float | None = Field(default=None, ge=0)
+    se: float | None = None
     """Standard error of the value."""
     low: float | None = None
     """Lower end of an exact interval, at the level that the probe states."""
@@ -34,6 +35,20 @@ class Estimate(BaseModel):
     """How many items the value rests on."""
     items: tuple[float, ...] | None = None
     """The value of each item, where the items are worth keeping (for a bootstrap over items)."""
+
+    @field_validator("se")
+    @classmethod
+    def _refuse_a_negative_error(cls, se: float | None) -> float | None:
+        # NaN passes: that training has diverged is for the record to say.
+        if se is not None and se < 0:
+            raise ValueError(f"a standard error is at least 0; got {se}")
+        return se
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all its numbers are finite: JSON has no others."""
+        numbers = (self.value, self.se, self.low, self.high, *(self.items or ()))
+        return all(math.isfinite(number) for number in numbers if number is not None)
 
 
 class Measurement(Estimate):

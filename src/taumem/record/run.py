@@ -13,7 +13,6 @@ duplicate.
 """
 
 import json
-import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -36,6 +35,9 @@ __all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord", "read_runs"]
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the previous version would misread a record."""
+
+
+_ADVICE = "Use the taumem that wrote it, or run the experiment again."
 
 
 class DataFacts(BaseModel):
@@ -181,20 +183,27 @@ class RunRecord:
             RecordError: the folder holds another run, cannot be understood, or is being written by another process.
         """
         path = Path(path)
-        path.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path / ".lock", timeout=0)
         try:
+            path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except filelock.Timeout:
             raise RecordError(f"{path}: another process is writing this run; wait for it or stop it.") from None
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written to ({error.strerror}); choose another folder.") from None
         try:
+            lines = path / "measurements.jsonl"
             if (path / "run.json").exists():
                 existing = _read_header(path)
                 _refuse_another_run(path, existing, header)
                 header = existing
+            elif lines.exists() and lines.stat().st_size:
+                raise RecordError(
+                    f"{path}: holds measurements, but no run.json that says of which run. "
+                    "Choose another output folder, or remove this one."
+                )
             else:
                 write_atomically(path / "run.json", header.model_dump_json(indent=2) + "\n")
-            lines = path / "measurements.jsonl"
             measurements, torn = _read_measurements(lines)
             file = lines.open("ab")
             if torn:
@@ -210,29 +219,37 @@ class RunRecord:
         """Write measurements that the record does not hold yet, and flush them to the disk.
 
         Raises:
-            RecordError: the record was opened for reading, or a value is not finite.
+            RecordError: the record was opened for reading, or a number is not finite.
         """
-        if self._file is None:
-            raise RecordError(f"{self.path}: opened for reading; use RunRecord.open to write.")
-        new = [m for m in measurements if m.key not in self._keys]
-        for m in new:
-            if not math.isfinite(m.value):
+        file = self._writable()
+        new: dict[tuple[int, str, float | None], Measurement] = {}
+        for m in measurements:
+            if m.key not in self._keys:
+                new.setdefault(m.key, m)
+        for m in new.values():
+            if not m.is_finite:
                 raise RecordError(
-                    f"{self.path}: {m.quantity} is {m.value} at step {m.step}; training has diverged "
-                    "(try a smaller learning rate)."
+                    f"{self.path}: {m.quantity} or its error is not finite at step {m.step} (it is {m.value}); "
+                    "training has diverged (try a smaller learning rate)."
                 )
         if new:
-            self._file.write(b"".join(m.model_dump_json(exclude_none=True).encode() + b"\n" for m in new))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._remember(new)
+            file.write(b"".join(m.model_dump_json(exclude_none=True).encode() + b"\n" for m in new.values()))
+            file.flush()
+            os.fsync(file.fileno())
+            self._remember(new.values())
 
     def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep arrays (samples and what belongs to them) at a step."""
+        """Keep arrays (samples and what belongs to them) at a step, in place of those that were kept there.
+
+        Raises:
+            RecordError: the record was opened for reading.
+        """
+        self._writable()
 
         def save(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **arrays)
+                # numpy 1.26 would keep an argument allow_pickle as one more array.
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
         write_atomically(self._array_file(step), save)
 
@@ -253,6 +270,11 @@ class RunRecord:
     ) -> None:
         self.close()
 
+    def _writable(self) -> IO[bytes]:
+        if self._file is None:
+            raise RecordError(f"{self.path}: opened for reading; use RunRecord.open to write.")
+        return self._file
+
     def _array_file(self, step: int) -> Path:
         return self.path / "arrays" / f"{step:08d}.npz"
 
@@ -264,18 +286,19 @@ class RunRecord:
 
 
 def read_runs(*places: Path) -> list[RunRecord]:
-    """Read runs from their folders, or from folders that hold them at any depth.
+    """Read runs from their folders, or from folders that hold them at any depth; each run once.
 
     Raises:
         RecordError: a place without a run, or a record that cannot be read.
     """
-    records = []
+    folders: dict[Path, Path] = {}
     for place in places:
         found = sorted(file.parent for file in place.rglob("run.json"))
         if not found:
             raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
-        records += [RunRecord.read(folder) for folder in found]
-    return records
+        for folder in found:
+            folders.setdefault(folder.resolve(), folder)
+    return [RunRecord.read(folder) for folder in folders.values()]
 
 
 def _read_header(path: Path) -> RunHeader:
@@ -285,17 +308,16 @@ def _read_header(path: Path) -> RunHeader:
     except FileNotFoundError:
         raise RecordError(f"{path}: no run here (no run.json); expected a run's folder.") from None
     except (OSError, ValueError) as error:
-        raise RecordError(f"{file}: cannot be read as JSON ({error}).") from None
+        raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise RecordError(
-            f"{file}: a record of schema version {version}; this taumem reads version {SCHEMA_VERSION}. "
-            "Use the taumem that wrote it, or run the experiment again."
+            f"{file}: a record of schema version {version}; this taumem reads version {SCHEMA_VERSION}. {_ADVICE}"
         )
     try:
         return RunHeader.model_validate(content)
     except ValidationError as error:
-        raise RecordError(f"{file}: not a run's header: {_first_problem(error)}.") from None
+        raise RecordError(f"{file}: not a run's header: {_first_problem(error)}. {_ADVICE}") from None
 
 
 def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
@@ -308,19 +330,26 @@ def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
         try:
             measurements.append(Measurement.model_validate_json(line))
         except ValidationError as error:
-            raise RecordError(f"{file}, line {number}: not a measurement: {_first_problem(error)}.") from None
+            raise RecordError(f"{file}, line {number}: not a measurement: {_first_problem(error)}. {_ADVICE}") from None
     return measurements, len(tail)
 
 
 def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> None:
     was, now = existing.identity, wanted.identity
-    different = [name for name in now if was[name] != now[name]]
-    if different:
-        name = different[0]
+    if was != now:
+        name, was, now = _first_difference(was, now)
         raise RecordError(
-            f"{path}: holds another run: its {name} is {_short(was[name])}, this run's is {_short(now[name])}. "
+            f"{path}: holds another run: its {name} is {_short(was)}, this run's is {_short(now)}. "
             "Choose another output folder, or remove this one."
         )
+
+
+def _first_difference(was: Any, now: Any, name: str = "") -> tuple[str, Any, Any]:
+    """Give the dotted name of the first entry in which two unequal values differ, and its two values."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        key = next(k for k in (*now, *was) if k not in was or k not in now or was[k] != now[k])
+        return _first_difference(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+    return name, was, now
 
 
 def _short(value: object, limit: int = 60) -> str:

@@ -82,15 +82,9 @@ def gallery(study: Study) -> list[Exhibit]:
     Returns:
         At most two exhibits; none where no run kept images.
     """
-    with_images = [record for record in study.records if any(_are_images(record, s) for s in record.array_steps()[:1])]
-    chosen: list[RunRecord] = []
-    for size in _ends([record.header.data.n_train for record in with_images]):
-        chosen.append(next(record for record in with_images if record.header.data.n_train == size))
-    return [_exhibit(record, study) for record in chosen]
-
-
-def _ends(sizes: Sequence[int]) -> list[int]:
-    return sorted({min(sizes), max(sizes)}) if sizes else []
+    with_images = {r.header.data.n_train: r for r in reversed(study.records) if _keeps_images(r)}
+    ends = sorted({min(with_images), max(with_images)}) if with_images else []
+    return [_exhibit(with_images[n_train], study) for n_train in ends]
 
 
 def _exhibit(record: RunRecord, study: Study) -> Exhibit:
@@ -129,11 +123,11 @@ def _moments(steps: Sequence[int], tau: float | None) -> list[tuple[str, int]]:
 
 def _moment(record: RunRecord, name: str, step: int) -> Moment:
     arrays = record.arrays(step)
-    words = f"step {step:,} · {number(step / record.header.data.n_train)} steps an example"
+    words = f"{number(step / record.header.data.n_train)} steps an example"
     copies = curve_of(record, "copy_fraction")
     if copies is not None and step in copies.steps:
         k = int(np.searchsorted(copies.steps, step))
-        words += f" · {percent(float(copies.values[k]))} of {copies.counts[k]:,} samples are copies"
+        words += f" · copies: {percent(float(copies.values[k]))} of {copies.counts[k]:,}"
     return Moment(name, step, words, tuple(_pairs(arrays)))
 
 
@@ -147,13 +141,14 @@ def _pairs(arrays: dict[str, NDArray[Any]]) -> list[Pair]:
     ]
 
 
-def _are_images(record: RunRecord, step: int) -> bool:
-    """Whether the arrays of a step hold images and their nearest training images: [k, 1 or 3, height, width]."""
-    arrays = record.arrays(step)
+def _keeps_images(record: RunRecord) -> bool:
+    """Whether the run kept images and their nearest training images: [k, 1 or 3, height, width]."""
+    steps = record.array_steps()
+    arrays = record.arrays(steps[-1]) if steps else {}
     samples, nearest = arrays.get("samples"), arrays.get("nearest")
-    if samples is None or nearest is None or samples.shape != nearest.shape:
+    if samples is None or nearest is None or samples.shape != nearest.shape or samples.ndim != 4:
         return False
-    return samples.ndim == 4 and samples.shape[1] in (1, 3) and len(samples) > 0 and min(samples.shape[2:]) > 1
+    return samples.shape[1] in (1, 3) and len(samples) > 0 and min(samples.shape[2:]) > 1
 
 
 def _picture(sample: NDArray[Any], near: NDArray[Any]) -> str:

@@ -103,6 +103,8 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "number": wording.number,
         "percent": wording.percent,
+        "power": wording.power,
+        "share": wording.share,
         "span": wording.span,
         "onset_span": wording.onset_span,
         "state": wording.state,
@@ -130,8 +132,7 @@ def _verdict(study: Study) -> str:
         return "No clock could be read from these runs yet."
     parts = []
     if clock.free is not None:
-        a = clock.free.exponent
-        parts.append(f"{clock.clock} grows as P^{a.value:.2f} [{a.low:.2f}, {a.high:.2f}]")
+        parts.append(f"{clock.clock} grows as P^{wording.power(clock.free.exponent)}")
     if clock.linear is not None:
         c, batch = wording.number(clock.linear.prefactor.value), clock.linear.batch_size
         at = "" if batch is None else f" at batch size {batch:,}"
@@ -174,7 +175,7 @@ def _groups(study: Study) -> list[_Group]:
     agreement, membership = figures.agreement(study), figures.membership(study)
     models = [
         _Panel("agreement", "Agreement of two models, against the step", agreement),
-        _Panel("membership", "Membership told from the loss, against the step per training example", membership),
+        _Panel("membership", "Membership, against the step per training example", membership),
     ]
     two_models = " of two models on disjoint sets" if study.twins else " between training and held-out items"
     groups = [
@@ -187,7 +188,7 @@ def _groups(study: Study) -> list[_Group]:
         _Group(
             "The gap, and its collapse",
             f"The relative gap{two_models}. If the onset grows in proportion to the number of training examples P, "
-            "the curves that lie apart on the left fall on one another on the right.",
+            "curves that lie apart against the step fall on one another against the step per training example.",
             panels("gap", figures.gap),
         ),
         _Group(
@@ -212,8 +213,17 @@ def _points(trace: Any) -> bool:
 
 
 def _rules(onsets: Sequence[Onset]) -> list[tuple[str, str]]:
-    """The definition of each clock, in the order of the clocks."""
-    return list({onset.clock: onset.rule for onset in onsets}.items())
+    """The definition of each clock, in the order of the clocks; one for clocks that differ by their threshold alone."""
+    thresholds: dict[tuple[str, str], list[str]] = {}
+    for clock, rule in {onset.clock: onset.rule for onset in onsets}.items():
+        family, _, threshold = clock.rstrip("]").partition("[")
+        if threshold:
+            family, rule = f"{family}[x]", re.sub(rf"(?<![\d.]){re.escape(threshold)}(?![\d.]*\d)", "x", rule)
+        thresholds.setdefault((family, rule), []).extend([threshold] if threshold else [])
+    return [
+        (clock, f"{rule} Here x = {', '.join(values)}." if values else rule)
+        for (clock, rule), values in thresholds.items()
+    ]
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:

@@ -149,7 +149,7 @@ class Study:
         for clock, need in needs.items():
             if clock not in families:
                 yield f"{clock} could not be read: it needs {need}, and no run here has them."
-        yield from (f"{clock.reason[:1].upper()}{clock.reason[1:]}" for clock in self.clocks if clock.reason)
+        yield from (clock.reason for clock in self.clocks if clock.reason)
         if self.records and len({record.header.seed for record in self.records}) == 1:
             yield "One seed only: how far an onset moves from seed to seed was not measured."
         if len(self.batch_sizes) == 1:

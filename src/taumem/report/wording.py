@@ -4,7 +4,7 @@ import math
 
 from taumem.analysis import Interval, Onset
 
-__all__ = ["number", "onset_span", "percent", "plural", "sizes_text", "span", "state"]
+__all__ = ["number", "onset_span", "percent", "plural", "power", "share", "sizes_text", "span", "state"]
 
 _STATES = {
     "no": "located",
@@ -68,6 +68,25 @@ def onset_span(onset: Onset) -> str:
 def state(onset: Onset) -> str:
     """Say how well an onset is known."""
     return _STATES[onset.censored]
+
+
+def power(exponent: Interval) -> str:
+    """Write an exponent of P with its interval.
+
+    >>> power(Interval(0.912, 0.82, 1.013, level=0.9)), power(Interval(-0.001, -0.66, 0.67, level=0.9))
+    ('0.91 [0.82, 1.01]', '0.00 [-0.66, 0.67]')
+    """
+    value, low, high = (f"{round(end, 2) + 0.0:.2f}" for end in (exponent.value, exponent.low, exponent.high))
+    return f"{value} [{low}, {high}]"
+
+
+def share(interval: Interval) -> str:
+    """Write a share with its interval, as percentages.
+
+    >>> share(Interval(0.002, 0.0, 0.0108, level=0.95))
+    '0.2 % [0 %, 1.1 %]'
+    """
+    return f"{percent(interval.value)} [{percent(interval.low)}, {percent(interval.high)}]"
 
 
 def plural(count: int, noun: str) -> str:

@@ -12,7 +12,7 @@ from taumem.analysis import Law, Onset
 from taumem.errors import TaumemWarning
 from taumem.report.figures.style import ACCENT, INK, clock_color, log_axis, rgba, styled
 from taumem.report.study import ClockLaw, Forecast, Study
-from taumem.report.wording import number, onset_span, percent, span, state
+from taumem.report.wording import number, onset_span, percent, power, span, state
 
 __all__ = ["law"]
 
@@ -22,7 +22,7 @@ _SYMBOLS = {
     "left": "triangle-down-open",
     "right": "triangle-up-open",
 }
-N_POINTS = 25
+N_POINTS = 9
 MARGIN = 1.25
 """How far, as a factor, the line is drawn past the smallest and the largest size."""
 
@@ -31,7 +31,8 @@ def law(study: Study) -> go.Figure:
     """Onsets against the number of training examples, with the fitted law and its prediction band, for every clock.
 
     Filled: located. Open: known to lie between two checks. Triangles: bounds, pointing where the onset lies.
-    One clock is shown at first; the others are a touch on the legend away.
+    One clock is shown at first; the others are a touch on the legend away. Each trace's ``meta`` names its clock, for
+    a page that lets its reader choose.
 
     Args:
         study: what to draw.
@@ -42,31 +43,35 @@ def law(study: Study) -> go.Figure:
         _add_clock(figure, clock, study, visible=True if clock.clock == shown else "legendonly")
     if study.forecast is not None:
         _add_forecast(figure, study.forecast)
+    if any(onset.n_train in study.held_back for onset in study.onsets):
+        words = "measured after the forecast" if study.forecast else "held back from the fit"
+        marker = {"symbol": "diamond", "size": 10, "color": ACCENT}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
     sizes = study.sizes
-    x = log_axis("training examples P", [*(float(size) for size in sizes)])
+    x = log_axis("training examples P", [float(size) for size in sizes])
     x |= {"tickmode": "array", "tickvals": sizes, "ticktext": [f"{size:,}" for size in sizes], "minor": {}}
     if sizes:
         x["range"] = [math.log10(sizes[0] / MARGIN / 1.1), math.log10(sizes[-1] * MARGIN * 1.1)]
-    styled(figure, x=x, y=log_axis("onset (optimizer steps)", [o.step for o in study.onsets]))
+    y = log_axis("onset (optimizer steps)", [o.step for o in study.onsets]) | {"dtick": "D2"}
+    styled(figure, x=x, y=y)
     figure.update_layout(legend_groupclick="togglegroup")
     return figure
 
 
 def _add_clock(figure: go.Figure, clock: ClockLaw, study: Study, *, visible: bool | str) -> None:
     color = clock_color(clock.clock)
-    shared: dict[str, Any] = {"legendgroup": clock.clock, "visible": visible}
+    shared: dict[str, Any] = {"legendgroup": clock.clock, "meta": clock.clock, "visible": visible}
     name = clock.clock
     if clock.free is not None:
-        a = clock.free.exponent
-        name = f"{clock.clock} ∝ P<sup>{a.value:.2f}</sup> [{a.low:.2f}, {a.high:.2f}]"
+        value, interval = power(clock.free.exponent).split(" ", 1)
+        name = f"{clock.clock} ∝ P<sup>{value}</sup> {interval}"
     if clock.drawn is not None and study.sizes:
         _add_line(figure, clock.drawn, study.sizes, color, shared)
     fitted = [onset for onset in clock.onsets if onset.n_train not in study.held_back]
     later = [onset for onset in clock.onsets if onset.n_train in study.held_back]
     _add_onsets(figure, fitted, color, name, shared)
     if later:
-        words = "measured after the forecast" if study.forecast else "held back from the fit"
-        _add_onsets(figure, later, color, words, {**shared, "showlegend": visible is True}, diamonds=True)
+        _add_onsets(figure, later, color, "", {**shared, "showlegend": False}, diamonds=True)
 
 
 def _add_line(figure: go.Figure, law: Law, sizes: Sequence[int], color: str, shared: dict[str, Any]) -> None:
@@ -148,8 +153,9 @@ def _add_forecast(figure: go.Figure, forecast: Forecast) -> None:
         mode="lines",
         line={"color": rgba(ACCENT, 0.35), "width": 9},
         legendgroup="forecast",
+        meta=forecast.clock,
         name=f"forecast for P = {forecast.n_train:,} ({percent(predicted.level)} interval)",
-        hovertemplate=f"forecast of {forecast.clock} at P = {forecast.n_train:,}: {span(predicted)} steps<extra></extra>",
+        hovertemplate=f"forecast of {forecast.clock}: {span(predicted)} steps<extra></extra>",
     )
     figure.add_scatter(
         x=[beside],
@@ -157,6 +163,7 @@ def _add_forecast(figure: go.Figure, forecast: Forecast) -> None:
         mode="markers",
         marker={"symbol": "line-ew", "size": 14, "line": {"color": INK, "width": 2}},
         legendgroup="forecast",
+        meta=forecast.clock,
         showlegend=False,
         hovertemplate=f"forecast: {number(predicted.value)} steps<extra></extra>",
     )

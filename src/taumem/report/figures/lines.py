@@ -1,6 +1,6 @@
 """Curves over training, one thin line a run, one color a training-set size: what most figures are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from taumem.record import Curve, RunHeader
 from taumem.report.figures.style import MUTED, log_axis, rgba, styled
-from taumem.report.wording import number
 
 __all__ = ["Line", "add_chance", "add_lines", "finished"]
 
 STEPS, PER_EXAMPLE = "optimizer steps", "steps per training example"
+CROWDED = 20
+"""Checks from which a line is drawn without a dot at each."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Line:
     @property
     def label(self) -> str:
         """Which run this is, in a few words."""
-        half = " · halves a, b" if self.pair else f" · half {self.run.half}" if self.run.half in ("a", "b") else ""
+        half = f" · half {self.run.half}" if self.run.half in ("a", "b") else ""
+        half = " · halves a, b" if self.pair else half
         return f"P = {self.n_train:,}{half} · seed {self.run.seed}"
 
     def x(self, *, per_example: bool) -> NDArray[np.float64]:
@@ -65,6 +67,7 @@ def add_lines(
 ) -> None:
     """Draw the lines, each with its interval where it has one; one entry in the legend a size."""
     named: set[int] = set()
+    alpha = min(0.14, max(0.03, 0.45 / max(len(lines), 1)))
     for line in lines:
         color = colors[line.n_train]
         x = line.x(per_example=per_example)
@@ -74,7 +77,7 @@ def add_lines(
                 x=np.concatenate([x, x[::-1]]),
                 y=np.concatenate([high, low[::-1]]),
                 fill="toself",
-                fillcolor=rgba(color, 0.12),
+                fillcolor=rgba(color, alpha),
                 line_width=0,
                 mode="lines",
                 hoverinfo="skip",
@@ -83,15 +86,16 @@ def add_lines(
             )
         figure.add_scatter(
             x=x,
-            y=line.past(line.curve.values),
-            mode="lines+markers" if bands else "lines",
+            y=line.past(line.curve.values).astype(np.float32),
+            mode="lines+markers" if bands and len(x) < CROWDED else "lines",
             line={"color": color, "width": 1.4, "dash": line.dash},
-            marker={"size": 3.5, "color": color},
+            marker={"size": 4, "color": color},
+            opacity=1.0 if line.dash == "solid" else 0.75,
             name=f"P = {line.n_train:,}",
             legendgroup=str(line.n_train),
             showlegend=line.n_train not in named,
-            customdata=_hover(line, low, high),
-            hovertemplate=f"{line.label}<br>%{{customdata[0]}}<br>{line.quantity} %{{customdata[1]}}<extra></extra>",
+            customdata=np.stack([line.x(per_example=p) for p in (False, True)] + [low, high], 1, dtype=np.float32),
+            hovertemplate=_hover(line, with_interval=bool(np.isfinite(low).all())),
         )
         named.add(line.n_train)
 
@@ -109,7 +113,7 @@ def add_chance(figure: go.Figure, level: float, name: str) -> None:
 
 
 def finished(
-    figure: go.Figure, lines: Sequence[Line], *, per_example: bool, y: dict[str, object], log_y: str = ""
+    figure: go.Figure, lines: Sequence[Line], *, per_example: bool, y: Mapping[str, object], log_y: str = ""
 ) -> go.Figure:
     """Give a figure of lines its axes."""
     x = np.concatenate([line.x(per_example=per_example) for line in lines]) if lines else np.array([])
@@ -125,18 +129,17 @@ def _band(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.where(np.isfinite(low), low, values - 2 * se), np.where(np.isfinite(high), high, values + 2 * se)
 
 
-def _hover(line: Line, low: NDArray[np.float64], high: NDArray[np.float64]) -> list[list[str]]:
-    columns = zip(line.x(per_example=False), line.past(line.curve.values), low, high, strict=True)
-    return [
-        [
-            f"{step:,.0f} steps = {number(step / line.n_train)} an example",
-            number(value) + (f" [{number(a)}, {number(b)}]" if np.isfinite(a) and np.isfinite(b) else ""),
-        ]
-        for step, value, a, b in columns
-    ]
+def _hover(line: Line, *, with_interval: bool) -> str:
+    """The text under the pointer: d3's ``,.3~r`` writes three digits, never an exponent."""
+    steps, per_example, low, high = (f"%{{customdata[{k}]:,.3~r}}" for k in range(4))
+    interval = f" [{low}, {high}]" if with_interval else ""
+    return (
+        f"{line.label}<br>{steps} steps = {per_example} an example<br>"
+        f"{line.quantity} %{{y:.3~r}}{interval}<extra></extra>"
+    )
 
 
 def _x_range(figure: go.Figure) -> list[float]:
-    x = np.concatenate([np.asarray(trace.x, dtype=float) for trace in figure.data]) if figure.data else np.array([1.0])
+    x = np.concatenate([np.asarray(trace.x, dtype=float) for trace in figure.data])
     x = x[np.isfinite(x)]
     return [float(x.min()), float(x.max())]

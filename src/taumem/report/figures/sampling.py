@@ -3,14 +3,14 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import agreement_chance, agreement_curve
+from taumem.analysis import Interval, agreement_chance, agreement_curve
 from taumem.analysis.twins import sampled_steps
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 from taumem.report.figures.lines import Line, add_chance, add_lines, finished
 from taumem.report.figures.style import size_colors
 from taumem.report.study import Study, curve_of
-from taumem.report.wording import percent
+from taumem.report.wording import share
 
 __all__ = ["agreement", "chance_of_copies", "copies", "membership"]
 
@@ -27,7 +27,7 @@ def copies(study: Study, *, per_example: bool = True) -> go.Figure:
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     chance = chance_of_copies(study)
     if chance is not None and lines:
-        add_chance(figure, chance, f"chance ({percent(chance)})")
+        add_chance(figure, chance.value, f"chance {share(chance)}")
     highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
     y = {
         "title_text": "copies among samples",
@@ -37,11 +37,17 @@ def copies(study: Study, *, per_example: bool = True) -> go.Figure:
     return finished(figure, lines, per_example=per_example, y=y)
 
 
-def chance_of_copies(study: Study) -> float | None:
-    """The share of held-out items that the rule takes for copies, averaged over the runs; None if not measured."""
-    curves = [curve_of(record, "copy_fraction_chance") for record in study.records]
-    levels = [float(curve.values.mean()) for curve in curves if curve is not None]
-    return float(np.mean(levels)) if levels else None
+def chance_of_copies(study: Study) -> Interval | None:
+    """The share of held-out items that the rule takes for copies: the mean over runs, in the union of their intervals.
+
+    None if it was not measured.
+    """
+    curves = [c for record in study.records if (c := curve_of(record, "copy_fraction_chance")) is not None]
+    if not curves:
+        return None
+    value = float(np.mean([curve.values.mean() for curve in curves]))
+    low, high = (float(reach([reach(getattr(c, end)) for c in curves])) for end, reach in (("low", min), ("high", max)))
+    return Interval(value, low if np.isfinite(low) else 0.0, high if np.isfinite(high) else 1.0, level=0.95)
 
 
 def agreement(study: Study, *, per_example: bool = False) -> go.Figure:

@@ -1,10 +1,10 @@
-"""How every figure looks: one font, a light grid, colors that the color-blind tell apart, by day and by night.
+"""How every figure looks: one font, a light grid, colors that the color-blind tell apart, by day and night.
 
 Figures are drawn in the colors of the day. :func:`night` says what each turns into on a dark page.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -27,6 +27,9 @@ __all__ = [
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 INK, MUTED, GRID, ACCENT = "#20242c", "#667080", "#e4e7ec", "#c2410c"
+
+SHORT_RANGE = 1.9
+"""Decades up to which a logarithmic axis has room for labels between the powers of 10."""
 
 _NIGHT = {INK: "#e6e9ef", MUTED: "#98a2b3", GRID: "#2b313c", ACCENT: "#fb923c"}
 
@@ -72,7 +75,7 @@ def rgba(color: str, alpha: float) -> str:
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
-def styled(figure: go.Figure, *, x: dict[str, Any], y: dict[str, Any]) -> go.Figure:
+def styled(figure: go.Figure, *, x: Mapping[str, Any], y: Mapping[str, Any]) -> go.Figure:
     """Give a figure the look that all share; ``x`` and ``y`` describe its axes."""
     axis = {
         "gridcolor": GRID,
@@ -91,6 +94,7 @@ def styled(figure: go.Figure, *, x: dict[str, Any], y: dict[str, Any]) -> go.Fig
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
         hovermode="closest",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": INK},
         hoverlabel={"font": {"family": FONT, "size": 12}, "align": "left"},
         legend={
             "orientation": "h",
@@ -109,13 +113,13 @@ def styled(figure: go.Figure, *, x: dict[str, Any], y: dict[str, Any]) -> go.Fig
 
 
 def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis with labels in plain digits: at 1, 2, 5 over a short range, at powers of 10 over a long one."""
+    """A logarithmic axis in plain digits, labeled at 1, 2, 5 over a short range, at powers of 10 over a long one."""
     positive = [value for value in values if value > 0 and math.isfinite(value)]
     decades = math.log10(max(positive) / min(positive)) if positive else 1.0
     return {
         "type": "log",
         "title_text": title,
-        "dtick": "D2" if decades < 1.6 else 1,
+        "dtick": "D2" if decades < SHORT_RANGE else 1,
         "tickformat": ",~g",
         "minor": {"dtick": "D1", "showgrid": False, "ticks": "outside", "ticklen": 3, "tickcolor": GRID},
         "exponentformat": "none",

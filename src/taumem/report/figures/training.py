@@ -79,10 +79,19 @@ def _mark(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per
         return
     colors = size_colors(study.sizes)
     figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        name=clock,
+        legendgroup=clock,
+        marker={"symbol": "circle-open", "size": 9, "color": INK, "line_width": 1.4},
+    )
+    figure.add_scatter(
         x=[onset.step / (onset.n_train if per_example else 1) for onset, _ in marks],
         y=[line.at(onset.step) for onset, line in marks],
         mode="markers",
-        name=clock,
+        legendgroup=clock,
+        showlegend=False,
         marker={
             "symbol": "circle",
             "size": 9,

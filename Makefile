@@ -1,0 +1,35 @@
+# Each target is complete in itself: it makes .venv if it is missing and installs what it needs.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: demo test check clean
+
+demo: .venv/.installed
+	$(VENV)/taumem demo
+
+test: .venv/.installed-test
+	$(VENV)/python -m pytest
+
+check: .venv/.installed-dev
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("taumem needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python pyproject.toml
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/.installed-test: .venv/bin/python pyproject.toml
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@ .venv/.installed
+
+.venv/.installed-dev: .venv/bin/python pyproject.toml
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ .venv/.installed .venv/.installed-test
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,33 @@
+"""What all tests share: one thread, and a watch over the global random states."""
+
+import random
+import sys
+
+import numpy as np
+import pytest
+
+WATCHED = {"contracts", "diffusion", "models", "neighbors", "training"}
+"""Folders whose tests all fail if they, or what they call, touch a global random state."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small tensors are faster on one thread, and other tests run beside these."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def global_random_states_are_untouched(request):
+    if request.path.parent.name not in WATCHED:
+        yield
+        return
+    before = random_states()
+    yield
+    assert random_states() == before, "a global random state was read or written"
+
+
+def random_states() -> tuple:
+    import torch
+
+    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().numpy().tobytes()  # noqa: NPY002

@@ -1,0 +1,167 @@
+"""Nearest neighbors, against brute force in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from taumem.errors import ConfigError, DataError
+from taumem.neighbors import distinct_items, gap_ratio, nearest
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def brute_force(queries: torch.Tensor, references: torch.Tensor) -> np.ndarray:
+    """All distances [n, m] from the differences themselves."""
+    x, y = (items.flatten(1).double().numpy() for items in (queries, references))
+    return np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=2))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    n=st.integers(1, 20),
+    m=st.integers(1, 60),
+    k=st.integers(1, 5),
+    dimensions=st.integers(1, 6),
+    block=st.integers(1, 30),
+    shift=st.sampled_from([0.0, 3.0, 1000.0]),
+    seed=st.integers(0, 1000),
+)
+def test_distances_and_positions_are_those_of_brute_force(n, m, k, dimensions, block, shift, seed):
+    k = min(k, m)
+    queries, references = normal(n, dimensions, seed=seed) + shift, normal(m, dimensions, seed=seed + 1) + shift
+    distances, positions = nearest(queries, references, k=k, block=block)
+    exact = brute_force(queries, references)
+    np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :k], rtol=1e-12)
+    np.testing.assert_allclose(distances, np.take_along_axis(exact, positions.numpy(), axis=1), rtol=1e-12)
+    assert all(len(set(row)) == k for row in positions.tolist())
+
+
+def test_the_shape_of_an_item_does_not_matter():
+    queries, references = normal(5, 3, 4, 4), normal(30, 3, 4, 4, seed=1)
+    for found, flat in zip(
+        nearest(queries, references), nearest(queries.flatten(1), references.flatten(1)), strict=True
+    ):
+        assert torch.equal(found, flat)
+
+
+def test_pixels_of_whole_numbers_are_compared_as_numbers():
+    # In 8 bits 250 - 5 would wrap around.
+    queries, references = torch.tensor([[250]], dtype=torch.uint8), torch.tensor([[5], [240]], dtype=torch.uint8)
+    assert nearest(queries, references)[0].tolist() == [[10.0, 245.0]]
+
+
+def test_equal_items_are_at_distance_zero_exactly():
+    references = 100 * normal(500, 784)
+    distances, positions = nearest(references[::7], references, k=2, block=64)
+    assert (distances[:, 0] == 0).all()
+    assert torch.equal(positions[:, 0], torch.arange(0, 500, 7))
+    assert (distances[:, 1] > 0).all()
+
+
+def test_near_duplicates_are_told_from_duplicates():
+    # Two items 1e-6 apart, of norm 100: the matrix product alone sees no difference between them.
+    items = 100 * torch.nn.functional.normalize(normal(200, 784).double())
+    references = torch.cat([items, items])
+    references[200:, 0] += 1e-6
+    distances, positions = nearest(items, references, k=2)
+    assert (distances[:, 0] == 0).all()
+    torch.testing.assert_close(distances[:, 1], torch.full((200,), 1e-6, dtype=torch.float64), rtol=1e-6, atol=0)
+    assert torch.equal(positions, torch.stack([torch.arange(200), torch.arange(200, 400)], dim=1))
+
+
+def test_the_nearest_of_many_references_is_found_across_blocks():
+    references = normal(3000, 16)
+    queries = references[torch.tensor([0, 1023, 1024, 2047, 2048, 2999])] + 1e-3
+    assert nearest(queries, references, k=1)[1].flatten().tolist() == [0, 1023, 1024, 2047, 2048, 2999]
+
+
+def test_no_queries_have_no_neighbors():
+    distances, positions = nearest(normal(0, 3), normal(5, 3), k=2)
+    assert distances.shape == positions.shape == (0, 2)
+
+
+class LargestStorage(TorchDispatchMode):
+    """Watches every operation for the largest piece of memory that one of its results lies in."""
+
+    def __init__(self, *own: torch.Tensor) -> None:
+        super().__init__()
+        self.own = {tensor.untyped_storage().data_ptr() for tensor in own}
+        self.n_bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in self.own:
+                self.n_bytes = max(self.n_bytes, tensor.untyped_storage().nbytes())
+        return result
+
+
+@pytest.mark.parametrize(("n", "m", "dimensions"), [(2000, 3000, 8), (200, 300, 500), (3000, 10, 300)])
+def test_memory_is_bounded_by_the_block_whatever_the_sizes(n, m, dimensions):
+    queries, references, block = normal(n, dimensions), normal(m, dimensions, seed=1), 64
+    with LargestStorage(queries, references) as watch:
+        nearest(queries, references, k=2, block=block)
+    results = n * 2 * 8
+    assert watch.n_bytes <= max(results, 8 * block * (block + dimensions + 16))
+
+
+def test_items_of_different_shapes_are_not_compared():
+    with pytest.raises(DataError, match=r"\(1, 4, 4\).*\(16,\)"):
+        nearest(normal(2, 1, 4, 4), normal(5, 16))
+
+
+@pytest.mark.parametrize("k", [0, -1, 6])
+def test_a_number_of_neighbors_that_is_not_there_is_refused(k):
+    with pytest.raises(ConfigError, match=f"asked for {k} neighbors among 5"):
+        nearest(normal(2, 3), normal(5, 3), k=k)
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_no_references_have_no_neighbors_to_give(k):
+    with pytest.raises(ConfigError, match="among 0 references"):
+        nearest(normal(2, 3), normal(0, 3), k=k)
+
+
+def test_the_gap_ratio_is_nearest_over_second_nearest():
+    distances = torch.tensor([[1.0, 4.0], [2.0, 2.0], [0.0, 3.0]])
+    assert gap_ratio(distances).tolist() == [0.25, 1.0, 0.0]
+
+
+def test_the_gap_ratio_of_a_copy_of_two_equal_references_is_zero():
+    assert gap_ratio(torch.tensor([[0.0, 0.0]])).tolist() == [0.0]
+
+
+def test_the_gap_ratio_survives_distances_at_the_edge_of_the_number_range():
+    tiny = torch.finfo(torch.float64).tiny
+    distances = torch.tensor([[tiny, 4 * tiny], [1e-300, 1e300], [1e300, 1e300]], dtype=torch.float64)
+    assert gap_ratio(distances).tolist() == [0.25, 0.0, 1.0]
+
+
+def test_the_sample_of_a_model_that_diverged_is_no_copy():
+    references = normal(10, 3)
+    queries = torch.tensor([[float("nan")] * 3, [float("inf"), 0.0, 0.0]])
+    ratios = gap_ratio(nearest(queries, references, k=2)[0])
+    assert not (ratios < 1 / 3).any()
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))
+def test_distinct_items_are_those_of_numpy_at_their_first_positions(rows):
+    items = torch.tensor(rows)
+    _, first = np.unique(items.numpy(), axis=0, return_index=True)
+    assert distinct_items(items).tolist() == sorted(first.tolist())
+
+
+def test_images_are_distinct_if_any_pixel_differs():
+    items = normal(1, 1, 4, 4).repeat(5, 1, 1, 1)
+    items[2, 0, 3, 3] += 1e-6
+    assert distinct_items(items).tolist() == [0, 2]
+
+
+def test_no_items_hold_no_distinct_ones():
+    assert distinct_items(normal(0, 3)).tolist() == []

@@ -1,0 +1,150 @@
+"""Figures show what was planted."""
+
+import numpy as np
+import pytest
+from planted_study import STEPS_PER_EXAMPLE
+
+from taumem.analysis import gap_sym
+from taumem.report import Forecast, Study, figures
+
+
+def traces(figure, **wanted):
+    return [t for t in figure.data if all(getattr(t, name) == value for name, value in wanted.items())]
+
+
+def drawn(figure, size):
+    """The lines of a size that carry data, without their bands."""
+    return [t for t in traces(figure, legendgroup=str(size)) if t.customdata is not None]
+
+
+def test_the_law_passes_through_the_planted_points(study):
+    line = next(t for t in figures.law(study).data if t.meta == "tau_val" and t.mode == "lines" and t.line.width)
+    at = np.exp(np.interp(np.log(64), np.log(np.asarray(line.x, float)), np.log(np.asarray(line.y, float))))
+    assert at == pytest.approx(STEPS_PER_EXAMPLE * 64, rel=0.1)
+
+
+def test_the_law_names_its_exponent_and_shows_one_clock_at_first(study):
+    figure = figures.law(study)
+    named = [t for t in figure.data if t.meta == "tau_val" and t.name and t.name.startswith("tau_val ∝ P<sup>")]
+    assert len(named) == 1
+    assert {t.visible for t in figure.data if t.meta == "tau_val"} <= {True, None}
+    assert {t.visible for t in figure.data if t.meta not in ("tau_val", None)} == {"legendonly"}
+
+
+def test_the_band_of_the_law_holds_its_line(study):
+    band, line = [t for t in figures.law(study).data if t.meta == "tau_val" and t.mode == "lines"][:2]
+    n = len(line.x)
+    high, low = np.asarray(band.y[:n], float), np.asarray(band.y[n:], float)[::-1]
+    assert (low < np.asarray(line.y, float)).all()
+    assert (np.asarray(line.y, float) < high).all()
+
+
+def test_held_back_sizes_are_diamonds_and_the_forecast_is_a_bar(study, forecast):
+    figure = figures.law(study)
+    diamonds = [t for t in figure.data if t.meta == "tau_val" and t.mode == "markers" and set(t.x) == {128}]
+    assert any(set(t.marker.symbol) == {"diamond"} for t in diamonds)
+    assert any(t.name == "measured after the forecast" for t in figure.data)
+    bar = next(t for t in figure.data if t.name and t.name.startswith("forecast for P = 128"))
+    assert tuple(bar.y) == (forecast.predicted.low, forecast.predicted.high)
+
+
+def test_a_forecast_alone_draws_no_measurement(records, forecast):
+    waiting = Study.of(
+        [r for r in records if r.header.data.n_train < 128],
+        forecast=Forecast(forecast.clock, 128, forecast.predicted),
+    )
+    figure = figures.law(waiting)
+    assert any(t.name and t.name.startswith("forecast for P = 128") for t in figure.data)
+    assert not any(t.name == "measured after the forecast" for t in figure.data)
+
+
+def test_bounds_are_triangles_at_the_bound(records):
+    cut = [r for r in records if r.header.data.n_train >= 32]
+    for record in cut:
+        assert record.last_step == 3000
+    study = Study.of(cut)
+    censored = [o for o in study.onsets if o.censored == "right"]
+    assert censored
+    figure = figures.law(study)
+    for onset in censored:
+        points = [t for t in figure.data if t.meta == onset.clock and t.mode == "markers" and onset.n_train in t.x]
+        shown = {(x, y, s) for t in points for x, y, s in zip(t.x, t.y, t.marker.symbol, strict=True)}
+        assert (onset.n_train, onset.step, "triangle-up-open") in shown
+
+
+def test_the_losses_are_those_of_the_records(study):
+    record = study.records[0]
+    curve = record.curve("heldout_loss")
+    line = drawn(figures.losses(study), 16)[0]
+    assert np.asarray(line.x) == pytest.approx(curve.steps)
+    assert np.asarray(line.y) == pytest.approx(curve.values, rel=1e-6)
+
+
+def test_every_size_is_in_the_legend_once(study):
+    for draw in (figures.losses, figures.gap, figures.copies, figures.agreement, figures.membership):
+        names = [t.name for t in draw(study).data if t.showlegend is not False and t.name.startswith("P = ")]
+        assert names == ["P = 16", "P = 32", "P = 64", "P = 128"]
+
+
+def test_the_minimum_of_the_heldout_loss_is_marked_on_it(study):
+    marked = next(t for t in figures.losses(study).data if t.customdata is not None and t.mode == "markers")
+    onsets = [o for o in study.onsets if o.clock == "tau_val"]
+    assert sorted(marked.x) == pytest.approx(sorted(o.step for o in onsets))
+    assert all(0.12 < y < 0.25 for y in marked.y)
+
+
+def test_the_gap_is_that_of_two_models_where_there_are_two(study):
+    a, b = study.twins[0]
+    line = drawn(figures.gap(study), 16)[0]
+    assert np.asarray(line.y) == pytest.approx(gap_sym(a, b).values, rel=1e-5)
+    assert "halves a, b" in line.hovertemplate
+
+
+def test_the_gap_is_each_runs_own_where_there_are_no_twins(records):
+    study = Study.of([r for r in records if r.header.half == "a"])
+    line = drawn(figures.gap(study), 16)[0]
+    assert np.asarray(line.y) == pytest.approx(study.records[0].curve("gap").values, rel=1e-6)
+
+
+def test_the_gap_collapses_against_steps_per_example(study):
+    """At one number of steps an example, the planted gap is the same at every size."""
+
+    def spread(*, per_example: bool) -> float:
+        figure = figures.gap(study, per_example=per_example)
+        lines = [drawn(figure, size)[0] for size in (16, 32, 64, 128)]
+        at = 10 if per_example else 400
+        return float(np.ptp([np.interp(np.log(at), np.log(t.x), np.asarray(t.y, float)) for t in lines]))
+
+    assert spread(per_example=True) < 0.1 * spread(per_example=False)
+
+
+def test_copies_come_with_their_exact_interval_and_chance(study):
+    figure = figures.copies(study)
+    curve = study.records[0].curve("copy_fraction")
+    line, band = drawn(figure, 16)[0], traces(figure, legendgroup="16")[0]
+    assert np.asarray(line.y) == pytest.approx(curve.values, rel=1e-6)
+    assert np.asarray(line.customdata)[:, 2] == pytest.approx(curve.low, rel=1e-6)
+    assert np.asarray(band.y) == pytest.approx(np.concatenate([curve.high, curve.low[::-1]]))
+    chance = next(t for t in figure.data if (t.name or "").startswith("chance"))
+    assert chance.y[0] == pytest.approx(1 / 512)
+
+
+def test_agreement_falls_from_above_chance(study):
+    figure = figures.agreement(study)
+    line = drawn(figure, 16)[0]
+    chance = next(t for t in figure.data if "chance" in (t.name or ""))
+    assert line.y[0] > 0.9 > line.y[-1]
+    assert abs(chance.y[0]) < 0.3
+
+
+def test_colors_are_distinct_by_day_and_by_night(study):
+    night = figures.night(study.sizes)
+    assert len(set(night.values())) == len(night)
+    for figure in (figures.losses(study), figures.law(study)):
+        used = {t.line.color for t in figure.data if t.line.color and t.line.color.startswith("#")}
+        assert used <= set(night)
+
+
+@pytest.mark.parametrize("draw", [figures.losses, figures.gap, figures.copies, figures.agreement, figures.membership])
+def test_nothing_to_draw_gives_an_empty_figure(draw):
+    assert not any(t.x is not None and t.x[0] is not None for t in draw(Study.of([])).data)
