@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import taumem
+
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 
@@ -98,6 +100,17 @@ def test_no_torch_at_the_waist_and_beyond():
 def test_importing_it_brings_no_torch(module):
     command = f"import sys, {module}; assert 'torch' not in sys.modules, 'torch came along'"
     subprocess.run([sys.executable, "-c", command], check=True)
+
+
+def test_the_public_names_exist_and_type_checkers_know_the_same():
+    declared = {
+        alias.asname
+        for node in ast.walk(TREES["taumem"])
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("taumem.")
+        for alias in node.names
+    }
+    assert declared == set(taumem.__all__) - {"__version__"}
+    assert all(getattr(taumem, name) is not None for name in taumem.__all__)
 
 
 def test_training_frameworks_stay_in_their_adapters():

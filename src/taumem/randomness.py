@@ -1,6 +1,7 @@
 """Where every random draw comes from: a generator derived from a seed and from what the draw is for."""
 
 import hashlib
+from operator import index
 
 import torch
 
@@ -19,5 +20,7 @@ def generator_for(seed: int, *purpose: str | int, device: torch.device | str = "
         purpose: what the draw is for, such as ``("batch", step)``.
         device: where the draws are made.
     """
-    digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
+    # The integers of numpy and torch are spelled differently, and count alike.
+    words = tuple(word if isinstance(word, str) else index(word) for word in (seed, *purpose))
+    digest = hashlib.sha256(repr(words).encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -13,6 +13,7 @@ from taumem.analysis import (
     tau_copy,
     tau_gap,
     tau_gap_sym,
+    tau_gen,
     tau_split,
     tau_val,
     twin_losses,
@@ -202,6 +203,30 @@ def test_models_split_when_their_agreement_falls_for_good():
 def test_a_dip_that_recovers_and_a_fall_within_the_noise_are_no_split():
     assert tau_split(agreeing(0.9, 0.5, 0.9, 0.92), RUN).censored == "right"
     assert tau_split(agreeing(0.9, 0.9, 0.81), RUN).censored == "right"
+
+
+def test_only_the_agreement_of_models_that_have_learned_counts():
+    early_consensus = agreeing(0.99, 0.8, 0.8, 0.8, 0.79, 0.5)
+    assert tau_split(early_consensus, RUN).high == 20
+    assert tau_split(early_consensus, RUN, learned=25).high == 320
+    assert tau_split(early_consensus, RUN, learned=1000).censored == "right"
+
+
+# --- tau_gen --------------------------------------------------------------------------------------
+
+
+def test_the_first_learning_is_done_after_nine_tenths_of_the_fall():
+    # L = 0.2 + 0.8 exp(-t / 100), rising again past the minimum: nine tenths of the fall from t_0 take 100 ln 10.
+    values = 0.2 + 0.8 * np.exp(-T / 100) + 0.05 * np.log(np.maximum(T, 1500) / 1500)
+    onset = tau_gen(curve("heldout_loss", T, items_of(values, 64, np.random.default_rng(3))), RUN)
+    assert onset.censored == "no"
+    assert onset.step == pytest.approx(T[0] + 100 * np.log(10), rel=0.03)
+    assert onset.low < onset.step < onset.high
+
+
+def test_a_loss_that_still_falls_bounds_the_first_learning_from_below():
+    values = 1 - 0.1 * np.log(T / T[0])
+    assert tau_gen(curve("heldout_loss", T, items_of(values, 64, np.random.default_rng(3))), RUN).censored == "right"
 
 
 # --- the smoother -----------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ def test_the_unet_starts_as_the_zero_function_of_the_items_shape(shape, options)
     assert torch.equal(out, torch.zeros(2, *shape))
 
 
-def test_the_default_unet_is_as_small_as_promised():
-    assert 150_000 < n_parameters(UNet((1, 16, 16))) < 300_000
+def test_a_unet_can_be_as_small_as_a_fifth_of_a_million_parameters():
+    assert n_parameters(UNet((1, 32, 32), channels=12, patch=2)) < 200_000
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,8 @@ def test_a_pixel_unshuffle_is_a_network_on_patches_as_channels():
 
 
 def test_attention_is_the_softmax_average_over_all_positions():
-    attention = stirred(Attention(12, head_channels=4))
+    with torch.random.fork_rng(devices=[]):  # a layer made by itself draws its weights as torch's do
+        attention = stirred(Attention(12, head_channels=4))
     h = normal(2, 12, 3, 5)
     q, k, v = attention.qkv(attention.norm(h)).flatten(2).reshape(2, 3, 3, 4, 15).unbind(dim=1)
     mixed = torch.zeros(2, 3, 4, 15)
@@ -141,7 +142,7 @@ def test_initial_weights_are_distributed_as_torchs_own(make):
         if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.abs().max() > 0 and layer.weight.numel() > 500:
             bound = 1 / math.sqrt(layer.weight[0].numel())
             assert layer.weight.abs().max() <= bound
-            assert float(layer.weight.var()) == pytest.approx(bound**2 / 3, rel=0.2)
+            assert float(layer.weight.detach().var()) == pytest.approx(bound**2 / 3, rel=0.2)
 
 
 @each_network

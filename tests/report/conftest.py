@@ -1,18 +1,12 @@
 """One full study for all tests of the report, written to disk once."""
 
-import sys
-from pathlib import Path
-
+import planted_study
 import pytest
+from planted_study import HELD_BACK
 
 from taumem.analysis import Interval
 from taumem.record import RunRecord
 from taumem.report import Forecast, Study
-
-sys.path.insert(0, str(Path(__file__).parent))
-import planted_study
-
-HELD_BACK = frozenset({128})
 
 
 @pytest.fixture(scope="session")

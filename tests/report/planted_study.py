@@ -15,6 +15,7 @@ STEPS_PER_EXAMPLE = 6.0
 N_ITEMS = 96
 SIDE = 14
 N_SAMPLES = 64
+HELD_BACK = frozenset({128})
 
 
 def header(n_train: int, *, seed: int = 0, half: str | None = None, steps: int = 4000, **more: object) -> RunHeader:

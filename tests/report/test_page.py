@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import planted_study
 import pytest
-from conftest import HELD_BACK
+from planted_study import HELD_BACK
 
 from taumem.analysis import Interval
 from taumem.errors import ConfigError
@@ -148,7 +148,7 @@ def test_one_run_without_samples_or_twin_gives_a_page_that_says_so(tmp_path):
     records = planted_study.study(tmp_path / "runs", (32,), halves=(None,), steps=800, samples=False)
     page = Page(write_report(tmp_path / "report.html", records))
     for words in (
-        "no law yet",
+        "No law yet",
         "tau_gap_sym could not be read: it needs two runs on disjoint halves",
         "tau_copy could not be read: it needs samples",
         "One seed only",
@@ -168,7 +168,7 @@ def test_a_run_that_has_only_begun_gives_a_page(tmp_path):
 def test_runs_that_ended_before_every_onset_give_a_page_that_says_so(tmp_path):
     records = planted_study.study(tmp_path / "runs", (256, 512), steps=300)
     page = Page(write_report(tmp_path / "report.html", records))
-    assert "no law yet" in page.words
+    assert "No law yet" in page.words
     assert "not reached when the run ended" in page.words
 
 

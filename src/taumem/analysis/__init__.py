@@ -4,7 +4,7 @@ Read-only, numpy and scipy alone. ``find_onsets`` reads every clock off the reco
 onsets of one clock; ``Law.predict`` forecasts a run that nobody has made yet.
 """
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_split, tau_val
+from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_split, tau_val
 from taumem.analysis.find import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS, find_onsets, find_twins
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import NEAR_ONE, Law, fit_law
@@ -39,6 +39,7 @@ __all__ = [
     "tau_copy",
     "tau_gap",
     "tau_gap_sym",
+    "tau_gen",
     "tau_split",
     "tau_val",
     "twin_losses",

@@ -21,16 +21,49 @@ from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunHeader
 
-__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_split", "tau_val"]
+__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_gen", "tau_split", "tau_val"]
 
 SIGNIFICANT = 2.0
 """Standard errors that count as significant (one-sided 2.3 %)."""
 N_LAST = 2
 """Checks at the end whose mean is held against the minimum."""
+LEARNED = 0.9
+"""Share of the held-out loss's whole fall after which the first learning is done."""
 STILL_AGREED = 0.9
 """Share of the highest agreement so far below which two models have parted."""
 
 Floats = NDArray[np.float64]
+
+
+def tau_gen(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
+    """Find where the first learning is done: the held-out loss has made 0.9 of its fall.
+
+    Unlike the clocks of memorization it hardly depends on the size of the training set, and so it bounds from below
+    what those can show at small sizes. While the loss still falls at the last check the onset is right-censored: the
+    share is then one of the fall so far.
+
+    Args:
+        heldout_loss: with the loss of each item, at 5 checks or more. The fall is counted from its first check.
+        run: the run it was measured in.
+        level: probability of the interval, in (0, 1).
+
+    Raises:
+        ConfigError: per-item losses were not kept, or there are too few checks.
+    """
+    rule = f"The held-out loss first has made {LEARNED:g} of its fall from the first check to its minimum."
+    check_level(level)
+    x, items = _log_steps_and_items(heldout_loss, FEWEST_CHECKS)
+    end = int(np.argmin(items.mean(1)))
+    if end == 0:
+        return left_censored("tau_gen", float(x[0]), rule, level, run)
+    falling = items[: end + 1]
+    means = resampled_means(falling, shares(items.shape[1], np.random.default_rng(SEED)))
+    means = np.vstack([falling.mean(1), means])
+    fallen = (means[:, :1] - means) / (means[:, :1] - means[:, -1:])
+    onset = passage("tau_gen", fallen[0], fallen[1:], LEARNED, x[: end + 1], rule, level, run)
+    if end == len(x) - 1 and onset.usable:
+        return right_censored("tau_gen", math.log(onset.low), rule, level, run)
+    return onset
 
 
 def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
@@ -176,34 +209,41 @@ def tau_copy(
     return between_checks(f"tau_copy[{threshold:g}]", copy_fraction.steps, certain & lasting, rule, level, run)
 
 
-def tau_split(agreement: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
+def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, level: float = 0.9) -> Onset:
     """Find when two models on disjoint sets start to disagree: between two checks.
 
     They have split at the first check where the agreement is below 0.9 of its highest value so far by more
     than 2 standard errors (of the difference, paired by sample), provided that it stays below 0.9 of its
-    highest value at every later check. Agreement of models that have learned next to nothing is high as well:
-    read this clock beside the held-out loss.
+    highest value at every later check. Models that have learned next to nothing agree as well, and come to differ
+    while they learn: only checks from ``learned`` on count.
 
     Args:
         agreement: with the similarity of each pair; see :func:`taumem.analysis.agreement_curve`.
         run: either run.
+        learned: the step at which both models' first learning is done (:func:`tau_gen`).
         level: stated with the onset.
 
     Raises:
         ConfigError: the similarity of each pair was not kept, or no check is past step 0.
     """
     rule = (
-        "The agreement of two models on disjoint sets falls below 0.9 of its highest value so far by more "
-        "than 2 paired standard errors, and stays below; known to lie between that check and the one before."
+        "The agreement of two models on disjoint sets falls below 0.9 of its highest value so far, counted from the "
+        "later tau_gen of the two, by more than 2 paired standard errors, and stays below; known to lie between that "
+        "check and the one before."
     )
     check_level(level)
-    _, items = _log_steps_and_items(agreement, 1)
+    x, items = _log_steps_and_items(agreement, 1)
+    steps = np.round(np.exp(x))
+    counted = steps >= learned
+    if not counted.any():
+        return right_censored("tau_split", float(x[-1]), rule, level, run)
+    steps, items = steps[counted], items[counted]
     values = items.mean(1)
     highest = np.array([int(np.argmax(values[: k + 1])) for k in range(len(values))])
     drop = STILL_AGREED * items[highest] - items
     significant = drop.mean(1) > SIGNIFICANT * drop.std(axis=1, ddof=1) / math.sqrt(items.shape[1])
     split = significant & for_good(drop.mean(1) > 0)
-    return between_checks("tau_split", agreement.steps[agreement.steps > 0], split, rule, level, run)
+    return between_checks("tau_split", steps, split, rule, level, run)
 
 
 def _log_steps_and_items(curve: Curve, fewest: int) -> tuple[Floats, Floats]:

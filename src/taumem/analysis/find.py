@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_split, tau_val
+from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_split, tau_val
 from taumem.analysis.onset import Onset
 from taumem.analysis.smoothing import FEWEST_CHECKS
 from taumem.analysis.twins import agreement_curve, sampled_steps, twin_losses
@@ -55,7 +55,7 @@ def find_onsets(records: Sequence[RunRecord], *, level: float = 0.9) -> list[Ons
         level: probability of each onset's interval, in (0, 1).
 
     Returns:
-        Onsets in the order of the clocks (tau_val, tau_gap, tau_gap_sym, tau_copy, tau_split; thresholds
+        Onsets in the order of the clocks (tau_gen, tau_val, tau_gap, tau_gap_sym, tau_copy, tau_split; thresholds
         ascending), within a clock by n_train, seed and run.
 
     Raises:
@@ -68,6 +68,7 @@ def find_onsets(records: Sequence[RunRecord], *, level: float = 0.9) -> list[Ons
 
 
 def _clocks() -> Iterator[str]:
+    yield "tau_gen"
     yield "tau_val"
     yield from (f"tau_gap[{x:g}]" for x in GAP_THRESHOLDS)
     yield from (f"tau_gap_sym[{x:g}]" for x in GAP_SYM_THRESHOLDS)
@@ -83,6 +84,7 @@ def _of_run(record: RunRecord, level: float) -> Iterator[Onset]:
         _curve(record, "copy_fraction_chance", items=False),
     )
     if heldout is not None and (heldout.steps > 0).sum() >= FEWEST_CHECKS:
+        yield tau_gen(heldout, run, level=level)
         yield tau_val(heldout, run, level=level)
     if heldout is not None and train is not None and set(heldout.steps) & set(train.steps) - {0}:
         for threshold in GAP_THRESHOLDS:
@@ -100,8 +102,10 @@ def _of_twins(a: RunRecord, b: RunRecord, level: float) -> Iterator[Onset]:
         if twins.steps.max() > 0:
             for threshold in GAP_SYM_THRESHOLDS:
                 yield replace(tau_gap_sym(twins, a.header, threshold=threshold, level=level), source=source)
-    if sum(step > 0 for step in sampled_steps(a, b)) >= FEWEST_SAMPLED:
-        yield replace(tau_split(agreement_curve(a, b), a.header, level=level), source=source)
+    learned = [onset for run in (a, b) for onset in _of_run(run, level) if onset.clock == "tau_gen"]
+    if len(learned) == 2 and sum(step > 0 for step in sampled_steps(a, b)) >= FEWEST_SAMPLED:
+        since = max(onset.step for onset in learned)
+        yield replace(tau_split(agreement_curve(a, b), a.header, learned=since, level=level), source=source)
 
 
 def _curve(record: RunRecord, quantity: str, *, items: bool = True) -> Curve | None:

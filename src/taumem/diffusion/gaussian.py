@@ -49,6 +49,8 @@ class GaussianDiffusion:
             raise ConfigError(f"weighting must be 'eps', 'v' or 'x0'; got {self.weighting!r}.")
         if not 0 <= self.eta <= 1:
             raise ConfigError(f"eta must lie in [0, 1] (0: deterministic, 1: ancestral); got {self.eta}.")
+        if not 0 < self.t_min < self.t_max <= 1:
+            raise ConfigError(f"diffusion times need 0 < t_min < t_max <= 1; got {self.t_min} and {self.t_max}.")
 
     def scales(self, t: Times) -> tuple[Times, Times]:
         """Give alpha_t and sigma_t, with t kept inside [t_min, t_max]."""
@@ -93,12 +95,11 @@ class GaussianDiffusion:
 
     def log_prob(self, xt: Batch, x0: Items, t: Times) -> Float[Tensor, "batch n"]:
         """Give -|xt - alpha_t x0|^2 / (2 sigma_t^2) for each candidate x0: log q(xt | x0) but for a constant."""
-        alpha_t, sigma_t = self.scales(t)
-        flat, candidates = xt.flatten(1), x0.flatten(1)
-        # |x0|^2 alpha^2 - 2 alpha xt.x0; |xt|^2 is the same for all candidates and would only cost precision.
-        cross = flat @ candidates.T
-        norms = candidates.square().sum(dim=1)
-        return (alpha_t[:, None] * cross - 0.5 * alpha_t.square()[:, None] * norms) / sigma_t.square()[:, None]
+        alpha_t, sigma_t = (scale.double()[:, None] for scale in self.scales(t))
+        # In double precision: the square is expanded, and 1 / sigma_t^2 makes whole nats of what it cancels.
+        flat, candidates = xt.flatten(1).double(), x0.flatten(1).double()
+        squares = flat.square().sum(dim=1, keepdim=True) + alpha_t.square() * candidates.square().sum(dim=1)
+        return ((alpha_t * (flat @ candidates.T) - 0.5 * squares) / sigma_t.square()).to(xt.dtype)
 
     def average(self, weights: Float[Tensor, "batch n"], x0: Items) -> Batch:
         """Give the weighted mean of the candidates."""

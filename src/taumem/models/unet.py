@@ -38,7 +38,8 @@ class UNet(nn.Module):
         generator: of the initial weights; None takes a fixed one.
 
     Raises:
-        ConfigError: an image that the levels cannot halve, or lists of different lengths.
+        ConfigError: an image that the levels cannot halve, lists of different lengths, numbers too small to build
+            with, or attention at a resolution that no level has.
     """
 
     @without_global_draws
@@ -58,6 +59,7 @@ class UNet(nn.Module):
         super().__init__()
         depths = [blocks] * len(multipliers) if isinstance(blocks, int) else list(blocks)
         _check(item_shape, channels, multipliers, depths, patch)
+        _check_attention(attention, head_channels, [item_shape[1] // patch // 2**k for k in range(len(depths))])
         widths = [channels * multiplier for multiplier in multipliers]
         side = item_shape[1] // patch
         inner = item_shape[0] * patch**2
@@ -208,6 +210,11 @@ def _check(
         raise ConfigError(f"a U-Net takes images (channels, height, width); got items of shape {tuple(item_shape)}.")
     if channels < 2 or channels % 2:
         raise ConfigError(f"channels must be an even number (half of them sines, half cosines of t); got {channels}.")
+    if not multipliers or min(multipliers) < 1 or min(depths, default=0) < 0 or patch < 1:
+        raise ConfigError(
+            f"multipliers and patch must be at least 1 and blocks at least 0; got multipliers {tuple(multipliers)}, "
+            f"blocks {tuple(depths)}, patch {patch}."
+        )
     if len(depths) != len(multipliers):
         raise ConfigError(f"blocks names {len(depths)} levels and multipliers {len(multipliers)}; give each level one.")
     stride = patch * 2 ** (len(multipliers) - 1)
@@ -215,4 +222,13 @@ def _check(
         raise ConfigError(
             f"images of {item_shape[1]}x{item_shape[2]} cannot be halved {len(multipliers) - 1} times after a "
             f"pixel-unshuffle of {patch}: both sides must be multiples of {stride}. Resize them or use fewer levels."
+        )
+
+
+def _check_attention(attention: Sequence[int], head_channels: int, sides: Sequence[int]) -> None:
+    if head_channels < 1:
+        raise ConfigError(f"head_channels must be at least 1; got {head_channels}.")
+    if unknown := sorted(set(attention) - set(sides)):
+        raise ConfigError(
+            f"attention at resolution {', '.join(map(str, unknown))}, but the levels have {', '.join(map(str, sides))}."
         )

@@ -28,7 +28,7 @@ def nearest(
         queries: items [n, ...].
         references: items [m, ...] of the same shape.
         k: how many, at most m.
-        block: queries and references compared at a time; memory is about block^2 numbers.
+        block: queries and references compared at a time; memory is about block * (block + coordinates) numbers.
 
     Returns:
         distances: Euclidean, exact to double precision [n, k].
@@ -44,14 +44,15 @@ def nearest(
         )
     if not 1 <= k <= len(references):
         raise ConfigError(f"asked for {k} neighbors among {len(references)} references; k must lie between the two.")
-    # A common shift changes no distance, and smaller norms cancel less.
-    center = references.flatten(1).double().mean(dim=0)
-    flat, known = ((items.flatten(1).double() - center) for items in (queries, references))
+    known = references.flatten(1)
     kept = min(k + SPARE, len(known))
     distances, positions = [], []
-    for rows in torch.split(flat, block):
+    for part in torch.split(queries.flatten(1), block):
+        rows = part.double()
         short = _short_list(rows, known, kept, block)
-        exact = (rows[:, None] - known[short]).square().sum(dim=2).sqrt()
+        # One neighbor after another: all at once would take ``kept`` times the memory.
+        squares = [(rows - known[column].double()).square().sum(dim=1) for column in short.unbind(dim=1)]
+        exact = torch.stack(squares, dim=1).sqrt()
         order = exact.argsort(dim=1, stable=True)[:, :k]
         distances.append(exact.gather(1, order))
         positions.append(short.gather(1, order))
@@ -62,12 +63,12 @@ def gap_ratio(distances: Float[Tensor, "n 2"]) -> Float[Tensor, "n"]:
     """Distance to the nearest over distance to the second nearest, in [0, 1]: small for a copy.
 
     Where both are 0 (two equal references) the ratio is 0: the query is a copy. Search among
-    :func:`distinct_items` and this does not arise.
+    :func:`distinct_items` and this does not arise. Where they are not finite it is NaN: below no threshold.
 
     Reference: Yoon et al. 2023; Bonnaire et al. 2025, arXiv 2505.17638, eq. 6 (a copy: ratio below 1/3).
     """
     first, second = distances[:, 0], distances[:, 1]
-    return torch.where(second > 0, first / second.clamp(min=torch.finfo(second.dtype).tiny), torch.zeros_like(first))
+    return torch.where(second == 0, torch.zeros_like(first), first / second)
 
 
 def distinct_items(items: Items) -> Int[Tensor, "m"]:
@@ -76,18 +77,21 @@ def distinct_items(items: Items) -> Int[Tensor, "m"]:
     Among duplicates the second nearest neighbor is as near as the nearest: the gap ratio is 1 and a copy goes unseen.
     """
     _, group = torch.unique(items.flatten(1), dim=0, return_inverse=True)
-    first = torch.full((int(group.max()) + 1,), len(items), device=items.device)
+    first = torch.full((len(items),), len(items), device=items.device)
     first.scatter_reduce_(0, group, torch.arange(len(items), device=items.device), reduce="amin")
-    return first.sort().values
+    return first[first < len(items)].sort().values
 
 
 def _short_list(rows: Tensor, known: Tensor, kept: int, block: int) -> Tensor:
     """Positions of the ``kept`` references with the smallest |y|^2 - 2 x.y, one block of references at a time."""
+    # A common shift changes no distance, and smaller norms cancel less.
+    center = known[:block].double().mean(dim=0)
+    shifted = rows - center
     scores = torch.empty((len(rows), 0), dtype=rows.dtype, device=rows.device)
     places = torch.empty((len(rows), 0), dtype=torch.long, device=rows.device)
     for start in range(0, len(known), block):
-        part = known[start : start + block]
-        fresh = part.square().sum(dim=1) - 2 * rows @ part.T
+        part = known[start : start + block].double() - center
+        fresh = part.square().sum(dim=1) - 2 * shifted @ part.T
         scores = torch.cat([scores, fresh], dim=1)
         numbers = torch.arange(start, start + len(part), device=rows.device).expand(len(rows), -1)
         places = torch.cat([places, numbers], dim=1)

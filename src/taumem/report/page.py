@@ -136,10 +136,11 @@ def _verdict(study: Study) -> str:
     if clock.linear is not None:
         c, batch = wording.number(clock.linear.prefactor.value), clock.linear.batch_size
         at = "" if batch is None else f" at batch size {batch:,}"
-        parts.append(f"{c} steps an example{at}" if parts else f"{clock.clock} comes at {c} steps an example{at}")
+        alone = f"{clock.clock} comes at {c} steps an example{at}, if it is proportional to P"
+        parts.append(f"{c} steps an example{at}" if parts else alone)
     if not parts:
-        located = sum(onset.usable for onset in clock.onsets)
-        return f"{clock.clock} was located in {located} of {wording.plural(len(clock.onsets), 'run')}: no law yet."
+        located, found = sum(onset.usable for onset in clock.onsets), wording.plural(len(clock.onsets), "onset")
+        return f"{clock.clock}: {found}, {located or 'none'} of them located, the others only bounded. No law yet."
     sentence = ": ".join(parts) + "."
     if study.forecast is None:
         return sentence
@@ -177,6 +178,12 @@ def _groups(study: Study) -> list[_Group]:
         _Panel("agreement", "Agreement of two models, against the step", agreement),
         _Panel("membership", "Membership, against the step per training example", membership),
     ]
+    models = [panel for panel in models if panel.figure.data]
+    about = {
+        "agreement": "Models that have learned the distribution draw the same sample from the same noise; models that "
+        "have learned their own training sets do not.",
+        "membership": "Membership is told from the loss alone: 0.5 is chance, 1 is certainty.",
+    }
     two_models = " of two models on disjoint sets" if study.twins else " between training and held-out items"
     groups = [
         _Group(
@@ -198,11 +205,9 @@ def _groups(study: Study) -> list[_Group]:
             panels("copies", figures.copies),
         ),
         _Group(
-            "Two models, and membership",
-            "Models that have learned the distribution draw the same sample from the same noise; models that have "
-            "learned their own training sets do not. Membership is told from the loss alone: 0.5 is chance, 1 is "
-            "certainty. Bands are two standard errors.",
-            tuple(panel for panel in models if panel.figure.data),
+            " and ".join(panel.title.partition(",")[0] for panel in models).replace("and M", "and m"),
+            " ".join([*(about[panel.key] for panel in models), "Bands are two standard errors."]),
+            tuple(models),
         ),
     ]
     return [group for group in groups if group.panels]

@@ -3,10 +3,8 @@
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
-from taumem.analysis import Interval, Law, Onset, find_onsets, find_twins, fit_law
-from taumem.errors import ConfigError
+from taumem.analysis import Interval, Law, Onset, find_onsets, find_twins, fit_each_clock
 from taumem.record import Curve, RunRecord
 
 __all__ = ["ClockLaw", "Forecast", "Study", "curve_of", "run_of"]
@@ -109,10 +107,7 @@ class Study:
         """
         ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
         onsets = tuple(find_onsets(ordered))
-        clocks = tuple(
-            _clock_law(clock, tuple(group), frozenset(held_back))
-            for clock, group in groupby(onsets, key=lambda onset: onset.clock)
-        )
+        clocks = tuple(_clock_laws(onsets, frozenset(held_back)))
         return cls(tuple(ordered), tuple(find_twins(ordered)), onsets, clocks, frozenset(held_back), forecast)
 
     @property
@@ -140,6 +135,7 @@ class Study:
         """Say, one sentence each, which checks could not be made, and why."""
         families = {clock.clock.partition("[")[0] for clock in self.clocks}
         needs = {
+            "tau_gen": "a held-out loss with the loss of each item, at 5 or more checks",
             "tau_val": "a held-out loss with the loss of each item, at 5 or more checks",
             "tau_gap": "training and held-out loss with the loss of each item, at the same checks",
             "tau_gap_sym": "two runs on disjoint halves a and b, each measured on the other's training set too",
@@ -184,19 +180,15 @@ def run_of(onset: Onset, records: Sequence[RunRecord]) -> RunRecord | None:
     return next((record for record in records if belongs(record)), None)
 
 
-def _clock_law(clock: str, onsets: tuple[Onset, ...], held_back: frozenset[int]) -> ClockLaw:
+def _clock_laws(onsets: Sequence[Onset], held_back: frozenset[int]) -> Iterator[ClockLaw]:
     fitted = [onset for onset in onsets if onset.n_train not in held_back]
-    linear, why = _fit(fitted, 1.0)
-    free, why_free = _fit(fitted, None)
-    return ClockLaw(clock, onsets, linear, free, why or why_free)
-
-
-def _fit(onsets: Sequence[Onset], exponent: float | None) -> tuple[Law | None, str]:
-    """A law, or the reason why there is none: too few onsets are a result here, not an error."""
-    # One batch size for each training-set size (such as batches equal to the training set) is a study of its own.
-    batch_by_size = {(onset.n_train, onset.batch_size) for onset in onsets}
+    # One batch size for each size P (such as batches equal to the training set) is a study of its own.
+    batch_by_size = {(onset.n_train, onset.batch_size) for onset in fitted}
     one_each = len(batch_by_size) == len({size for size, _ in batch_by_size})
-    try:
-        return fit_law(onsets, exponent=exponent, mixed_batch_sizes=one_each), ""
-    except ConfigError as error:
-        return None, str(error)
+    linear, why = fit_each_clock(fitted, exponent=1.0, mixed_batch_sizes=one_each)
+    free, why_free = fit_each_clock(fitted, exponent=None, mixed_batch_sizes=one_each)
+    for clock in dict.fromkeys(onset.clock for onset in onsets):
+        missing = "" if clock in linear and clock in free else f"{clock}: every size with an onset is held back."
+        reason = why.get(clock) or why_free.get(clock) or missing
+        of_clock = tuple(onset for onset in onsets if onset.clock == clock)
+        yield ClockLaw(clock, of_clock, linear.get(clock), free.get(clock), reason)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from taumem.errors import RecordError
 from taumem.record import write_atomically
@@ -36,27 +37,36 @@ def load_checkpoint(learner: Learner, path: Path) -> None:
     """Bring a learner of the same shape to where the saved one stood.
 
     Raises:
-        RecordError: no such file, not a checkpoint of taumem, or of another model.
+        RecordError: no such file, not a checkpoint of taumem, or of another model; the learner is then as it was.
     """
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})["taumem"])
+            step, examples, groups = facts["step"], facts["examples"], facts["groups"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{path}: not a checkpoint that taumem can read ({error}).") from None
 
     def under(prefix: str) -> dict[str, torch.Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    try:
-        learner.denoiser.load_state_dict(under("denoiser."))
-        if learner.average is not None:
-            learner.average.load_state_dict(under("average."))
-    except RuntimeError as error:
-        raise RecordError(f"{path}: holds another model ({str(error).splitlines()[0]}).") from None
+    modules: dict[str, nn.Module] = {"denoiser.": learner.denoiser}
+    if learner.average is not None:
+        modules["average."] = learner.average
+    here = {prefix + name: t.shape for prefix, module in modules.items() for name, t in module.state_dict().items()}
+    there = {name: tensor.shape for name, tensor in tensors.items() if not name.startswith("optimizer.")}
+    if differing := sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name)):
+        name = differing[0]
+        shapes = [tuple(side[name]) if name in side else "nothing" for side in (there, here)]
+        raise RecordError(f"{path}: holds another model ({name}: {shapes[0]} in the file, {shapes[1]} here).")
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in under("optimizer.").items():
         index, slot = name.split(".", 1)
         state.setdefault(int(index), {})[slot] = tensor
-    learner.optimizer.load_state_dict({"state": state, "param_groups": facts["groups"]})
-    learner.step, learner.examples = facts["step"], facts["examples"]
+    try:
+        learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{path}: holds the state of another optimizer ({error}).") from None
+    for prefix, module in modules.items():
+        module.load_state_dict(under(prefix))
+    learner.step, learner.examples = step, examples

@@ -42,4 +42,5 @@ def _gamma(window: float) -> float:
     """Solve window^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)) for gamma > 0 (Karras et al., eq. 126)."""
     if not 0 < window < 0.28:
         raise ConfigError(f"the EMA's window is a share of training in (0, 0.28); got {window}.")
-    return float(brentq(lambda g: (g + 1) / ((g + 2) ** 2 * (g + 3)) - window**2, 0.0, 1e6))
+    # The left-hand side minus the right falls from positive at 0 to negative at 1 / window.
+    return float(brentq(lambda g: (g + 1) / ((g + 2) ** 2 * (g + 3)) - window**2, 0.0, 1 / window))

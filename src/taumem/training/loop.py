@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -106,12 +107,16 @@ def train(
         A Step after each update.
 
     Raises:
-        ConfigError: an empty data set, a batch size below 1 or a negative warm-up.
+        ConfigError: an empty data set, a batch size below 1, a negative warm-up, or a clip that is not positive.
     """
     if batch_size < 1 or warmup < 0 or len(data) == 0:
         raise ConfigError(
             f"training needs data, a batch size of at least 1 and a warm-up of at least 0; "
             f"got {len(data)} items, batch size {batch_size}, warm-up {warmup}."
+        )
+    if clip is not None and not clip > 0:
+        raise ConfigError(
+            f"clip, the largest norm of the gradient, must be positive, or None for no limit; got {clip}."
         )
     learning_rates = [group.get("base_lr", group["lr"]) for group in learner.optimizer.param_groups]
     for group, rate in zip(learner.optimizer.param_groups, learning_rates, strict=True):
@@ -122,7 +127,9 @@ def train(
         generator = generator_for(seed, "train", index, device=data.device)
         x0 = data[batch_positions(len(data), batch_size, index, seed).to(data.device)]
         t = stratified_times(batch_size, generator)
-        loss = diffusion.loss(learner.denoiser, x0, t, diffusion.noise(x0, generator)).mean()
+        noise = diffusion.noise(x0, generator)
+        with _dropout_from(generator_for(seed, "dropout", index).initial_seed(), data.device):
+            loss = diffusion.loss(learner.denoiser, x0, t, noise).mean()
 
         learner.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -137,6 +144,18 @@ def train(
         learner.step = index
         learner.examples += batch_size
         yield Step(index, learner.examples, loss.detach())
+
+
+@contextmanager
+def _dropout_from(draw: int, device: torch.device) -> Iterator[None]:
+    """Let dropout, which draws from torch's global generators alone, depend on the step; restore them after."""
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        torch.default_generator.manual_seed(draw)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(draw)
+        yield
 
 
 def batch_positions(n_train: int, batch_size: int, index: int, seed: int) -> Tensor:

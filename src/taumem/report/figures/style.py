@@ -28,13 +28,14 @@ __all__ = [
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 INK, MUTED, GRID, ACCENT = "#20242c", "#667080", "#e4e7ec", "#c2410c"
 
-SHORT_RANGE = 1.9
-"""Decades up to which a logarithmic axis has room for labels between the powers of 10."""
+VERY_SHORT_RANGE, SHORT_RANGE = 0.7, 1.9
+"""Decades up to which a logarithmic axis has room for labels at every digit, and at 1, 2, 5."""
 
 _NIGHT = {INK: "#e6e9ef", MUTED: "#98a2b3", GRID: "#2b313c", ACCENT: "#fb923c"}
 
 _FAMILIES = {
     # Okabe and Ito's colors; within a clock's family, thresholds go from light to dark.
+    "tau_gen": [("#5b7083", "#a9bccd")],
     "tau_val": [("#0072b2", "#4cb0e8")],
     "tau_gap": [("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")],
     "tau_gap_sym": [("#3cb892", "#2fa57f"), ("#009e73", "#4cd3a5"), ("#00684c", "#9beccf")],
@@ -113,13 +114,13 @@ def styled(figure: go.Figure, *, x: Mapping[str, Any], y: Mapping[str, Any]) -> 
 
 
 def log_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis in plain digits, labeled at 1, 2, 5 over a short range, at powers of 10 over a long one."""
+    """A logarithmic axis in plain digits, with as many labels as its range has room for."""
     positive = [value for value in values if value > 0 and math.isfinite(value)]
     decades = math.log10(max(positive) / min(positive)) if positive else 1.0
     return {
         "type": "log",
         "title_text": title,
-        "dtick": "D2" if decades < SHORT_RANGE else 1,
+        "dtick": "D1" if decades < VERY_SHORT_RANGE else "D2" if decades < SHORT_RANGE else 1,
         "tickformat": ",~g",
         "minor": {"dtick": "D1", "showgrid": False, "ticks": "outside", "ticklen": 3, "tickcolor": GRID},
         "exponentformat": "none",
