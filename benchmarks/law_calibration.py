@@ -100,9 +100,7 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -118,9 +116,7 @@ def main() -> None:
             flush=True,
         )
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps({"studies": arguments.studies, "level": LEVEL, "rows": rows}, indent=2)
-        )
+        arguments.json.write_text(json.dumps({"studies": arguments.studies, "level": LEVEL, "rows": rows}, indent=2))
 
 
 if __name__ == "__main__":

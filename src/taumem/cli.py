@@ -113,7 +113,7 @@ def run(
     seed
         Seeds to use instead of the experiment's.
     device
-        Where to train: cpu, cuda, cuda:1, mps.
+        Where to train: cpu, cuda, cuda:1.
     workers
         Processes at once; as many as processors on the CPU, 1 elsewhere, if not given.
     json

@@ -74,6 +74,15 @@ def test_near_duplicates_are_told_from_duplicates():
     assert torch.equal(positions, torch.stack([torch.arange(200), torch.arange(200, 400)], dim=1))
 
 
+def test_the_short_list_is_long_enough_for_its_own_rounding():
+    # 1e-7 apart at norm 1,000: the scores of the short list are rounded by more than what they should tell apart.
+    items = 1000 * torch.nn.functional.normalize(normal(200, 784).double())
+    references = torch.stack([items, items], dim=1).flatten(0, 1)
+    references[1::2, 0] += 1e-7
+    for wanted in (references[::2], references[1::2]):
+        assert (nearest(wanted, references, k=1)[0] == 0).all()
+
+
 def test_the_nearest_of_many_references_is_found_across_blocks():
     references = normal(3000, 16)
     queries = references[torch.tensor([0, 1023, 1024, 2047, 2048, 2999])] + 1e-3

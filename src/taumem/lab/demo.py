@@ -21,14 +21,12 @@ from taumem.record import Estimate
 from taumem.report import Forecast, write_report
 from taumem.training import load_checkpoint
 
-__all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "demo"]
+__all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "demo", "forecast_and_prove"]
 
 CLOCK = "tau_val"
 """The clock that is forecast: the minimum of the held-out loss, three times less noisy than a small gap's threshold."""
 
 LEVEL = 0.9
-REACH = 2
-"""The target's size over the largest pilot's."""
 N_SAMPLES = 512
 
 Progress = Callable[[str, int, int], None]
@@ -76,10 +74,10 @@ class DemoResult(BaseModel):
     level: float
     forecast: ClockReading
     measured: ClockReading
-    relative_error: float
-    """Forecast over measurement, less 1."""
-    covered: bool
-    """Whether the measurement lies in the forecast's interval."""
+    relative_error: float | None
+    """Forecast over measurement, less 1; None where the run ended before the clock struck."""
+    covered: bool | None
+    """Whether the measurement lies in the forecast's interval; None likewise."""
     exponents: dict[str, ExponentReading]
     copies_at_stop: CopyCount
     copies_late: CopyCount
@@ -95,10 +93,10 @@ def demo(
     workers: int | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> DemoResult:
-    """Run the demo in a folder, or what is left of it.
+    """Run the demo in a folder, or what is left of it: the target is twice the largest pilot.
 
     Args:
-        folder: for the runs, the report and ``demo.json``.
+        folder: for the runs and the report.
         seed: of the data's shuffle, the weights, and everything else.
         quick: half the sizes, in a minute.
         workers: processes at once; None takes one a processor.
@@ -108,60 +106,90 @@ def demo(
         RecordError: the folder holds another experiment.
         ConfigError: too few pilots reached their clock for a forecast.
     """
-    began = time.monotonic()
     pilots = load_experiment("demo-quick" if quick else "demo", [f"seeds=[{seed}]"])
-    n_train, late = REACH * max(pilots.n_train), 3 if quick else 4
+    return forecast_and_prove(
+        pilots,
+        folder,
+        n_train=2 * max(pilots.n_train),
+        late=3 if quick else 4,
+        workers=workers,
+        progress=progress,
+        reproduce=f"taumem demo --seed {seed}{' --quick' if quick else ''}",
+    )
 
-    def advance(stage: str) -> Callable[[int, int], None]:
+
+def forecast_and_prove(
+    pilots: Experiment,
+    folder: Path,
+    *,
+    n_train: int,
+    late: int,
+    workers: int | None = None,
+    progress: Progress = lambda stage, done, total: None,
+    reproduce: str | None = None,
+) -> DemoResult:
+    """Forecast a size from pilots, then train that size and hold the forecast against it.
+
+    Args:
+        pilots: the pilot runs; one seed.
+        folder: for the runs and the report.
+        n_train: the size to forecast.
+        late: how many times longer than forecast to train, to see what stopping prevents.
+        workers: processes at once; None takes one a processor.
+        progress: told as the work advances.
+        reproduce: the command that does this again, for the report.
+
+    Raises:
+        RecordError: the folder holds another experiment.
+        ConfigError: too few pilots reached their clock for a forecast.
+    """
+    began = time.monotonic()
+
+    def told(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(stage, done, total)
 
-    pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=advance("pilots"))
+    pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=told("pilots"))
     law = fit_law([o for o in find_onsets(pilot_runs, level=LEVEL) if o.clock == CLOCK], exponent=NEAR_ONE, level=LEVEL)
     forecast = law.predict(n_train)
 
     stop, end = round(forecast.value), round(late * forecast.value)
     target = _target(pilots, n_train, end)
-    plans = plans_of(target, keep=(stop,))
-    target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
-    onsets = find_onsets([*pilot_runs, *target_runs], level=LEVEL)
+    target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=told("target"))
+    runs = [*pilot_runs, *target_runs]
+    onsets = find_onsets(runs, level=LEVEL)
     measured = _together([o for o in onsets if o.clock == CLOCK and o.n_train == n_train])
 
-    counts = []
-    for k, step in enumerate((stop, end)):
-        progress("copies", k, 2)
-        counts.append(_count_copies(plans, folder / "target", step))
+    progress("copies", 0, 2)
+    at_stop = _count_copies(plans_of(target), folder / "target", stop)
+    progress("copies", 1, 2)
+    at_end = _count_copies(plans_of(target), folder / "target", end)
     progress("copies", 2, 2)
 
-    at_stop, late_count = counts
-    sentence = _sentence(forecast, measured, at_stop, late_count, late)
+    struck = measured.low > 0 and math.isfinite(measured.high)  # else only a bound on the clock is known
+    sentence = _sentence(forecast, measured, at_stop, at_end, late)
     report = write_report(
         folder / "report.html",
-        [*pilot_runs, *target_runs],
-        title=f"taumem demo: P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
+        runs,
+        title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
         sentence=sentence,
-        held_back=frozenset({n_train}),
-        forecast=Forecast(CLOCK, n_train, forecast, None if measured.censored == "right" else _interval(measured)),
-        reproduce=f"taumem demo --seed {seed}{' --quick' if quick else ''}",
+        held_back={n_train},
+        forecast=Forecast(CLOCK, n_train, forecast, measured),
+        reproduce=reproduce,
     )
     return DemoResult(
         sentence=sentence,
-        seed=seed,
+        seed=pilots.seeds[0],
         pilots=list(pilots.n_train),
         n_train=n_train,
         batch_size=pilots.batch_size(n_train),
         level=LEVEL,
-        forecast=ClockReading(clock=CLOCK, step=forecast.value, low=forecast.low, high=forecast.high),
-        measured=ClockReading(
-            clock=CLOCK,
-            step=measured.step,
-            low=measured.low,
-            high=measured.high if math.isfinite(measured.high) else None,
-        ),
-        relative_error=forecast.value / measured.step - 1,
-        covered=measured.step in forecast,
+        forecast=_reading(forecast),
+        measured=_reading(measured),
+        relative_error=forecast.value / measured.value - 1 if struck else None,
+        covered=measured.value in forecast if struck else None,
         exponents=_exponents(onsets),
         copies_at_stop=at_stop,
-        copies_late=late_count,
+        copies_late=at_end,
         report=str(report),
         seconds=round(time.monotonic() - began, 1),
     )
@@ -172,35 +200,21 @@ def _target(pilots: Experiment, n_train: int, steps: int) -> Experiment:
     return pilots.model_copy(update={"n_train": (n_train,), "training": training})
 
 
-def _together(onsets: Sequence[Onset]) -> Onset:
-    """The geometric mean of the two models' onsets; a bound if one of them is a bound."""
-    located = [o for o in onsets if o.censored == "no"]
-    bounds = [o for o in onsets if o.censored != "no"]
-    if bounds:
-        return bounds[0]
-    n = len(located)
-    center = sum(math.log(o.step) for o in located) / n
+def _together(onsets: Sequence[Onset]) -> Interval:
+    """The geometric mean of the two models' onsets; where one of them is a bound, that bound."""
+    level, batch_size = onsets[0].level, onsets[0].batch_size
+    if bound := next((onset for onset in onsets if onset.censored != "no"), None):
+        return Interval(bound.step, bound.low, bound.high, level, batch_size)
+    step = math.exp(sum(math.log(onset.step) for onset in onsets) / len(onsets))
     # The two errors are independent: half-widths in log add as squares.
-    below, above = (
-        math.sqrt(sum(math.log(getattr(o, end) / o.step) ** 2 for o in located)) / n for end in ("low", "high")
-    )
-    step = math.exp(center)
-    first = located[0]
-    return Onset(
-        first.clock,
-        step,
-        step * math.exp(-below),
-        step * math.exp(above),
-        "no",
-        n_train=first.n_train,
-        batch_size=first.batch_size,
-        rule=f"Geometric mean over {n} models on disjoint sets. {first.rule}",
-        level=first.level,
-    )
+    below = math.hypot(*(math.log(onset.step / onset.low) for onset in onsets)) / len(onsets)
+    above = math.hypot(*(math.log(onset.high / onset.step) for onset in onsets)) / len(onsets)
+    return Interval(step, step * math.exp(-below), step * math.exp(above), level, batch_size)
 
 
-def _interval(onset: Onset) -> Interval:
-    return Interval(onset.step, onset.low, onset.high, onset.level, onset.batch_size)
+def _reading(interval: Interval) -> ClockReading:
+    high = interval.high if math.isfinite(interval.high) else None
+    return ClockReading(clock=CLOCK, step=interval.value, low=interval.low, high=high)
 
 
 def _exponents(onsets: Sequence[Onset]) -> dict[str, ExponentReading]:
@@ -238,10 +252,11 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCoun
     )
 
 
-def _sentence(forecast: Interval, measured: Onset, at_stop: CopyCount, late: CopyCount, times: int) -> str:
-    found = f"measured {measured.step:,.0f}" if measured.censored == "no" else f"not reached by {measured.low:,.0f}"
+def _sentence(forecast: Interval, measured: Interval, at_stop: CopyCount, late: CopyCount, times: int) -> str:
+    reached = math.isfinite(measured.high)
+    found = f"measured {measured.value:,.0f}" if reached else f"not reached by {measured.low:,.0f}"
     return (
         f"Forecast {forecast.value:,.0f} steps [{forecast.low:,.0f}, {forecast.high:,.0f}]; {found}. "
         f"Stopping there: {at_stop.count} of {at_stop.n} samples are copies; "
-        f"{('two', 'three', 'four')[times - 2]} times longer: {late.count / late.n:.0%}."
+        f"{times} times longer: {late.count / late.n:.0%}."
     )

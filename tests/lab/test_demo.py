@@ -1,0 +1,47 @@
+import json
+
+import pytest
+from tiny import tiny
+
+from taumem.errors import ConfigError
+from taumem.lab.demo import forecast_and_prove
+
+PILOTS = {
+    "n_train": [8, 16, 32],
+    "data": {"source": "mixture", "dimensions": 16, "n_items": 512, "n_heldout": 128},
+    "model": {"kind": "mlp", "width": 64, "depth": 2},
+    "training": {"batch_size": 8, "learning_rate": 3e-3, "min_steps": 600, "steps_per_example": 0},
+    "monitor": {**tiny().monitor.model_dump(), "n_items": 64, "n_heldout_items": 128, "per_doubling": 4},
+}
+
+
+def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
+    stages: list[str] = []
+    result = forecast_and_prove(
+        tiny(**PILOTS),
+        tmp_path,
+        n_train=64,
+        late=3,
+        workers=1,
+        progress=lambda stage, done, total: stages.append(stage),
+    )
+    assert list(dict.fromkeys(stages)) == ["pilots", "target", "copies"]
+    assert result.forecast.low < result.forecast.step < result.forecast.high
+    assert result.copies_at_stop.step == round(result.forecast.step)
+    assert result.copies_late.step == round(3 * result.forecast.step)
+    assert result.copies_at_stop.n == result.copies_late.n == 512
+    assert "tau_val" in result.exponents
+    assert result.sentence.startswith(f"Forecast {result.forecast.step:,.0f} steps")
+    assert (tmp_path / "report.html").exists()
+    if result.relative_error is not None:
+        assert result.relative_error == pytest.approx(result.forecast.step / result.measured.step - 1)
+    json.loads(result.model_dump_json())
+
+    again = forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, late=3, workers=1)
+    assert again.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})
+
+
+def test_pilots_that_end_too_early_give_no_forecast(tmp_path):
+    short = tiny(n_train=[32, 48], training={"batch_size": 4, "learning_rate": 1e-3, "min_steps": 60})
+    with pytest.raises(ConfigError, match="train longer"):
+        forecast_and_prove(short, tmp_path, n_train=96, late=2, workers=1)

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import tiny
+
+from taumem.analysis import find_twins
+from taumem.errors import DataError, RecordError
+from taumem.lab import RunPlan, plans_of, run, sweep
+from taumem.lab.run import Interrupted
+from taumem.record import RunRecord
+
+
+def facts(record: RunRecord) -> list[dict]:
+    """All that was measured, but for the time it took."""
+    return [m.model_dump(exclude={"seconds"}) for m in record.measurements]
+
+
+@pytest.mark.parametrize("interrupted_at", [1, 5, 8, 37, 60])
+def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path, interrupted_at):
+    plan = RunPlan(tiny(), 8, 0, "a", keep=(32,))
+    run(plan, tmp_path / "unbroken")
+
+    def pulse(step: int) -> None:
+        if step == interrupted_at:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(plan, tmp_path / "broken", pulse)
+    run(plan, tmp_path / "broken")
+
+    unbroken, broken = (RunRecord.read(tmp_path / which / plan.name) for which in ("unbroken", "broken"))
+    assert facts(broken) == facts(unbroken)
+    assert broken.array_steps() == unbroken.array_steps()
+    for step in (32, 60):
+        states = [load_file(plan.checkpoint(tmp_path / which, step)) for which in ("unbroken", "broken")]
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0] | states[1])
+    assert [int(path.stem) for path in plan.checkpoints(tmp_path / "broken")] == [32, 60]
+
+
+def test_a_finished_run_is_not_made_again(tmp_path):
+    plan = RunPlan(tiny(), 8, 0, None)
+    run(plan, tmp_path)
+    steps: list[int] = []
+    run(plan, tmp_path, steps.append)
+    assert steps == []
+
+
+def test_runs_in_processes_equal_runs_in_turn(tmp_path):
+    in_turn = sweep(tiny(), tmp_path / "one", workers=1)
+    progress: list[tuple[int, int]] = []
+    at_once = sweep(tiny(), tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total)))
+    assert [facts(r) for r in at_once] == [facts(r) for r in in_turn]
+    assert [r.header.half for r in at_once] == ["a", "b", "a", "b"]
+    assert progress[0] == (0, 240)
+    assert progress[-1] == (240, 240)
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+
+
+def test_twins_are_trained_on_disjoint_sets_and_measured_on_each_others(tmp_path):
+    a, b = plans_of(tiny(n_train=[16]))
+    (mine, theirs), (twin, ours) = a.data(), b.data()
+    assert torch.equal(ours, mine.train)
+    assert torch.equal(theirs, twin.train)
+    assert not {tuple(x) for x in mine.train.tolist()} & {tuple(x) for x in twin.train.tolist()}
+    records = sweep(tiny(n_train=[16]), tmp_path, workers=1)
+    assert len(find_twins(records)) == 1
+    assert {"train_loss", "heldout_loss", "twin_loss", "gap", "copy_fraction", "membership_auc"} <= set(
+        records[0].quantities
+    )
+    # The two have no noise in common, and no weights: their losses differ from the first look on.
+    assert records[0].curve("heldout_loss").values[0] != records[1].curve("heldout_loss").values[0]
+
+
+def test_sizes_are_nested_and_the_heldout_data_stay_the_same():
+    small, large = (RunPlan(tiny(), n, 0, "b").data()[0] for n in (8, 16))
+    assert torch.equal(large.train[:8], small.train)
+    assert torch.equal(large.heldout, small.heldout)
+
+
+def test_a_size_that_the_data_do_not_have_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(DataError, match="P = 97"):
+        sweep(tiny(n_train=[8, 97]), tmp_path, workers=1)
+    assert not list(tmp_path.rglob("measurements.jsonl"))
+
+
+def test_a_folder_of_another_experiment_is_refused(tmp_path):
+    sweep(tiny(n_train=[8]), tmp_path, workers=1)
+    other = tiny(n_train=[8], model={"kind": "mlp", "width": 8})
+    with pytest.raises(RecordError, match=r"another experiment .*model differs"):
+        sweep(other, tmp_path, workers=1)
+
+
+def test_a_study_may_grow_by_sizes_and_seeds(tmp_path):
+    first = sweep(tiny(n_train=[8]), tmp_path, workers=1)
+    grown = sweep(tiny(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
+    assert len(grown) == 8
+    assert facts(grown[0]) == facts(first[0])
+
+
+def test_an_error_in_a_worker_reaches_the_caller(tmp_path):
+    diverging = tiny(training={"batch_size": 4, "learning_rate": 1e30, "clip": None, "min_steps": 40})
+    with pytest.raises(RecordError, match="smaller learning rate"):
+        sweep(diverging, tmp_path, workers=2)
+
+
+def test_averaged_weights_are_the_ones_that_are_measured(tmp_path):
+    raw = tiny(n_train=[8], training={**tiny().training.model_dump(), "ema_window": None})
+    averaged = sweep(tiny(n_train=[8]), tmp_path / "ema", workers=1)[0]
+    plain = sweep(raw, tmp_path / "raw", workers=1)[0]
+    assert (averaged.header.weights, plain.header.weights) == ("ema", "raw")
+    assert not np.allclose(averaged.curve("train_loss").values, plain.curve("train_loss").values)

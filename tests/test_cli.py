@@ -1,0 +1,179 @@
+"""The command line, as a user meets it: each verb in a process or in this one, its output, its exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from taumem.cli import main
+
+TINY = """
+name = "tiny"
+n_train = [8, 16]
+[data]
+source = "mixture"
+dimensions = 4
+n_items = 256
+n_heldout = 64
+[model]
+kind = "mlp"
+width = 16
+depth = 1
+[training]
+batch_size = 4
+learning_rate = 1e-2
+min_steps = 300
+steps_per_example = 0
+[monitor]
+n_items = 16
+n_heldout_items = 64
+first = 4
+n_samples = 8
+sampling_steps = 3
+"""
+
+
+def taumem(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return int(stop.value.code or 0)
+
+
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+    assert taumem(*arguments) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "tiny.toml").write_text(TINY)
+    taumem("run", folder / "tiny.toml", "-o", folder / "out", "--workers", "1")
+    return folder / "out"
+
+
+def test_run_leaves_runs_a_report_and_the_experiment(study):
+    assert {p.name for p in study.iterdir()} >= {"experiment.json", "report.html", "P000008-seed0-a", "P000016-seed0-b"}
+
+
+def test_run_prints_one_json_object(study, capsys):
+    content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
+    assert set(content) == {"level", "exponents", "laws", "not_fitted", "onsets", "report"}
+    assert Path(content["report"]).exists()
+    assert {"tau_gen", "tau_val", "tau_gap[0.2]"} <= {o["clock"] for o in content["onsets"]}
+
+
+def test_run_takes_seeds_and_changes(study, tmp_path, capsys):
+    arguments = ["--seed", "3", "--seed", "4", "--set", "n_train=[8]", "--set", "training.min_steps=20"]
+    output_of(capsys, "run", study.parent / "tiny.toml", *arguments, "-o", tmp_path, "--workers", "1", "--json")
+    assert len(list(tmp_path.glob("P000008-seed[34]-[ab]"))) == 4
+
+
+def test_fit_reads_what_run_wrote(study, tmp_path, capsys):
+    content = output_of(capsys, "fit", study, "--json", "-o", tmp_path / "law.json")
+    assert json.loads((tmp_path / "law.json").read_text()) == content
+    assert taumem("fit", study, "--no-free") == 0
+    assert "tau_val" in capsys.readouterr().out
+
+
+def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):
+    content = output_of(capsys, "forecast", study, "--n-train", "32", "--clock", "tau_gen", "--json")
+    assert content["steps"]["low"] < content["steps"]["value"] < content["steps"]["high"]
+    assert content["examples"]["value"] == pytest.approx(4 * content["steps"]["value"])
+    assert taumem("forecast", study, "--n-train", "32", "--clock", "tau_gen") == 0
+    assert "tau_gen forecast at" in capsys.readouterr().out
+
+
+def test_report_writes_a_page(study, tmp_path, capsys):
+    content = output_of(capsys, "report", study, "-o", tmp_path / "page.html", "--json")
+    assert Path(content["report"]).read_text().startswith("<!doctype html>")
+
+
+def test_ls_lists_runs(study, capsys):
+    rows = output_of(capsys, "ls", study, "--json")["runs"]
+    assert [(r["n_train"], r["half"], r["step"]) for r in rows] == [
+        (8, "a", 300),
+        (8, "b", 300),
+        (16, "a", 300),
+        (16, "b", 300),
+    ]
+    assert taumem("ls", study) == 0
+    assert "P000016-seed0-b" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "demo", "--set", "training.batchsize=3"], "did you mean 'batch_size'"),
+        (["run", "imagess"], "did you mean 'images'"),
+        (["run", "mixture", "--set", "n_train=[99999]", "-o", "{tmp}"], "P = 99999"),
+        (["run", "images", "--set", "data.source=images", "--set", "data.path={tmp}/none", "-o", "{tmp}"], "none"),
+        (["fit", "{tmp}"], "no runs here"),
+        (["fit", "{tmp}/none"], "no runs here"),
+        (["forecast", "{study}", "--n-train", "32", "--clock", "tau_vall"], "did you mean 'tau_val'"),
+        (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gen"], "at least 1"),
+        (["forecast", "{study}/P000008-seed0-a", "--n-train", "32", "--clock", "tau_copy[0.1]"], "needs 2 located"),
+        (["report", "{tmp}"], "no runs here"),
+        (["run", "mixture", "-o", "{study}"], "another experiment"),
+    ],
+)
+def test_bad_input_is_one_line_on_standard_error_and_exit_code_2(study, tmp_path, capsys, arguments, words):
+    code = taumem(*(a.format(tmp=tmp_path, study=study) for a in arguments))
+    captured = capsys.readouterr()
+    assert code == 2
+    assert words in captured.err
+    assert captured.err.startswith("error: ")
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_a_mistyped_verb_or_option_exits_with_2_as_well(capsys):
+    for arguments in (["rum"], ["forecast", "--n-trian", "3"]):
+        assert taumem(*arguments) == 2
+
+
+def test_what_is_not_a_training_verb_starts_without_torch(study):
+    script = f"import sys; sys.argv = ['taumem', 'ls', {str(study)!r}]; from taumem.cli import main\n"
+    script += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def start(study: Path, output: Path) -> subprocess.Popen[bytes]:
+    changes = ["--set", "training.min_steps=1500"]
+    command = [sys.executable, "-m", "taumem", "run", study.parent / "tiny.toml", *changes, "-o", output]
+    return subprocess.Popen([*map(str, command), "--workers", "2"], start_new_session=True, stderr=subprocess.PIPE)
+
+
+def wait_for_measurements(output: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not any(p.stat().st_size > 20_000 for p in output.glob("*/measurements.jsonl")):
+        assert time.monotonic() < deadline, "no measurement in a minute"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_study_that_was_stopped_goes_on_and_loses_nothing(study, tmp_path, how):
+    process = start(study, tmp_path / "stopped")
+    wait_for_measurements(tmp_path / "stopped")
+    os.killpg(process.pid, how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    if how == signal.SIGINT:
+        assert b"the same command goes on from there" in errors
+        assert b"Traceback" not in errors
+    assert start(study, tmp_path / "stopped").wait(120) == 0
+    assert start(study, tmp_path / "unbroken").wait(120) == 0
+
+    def lines(folder: Path) -> dict[str, list]:
+        facts = {}
+        for file in sorted(folder.glob("*/measurements.jsonl")):
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            facts[file.parent.name] = [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+        return facts
+
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "unbroken")
