@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 import taumem
 from taumem.errors import ConfigError, TaumemError, TaumemWarning
@@ -249,7 +249,7 @@ def ls(folder: Path = Path(), *, json: Json = False) -> None:
     """
     from taumem.record import read_runs
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "run": str(record.path),
             "experiment": record.header.name,
@@ -265,10 +265,11 @@ def ls(folder: Path = Path(), *, json: Json = False) -> None:
     if json:
         _print_json({"runs": rows})
         return
-    table = Table("run", "experiment", "P", "seed", "half", "step", "of", box=None)
+    table = Table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "of", box=None)
     for row in rows:
+        shown = row | {"run": Path(row["run"]).relative_to(folder), "half": row["half"] or ""}
         names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
-        table.add_row(*(escape(str("" if row[name] is None else row[name])) for name in names))
+        table.add_row(*(escape(str(shown[name])) for name in names))
     out.print(table)
 
 
@@ -363,15 +364,20 @@ def _show_demo(result: "DemoResult") -> None:
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each stage, on standard error, so that standard output stays clean."""
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err)
+    tasks: dict[str, Any] = {}
 
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+    def advance(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            bars.start()  # not before there is something to show: an input that is refused gets one line alone
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done, total=total)
 
+    try:
         yield advance
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def _json(content: Any) -> str:
