@@ -15,7 +15,7 @@ from scipy.special import betaincinv
 from taumem.analysis.interval import check_level
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import between_checks, for_good, left_censored, located, passage, right_censored
-from taumem.analysis.resampling import N_RESAMPLES, SEED, resampled_means, shares
+from taumem.analysis.resampling import N_RESAMPLES, SEED, paired_shares, resampled_means, shares
 from taumem.analysis.smoothing import FEWEST_CHECKS, HALF_WIDTH, quadratic_smoother, smoothed_and_residual
 from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
@@ -135,9 +135,8 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold
     x, train = _log_steps_and_items(_at(train_loss, common), 1)
     _, heldout = _log_steps_and_items(_at(heldout_loss, common), 1)
     rng = np.random.default_rng(SEED)
-    resampled = 1 - resampled_means(train, shares(train.shape[1], rng)) / resampled_means(
-        heldout, shares(heldout.shape[1], rng)
-    )
+    of_train, of_heldout = paired_shares(train.shape[1], heldout.shape[1], rng)
+    resampled = 1 - resampled_means(train, of_train) / resampled_means(heldout, of_heldout)
     gap = 1 - train.mean(1) / heldout.mean(1)
     rule = (
         f"The relative gap 1 - train / held-out loss passes {threshold:g} for good (no later check is "
@@ -165,7 +164,7 @@ def tau_gap_sym(twins: TwinLosses, run: RunHeader, *, threshold: float, level: f
         raise ConfigError("gap_sym: no check past step 0; a clock needs some.")
     x = np.log(twins.steps[past].astype(float))
     rng = np.random.default_rng(SEED)
-    of_a, of_b = shares(twins.a_on_a.shape[1], rng), shares(twins.b_on_b.shape[1], rng)
+    of_a, of_b = paired_shares(twins.a_on_a.shape[1], twins.b_on_b.shape[1], rng)
     own = resampled_means(twins.a_on_a[past], of_a) + resampled_means(twins.b_on_b[past], of_b)
     other = resampled_means(twins.b_on_a[past], of_a) + resampled_means(twins.a_on_b[past], of_b)
     rule = (

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_RESAMPLES", "SEED", "resampled_means", "shares"]
+__all__ = ["N_RESAMPLES", "SEED", "paired_shares", "resampled_means", "shares"]
 
 N_RESAMPLES = 400
 SEED = 20_240_806
@@ -20,6 +20,16 @@ def shares(n_items: int, rng: np.random.Generator) -> Floats:
     """
     counts = rng.multinomial(n_items, np.full(n_items, 1 / n_items), size=N_RESAMPLES)
     return counts / n_items
+
+
+def paired_shares(n_one: int, n_other: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Draw resamples of two sets of items at once: the same places in both where the sets are of one size.
+
+    Sets of one size meet the same noise, place by place. What the noise does to both then stays paired, and cancels in
+    their difference as it does in the measurement.
+    """
+    one = shares(n_one, rng)
+    return one, one if n_one == n_other else shares(n_other, rng)
 
 
 def resampled_means(items: Floats, share: Floats) -> Floats:

@@ -54,9 +54,12 @@ class TwinLosses:
         own = self.a_on_a.mean(1) + self.b_on_b.mean(1)
         other = self.b_on_a.mean(1) + self.a_on_b.mean(1)
         ratio = own / other
+        pairs = ((self.a_on_a, self.b_on_a), (self.b_on_b, self.a_on_b))
+        residuals = [(mine - ratio[:, None] * theirs) / other[:, None] for mine, theirs in pairs]
+        if residuals[0].shape == residuals[1].shape:
+            residuals = [residuals[0] + residuals[1]]  # sets of one size share their noise, place by place
         variance = np.zeros(len(ratio))
-        for mine, theirs in ((self.a_on_a, self.b_on_a), (self.b_on_b, self.a_on_b)):
-            residual = (mine - ratio[:, None] * theirs) / other[:, None]
+        for residual in residuals:
             n = residual.shape[1]
             variance += residual.var(axis=1, ddof=1) / n if n > 1 else np.nan
         unknown = np.full(len(ratio), np.nan)

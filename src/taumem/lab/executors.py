@@ -1,7 +1,10 @@
 """Making many runs: in this process, or in several at once. Interrupted, they save where they stand."""
 
 import multiprocessing
+import os
 import queue
+import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -72,19 +75,23 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(steps: "Queue[tuple[int, int]]", stop: Event, workers: int) -> None:
-    import os
-    import signal
-
     import torch
 
     # Ctrl-C reaches every process of the terminal; here the parent's word counts, which lets a step end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     _worker.update(steps=steps, stop=stop)
 
 
+def _leave_with_parent() -> None:
+    """End this process when its parent is gone: records and checkpoints survive that at any moment."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _work(position: int, plan: RunPlan, folder: Path) -> None:
-    parent = multiprocessing.parent_process()
     heard = 0.0
 
     def pulse(step: int) -> None:
@@ -93,7 +100,7 @@ def _work(position: int, plan: RunPlan, folder: Path) -> None:
             return
         heard = now
         _worker["steps"].put((position, step))
-        if _worker["stop"].is_set() or (parent is not None and not parent.is_alive()):
+        if _worker["stop"].is_set():
             raise Interrupted
 
     run(plan, folder, pulse)
