@@ -5,6 +5,7 @@ goes on from there).
 """
 
 import json
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -92,6 +93,7 @@ def demo(
 @app.command
 def run(
     experiment: str,
+    /,
     *,
     set: Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=True)] = None,
     output: Folder | None = None,
@@ -139,7 +141,9 @@ def run(
 
 
 @app.command
-def fit(runs: Runs, *, free: bool = True, level: float = 0.9, output: Folder | None = None, json: Json = False) -> None:
+def fit(
+    runs: Runs, /, *, free: bool = True, level: float = 0.9, output: Folder | None = None, json: Json = False
+) -> None:
     """Find the clocks of runs and fit the law tau = c P^a to each.
 
     Parameters
@@ -161,6 +165,7 @@ def fit(runs: Runs, *, free: bool = True, level: float = 0.9, output: Folder | N
 @app.command
 def forecast(
     runs: Runs,
+    /,
     *,
     n_train: int,
     clock: str = "tau_val",
@@ -237,7 +242,7 @@ def report(runs: Runs, *, output: Folder = Path("report.html"), title: str | Non
 
 
 @app.command
-def ls(folder: Path = Path(), *, json: Json = False) -> None:
+def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
     """List the runs in a folder: how far each has come and what it measured.
 
     Parameters
@@ -300,29 +305,33 @@ def _show_study(
     if json:
         _print_json(content)
         return
-    table = Table("clock", "tau at each P (steps)", "exponent", "steps per P^a", "P(a = 1)", box=None)
-    for clock in dict.fromkeys(o.clock for o in onsets):
+    sizes = sorted({onset.n_train for onset in onsets})
+    whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps an example")]
+    table = Table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)", box=None, padding=(0, 1, 0, 0))
+    for clock in dict.fromkeys(onset.clock for onset in onsets):
         law = laws.get(clock)
         table.add_row(
             clock,
-            _onsets_in_words([o for o in onsets if o.clock == clock]),
-            _interval_in_words(law.exponent) if law else "not fitted",
-            _interval_in_words(law.prefactor) if law else "",
-            f"{law.linearity:.2f}" if law and law.linearity is not None else "",
+            *(_onsets_in_words([o for o in onsets if o.clock == clock and o.n_train == n]) for n in sizes),
+            _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
+            "" if law is None or law.linearity is None else f"{law.linearity:.2g}",
         )
     out.print(escape_table(table))
-    for clock, reason in reasons.items():
-        out.print(f"[dim]{escape(clock)} not fitted: {escape(reason)}[/]", soft_wrap=True)
+    out.print("[dim]tau in optimizer steps: geometric mean over runs; > where some or all had not reached it.[/]")
+    for reason in dict.fromkeys(reasons.values()):
+        out.print(f"[dim]not fitted: {escape(reason)}[/]", soft_wrap=True)
     if report:
         out.print(f"Report: {escape(report)}", soft_wrap=True)
 
 
 def _onsets_in_words(onsets: "list[Onset]") -> str:
-    marks = {"no": "", "interval": "", "left": "<", "right": ">"}
-    sizes: dict[int, list[str]] = {}
-    for onset in onsets:
-        sizes.setdefault(onset.n_train, []).append(f"{marks[onset.censored]}{onset.step:,.0f}")
-    return "  ".join(f"{n_train}: {' '.join(steps)}" for n_train, steps in sizes.items())
+    if not onsets:
+        return ""
+    mean = math.exp(sum(math.log(onset.step) for onset in onsets) / len(onsets))
+    mark = (
+        ">" if any(o.censored == "right" for o in onsets) else "<" if any(o.censored == "left" for o in onsets) else ""
+    )
+    return f"{mark}{mean:,.0f}"
 
 
 def _interval_in_words(interval: "Interval") -> str:

@@ -247,12 +247,13 @@ def test_a_forecast_for_no_training_set_is_refused():
         law.predict(64, level=1.0)
 
 
-def test_mixed_batch_sizes_are_allowed_when_asked_for():
-    onsets = [onset(p, 100 * p**0.3, batch_size=p) for p in (16, 32, 64)]
-    law = fit_law(onsets, exponent=None, mixed_batch_sizes=True)
+def test_batches_of_the_whole_training_set_are_a_law_of_their_own():
+    onsets = [onset(32, 250, batch_size=32), onset(64, 500, batch_size=64), onset(128, 1000, batch_size=128)]
+    law = fit_law(onsets, exponent=None)
     assert law.batch_size is None
-    assert law.predict(128).examples is None
-    assert law.exponent.value == pytest.approx(0.3, abs=0.01)
+    assert law.predict(256).examples is None
+    with pytest.raises(ConfigError, match="more than one batch size"):
+        fit_law([*onsets, onset(256, 2000, batch_size=16)])
 
 
 def test_each_clock_gets_its_law_or_the_reason_why_it_has_none():

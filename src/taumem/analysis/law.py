@@ -137,7 +137,6 @@ def fit_law(
     exponent: Exponent = 1.0,
     floor: bool = False,
     level: float = 0.9,
-    mixed_batch_sizes: bool = False,
 ) -> Law:
     """Fit tau = tau_0 + c P^a to the onsets of one clock, bounds included.
 
@@ -146,13 +145,12 @@ def fit_law(
     remain.
 
     Args:
-        onsets: of one clock; any order.
+        onsets: of one clock, at one batch size, or all with batches of the whole training set (batch size P); any
+            order.
         exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
             to within an uncertainty, such as (1.0, 0.1), the spread over clocks and data sets.
         floor: also fit tau_0, the onset that small sizes cannot undercut.
         level: probability of the intervals, in (0, 1).
-        mixed_batch_sizes: allow runs of different batch sizes (a study of the batch size itself, such as
-            batches equal to the training set). The law then holds for no single batch size.
 
     Raises:
         ConfigError: clocks, data sets, weights or batch sizes differ; or too few onsets were located: 2 are
@@ -171,11 +169,9 @@ def fit_law(
     _check_same(onsets, "clock", "a law belongs to one clock; fit each by itself")
     _check_same(onsets, "data", "fit each data set by itself")
     _check_same(onsets, "weights", "raw and averaged weights are different clocks; fit each by itself")
-    if not mixed_batch_sizes:
+    if any(onset.batch_size != onset.n_train for onset in onsets):
         _check_same(
-            onsets,
-            "batch_size",
-            "the law holds at one batch size; fit each by itself, or pass mixed_batch_sizes=True",
+            onsets, "batch_size", "the law holds at one batch size (or with every batch the whole training set)"
         )
     _check_enough(onsets, kind == "free", floor)
 

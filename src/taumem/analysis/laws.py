@@ -16,7 +16,6 @@ def fit_each_clock(
     exponent: Exponent = 1.0,
     floor: bool = False,
     level: float = 0.9,
-    mixed_batch_sizes: bool = False,
 ) -> tuple[dict[str, Law], dict[str, str]]:
     """Fit a law to each clock that has enough located onsets.
 
@@ -25,7 +24,6 @@ def fit_each_clock(
         exponent: a number to fix it, None to leave it free, or a pair (mean, standard deviation).
         floor: also fit tau_0.
         level: probability of the intervals, in (0, 1).
-        mixed_batch_sizes: allow runs of different batch sizes.
 
     Returns:
         The laws, and for each clock without one the reason; both by clock, in the order the clocks came.
@@ -43,7 +41,6 @@ def fit_each_clock(
                 exponent=exponent,
                 floor=floor,
                 level=level,
-                mixed_batch_sizes=mixed_batch_sizes,
             )
         except ConfigError as error:
             reasons[clock] = str(error)

@@ -182,11 +182,8 @@ def run_of(onset: Onset, records: Sequence[RunRecord]) -> RunRecord | None:
 
 def _clock_laws(onsets: Sequence[Onset], held_back: frozenset[int]) -> Iterator[ClockLaw]:
     fitted = [onset for onset in onsets if onset.n_train not in held_back]
-    # One batch size for each size P (such as batches equal to the training set) is a study of its own.
-    batch_by_size = {(onset.n_train, onset.batch_size) for onset in fitted}
-    one_each = len(batch_by_size) == len({size for size, _ in batch_by_size})
-    linear, why = fit_each_clock(fitted, exponent=1.0, mixed_batch_sizes=one_each)
-    free, why_free = fit_each_clock(fitted, exponent=None, mixed_batch_sizes=one_each)
+    linear, why = fit_each_clock(fitted, exponent=1.0)
+    free, why_free = fit_each_clock(fitted, exponent=None)
     for clock in dict.fromkeys(onset.clock for onset in onsets):
         missing = "" if clock in linear and clock in free else f"{clock}: every size with an onset is held back."
         reason = why.get(clock) or why_free.get(clock) or missing
