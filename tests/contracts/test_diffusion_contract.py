@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +11,23 @@ import torch
 from scipy import stats
 from torch import Generator, Tensor
 
-from taumem.diffusion import Cosine, Denoiser, Diffusion, GaussianDiffusion, Linear, Schedule, sample
+from taumem.diffusion import (
+    Cosine,
+    CosineKeeping,
+    Denoiser,
+    Diffusion,
+    GaussianDiffusion,
+    KeepSchedule,
+    Linear,
+    LinearBetas,
+    MaskedDiffusion,
+    Polynomial,
+    Schedule,
+    UniformDiffusion,
+    sample,
+)
 
+SYMBOLS = 5
 SHAPE = (2, 3, 3)
 LEVELS = [0.05, 0.3, 0.7, 0.95]
 
@@ -44,11 +60,53 @@ def gaussian(schedule: Schedule, weighting: str, eta: float = 0.0) -> Case:
     )
 
 
+def keeping(schedule: KeepSchedule, t: float) -> float:
+    """alpha_t, by the defining formulas; LinearBetas at its steps."""
+    if isinstance(schedule, LinearBetas):
+        betas = [1e-3 + (0.1 - 1e-3) * i / 200 for i in range(1, round(200 * t) + 1)]
+        return math.prod(1 - beta for beta in betas)
+    return 1 - (math.sin(math.pi * t / 2) if isinstance(schedule, CosineKeeping) else t**schedule.exponent)
+
+
+def masked_log_density(xt: np.ndarray, x0: np.ndarray, alpha: float) -> float:
+    known = xt != SYMBOLS
+    if (xt[known] != x0[known]).any():
+        return -math.inf
+    return known.sum() * math.log(alpha) + (~known).sum() * math.log(1 - alpha)
+
+
+def uniform_log_density(xt: np.ndarray, x0: np.ndarray, alpha: float) -> float:
+    return np.log(np.where(xt == x0, alpha + (1 - alpha) / SYMBOLS, (1 - alpha) / SYMBOLS)).sum()
+
+
+def tokens(diffusion: MaskedDiffusion | UniformDiffusion) -> Case:
+    log_density = masked_log_density if isinstance(diffusion, MaskedDiffusion) else uniform_log_density
+
+    def denoiser(xt: Tensor, t: Tensor) -> Tensor:
+        scores = torch.sin(xt[..., None] + torch.arange(SYMBOLS)) * (2 - t[:, None, None, None, None])
+        return torch.log_softmax(scores + xt.flatten(1).sum(dim=1)[:, None, None, None, None] % 3, dim=-1)
+
+    return Case(
+        diffusion=diffusion,
+        items=lambda n, generator: torch.randint(SYMBOLS, (n, *SHAPE), generator=generator),
+        denoiser=denoiser,
+        log_density=lambda xt, x0, t: log_density(xt, x0, keeping(diffusion.schedule, t)),
+        certain=lambda x0: torch.nn.functional.one_hot(x0, SYMBOLS).float().log(),
+    )
+
+
 CASES = {
     **{f"gaussian cosine {weighting}": gaussian(Cosine(), weighting) for weighting in ("eps", "v", "x0")},
     **{f"gaussian linear {weighting}": gaussian(Linear(), weighting) for weighting in ("eps", "v", "x0")},
     "gaussian ancestral": gaussian(Cosine(), "v", eta=1.0),
     "gaussian eta 0.5": gaussian(Linear(), "v", eta=0.5),
+    "masked linear": tokens(MaskedDiffusion(SYMBOLS)),
+    "masked polynomial": tokens(MaskedDiffusion(SYMBOLS, Polynomial(2.0))),
+    "masked cosine": tokens(MaskedDiffusion(SYMBOLS, CosineKeeping())),
+    "masked unweighted": tokens(MaskedDiffusion(SYMBOLS, weighting="x0")),
+    "uniform": tokens(UniformDiffusion(SYMBOLS)),
+    "uniform in steps": tokens(UniformDiffusion(SYMBOLS, LinearBetas(), "kl")),
+    "uniform cosine in steps": tokens(UniformDiffusion(SYMBOLS, CosineKeeping(), "kl", steps=50)),
 }
 
 
@@ -93,7 +151,8 @@ def test_later_times_say_less_about_the_data(case):
         return float(torch.softmax(case.diffusion.log_prob(xt, x0, times(t, 64)), dim=1).diagonal().mean())
 
     chances = [chance_of_the_truth(t) for t in (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)]
-    assert chances == sorted(chances, reverse=True)
+    # Where nothing is left to lose, 64 items tell the chance of the truth to within a thousandth.
+    assert all(later <= earlier + 1e-3 for earlier, later in pairwise(chances))
     assert chances[0] > 0.99
     assert chances[-1] == pytest.approx(1 / 64, rel=0.1)
 
@@ -178,7 +237,8 @@ def test_log_prob_is_the_exact_log_density_but_for_a_constant(case, t):
     found = case.diffusion.log_prob(xt, x0, times(t, 5)).double().numpy()
     exact = np.array([[case.log_density(x, y, t) for y in x0.double().numpy()] for x in xt.double().numpy()])
     assert found.shape == (5, 12)
-    np.testing.assert_allclose(found - found[:, :1], exact - exact[:, :1], rtol=1e-4, atol=1e-3)
+    with np.errstate(invalid="ignore"):  # where the first candidate cannot be, -inf - -inf
+        np.testing.assert_allclose(found - found[:, :1], exact - exact[:, :1], rtol=1e-4, atol=1e-3)
 
 
 def test_log_prob_takes_each_item_at_its_own_time(case):

@@ -1,6 +1,7 @@
 """Sources of data, and the split into a training set and held-out data."""
 
 from taumem.data.fashion_mnist import load_fashion_mnist
+from taumem.data.grammar import Levels, RandomHierarchyModel
 from taumem.data.images import load_images
 from taumem.data.mixtures import GaussianMixture
 from taumem.data.pixels import Images, center_crop, resize, to_grayscale
@@ -10,6 +11,8 @@ from taumem.data.split import Split
 __all__ = [
     "GaussianMixture",
     "Images",
+    "Levels",
+    "RandomHierarchyModel",
     "Split",
     "center_crop",
     "load_array",

@@ -3,16 +3,26 @@
 from taumem.diffusion.denoiser import Denoiser
 from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.diffusion.gaussian import GaussianDiffusion
+from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, LinearBetas, Polynomial
+from taumem.diffusion.masked import MaskedDiffusion, sample_in_any_order
 from taumem.diffusion.sampling import sample
 from taumem.diffusion.schedules import Cosine, Linear, Schedule
+from taumem.diffusion.uniform import UniformDiffusion
 
 __all__ = [
     "Cosine",
+    "CosineKeeping",
     "Denoiser",
     "Diffusion",
     "GaussianDiffusion",
+    "KeepSchedule",
     "Linear",
+    "LinearBetas",
+    "MaskedDiffusion",
+    "Polynomial",
     "Schedule",
+    "UniformDiffusion",
     "sample",
+    "sample_in_any_order",
     "stratified_times",
 ]

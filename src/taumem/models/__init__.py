@@ -1,9 +1,24 @@
 """Denoisers: networks, and exact optima."""
 
+from taumem.models.belief import BeliefDenoiser, Beliefs, propagate
+from taumem.models.categorical import Categorical, OneHot
 from taumem.models.empirical import EmpiricalDenoiser
 from taumem.models.mixture import MixtureDenoiser
 from taumem.models.mlp import MLP
 from taumem.models.precondition import Preconditioned
+from taumem.models.tree import TreeUNet
 from taumem.models.unet import UNet
 
-__all__ = ["MLP", "EmpiricalDenoiser", "MixtureDenoiser", "Preconditioned", "UNet"]
+__all__ = [
+    "MLP",
+    "BeliefDenoiser",
+    "Beliefs",
+    "Categorical",
+    "EmpiricalDenoiser",
+    "MixtureDenoiser",
+    "OneHot",
+    "Preconditioned",
+    "TreeUNet",
+    "UNet",
+    "propagate",
+]
