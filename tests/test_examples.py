@@ -1,6 +1,7 @@
 """Every example runs, and finds what it says it finds."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -43,3 +44,12 @@ def test_a_monitored_run_leaves_a_record_with_clocks(tmp_path):
 
 def test_the_optimum_on_the_training_set_copies_it():
     assert load("total_memorization").main() > 0.95
+
+
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert "steps=2000" in code
+    exec(compile(code.replace("steps=2000", "steps=60"), "README.md", "exec"), {})  # the same, for less long
+    assert "tau_val" in capsys.readouterr().out

@@ -24,6 +24,7 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 
 def main() -> None:
+    """Draw all of them."""
     study = Study.of(read_runs(HERE / "fashion"))
     control = Study.of(read_runs(HERE / "full-batch"))
     photograph(law(study), "images-law", width=760, height=520)
@@ -41,7 +42,7 @@ def law(study: Study) -> go.Figure:
     for trace in figure.data:
         clock = (trace.meta or {}).get("clock") if isinstance(trace.meta, dict) else trace.meta
         if clock is not None:
-            trace.visible = True if clock in shown else False
+            trace.visible = clock in shown
     return figure
 
 

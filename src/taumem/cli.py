@@ -6,6 +6,7 @@ goes on from there).
 
 import json
 import math
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 import taumem
 from taumem.errors import ConfigError, TaumemError, TaumemWarning
@@ -32,6 +34,7 @@ app = App(
     name="taumem",
     help="When does a diffusion model start to memorize? Measure it, forecast it, stop in time.",
     version=taumem.__version__,
+    suppress_keyboard_interrupt=False,
 )
 out = Console()
 err = Console(stderr=True)
@@ -48,6 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except TaumemError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}; check the path and its permissions.", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("\nInterrupted. What was done is kept: the same command goes on from there.")
@@ -95,7 +101,7 @@ def run(
     experiment: str,
     /,
     *,
-    set: Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=True)] = None,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     output: Folder | None = None,
     seed: Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)] = None,
     device: str = "cpu",
@@ -107,7 +113,7 @@ def run(
     Parameters
     ----------
     experiment
-        A .toml or .json file, or a preset's name.
+        A .toml or .json file, or a preset: demo, demo-quick, images, mixture, favero-cifar10.
     set
         Keys to change, such as training.batch_size=32.
     output
@@ -122,27 +128,37 @@ def run(
         Print one JSON object on standard output.
     """
     from taumem.lab import load_experiment, sweep
+    from taumem.record import read_runs
     from taumem.report import write_report
 
     changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
     chosen = load_experiment(experiment, changes)
     folder = output or Path(chosen.name)
     with _progress() as advance:
-        records = sweep(
+        sweep(
             chosen,
             folder,
             device=device,
             workers=workers,
             progress=lambda done, total: advance("runs", done, total),
         )
-    command = " ".join(["taumem run", experiment, *(f"--set {change}" for change in changes)])
+    options = [part for change in changes for part in ("--set", change)]
+    command = shlex.join(["taumem", "run", experiment, *options, "-o", str(folder), "--device", device])
+    records = read_runs(folder)  # with those of other sizes and seeds that were made here before
     report = write_report(folder / "report.html", records, title=chosen.name, reproduce=command)
     _show_study([folder], json=json, report=str(report))
 
 
 @app.command
 def fit(
-    runs: Runs, /, *, free: bool = True, level: float = 0.9, output: Folder | None = None, json: Json = False
+    runs: Runs,
+    /,
+    *,
+    free: bool = True,
+    floor: bool = False,
+    level: float = 0.9,
+    output: Folder | None = None,
+    json: Json = False,
 ) -> None:
     """Find the clocks of runs and fit the law tau = c P^a to each.
 
@@ -152,6 +168,8 @@ def fit(
         Folders of runs, or folders that hold them.
     free
         Whether the exponent is free; --no-free fixes it to 1.
+    floor
+        Also fit tau_0, the onset that small sizes cannot undercut: tau = tau_0 + c P^a.
     level
         Probability of every interval.
     output
@@ -159,7 +177,7 @@ def fit(
     json
         Print one JSON object on standard output.
     """
-    _show_study(runs, json=json, exponent=None if free else 1.0, level=level, output=output)
+    _show_study(runs, json=json, exponent=None if free else 1.0, floor=floor, level=level, output=output)
 
 
 @app.command
@@ -173,6 +191,8 @@ def forecast(
     json: Json = False,
 ) -> None:
     """Forecast how long a run on more data may train, from the clocks of smaller runs.
+
+    The exponent of the law is taken to be 1, give or take 0.1 (see docs/law.md).
 
     Parameters
     ----------
@@ -219,7 +239,9 @@ def forecast(
 
 
 @app.command
-def report(runs: Runs, *, output: Folder = Path("report.html"), title: str | None = None, json: Json = False) -> None:
+def report(
+    runs: Runs, /, *, output: Folder = Path("report.html"), title: str | None = None, json: Json = False
+) -> None:
     """Write one self-contained page about some runs.
 
     Parameters
@@ -236,7 +258,7 @@ def report(runs: Runs, *, output: Folder = Path("report.html"), title: str | Non
     from taumem.record import read_runs
     from taumem.report import write_report
 
-    reproduce = f"taumem report {' '.join(map(str, runs))} -o {output}"
+    reproduce = shlex.join(["taumem", "report", *map(str, runs), "-o", str(output)])
     path = write_report(output, read_runs(*runs), title=title, reproduce=reproduce)
     _print_json({"report": str(path)}) if json else out.print(f"Wrote {escape(str(path))}.")
 
@@ -270,11 +292,11 @@ def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
     if json:
         _print_json({"runs": rows})
         return
-    table = Table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "of", box=None)
+    table = _table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "of")
     for row in rows:
         shown = row | {"run": Path(row["run"]).relative_to(folder), "half": row["half"] or ""}
         names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
-        table.add_row(*(escape(str(shown[name])) for name in names))
+        _add_row(table, *(shown[name] for name in names))
     out.print(table)
 
 
@@ -283,6 +305,7 @@ def _show_study(
     *,
     json: bool,
     exponent: float | None = None,
+    floor: bool = False,
     level: float = 0.9,
     report: str | None = None,
     output: Path | None = None,
@@ -291,7 +314,7 @@ def _show_study(
     from taumem.record import read_runs, write_atomically
 
     onsets = find_onsets(read_runs(*places), level=level)
-    laws, reasons = fit_each_clock(onsets, exponent=exponent, level=level)
+    laws, reasons = fit_each_clock(onsets, exponent=exponent, floor=floor, level=level)
     content: dict[str, Any] = {
         "level": level,
         "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
@@ -307,17 +330,21 @@ def _show_study(
         return
     sizes = sorted({onset.n_train for onset in onsets})
     whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps an example")]
-    table = Table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)", box=None, padding=(0, 1, 0, 0))
+    table = _table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
     for clock in dict.fromkeys(onset.clock for onset in onsets):
         law = laws.get(clock)
-        table.add_row(
+        _add_row(
+            table,
             clock,
             *(_onsets_in_words([o for o in onsets if o.clock == clock and o.n_train == n]) for n in sizes),
             _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
             "" if law is None or law.linearity is None else f"{law.linearity:.2g}",
         )
-    out.print(escape_table(table))
-    out.print("[dim]tau in optimizer steps: geometric mean over runs; > where some or all had not reached it.[/]")
+    out.print(table)
+    out.print(
+        "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
+        "< where some had reached it by the first look.[/]"
+    )
     for reason in dict.fromkeys(reasons.values()):
         out.print(f"[dim]not fitted: {escape(reason)}[/]", soft_wrap=True)
     if report:
@@ -338,26 +365,29 @@ def _interval_in_words(interval: "Interval") -> str:
     return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
-def escape_table(table: Table) -> Table:
-    """Let brackets in cells stand for themselves."""
-    for column in table.columns:
-        column._cells = [escape(cell) if isinstance(cell, str) else cell for cell in column._cells]
-    return table
+def _table(*columns: Column | str) -> Table:
+    return Table(*columns, box=None, padding=(0, 1, 0, 0))
+
+
+def _add_row(table: Table, *cells: object) -> None:
+    table.add_row(*(Text(str(cell)) for cell in cells))  # Text, so that brackets stand for themselves
 
 
 def _show_demo(result: "DemoResult") -> None:
-    table = Table("", "forecast", "measured", box=None)
+    table = _table("", "forecast", "measured")
     forecast, measured = result.forecast, result.measured
     high = "" if measured.high is None else f"{measured.high:,.0f}"
-    table.add_row(
+    _add_row(
+        table,
         f"{forecast.clock} at P = {result.n_train}",
         f"{forecast.step:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
         f"{measured.step:,.0f} [{measured.low:,.0f}, {high}]",
     )
-    out.print(escape_table(table))
-    copies = Table("", "step", "copies", "95 % interval", "chance", box=None)
+    out.print(table)
+    copies = _table("", "step", "copies", "95 % interval", "chance")
     for name, count in (("stopped there", result.copies_at_stop), ("much later", result.copies_late)):
-        copies.add_row(
+        _add_row(
+            copies,
             name,
             f"{count.step:,}",
             f"{count.count} of {count.n}",

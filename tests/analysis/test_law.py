@@ -251,7 +251,8 @@ def test_batches_of_the_whole_training_set_are_a_law_of_their_own():
     onsets = [onset(32, 250, batch_size=32), onset(64, 500, batch_size=64), onset(128, 1000, batch_size=128)]
     law = fit_law(onsets, exponent=None)
     assert law.batch_size is None
-    assert law.predict(256).examples is None
+    forecast = law.predict(256)
+    assert forecast.examples.value == pytest.approx(256 * forecast.value)
     with pytest.raises(ConfigError, match="more than one batch size"):
         fit_law([*onsets, onset(256, 2000, batch_size=16)])
 

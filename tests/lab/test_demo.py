@@ -3,7 +3,7 @@ import json
 import pytest
 from tiny import tiny
 
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, RecordError
 from taumem.lab.demo import forecast_and_prove
 
 PILOTS = {
@@ -36,6 +36,9 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
     if result.relative_error is not None:
         assert result.relative_error == pytest.approx(result.forecast.step / result.measured.step - 1)
     json.loads(result.model_dump_json())
+
+    with pytest.raises(RecordError, match="holds other pilots"):
+        forecast_and_prove(tiny(**PILOTS, seeds=[1]), tmp_path, n_train=64, late=3, workers=1)
 
     again = forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, late=3, workers=1)
     assert again.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})

@@ -61,6 +61,12 @@ def test_changes_are_read_as_toml_and_plain_words_may_go_without_quotes():
     assert changed.model.width == 32
 
 
+def test_another_source_or_model_starts_from_its_own_defaults():
+    own = load_experiment("images", ["data.source=images", "data.path=photos", "data.size=16"])
+    assert own.data.model_dump(exclude_defaults=True) == {"source": "images", "path": "photos", "size": 16}
+    assert load_experiment("images", ["model.kind=mlp"]).model.width == 128
+
+
 @pytest.mark.parametrize("change", ["batch_size", "=3", "name.first=1"])
 def test_a_change_that_is_no_change_is_refused(change):
     with pytest.raises(ConfigError, match="--set"):

@@ -5,8 +5,8 @@ from safetensors.torch import load_file
 from tiny import tiny
 
 from taumem.analysis import find_twins
-from taumem.errors import DataError, RecordError
-from taumem.lab import RunPlan, plans_of, run, sweep
+from taumem.errors import ConfigError, DataError, RecordError
+from taumem.lab import RunPlan, load_experiment, plans_of, run, sweep
 from taumem.lab.run import Interrupted
 from taumem.record import RunRecord
 
@@ -79,9 +79,17 @@ def test_sizes_are_nested_and_the_heldout_data_stay_the_same():
 
 
 def test_a_size_that_the_data_do_not_have_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(DataError, match="P = 97"):
+    with pytest.raises(DataError, match="two disjoint training sets of P = 97 need 194"):
         sweep(tiny(n_train=[8, 97]), tmp_path, workers=1)
-    assert not list(tmp_path.rglob("measurements.jsonl"))
+    assert list(tmp_path.iterdir()) == []  # the corrected command finds the folder free
+    with pytest.raises(DataError, match="P = 193"):
+        sweep(tiny(n_train=[8, 193], twins=False), tmp_path, workers=1)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ConfigError, match="device 'abacus'"):
+        sweep(tiny(), tmp_path, workers=1, device="abacus")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
@@ -95,6 +103,9 @@ def test_a_study_may_grow_by_sizes_and_seeds(tmp_path):
     first = sweep(tiny(n_train=[8]), tmp_path, workers=1)
     grown = sweep(tiny(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
     assert len(grown) == 8
+    sweep(tiny(n_train=[16]), tmp_path, workers=1)
+    noted = load_experiment(tmp_path / "experiment.json")
+    assert (noted.n_train, noted.seeds) == ((8, 16), (0, 1))  # what the folder holds, not what was asked for last
     assert facts(grown[0]) == facts(first[0])
 
 

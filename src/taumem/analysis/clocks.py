@@ -1,4 +1,4 @@
-"""The clocks: rules that read an onset off a curve. Fixed before any run was made; none is tuned to a result.
+"""The clocks: rules that read an onset off a curve. Fixed before the studies that report them.
 
 Each function takes curves and the header of the run they belong to, and returns an :class:`Onset`. Intervals
 come from a bootstrap over items (the same items at every check, so that what items share over training stays
@@ -200,8 +200,8 @@ def tau_copy(
     _check_threshold(threshold)
     floor = float(chance.values.mean()) if isinstance(chance, Curve) else float(chance)
     rule = (
-        f"The exact lower 95 % limit of the share of copies exceeds chance by {threshold:g}, and the share "
-        "itself does at every later check; known to lie between that check and the one before."
+        f"The lower end of the exact 95 % interval of the share of copies exceeds chance by {threshold:g}, and the "
+        "share itself does at every later check; known to lie between that check and the one before."
     )
     certain = _lower_limits(copy_fraction) - floor > threshold
     lasting = for_good(copy_fraction.values - floor > threshold)

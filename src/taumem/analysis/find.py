@@ -102,7 +102,8 @@ def _of_twins(a: RunRecord, b: RunRecord, level: float) -> Iterator[Onset]:
         if twins.steps.max() > 0:
             for threshold in GAP_SYM_THRESHOLDS:
                 yield replace(tau_gap_sym(twins, a.header, threshold=threshold, level=level), source=source)
-    learned = [onset for run in (a, b) for onset in _of_run(run, level) if onset.clock == "tau_gen"]
+    heldout = [_curve(run, "heldout_loss") for run in (a, b)]
+    learned = [tau_gen(curve, a.header) for curve in heldout if curve and (curve.steps > 0).sum() >= FEWEST_CHECKS]
     if len(learned) == 2 and sum(step > 0 for step in sampled_steps(a, b)) >= FEWEST_SAMPLED:
         since = max(onset.step for onset in learned)
         yield replace(tau_split(agreement_curve(a, b), a.header, learned=since, level=level), source=source)

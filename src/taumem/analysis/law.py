@@ -101,7 +101,8 @@ class Law:
                 stacklevel=2,
             )
         median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - level) / 2, (1 + level) / 2))
-        return Interval(median, low, high, level, self.batch_size)
+        # No single batch size: every batch is the whole training set, here the new one.
+        return Interval(median, low, high, level, self.batch_size or n_train)
 
     def _quantile(self, n_train: int, probability: float) -> float:
         draws = self.posterior

@@ -20,8 +20,7 @@ class Onset:
     - ``no``: the step was located; [low, high] is its interval at ``level``.
     - ``interval``: it lies between two checks, low < onset <= high; ``step`` is their geometric mean.
     - ``left``: it had set in by the first check; low is 0 and ``step`` equals high.
-    - ``right``: it had not set in when the run ended; ``step`` equals low and high is infinite. A result, no
-    failure.
+    - ``right``: it had not set in when the run ended; ``step`` equals low and high is infinite. A result, no failure.
 
     Attributes:
         clock: what was timed, such as ``tau_val`` or ``tau_gap_sym[0.2]``.

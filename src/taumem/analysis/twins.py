@@ -6,9 +6,8 @@ With L_M(S) the loss of model M on set S, on the same items and the same noise f
 
 compares what each model does on its own set with what the other does there. The difference in difficulty
 between the two sets cancels, and no held-out data are needed. Samples made from the same initial noise
-compare the models
-themselves: they agree while both learn the data's distribution, and part when each learns its own set by
-    heart.
+compare the models themselves: they agree while both learn the data's distribution, and part when each learns
+its own set by heart.
 
 Reference: Kadkhodaie, Guth, Simoncelli and Mallat (2024), arXiv:2310.02557, on two models that agree.
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import assert_never
 
 from torch import Generator, Tensor, nn
@@ -24,10 +25,11 @@ from taumem.randomness import generator_for
 __all__ = ["make_denoiser", "make_diffusion", "make_split"]
 
 
-@lru_cache(maxsize=1)  # the runs of a study share their data
+@lru_cache(maxsize=1)  # the runs of one seed share their shuffle
 def make_split(config: DataConfig, seed: int) -> Split:
     """Load the data, shuffle them by the seed, and hold some out."""
-    return Split.make(config.source, _items(config, seed), config.n_heldout, seed=seed)
+    name = Path(config.path).name if isinstance(config, ImagesConfig) else config.source
+    return Split.make(name, _items(config), config.n_heldout, seed=seed)
 
 
 def make_diffusion(config: DiffusionConfig) -> GaussianDiffusion:
@@ -52,7 +54,8 @@ def make_denoiser(
     return Preconditioned(network, diffusion, predicts=diffusion.weighting)
 
 
-def _items(config: DataConfig, seed: int) -> Tensor:
+@lru_cache(maxsize=1)  # and all runs of a study share what was read
+def _items(config: DataConfig) -> Tensor:
     match config:
         case FashionMnistConfig():
             images = load_fashion_mnist()
@@ -61,6 +64,6 @@ def _items(config: DataConfig, seed: int) -> Tensor:
             return load_images(**config.model_dump(exclude={"source", "n_heldout"}))
         case MixtureConfig():
             mixture = GaussianMixture.two_modes(config.dimensions)
-            return mixture.sample(config.n_items, generator_for(seed, "mixture"))
+            return mixture.sample(config.n_items, generator_for(0, "mixture"))
         case _:
             assert_never(config)

@@ -1,7 +1,8 @@
 """The main job on built-in images: pilots, law, forecast, and the proof.
 
-Pilot models are trained at three small sizes; the law tau_mem = c P is fitted to their clocks; it forecasts the clock
-of a size that none of them had. Then that size is trained, and the forecast meets the measurement.
+Pilot models are trained at three small sizes; the law tau_mem = c P^a, with a known to be 1 give or take 0.1, is fitted
+to their clocks; it forecasts the clock of a size that none of them had. Then that size is trained, and the forecast
+meets the measurement.
 """
 
 import math
@@ -12,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from taumem.analysis import NEAR_ONE, Interval, Onset, find_onsets, fit_each_clock, fit_law
+from taumem.errors import RecordError
 from taumem.lab.experiment import Experiment, load_experiment
 from taumem.lab.run import RunPlan
 from taumem.lab.study import plans_of, sweep
@@ -21,7 +23,7 @@ from taumem.record import Estimate
 from taumem.report import Forecast, write_report
 from taumem.training import load_checkpoint
 
-__all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "demo", "forecast_and_prove"]
+__all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "ExponentReading", "demo", "forecast_and_prove"]
 
 CLOCK = "tau_val"
 """The clock that is forecast: the minimum of the held-out loss, three times less noisy than a small gap's threshold."""
@@ -144,6 +146,7 @@ def forecast_and_prove(
         ConfigError: too few pilots reached their clock for a forecast.
     """
     began = time.monotonic()
+    _refuse_other_pilots(folder / "pilots" / "experiment.json", pilots)
 
     def told(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(stage, done, total)
@@ -193,6 +196,15 @@ def forecast_and_prove(
         report=str(report),
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def _refuse_other_pilots(file: Path, pilots: Experiment) -> None:
+    """A forecast rests on its own pilots alone: a folder of other seeds or sizes must not lend it theirs."""
+    if file.exists() and load_experiment(file) != pilots:
+        raise RecordError(
+            f"{file.parent.parent}: holds other pilots (another seed, other sizes, or --quick). "
+            "Choose another output folder, or remove this one."
+        )
 
 
 def _target(pilots: Experiment, n_train: int, steps: int) -> Experiment:
@@ -253,8 +265,12 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCoun
 
 
 def _sentence(forecast: Interval, measured: Interval, at_stop: CopyCount, late: CopyCount, times: int) -> str:
-    reached = math.isfinite(measured.high)
-    found = f"measured {measured.value:,.0f}" if reached else f"not reached by {measured.low:,.0f}"
+    if not math.isfinite(measured.high):
+        found = f"not reached by both models in {late.step:,} steps"
+    elif measured.low <= 0:
+        found = f"reached before the first check, at {measured.high:,.0f}"
+    else:
+        found = f"measured {measured.value:,.0f}"
     return (
         f"Forecast {forecast.value:,.0f} steps [{forecast.low:,.0f}, {forecast.high:,.0f}]; {found}. "
         f"Stopping there: {at_stop.count} of {at_stop.n} samples are copies; "

@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+from taumem.errors import RecordError
 from taumem.lab.run import Interrupted, RunPlan, run
 
-__all__ = ["execute"]
+__all__ = ["available_processors", "execute"]
 
 OnStep = Callable[[RunPlan, int], None]
 SECONDS_BETWEEN_PULSES = 0.2
@@ -42,6 +44,13 @@ def execute(plans: Sequence[RunPlan], folder: Path, *, workers: int, on_step: On
         _in_processes(longest_first, folder, min(workers, len(plans)), on_step)
 
 
+def available_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _in_processes(plans: Sequence[RunPlan], folder: Path, workers: int, on_step: OnStep) -> None:
     context = multiprocessing.get_context("spawn")  # a forked torch can hang in its own threads
     steps: Queue[tuple[int, int]] = context.Queue()
@@ -63,6 +72,11 @@ def _in_processes(plans: Sequence[RunPlan], folder: Path, workers: int, on_step:
                 hear()
                 for future in done:
                     future.result()
+        except BrokenProcessPool:
+            raise RecordError(
+                f"{folder}: a worker process was killed (out of memory?). What was done is kept: the same command goes "
+                "on from there; --workers 1 needs the least memory."
+            ) from None
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -80,7 +94,7 @@ def _start_worker(steps: "Queue[tuple[int, int]]", stop: Event, workers: int) ->
     # Ctrl-C reaches every process of the terminal; here the parent's word counts, which lets a step end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    torch.set_num_threads(max(1, available_processors() // workers))
     _worker.update(steps=steps, stop=stop)
 
 

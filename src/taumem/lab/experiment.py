@@ -60,6 +60,10 @@ class ImagesConfig(_Config):
     """Whether to cut the largest central square out of each image."""
     limit: int | None = Field(default=None, ge=1)
     """At most this many images, evenly spread over the data."""
+    key: str | None = None
+    """Which array of a .npz file."""
+    value_range: tuple[float, float] | None = None
+    """(black, full intensity) in the units of a .npy or .npz file."""
     n_heldout: int = Field(default=512, ge=1)
 
 
@@ -210,8 +214,8 @@ def load_experiment(source: str | Path, changes: Sequence[str] = ()) -> Experime
     if path.suffix in (".toml", ".json"):
         try:
             text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected an experiment's file.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as text ({error}); expected an experiment's file.") from None
     else:
         presets = {file.name.removesuffix(".toml"): file for file in _presets()}
         if str(source) not in presets:
@@ -248,6 +252,8 @@ def _apply(content: dict[str, Any], change: str) -> None:
         place = place.setdefault(folder, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {change}: '{folder}' is a value, not a section with keys of its own.")
+    if last in ("source", "kind") and place.get(last) != value:
+        place.clear()  # the keys of another source or model mean nothing to this one
     place[last] = value
 
 

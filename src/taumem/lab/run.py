@@ -14,6 +14,7 @@ import torch
 import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, GaussianDiffusion, sample
+from taumem.errors import DataError
 from taumem.lab.catalog import make_denoiser, make_diffusion, make_split
 from taumem.lab.experiment import Experiment
 from taumem.monitor import LogCadence, Monitor
@@ -69,6 +70,12 @@ class RunPlan:
         split = make_split(self.experiment.data, self.seed)
         if self.half is None:
             return split.first(self.n_train), None
+        if 2 * self.n_train > len(split):
+            raise DataError(
+                f"{split.name}: two disjoint training sets of P = {self.n_train} need {2 * self.n_train} distinct "
+                f"items; {len(split)} are there beside the held-out ones. Choose P up to {len(split) // 2}, or "
+                "twins = false."
+            )
         a, b = (half.first(self.n_train) for half in split.halves())
         return (a, b.train) if self.half == "a" else (b, a.train)
 

@@ -1,16 +1,17 @@
 """A study: all the runs of an experiment, in one folder."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from taumem.errors import RecordError
-from taumem.lab.executors import execute
+import torch
+
+from taumem.errors import ConfigError, RecordError
+from taumem.lab.executors import available_processors, execute
 from taumem.lab.experiment import Experiment, load_experiment
 from taumem.lab.run import RunPlan
 from taumem.record import RunRecord, write_atomically
 
-__all__ = ["plans_of", "sweep"]
+__all__ = ["claim", "plans_of", "sweep"]
 
 Progress = Callable[[int, int], None]
 """Told (steps done, steps in all) as a study advances."""
@@ -53,10 +54,11 @@ def sweep(
         RecordError: the folder holds another experiment.
         TaumemError: the first run's that failed.
     """
-    _claim(folder, experiment)
     plans = plans_of(experiment, keep=keep, device=device)
-    for plan in plans:
+    check_device(device)
+    for plan in sorted(plans, key=lambda plan: plan.seed):  # by seed, since each seed's shuffle is kept for the next
         plan.data()  # a size that the data do not have is an error now, not an hour from now
+    claim(folder, experiment)
     total = sum(plan.steps for plan in plans)
     reached: dict[str, int] = {}
 
@@ -65,13 +67,18 @@ def sweep(
         progress(sum(reached.values()), total)
 
     progress(0, total)
-    workers = (os.cpu_count() or 1) if workers is None and device == "cpu" else workers or 1
+    workers = available_processors() if workers is None and device == "cpu" else workers or 1
     execute(plans, folder, workers=workers, on_step=on_step)
     progress(total, total)
     return [RunRecord.read(folder / plan.name) for plan in plans]
 
 
-def _claim(folder: Path, experiment: Experiment) -> None:
+def claim(folder: Path, experiment: Experiment) -> None:
+    """Note in a folder which experiment it holds; its sizes and seeds may grow.
+
+    Raises:
+        RecordError: the folder holds another experiment.
+    """
     file = folder / "experiment.json"
     if file.exists():
         existing = load_experiment(file)
@@ -81,4 +88,20 @@ def _claim(folder: Path, experiment: Experiment) -> None:
                 f"{folder}: holds another experiment ('{existing.name}'; its {different} differs). "
                 "Choose another output folder, or remove this one."
             )
+        experiment = experiment.model_copy(
+            update={name: _union(getattr(existing, name), getattr(experiment, name)) for name in ("n_train", "seeds")}
+        )
     write_atomically(file, experiment.model_dump_json(indent=2) + "\n")
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError where torch has no such device."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device '{device}': torch cannot use it here ({reason}). Try cpu, or cuda.") from None
+
+
+def _union(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({*one, *other}))

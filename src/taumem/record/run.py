@@ -13,8 +13,10 @@ duplicate.
 """
 
 import json
+import math
 import os
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +93,7 @@ class RunRecord:
     path: Path
     header: RunHeader
     measurements: list[Measurement] = field(default_factory=list)
-    _keys: set[tuple[int, str, float | None]] = field(default_factory=set, repr=False)
+    _values: dict[tuple[int, str, float | None], float] = field(default_factory=dict, repr=False)
     _file: IO[bytes] | None = field(default=None, repr=False)
     _lock: filelock.BaseFileLock | None = field(default=None, repr=False)
 
@@ -111,12 +113,7 @@ class RunRecord:
         record = cls(path, _read_header(path))
         measurements, torn = _read_measurements(path / "measurements.jsonl")
         if torn:
-            warnings.warn(
-                f"{path / 'measurements.jsonl'}: the last line was cut off (the run was killed while writing); "
-                f"dropped {torn} bytes, kept {len(measurements)} measurements.",
-                TaumemWarning,
-                stacklevel=2,
-            )
+            _warn_of_torn_line(path / "measurements.jsonl", torn, len(measurements))
         record._remember(measurements)
         return record
 
@@ -166,8 +163,11 @@ class RunRecord:
         file = self._array_file(step)
         if not file.exists():
             raise RecordError(f"{self.path}: no arrays at step {step}; there are some at {self.array_steps()}.")
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise RecordError(f"{file}: damaged ({error}); remove it, and the run's samples at step {step}.") from None
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -207,6 +207,7 @@ class RunRecord:
             measurements, torn = _read_measurements(lines)
             file = lines.open("ab")
             if torn:
+                _warn_of_torn_line(lines, torn, len(measurements))
                 file.truncate(lines.stat().st_size - torn)
         except BaseException:
             lock.release()
@@ -223,9 +224,20 @@ class RunRecord:
         """
         file = self._writable()
         new: dict[tuple[int, str, float | None], Measurement] = {}
+        changed: list[Measurement] = []
         for m in measurements:
-            if m.key not in self._keys:
+            if m.key not in self._values:
                 new.setdefault(m.key, m)
+            elif not math.isclose(m.value, self._values[m.key], rel_tol=1e-2, abs_tol=1e-4):
+                changed.append(m)
+        if changed:
+            warnings.warn(
+                f"{self.path}: {changed[0].quantity} at step {changed[0].step} was {self._values[changed[0].key]:.4g} "
+                f"when it was measured first and is {changed[0].value:.4g} now; the record keeps the first. A run with "
+                "other settings needs another folder.",
+                TaumemWarning,
+                stacklevel=2,
+            )
         for m in new.values():
             if not m.is_finite:
                 raise RecordError(
@@ -280,8 +292,8 @@ class RunRecord:
 
     def _remember(self, measurements: Iterable[Measurement]) -> None:
         for m in measurements:
-            if m.key not in self._keys:
-                self._keys.add(m.key)
+            if m.key not in self._values:
+                self._values[m.key] = m.value
                 self.measurements.append(m)
 
 
@@ -332,6 +344,15 @@ def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
         except ValidationError as error:
             raise RecordError(f"{file}, line {number}: not a measurement: {_first_problem(error)}. {_ADVICE}") from None
     return measurements, len(tail)
+
+
+def _warn_of_torn_line(file: Path, torn: int, kept: int) -> None:
+    warnings.warn(
+        f"{file}: the last line was cut off (by a kill, or it is being written now); "
+        f"dropped {torn} bytes, kept {kept} measurements.",
+        TaumemWarning,
+        stacklevel=3,
+    )
 
 
 def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> None:

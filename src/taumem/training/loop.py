@@ -11,6 +11,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -166,5 +167,10 @@ def batch_positions(n_train: int, batch_size: int, index: int, seed: int) -> Ten
     """
     first, last = (index - 1) * batch_size, index * batch_size
     passes = range(first // n_train, (last - 1) // n_train + 1)
-    row = torch.cat([torch.randperm(n_train, generator=generator_for(seed, "pass", k)) for k in passes])
+    row = torch.cat([_order_of_pass(n_train, k, seed) for k in passes])
     return row[first - passes[0] * n_train :][:batch_size]
+
+
+@lru_cache(maxsize=2)  # a step asks for the order of its pass, or of two; so did the one before
+def _order_of_pass(n_train: int, number: int, seed: int) -> Tensor:
+    return torch.randperm(n_train, generator=generator_for(seed, "pass", number))

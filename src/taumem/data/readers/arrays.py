@@ -21,9 +21,8 @@ CHANNELS = (1, 3)
 def load_array(path: str | Path, *, key: str | None = None, value_range: tuple[float, float] | None = None) -> Images:
     """Read images from a .npy or .npz file.
 
-    Shape: [n, H, W] is gray; [n, H, W, C] and [n, C, H, W] are told apart by which axis has 1 or 3 entries,
-        and are
-    refused if both or neither has.
+    Shape: [n, H, W] is gray; [n, H, W, C] and [n, C, H, W] are told apart by which axis has 1 or 3 entries, and
+    are refused if both or neither has.
 
     Values: ``value_range`` says which values are black and full intensity, and is mapped to [-1, 1] linearly.
     Without it, bytes are taken as [0, 255], booleans as [0, 1], and floats as [-1, 1] if some of them are
