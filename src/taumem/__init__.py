@@ -11,11 +11,29 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "taumem.analysis": ["Interval", "Law", "Onset", "find_onsets", "fit_law"],
-    "taumem.data": ["GaussianMixture", "Split", "load_fashion_mnist", "load_images", "resize"],
-    "taumem.diffusion": ["Cosine", "Denoiser", "Diffusion", "GaussianDiffusion", "Linear", "sample"],
+    "taumem.data": ["GaussianMixture", "RandomHierarchyModel", "Split", "load_fashion_mnist", "load_images", "resize"],
+    "taumem.diffusion": [
+        "Cosine",
+        "Denoiser",
+        "Diffusion",
+        "GaussianDiffusion",
+        "Linear",
+        "MaskedDiffusion",
+        "UniformDiffusion",
+        "sample",
+    ],
     "taumem.errors": ["ConfigError", "DataError", "RecordError", "TaumemError", "TaumemWarning"],
     "taumem.lab": ["Experiment", "load_experiment", "sweep"],
-    "taumem.models": ["MLP", "EmpiricalDenoiser", "MixtureDenoiser", "Preconditioned", "UNet"],
+    "taumem.models": [
+        "MLP",
+        "BeliefDenoiser",
+        "Categorical",
+        "EmpiricalDenoiser",
+        "MixtureDenoiser",
+        "Preconditioned",
+        "TreeUNet",
+        "UNet",
+    ],
     "taumem.monitor": ["LogCadence", "Monitor"],
     "taumem.neighbors": ["distinct_items", "gap_ratio", "nearest"],
     "taumem.probes": ["Agreement", "Copies", "EmpiricalGap", "LossGap", "SymmetricGap"],
@@ -34,6 +52,7 @@ if TYPE_CHECKING:
     from taumem.analysis import find_onsets as find_onsets
     from taumem.analysis import fit_law as fit_law
     from taumem.data import GaussianMixture as GaussianMixture
+    from taumem.data import RandomHierarchyModel as RandomHierarchyModel
     from taumem.data import Split as Split
     from taumem.data import load_fashion_mnist as load_fashion_mnist
     from taumem.data import load_images as load_images
@@ -43,6 +62,8 @@ if TYPE_CHECKING:
     from taumem.diffusion import Diffusion as Diffusion
     from taumem.diffusion import GaussianDiffusion as GaussianDiffusion
     from taumem.diffusion import Linear as Linear
+    from taumem.diffusion import MaskedDiffusion as MaskedDiffusion
+    from taumem.diffusion import UniformDiffusion as UniformDiffusion
     from taumem.diffusion import sample as sample
     from taumem.errors import ConfigError as ConfigError
     from taumem.errors import DataError as DataError
@@ -53,9 +74,12 @@ if TYPE_CHECKING:
     from taumem.lab import load_experiment as load_experiment
     from taumem.lab import sweep as sweep
     from taumem.models import MLP as MLP
+    from taumem.models import BeliefDenoiser as BeliefDenoiser
+    from taumem.models import Categorical as Categorical
     from taumem.models import EmpiricalDenoiser as EmpiricalDenoiser
     from taumem.models import MixtureDenoiser as MixtureDenoiser
     from taumem.models import Preconditioned as Preconditioned
+    from taumem.models import TreeUNet as TreeUNet
     from taumem.models import UNet as UNet
     from taumem.monitor import LogCadence as LogCadence
     from taumem.monitor import Monitor as Monitor
