@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from taumem.cli import main
 
@@ -117,6 +119,33 @@ def test_ls_lists_runs(study, capsys):
     assert "P000016-seed0-b" in capsys.readouterr().out
 
 
+def test_one_bad_record_does_not_hide_the_others(study, tmp_path, capsys):
+    shutil.copytree(study, tmp_path / "study")
+    header = tmp_path / "study" / "P000008-seed0-a" / "run.json"
+    header.write_text(header.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    content = output_of(capsys, "ls", tmp_path, "--json")
+    assert len(content["runs"]) == 3
+    assert "schema version 99" in next(iter(content["unreadable"].values()))
+    assert taumem("ls", tmp_path) == 0
+    assert "unreadable" in capsys.readouterr().out
+
+
+def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for k in range(30):
+        pixels = rng.integers(0, 256, (rng.integers(33, 60), rng.integers(33, 60), 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{k}.png")
+    small = ["--set", "n_train=[4, 8]", "--set", "training.min_steps=6", "--set", "training.steps_per_example=0"]
+    small += ["--set", "monitor.first=2", "--set", "monitor.n_samples=4"]
+    command = ["run", "own-images", "--set", f"data.path={tmp_path / 'photos'}", *small, "-o", tmp_path / "out"]
+    content = output_of(capsys, *command, "--workers", "1", "--json")
+    assert {onset["data"] for onset in content["onsets"]} == {"photos"}
+    header = json.loads((tmp_path / "out" / "P000008-seed0-a" / "run.json").read_text())
+    assert header["data"]["item_shape"] == [3, 32, 32]
+    assert header["data"]["n_heldout"] == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -133,7 +162,7 @@ def test_ls_lists_runs(study, capsys):
         (["run", "mixture", "-o", "{study}"], "another experiment"),
         (["run", "mixture", "-o", "{study}/experiment.json"], "experiment.json"),
         (["run", "mixture", "-o", "{tmp}", "--device", "abacus"], "device 'abacus'"),
-        (["report", "{study}", "-o", "{tmp}"], "{tmp}"),
+        (["report", "{study}", "-o", "{tmp}"], "is a folder"),
     ],
 )
 def test_bad_input_is_one_line_on_standard_error_and_exit_code_2(study, tmp_path, capsys, arguments, words):

@@ -50,6 +50,6 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch, capsy
     readme = (EXAMPLES.parent / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    assert "steps=2000" in code
-    exec(compile(code.replace("steps=2000", "steps=60"), "README.md", "exec"), {})  # the same, for less long
+    assert "steps=1000" in code
+    exec(compile(code.replace("steps=1000", "steps=60"), "README.md", "exec"), {})  # the same, for less long
     assert "tau_val" in capsys.readouterr().out

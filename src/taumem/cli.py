@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 @app.command
 def demo(
     *,
-    output: Folder = Path("taumem-demo"),
+    output: Folder | None = None,
     seed: int = 0,
     quick: Annotated[bool, Parameter(negative="")] = False,
     workers: int | None = None,
@@ -76,7 +76,8 @@ def demo(
     Parameters
     ----------
     output
-        Folder for the runs, the report and demo.json; one folder a seed.
+        Folder for the runs, the report and demo.json; taumem-demo (or taumem-demo-quick) if not given. Another seed
+        needs another folder.
     seed
         Of the data's shuffle, the weights, and everything else.
     quick
@@ -89,6 +90,7 @@ def demo(
     from taumem.lab.demo import demo as run_demo
     from taumem.record import write_atomically
 
+    output = output or Path("taumem-demo-quick" if quick else "taumem-demo")
     with _progress() as advance:
         result = run_demo(output, seed=seed, quick=quick, workers=workers, progress=advance)
     text = result.model_dump_json(indent=2)
@@ -113,7 +115,8 @@ def run(
     Parameters
     ----------
     experiment
-        A .toml or .json file, or a preset: demo, demo-quick, images, mixture, favero-cifar10.
+        A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture,
+        favero-cifar10. Keys and values are those of the file; docs/experiments.md lists them.
     set
         Keys to change, such as training.batch_size=32.
     output
@@ -265,7 +268,7 @@ def report(
 
 @app.command
 def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
-    """List the runs in a folder: how far each has come and what it measured.
+    """List the runs in a folder, and how far each has come.
 
     Parameters
     ----------
@@ -274,30 +277,42 @@ def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
     json
         Print one JSON object on standard output.
     """
-    from taumem.record import read_runs
+    from taumem.record import RunRecord
 
-    rows: list[dict[str, Any]] = [
-        {
-            "run": str(record.path),
-            "experiment": record.header.name,
-            "n_train": record.header.data.n_train,
-            "seed": record.header.seed,
-            "half": record.header.half,
-            "step": record.last_step,
-            "steps": record.header.steps,
-            "quantities": record.quantities,
-        }
-        for record in read_runs(folder)
-    ]
+    places = sorted(file.parent for file in folder.rglob("run.json"))
+    if not places:
+        raise ConfigError(f"{folder}: no runs here; expected a folder with a run.json in it or below it.")
+    rows, unreadable = [], {}
+    for place in places:
+        try:
+            record = RunRecord.read(place)
+        except TaumemError as error:  # one bad record must not hide the others
+            unreadable[str(place)] = str(error)
+            continue
+        header = record.header
+        rows.append(
+            {
+                "run": str(place),
+                "experiment": header.name,
+                "n_train": header.data.n_train,
+                "seed": header.seed,
+                "half": header.half,
+                "step": record.last_step,
+                "steps": header.steps,
+                "quantities": record.quantities,
+            }
+        )
     if json:
-        _print_json({"runs": rows})
+        _print_json({"runs": rows, "unreadable": unreadable})
         return
     table = _table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "of")
     for row in rows:
-        shown = row | {"run": Path(row["run"]).relative_to(folder), "half": row["half"] or ""}
+        shown = row | {"run": Path(str(row["run"])).relative_to(folder), "half": row["half"] or ""}
         names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
         _add_row(table, *(shown[name] for name in names))
     out.print(table)
+    for reason in unreadable.values():
+        out.print(f"[yellow]unreadable:[/] {escape(reason)}", soft_wrap=True)
 
 
 def _show_study(
@@ -345,8 +360,11 @@ def _show_study(
         "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
         "< where some had reached it by the first look.[/]"
     )
-    for reason in dict.fromkeys(reasons.values()):
-        out.print(f"[dim]not fitted: {escape(reason)}[/]", soft_wrap=True)
+    alike: dict[str, list[str]] = {}
+    for clock, reason in reasons.items():
+        alike.setdefault(reason.removeprefix(f"{clock}: "), []).append(clock)
+    for reason, clocks in alike.items():
+        out.print(f"[dim]no law for {escape(', '.join(clocks))}: {escape(reason)}[/]", soft_wrap=True)
     if report:
         out.print(f"Report: {escape(report)}", soft_wrap=True)
 

@@ -1,10 +1,21 @@
 import json
+from pathlib import Path
 
 import pytest
 from tiny import TINY, tiny
 
 from taumem.errors import ConfigError
 from taumem.lab import Experiment, load_experiment, preset_names
+from taumem.lab.experiment import (
+    DiffusionConfig,
+    FashionMnistConfig,
+    ImagesConfig,
+    MixtureConfig,
+    MLPConfig,
+    MonitorConfig,
+    TrainingConfig,
+    UNetConfig,
+)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -91,3 +102,13 @@ def test_an_experiment_cannot_be_changed():
         tiny().name = "other"
     assert isinstance(hash(tiny().data), int)
     assert isinstance(tiny(), Experiment)
+
+
+def test_every_key_and_preset_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
+    sections = {"data": (FashionMnistConfig, ImagesConfig, MixtureConfig), "model": (UNetConfig, MLPConfig)}
+    sections |= {"diffusion": (DiffusionConfig,), "training": (TrainingConfig,), "monitor": (MonitorConfig,)}
+    keys = {f"{name}.{key}" for name, configs in sections.items() for config in configs for key in config.model_fields}
+    keys |= set(Experiment.model_fields) - set(sections)
+    assert {key for key in keys if f"`{key}`" not in page} == set()
+    assert {name for name in preset_names() if f"`{name}`" not in page} == set()

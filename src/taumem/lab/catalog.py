@@ -29,7 +29,9 @@ __all__ = ["make_denoiser", "make_diffusion", "make_split"]
 def make_split(config: DataConfig, seed: int) -> Split:
     """Load the data, shuffle them by the seed, and hold some out."""
     name = Path(config.path).name if isinstance(config, ImagesConfig) else config.source
-    return Split.make(name, _items(config), config.n_heldout, seed=seed)
+    items = _items(config)
+    n_heldout = min(512, len(items) // 5) if config.n_heldout is None else config.n_heldout
+    return Split.make(name, items, n_heldout, seed=seed)
 
 
 def make_diffusion(config: DiffusionConfig) -> GaussianDiffusion:

@@ -113,7 +113,7 @@ def demo(
         pilots,
         folder,
         n_train=2 * max(pilots.n_train),
-        late=3 if quick else 4,
+        late=2 if quick else 4,
         workers=workers,
         progress=progress,
         reproduce=f"taumem demo --seed {seed}{' --quick' if quick else ''}",

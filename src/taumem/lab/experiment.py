@@ -64,7 +64,8 @@ class ImagesConfig(_Config):
     """Which array of a .npz file."""
     value_range: tuple[float, float] | None = None
     """(black, full intensity) in the units of a .npy or .npz file."""
-    n_heldout: int = Field(default=512, ge=1)
+    n_heldout: int | None = Field(default=None, ge=1)
+    """None holds out a fifth of the images, at most 512."""
 
 
 class MixtureConfig(_Config):

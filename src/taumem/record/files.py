@@ -14,6 +14,8 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], None]) 
         path: the file to write; its folder is made if it is missing.
         content: text (written as UTF-8), bytes, or a function that writes to the path it is given.
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

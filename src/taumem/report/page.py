@@ -142,6 +142,8 @@ def _verdict(study: Study) -> str:
         located, found = sum(onset.usable for onset in clock.onsets), wording.plural(len(clock.onsets), "onset")
         return f"{clock.clock}: {found}, {located or 'none'} of them located, the others only bounded. No law yet."
     sentence = ": ".join(parts) + "."
+    if clock.clock != "tau_val" and any(other.clock == "tau_val" for other in study.clocks):
+        sentence += " tau_val was not reached by enough runs: train longer."
     if study.forecast is None:
         return sentence
     made = study.forecast
