@@ -142,7 +142,7 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
     content = output_of(capsys, *command, "--workers", "1", "--json")
     assert {onset["data"] for onset in content["onsets"]} == {"photos"}
     header = json.loads((tmp_path / "out" / "P000008-seed0-a" / "run.json").read_text())
-    assert header["data"]["item_shape"] == [3, 32, 32]
+    assert header["data"]["item_shape"] == [3, 16, 16]
     assert header["data"]["n_heldout"] == 6
 
 
