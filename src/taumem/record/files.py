@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from taumem.errors import RecordError
+
 __all__ = ["write_atomically"]
 
 
@@ -13,9 +15,12 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], None]) 
     Args:
         path: the file to write; its folder is made if it is missing.
         content: text (written as UTF-8), bytes, or a function that writes to the path it is given.
+
+    Raises:
+        RecordError: the path is a folder.
     """
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; expected the name of a file to write")
+        raise RecordError(f"{path} is a folder; expected the name of a file to write.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
