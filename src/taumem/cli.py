@@ -277,13 +277,10 @@ def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
     json
         Print one JSON object on standard output.
     """
-    from taumem.record import RunRecord
+    from taumem.record import RunRecord, find_runs
 
-    places = sorted(file.parent for file in folder.rglob("run.json"))
-    if not places:
-        raise ConfigError(f"{folder}: no runs here; expected a folder with a run.json in it or below it.")
     rows, unreadable = [], {}
-    for place in places:
+    for place in find_runs(folder):
         try:
             record = RunRecord.read(place)
         except TaumemError as error:  # one bad record must not hide the others

@@ -168,7 +168,7 @@ def forecast_and_prove(
     at_end = _count_copies(plans_of(target), folder / "target", end)
     progress("copies", 2, 2)
 
-    struck = measured.low > 0 and math.isfinite(measured.high)  # else only a bound on the clock is known
+    proof = Forecast(CLOCK, n_train, forecast, measured)
     sentence = _sentence(forecast, measured, at_stop, at_end, late)
     report = write_report(
         folder / "report.html",
@@ -176,7 +176,7 @@ def forecast_and_prove(
         title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
         sentence=sentence,
         held_back={n_train},
-        forecast=Forecast(CLOCK, n_train, forecast, measured),
+        forecast=proof,
         reproduce=reproduce,
     )
     return DemoResult(
@@ -188,8 +188,8 @@ def forecast_and_prove(
         level=LEVEL,
         forecast=_reading(forecast),
         measured=_reading(measured),
-        relative_error=forecast.value / measured.value - 1 if struck else None,
-        covered=measured.value in forecast if struck else None,
+        relative_error=proof.relative_error,
+        covered=None if proof.relative_error is None else measured.value in forecast,
         exponents=_exponents(onsets),
         copies_at_stop=at_stop,
         copies_late=at_end,

@@ -3,7 +3,7 @@
 from taumem.record.curve import Curve
 from taumem.record.files import write_atomically
 from taumem.record.measurement import Estimate, Measurement, Reading
-from taumem.record.run import SCHEMA_VERSION, DataFacts, RunHeader, RunRecord, read_runs
+from taumem.record.run import SCHEMA_VERSION, DataFacts, RunHeader, RunRecord, find_runs, read_runs
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -14,6 +14,7 @@ __all__ = [
     "Reading",
     "RunHeader",
     "RunRecord",
+    "find_runs",
     "read_runs",
     "write_atomically",
 ]

@@ -33,7 +33,7 @@ from taumem.record.curve import Curve
 from taumem.record.files import write_atomically
 from taumem.record.measurement import Measurement
 
-__all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord", "read_runs"]
+__all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord", "find_runs", "read_runs"]
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the previous version would misread a record."""
@@ -303,6 +303,15 @@ def read_runs(*places: Path) -> list[RunRecord]:
     Raises:
         RecordError: a place without a run, or a record that cannot be read.
     """
+    return [RunRecord.read(folder) for folder in find_runs(*places)]
+
+
+def find_runs(*places: Path) -> list[Path]:
+    """Find the folders of runs at these places or below them at any depth; each once.
+
+    Raises:
+        RecordError: a place without a run.
+    """
     folders: dict[Path, Path] = {}
     for place in places:
         found = sorted(file.parent for file in place.rglob("run.json"))
@@ -310,7 +319,7 @@ def read_runs(*places: Path) -> list[RunRecord]:
             raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
         for folder in found:
             folders.setdefault(folder.resolve(), folder)
-    return [RunRecord.read(folder) for folder in folders.values()]
+    return list(folders.values())
 
 
 def _read_header(path: Path) -> RunHeader:
