@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "taumem.analysis": ["Interval", "Law", "Onset", "find_onsets", "fit_law"],
+    "taumem.analysis": ["Interval", "Law", "Onset", "PhaseDiagram", "find_onsets", "fit_law"],
     "taumem.data": ["GaussianMixture", "RandomHierarchyModel", "Split", "load_fashion_mnist", "load_images", "resize"],
     "taumem.diffusion": [
         "Cosine",
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from taumem.analysis import Interval as Interval
     from taumem.analysis import Law as Law
     from taumem.analysis import Onset as Onset
+    from taumem.analysis import PhaseDiagram as PhaseDiagram
     from taumem.analysis import find_onsets as find_onsets
     from taumem.analysis import fit_law as fit_law
     from taumem.data import GaussianMixture as GaussianMixture

@@ -8,6 +8,7 @@ import json
 import math
 import shlex
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ import taumem
 from taumem.errors import ConfigError, TaumemError, TaumemWarning
 
 if TYPE_CHECKING:
-    from taumem.analysis import Interval, Onset
+    from taumem.analysis import Interval, Onset, PhaseDiagram
     from taumem.lab.demo import DemoResult
 
 __all__ = ["app", "main"]
@@ -98,7 +99,7 @@ def demo(
     print(text) if json else _show_demo(result)
 
 
-@app.command
+@app.command(name=["run", "sweep"])
 def run(
     experiment: str,
     /,
@@ -110,13 +111,16 @@ def run(
     workers: int | None = None,
     json: Json = False,
 ) -> None:
-    """Make all runs of an experiment, fit its laws and write its report.
+    """Make all runs of an experiment, fit its laws and write its report (under both names).
+
+    Interrupted, the same command goes on. A study of a grammar ends with the phase diagram, the levels that were
+    learned and the price of stopping early.
 
     Parameters
     ----------
     experiment
-        A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture,
-        favero-cifar10. Keys and values are those of the file; docs/experiments.md lists them.
+        A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture, grammar, grammar-phase,
+        grammar-paper, favero-cifar10. Keys and values are those of the file; docs/experiments.md lists them.
     set
         Keys to change, such as training.batch_size=32.
     output
@@ -134,6 +138,7 @@ def run(
     from taumem.record import read_runs
     from taumem.report import write_report
 
+    began = time.monotonic()
     changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
     chosen = load_experiment(experiment, changes)
     folder = output or Path(chosen.name)
@@ -149,7 +154,7 @@ def run(
     command = shlex.join(["taumem", "run", experiment, *options, "-o", str(folder), "--device", device])
     records = read_runs(folder)  # with those of other sizes and seeds that were made here before
     report = write_report(folder / "report.html", records, title=chosen.name, reproduce=command)
-    _show_study([folder], json=json, report=str(report))
+    _show_study([folder], json=json, report=str(report), began=began)
 
 
 @app.command
@@ -320,12 +325,14 @@ def _show_study(
     floor: bool = False,
     level: float = 0.9,
     report: str | None = None,
+    began: float | None = None,
     output: Path | None = None,
 ) -> None:
-    from taumem.analysis import find_onsets, fit_each_clock
+    from taumem.analysis import PhaseDiagram, find_onsets, fit_each_clock, has_levels
     from taumem.record import read_runs, write_atomically
 
-    onsets = find_onsets(read_runs(*places), level=level)
+    records = read_runs(*places)
+    onsets = find_onsets(records, level=level)
     laws, reasons = fit_each_clock(onsets, exponent=exponent, floor=floor, level=level)
     content: dict[str, Any] = {
         "level": level,
@@ -335,6 +342,11 @@ def _show_study(
         "onsets": [onset.to_json() for onset in onsets],
         "report": report,
     }
+    phase = PhaseDiagram.of(records, onsets) if has_levels(records) else None
+    if phase is not None:
+        content |= phase.to_json()
+    if began is not None:
+        content["seconds"] = round(time.monotonic() - began, 1)
     if output is not None:
         write_atomically(output, _json(content) + "\n")
     if json:
@@ -362,8 +374,25 @@ def _show_study(
         alike.setdefault(reason.removeprefix(f"{clock}: "), []).append(clock)
     for reason, clocks in alike.items():
         out.print(f"[dim]no law for {escape(', '.join(clocks))}: {escape(reason)}[/]", soft_wrap=True)
+    if phase is not None:
+        _show_phase(phase)
     if report:
-        out.print(f"Report: {escape(report)}", soft_wrap=True)
+        out.print(f"Report: {escape(report)}   ({content['seconds']:.0f} s)", soft_wrap=True)
+
+
+def _show_phase(phase: "PhaseDiagram") -> None:
+    """What was learned before copies were seen, and what stopping there costs."""
+    table = _table("P", "P/P*", "stop at", "levels reached", "novel and valid", "loss above the exact floor")
+    for price in phase.price:
+        intervals = (price.novel_valid, price.loss_above_exact)
+        values = (_interval_in_words(interval) if interval else "-" for interval in intervals)
+        mark = "" if price.reached else ">"
+        _add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.level, *values)
+    out.print(table)
+    out.print(
+        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before. "
+        f"P* = {phase.sample_complexities[-1]:,} strings teach all {phase.depth} levels.[/]"
+    )
 
 
 def _onsets_in_words(onsets: "list[Onset]") -> str:

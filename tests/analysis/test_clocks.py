@@ -14,6 +14,7 @@ from taumem.analysis import (
     tau_gap,
     tau_gap_sym,
     tau_gen,
+    tau_level,
     tau_split,
     tau_val,
     twin_losses,
@@ -149,6 +150,22 @@ def test_the_symmetrized_gap_passes_where_it_was_planted_with_a_narrower_interva
     assert gap_sym(a, b).values[0] < 0.15
 
 
+# --- tau_level ------------------------------------------------------------------------------------
+
+
+def valid(*counts, n=100, steps=(10, 20, 40, 80, 160)):
+    return share_curve("valid[2]", np.array(steps[: len(counts)], dtype=float), list(counts), n)
+
+
+def test_a_level_is_reached_once_more_than_half_of_the_samples_parse_for_certain_and_for_good():
+    onset = tau_level(valid(1, 55, 61, 90, 95), RUN, grammar_level=2)
+    # Clopper-Pearson: the lower 95 % limit of 55 in 100 is 44.7 %, of 61 in 100 it is 50.7 %
+    assert (onset.clock, onset.censored, onset.low, onset.high) == ("tau_level[2]", "interval", 20, 40)
+    assert tau_level(valid(1, 70, 40, 90), RUN, grammar_level=2).low == 40  # reached, lost, and reached again
+    assert tau_level(valid(1, 55, 58), RUN, grammar_level=2).censored == "right"
+    assert tau_level(valid(80, 90), RUN, grammar_level=2).censored == "left"
+
+
 # --- tau_copy -------------------------------------------------------------------------------------
 
 
@@ -166,8 +183,17 @@ def test_copies_set_in_between_the_last_check_below_and_the_first_above():
 def test_the_exact_limit_decides_and_chance_is_taken_off():
     assert tau_copy(copies(0, 0, 12), 0.0, RUN, threshold=0.06).censored == "interval"  # limit 6.36 %
     assert tau_copy(copies(0, 0, 12), 0.0, RUN, threshold=0.065).censored == "right"
-    chance = share_curve("copy_fraction_chance", np.array([10.0, 20.0]), [1, 1], 100)
+    chance = share_curve("copy_fraction_chance", np.array([10.0, 20.0, 40.0]), [0, 0, 1], 100)
     assert tau_copy(copies(0, 0, 12), chance, RUN, threshold=0.06).censored == "right"
+
+
+def test_a_chance_level_that_grows_is_taken_off_look_by_look():
+    steps = np.array([10.0, 20.0, 40.0, 80.0])
+    chance = share_curve("copy_fraction_chance", steps, [0, 0, 20, 20], 100)
+    onset = tau_copy(copies(0, 0, 25, 60), chance, RUN, threshold=0.05)
+    assert (onset.low, onset.high) == (40, 80)  # at 40, the lower limit of 25 in 100 is 16.9 %, below chance
+    with pytest.raises(ConfigError, match="different steps"):
+        tau_copy(copies(0, 0, 25), chance, RUN, threshold=0.05)
 
 
 def test_the_limit_that_the_probe_stated_is_used():

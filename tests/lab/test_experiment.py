@@ -7,15 +7,21 @@ from tiny import TINY, tiny
 from taumem.errors import ConfigError
 from taumem.lab import Experiment, load_experiment, preset_names
 from taumem.lab.experiment import (
-    DiffusionConfig,
     FashionMnistConfig,
+    GaussianConfig,
+    GrammarConfig,
     ImagesConfig,
+    MaskedConfig,
     MixtureConfig,
     MLPConfig,
     MonitorConfig,
     TrainingConfig,
+    TreeConfig,
     UNetConfig,
+    UniformConfig,
 )
+
+GRAMMAR = 'name = "x"\nn_train = [8]\n[data]\nsource = "grammar"\nv = 4\nm = 2\ns = 2\nL = 2\n'
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -42,6 +48,12 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
         ('name = "x"\nn_train = [8, 8]', ["must not repeat"]),
         ('name = "x"\nn_train = [8]\n[training]\nbatch_size = 0', ["batch_size must be at least 1", "0"]),
         ('name = "x"\nn_train = [8]\n[training]\nlearning_rate = "fast"', ["training.learning_rate", "'fast'"]),
+        ('name = "x"\nn_train = [8]\n[diffusion]\nkind = "maskd"', ["diffusion.kind is 'maskd'", "mean 'masked'"]),
+        ('name = "x"\nn_train = [8]\n[diffusion]\nkind = "masked"', ["is no tokens", "must be 'gaussian'", "'masked'"]),
+        (f"{GRAMMAR}", ["is tokens", "must be 'masked' or 'uniform'", "got 'gaussian'"]),
+        (f'{GRAMMAR}[diffusion]\nkind = "masked"', ["takes model.kind 'tree' or 'mlp'", "got 'unet'"]),
+        ('name = "x"\nn_train = [8]\n[training]\nbatch_size = "P"\ntogether = true', ["one batch size for all runs"]),
+        ('name = "x"\nn_train = [8]\ntraining.stop_at_copies = 0.2\nmonitor.n_samples = 0', ["n_samples is 0"]),
         ("name = ", ["not valid TOML"]),
     ],
 )
@@ -53,6 +65,13 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, text, words):
     assert "study.toml" in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+def test_a_diffusion_is_gaussian_unless_said_and_toml_says_none_by_zero():
+    changed = load_experiment("mixture", ["diffusion.eta=1", "training.clip=0", "training.ema_window=0"])
+    assert changed.diffusion == GaussianConfig(eta=1)
+    assert changed.training.clip is None
+    assert changed.training.ema_window is None
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_one():
@@ -106,8 +125,13 @@ def test_an_experiment_cannot_be_changed():
 
 def test_every_key_and_preset_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
-    sections = {"data": (FashionMnistConfig, ImagesConfig, MixtureConfig), "model": (UNetConfig, MLPConfig)}
-    sections |= {"diffusion": (DiffusionConfig,), "training": (TrainingConfig,), "monitor": (MonitorConfig,)}
+    sections = {
+        "data": (FashionMnistConfig, ImagesConfig, MixtureConfig, GrammarConfig),
+        "diffusion": (GaussianConfig, MaskedConfig, UniformConfig),
+        "model": (UNetConfig, MLPConfig, TreeConfig),
+        "training": (TrainingConfig,),
+        "monitor": (MonitorConfig,),
+    }
     keys = {f"{name}.{key}" for name, configs in sections.items() for config in configs for key in config.model_fields}
     keys |= set(Experiment.model_fields) - set(sections)
     assert {key for key in keys if f"`{key}`" not in page} == set()

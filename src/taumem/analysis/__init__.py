@@ -4,12 +4,13 @@ Read-only, numpy and scipy alone. ``find_onsets`` reads every clock off the reco
 onsets of one clock; ``Law.predict`` forecasts a run that nobody has made yet.
 """
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_split, tau_val
+from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_level, tau_split, tau_val
 from taumem.analysis.find import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS, find_onsets, find_twins
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import NEAR_ONE, Law, fit_law
 from taumem.analysis.laws import fit_each_clock
 from taumem.analysis.onset import Onset
+from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.twins import (
     TwinLosses,
     agreement,
@@ -27,6 +28,7 @@ __all__ = [
     "Interval",
     "Law",
     "Onset",
+    "PhaseDiagram",
     "TwinLosses",
     "agreement",
     "agreement_chance",
@@ -36,10 +38,12 @@ __all__ = [
     "fit_each_clock",
     "fit_law",
     "gap_sym",
+    "has_levels",
     "tau_copy",
     "tau_gap",
     "tau_gap_sym",
     "tau_gen",
+    "tau_level",
     "tau_split",
     "tau_val",
     "twin_losses",

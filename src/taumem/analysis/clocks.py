@@ -21,7 +21,7 @@ from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunHeader
 
-__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_gen", "tau_split", "tau_val"]
+__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_gen", "tau_level", "tau_split", "tau_val"]
 
 SIGNIFICANT = 2.0
 """Standard errors that count as significant (one-sided 2.3 %)."""
@@ -29,6 +29,8 @@ N_LAST = 2
 """Checks at the end whose mean is held against the minimum."""
 LEARNED = 0.9
 """Share of the held-out loss's whole fall after which the first learning is done."""
+LEVEL_REACHED = 0.5
+"""Share of the samples that obey a grammar up to a level from which on the level counts as reached."""
 STILL_AGREED = 0.9
 """Share of the highest agreement so far below which two models have parted."""
 
@@ -188,17 +190,19 @@ def tau_copy(
     Args:
         copy_fraction: share of samples that are copies; ``low`` holds the exact lower limit (where it is
             missing, the Clopper-Pearson limit at 95 % two-sided is computed from the count).
-        chance: the held-out data's own share under the same rule; the mean of a curve is taken.
+        chance: the share that a model without copies would have under the same rule; a curve is taken look by look.
         run: the run it was measured in.
         threshold: share of samples above chance, in (0, 1).
         level: stated with the onset; the limit's own level is the probe's.
 
     Raises:
-        ConfigError: no check is past step 0.
+        ConfigError: no check is past step 0, or the two curves were measured at different steps.
     """
     check_level(level)
     _check_threshold(threshold)
-    floor = float(chance.values.mean()) if isinstance(chance, Curve) else float(chance)
+    if isinstance(chance, Curve) and not np.array_equal(chance.steps, copy_fraction.steps):
+        raise ConfigError("the copies and their chance level were measured at different steps; measure both at each.")
+    floor = chance.values if isinstance(chance, Curve) else float(chance)
     rule = (
         f"The lower end of the exact 95 % interval of the share of copies exceeds chance by {threshold:g}, and the "
         "share itself does at every later check; known to lie between that check and the one before."
@@ -206,6 +210,35 @@ def tau_copy(
     certain = _lower_limits(copy_fraction) - floor > threshold
     lasting = for_good(copy_fraction.values - floor > threshold)
     return between_checks(f"tau_copy[{threshold:g}]", copy_fraction.steps, certain & lasting, rule, level, run)
+
+
+def tau_level(valid: Curve, run: RunHeader, *, grammar_level: int, level: float = 0.9) -> Onset:
+    """Find when samples obey a grammar up to a level: between two checks.
+
+    It is reached at the first check where the exact lower limit of the share of samples that do is above 1/2, provided
+    that the share itself stays above it from there on. Copies of training strings obey the grammar too: a level that
+    is reached only after tau_mem was copied, not learned.
+
+    Args:
+        valid: share of samples that parse up to the level, with its exact lower limit in ``low``.
+        run: the run it was measured in.
+        grammar_level: l, from 1 (pairs of tokens) to the depth of the grammar.
+        level: stated with the onset; the limit's own level is the probe's.
+
+    Raises:
+        ConfigError: no check is past step 0.
+
+    Reference: Favero et al. 2025, arXiv 2505.16959, section 5 (levels are learned in order).
+    """
+    check_level(level)
+    rule = (
+        f"The lower end of the exact 95 % interval of the share of samples that parse up to level {grammar_level} "
+        f"exceeds {LEVEL_REACHED:g}, and the share itself does at every later check; known to lie between that check "
+        "and the one before."
+    )
+    certain = _lower_limits(valid) > LEVEL_REACHED
+    lasting = for_good(valid.values > LEVEL_REACHED)
+    return between_checks(f"tau_level[{grammar_level}]", valid.steps, certain & lasting, rule, level, run)
 
 
 def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, level: float = 0.9) -> Onset:
@@ -265,8 +298,8 @@ def _check_threshold(threshold: float) -> None:
         raise ConfigError(f"a threshold is a share between 0 and 1, such as 0.2; got {threshold}.")
 
 
-def _lower_limits(copy_fraction: Curve) -> Floats:
-    n = copy_fraction.counts
-    k = np.round(copy_fraction.values * n)
+def _lower_limits(share: Curve) -> Floats:
+    n = share.counts
+    k = np.round(share.values * n)
     exact = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, 0.025), 0.0)
-    return np.where(np.isfinite(copy_fraction.low), copy_fraction.low, exact)
+    return np.where(np.isfinite(share.low), share.low, exact)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_split, tau_val
+from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_level, tau_split, tau_val
 from taumem.analysis.onset import Onset
 from taumem.analysis.smoothing import FEWEST_CHECKS
 from taumem.analysis.twins import agreement_curve, sampled_steps, twin_losses
@@ -15,6 +16,9 @@ __all__ = ["COPY_THRESHOLDS", "GAP_SYM_THRESHOLDS", "GAP_THRESHOLDS", "find_onse
 GAP_THRESHOLDS = (0.10, 0.20)
 GAP_SYM_THRESHOLDS = (0.10, 0.15, 0.20)
 COPY_THRESHOLDS = (0.03, 0.05, 0.10)
+
+FAMILIES = ("tau_gen", "tau_level", "tau_val", "tau_gap", "tau_gap_sym", "tau_copy", "tau_split")
+"""All clocks, in the order in which they are told."""
 
 FEWEST_SAMPLED = 2
 """Checks with samples of both twins, below which their agreement cannot be seen to fall."""
@@ -55,25 +59,20 @@ def find_onsets(records: Sequence[RunRecord], *, level: float = 0.9) -> list[Ons
         level: probability of each onset's interval, in (0, 1).
 
     Returns:
-        Onsets in the order of the clocks (tau_gen, tau_val, tau_gap, tau_gap_sym, tau_copy, tau_split; thresholds
-        ascending), within a clock by n_train, seed and run.
+        Onsets in the order of the clocks (tau_gen, tau_level, tau_val, tau_gap, tau_gap_sym, tau_copy, tau_split;
+        levels and thresholds ascending), within a clock by n_train, seed and run.
 
     Raises:
         ConfigError: two runs are the same half of the same pair, or ``level`` is out of its range.
     """
     found = [onset for record in records for onset in _of_run(record, level)]
     found += [onset for a, b in find_twins(records) for onset in _of_twins(a, b, level)]
-    order = {clock: place for place, clock in enumerate(_clocks())}
-    return sorted(found, key=lambda o: (order[o.clock], o.n_train, -1 if o.seed is None else o.seed, o.source))
+    return sorted(found, key=lambda o: (_place(o.clock), o.n_train, -1 if o.seed is None else o.seed, o.source))
 
 
-def _clocks() -> Iterator[str]:
-    yield "tau_gen"
-    yield "tau_val"
-    yield from (f"tau_gap[{x:g}]" for x in GAP_THRESHOLDS)
-    yield from (f"tau_gap_sym[{x:g}]" for x in GAP_SYM_THRESHOLDS)
-    yield from (f"tau_copy[{x:g}]" for x in COPY_THRESHOLDS)
-    yield "tau_split"
+def _place(clock: str) -> tuple[int, float]:
+    family, _, threshold = clock.rstrip("]").partition("[")
+    return FAMILIES.index(family), float(threshold or 0)
 
 
 def _of_run(record: RunRecord, level: float) -> Iterator[Onset]:
@@ -92,6 +91,10 @@ def _of_run(record: RunRecord, level: float) -> Iterator[Onset]:
     if copies is not None and chance is not None:
         for threshold in COPY_THRESHOLDS:
             yield tau_copy(copies, chance, run, threshold=threshold, level=level)
+    for number in count(1):
+        if (valid := _curve(record, f"valid[{number}]", items=False)) is None:
+            return
+        yield tau_level(valid, run, grammar_level=number, level=level)
 
 
 def _of_twins(a: RunRecord, b: RunRecord, level: float) -> Iterator[Onset]:

@@ -1,5 +1,7 @@
 """Sources of data, and the split into a training set and held-out data."""
 
+from taumem.data.alphabets import Alphabet, normalize_text8
+from taumem.data.english import load_english
 from taumem.data.fashion_mnist import load_fashion_mnist
 from taumem.data.grammar import Levels, RandomHierarchyModel
 from taumem.data.images import load_images
@@ -7,20 +9,27 @@ from taumem.data.mixtures import GaussianMixture
 from taumem.data.pixels import Images, center_crop, resize, to_grayscale
 from taumem.data.readers import load_array, load_cifar10, load_folder, load_idx
 from taumem.data.split import Split
+from taumem.data.text import Text, Windows, load_text
 
 __all__ = [
+    "Alphabet",
     "GaussianMixture",
     "Images",
     "Levels",
     "RandomHierarchyModel",
     "Split",
+    "Text",
+    "Windows",
     "center_crop",
     "load_array",
     "load_cifar10",
+    "load_english",
     "load_fashion_mnist",
     "load_folder",
     "load_idx",
     "load_images",
+    "load_text",
+    "normalize_text8",
     "resize",
     "to_grayscale",
 ]

@@ -1,63 +1,143 @@
 """From names to objects: the only place where a configuration becomes data, a process or a network."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import assert_never
 
 from torch import Generator, Tensor, nn
 
-from taumem.data import GaussianMixture, Split, load_fashion_mnist, load_images, resize
-from taumem.diffusion import Cosine, GaussianDiffusion, Linear
+from taumem.data import GaussianMixture, RandomHierarchyModel, Split, load_fashion_mnist, load_images, resize
+from taumem.diffusion import (
+    Cosine,
+    CosineKeeping,
+    Denoiser,
+    GaussianDiffusion,
+    KeepSchedule,
+    Linear,
+    LinearBetas,
+    MaskedDiffusion,
+    Polynomial,
+    UniformDiffusion,
+)
+from taumem.errors import ConfigError
 from taumem.lab.experiment import (
     DataConfig,
     DiffusionConfig,
     FashionMnistConfig,
+    GaussianConfig,
+    GrammarConfig,
     ImagesConfig,
+    MaskedConfig,
     MixtureConfig,
     MLPConfig,
     ModelConfig,
+    TreeConfig,
     UNetConfig,
+    UniformConfig,
 )
-from taumem.models import MLP, Preconditioned, UNet
+from taumem.models import (
+    MLP,
+    BeliefDenoiser,
+    Categorical,
+    MixtureDenoiser,
+    OneHot,
+    Preconditioned,
+    TreeUNet,
+    UNet,
+)
 from taumem.randomness import generator_for
 
-__all__ = ["make_denoiser", "make_diffusion", "make_split"]
+__all__ = ["AnyDiffusion", "make_denoiser", "make_diffusion", "make_exact", "make_grammar", "make_split"]
+
+AnyDiffusion = GaussianDiffusion | MaskedDiffusion | UniformDiffusion
+
+_KEEPING: dict[str, KeepSchedule] = {
+    "linear": Polynomial(),
+    "cosine": CosineKeeping(),
+    "linear-betas": LinearBetas(),
+}
+
+
+def make_split(config: DataConfig, seed: int, n_train: int) -> Split:
+    """Load or draw data, in an order that depends on the seed, with some held out.
+
+    Args:
+        config: which data.
+        seed: of the shuffle.
+        n_train: how many training items are needed at least.
+
+    Raises:
+        TaumemError: the data are not there, or too few.
+    """
+    if isinstance(config, GrammarConfig):
+        return make_grammar(config).split(n_train, config.n_heldout, seed)
+    return _shuffled(config, seed)
+
+
+def make_grammar(config: GrammarConfig) -> RandomHierarchyModel:
+    """Make the grammar."""
+    options = config.model_dump(exclude={"source", "n_heldout", "rules_seed"})
+    return RandomHierarchyModel(**options, seed=config.rules_seed)
+
+
+def make_diffusion(config: DiffusionConfig, vocabulary: int | None) -> AnyDiffusion:
+    """Make the diffusion process, of tokens where there is a vocabulary."""
+    match config:
+        case GaussianConfig():
+            schedules = {"cosine": Cosine, "linear": Linear}
+            return GaussianDiffusion(schedules[config.schedule](), config.weighting, config.eta)
+        case MaskedConfig():
+            return MaskedDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting)
+        case UniformConfig():
+            return UniformDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting, config.steps)
+        case _:
+            assert_never(config)
+
+
+def make_denoiser(
+    config: ModelConfig, diffusion: AnyDiffusion, data: DataConfig, item_shape: tuple[int, ...], generator: Generator
+) -> nn.Module:
+    """Make a denoiser with fresh weights.
+
+    Raises:
+        ConfigError: a network that cannot be, or that is not for such data.
+    """
+    options = config.model_dump(exclude={"kind"}) | {"generator": generator}
+    match config, diffusion, data:
+        case UNetConfig(), GaussianDiffusion(), _:
+            return Preconditioned(UNet(item_shape, **options), diffusion, predicts=diffusion.weighting)
+        case MLPConfig(), GaussianDiffusion(), _:
+            return Preconditioned(MLP(item_shape, **options), diffusion, predicts=diffusion.weighting)
+        case MLPConfig(), (MaskedDiffusion() | UniformDiffusion()) as of_tokens, _:
+            return Categorical(OneHot(MLP((*item_shape, of_tokens.symbols), **options), of_tokens), of_tokens)
+        case TreeConfig(), (MaskedDiffusion() | UniformDiffusion()) as of_tokens, GrammarConfig(s=s, L=depth):
+            tree = TreeUNet(s, depth, of_tokens.vocabulary, symbols=of_tokens.symbols, **options)
+            return Categorical(tree, of_tokens)
+        case _:
+            raise ConfigError(f"model.kind '{config.kind}' is not for data.source '{data.source}'.")
+
+
+def make_exact(data: DataConfig, diffusion: AnyDiffusion) -> Denoiser | None:
+    """Make the exact optimum on the distribution of the data; None where nobody knows it."""
+    match data, diffusion:
+        case GrammarConfig(), MaskedDiffusion() | UniformDiffusion():
+            return BeliefDenoiser(make_grammar(data), diffusion)
+        case MixtureConfig(), GaussianDiffusion():
+            return MixtureDenoiser(diffusion, _mixture(data))
+        case _:
+            return None
 
 
 @lru_cache(maxsize=1)  # the runs of one seed share their shuffle
-def make_split(config: DataConfig, seed: int) -> Split:
-    """Load the data, shuffle them by the seed, and hold some out."""
+def _shuffled(config: FashionMnistConfig | ImagesConfig | MixtureConfig, seed: int) -> Split:
     name = Path(config.path).name if isinstance(config, ImagesConfig) else config.source
     items = _items(config)
     n_heldout = min(512, len(items) // 5) if config.n_heldout is None else config.n_heldout
     return Split.make(name, items, n_heldout, seed=seed)
 
 
-def make_diffusion(config: DiffusionConfig) -> GaussianDiffusion:
-    """Make the diffusion process."""
-    schedules = {"cosine": Cosine, "linear": Linear}
-    return GaussianDiffusion(schedules[config.schedule](), config.weighting, config.eta)
-
-
-def make_denoiser(
-    config: ModelConfig, diffusion: GaussianDiffusion, item_shape: Sequence[int], generator: Generator
-) -> nn.Module:
-    """Make a denoiser with fresh weights."""
-    options = config.model_dump(exclude={"kind"})
-    network: nn.Module
-    match config:
-        case UNetConfig():
-            network = UNet(item_shape, **options, generator=generator)
-        case MLPConfig():
-            network = MLP(item_shape, **options, generator=generator)
-        case _:
-            assert_never(config)
-    return Preconditioned(network, diffusion, predicts=diffusion.weighting)
-
-
 @lru_cache(maxsize=1)  # and all runs of a study share what was read
-def _items(config: DataConfig) -> Tensor:
+def _items(config: FashionMnistConfig | ImagesConfig | MixtureConfig) -> Tensor:
     match config:
         case FashionMnistConfig():
             images = load_fashion_mnist()
@@ -65,7 +145,10 @@ def _items(config: DataConfig) -> Tensor:
         case ImagesConfig():
             return load_images(**config.model_dump(exclude={"source", "n_heldout"}))
         case MixtureConfig():
-            mixture = GaussianMixture.two_modes(config.dimensions)
-            return mixture.sample(config.n_items, generator_for(0, "mixture"))
+            return _mixture(config).sample(config.n_items, generator_for(0, "mixture"))
         case _:
             assert_never(config)
+
+
+def _mixture(config: MixtureConfig) -> GaussianMixture:
+    return GaussianMixture.two_modes(config.dimensions)

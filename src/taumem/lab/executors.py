@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 from taumem.errors import RecordError
-from taumem.lab.run import Interrupted, RunPlan, run
+from taumem.lab.run import Interrupted, RunPlan, run, run_together
 
 __all__ = ["available_processors", "execute"]
 
@@ -23,13 +24,18 @@ OnStep = Callable[[RunPlan, int], None]
 SECONDS_BETWEEN_PULSES = 0.2
 
 
-def execute(plans: Sequence[RunPlan], folder: Path, *, workers: int, on_step: OnStep) -> None:
+Job = Sequence[RunPlan]
+"""Runs that one process makes: a single one, or several as one batched program."""
+
+
+def execute(plans: Sequence[RunPlan], folder: Path, *, workers: int, on_step: OnStep, together: bool = False) -> None:
     """Make all runs, the longest first.
 
     Args:
         plans: what to run.
         folder: of the study.
         workers: processes at once; each computes on its share of the processors. With 1, runs are made in this process.
+        together: whether each process trains its share of the runs as one batched program.
         on_step: told now and then which step a run has reached.
 
     Raises:
@@ -37,11 +43,27 @@ def execute(plans: Sequence[RunPlan], folder: Path, *, workers: int, on_step: On
         TaumemError: of the first run that failed; the others have then saved where they stand.
     """
     longest_first = sorted(plans, key=lambda plan: -plan.steps)
-    if workers <= 1 or len(plans) == 1:
-        for plan in longest_first:
-            run(plan, folder, lambda step, plan=plan: on_step(plan, step))  # type: ignore[misc]
+    jobs = _shared_out(longest_first, workers) if together else [[plan] for plan in longest_first]
+    if workers <= 1 or len(jobs) == 1:
+        for job in jobs:
+            _make(job, folder, on_step)
     else:
-        _in_processes(longest_first, folder, min(workers, len(plans)), on_step)
+        _in_processes(jobs, folder, min(workers, len(jobs)), on_step)
+
+
+def _make(job: Job, folder: Path, on_step: OnStep) -> None:
+    if len(job) == 1:
+        run(job[0], folder, partial(on_step, job[0]))
+    else:
+        run_together(job, folder, on_step)
+
+
+def _shared_out(plans: Sequence[RunPlan], workers: int) -> list[list[RunPlan]]:
+    """Share out runs, the longest first, so that each worker has about as many steps to make."""
+    shares: list[list[RunPlan]] = [[] for _ in range(max(1, min(workers, len(plans))))]
+    for plan in plans:
+        min(shares, key=lambda share: sum(plan.steps for plan in share)).append(plan)
+    return shares
 
 
 def available_processors() -> int:
@@ -51,21 +73,21 @@ def available_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _in_processes(plans: Sequence[RunPlan], folder: Path, workers: int, on_step: OnStep) -> None:
+def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnStep) -> None:
     context = multiprocessing.get_context("spawn")  # a forked torch can hang in its own threads
-    steps: Queue[tuple[int, int]] = context.Queue()
+    steps: Queue[tuple[int, int, int]] = context.Queue()
     stop = context.Event()
 
     def hear() -> None:
         while True:
             try:
-                position, step = steps.get_nowait()
+                place, position, step = steps.get_nowait()
             except queue.Empty:
                 return
-            on_step(plans[position], step)
+            on_step(jobs[place][position], step)
 
     with ProcessPoolExecutor(workers, context, _start_worker, (steps, stop, workers)) as pool:
-        pending: set[Future[None]] = {pool.submit(_work, k, plan, folder) for k, plan in enumerate(plans)}
+        pending: set[Future[None]] = {pool.submit(_work, k, job, folder) for k, job in enumerate(jobs)}
         try:
             while pending:
                 done, pending = wait(pending, SECONDS_BETWEEN_PULSES, FIRST_COMPLETED)
@@ -88,7 +110,7 @@ _worker: dict[str, Any] = {}
 """What a worker process was started with."""
 
 
-def _start_worker(steps: "Queue[tuple[int, int]]", stop: Event, workers: int) -> None:
+def _start_worker(steps: "Queue[tuple[int, int, int]]", stop: Event, workers: int) -> None:
     import torch
 
     # Ctrl-C reaches every process of the terminal; here the parent's word counts, which lets a step end first.
@@ -105,16 +127,19 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _work(position: int, plan: RunPlan, folder: Path) -> None:
-    heard = 0.0
+def _work(place: int, job: Job, folder: Path) -> None:
+    positions = {plan.name: k for k, plan in enumerate(job)}
+    heard: dict[int, tuple[float, int]] = {}
 
-    def pulse(step: int) -> None:
-        nonlocal heard
-        if (now := time.monotonic()) - heard < SECONDS_BETWEEN_PULSES and step < plan.steps:
-            return
-        heard = now
-        _worker["steps"].put((position, step))
+    def on_step(plan: RunPlan, step: int) -> None:
+        position = positions[plan.name]
+        last_heard, last_step = heard.get(position, (0.0, 0))
         if _worker["stop"].is_set():
             raise Interrupted
+        now = time.monotonic()
+        if now - last_heard < SECONDS_BETWEEN_PULSES and (step < plan.steps or step == last_step):
+            return
+        heard[position] = now, step
+        _worker["steps"].put((place, position, step))
 
-    run(plan, folder, pulse)
+    _make(job, folder, on_step)

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from taumem.errors import ConfigError, nearest_name
 
@@ -21,13 +21,18 @@ __all__ = [
     "DiffusionConfig",
     "Experiment",
     "FashionMnistConfig",
+    "GaussianConfig",
+    "GrammarConfig",
     "ImagesConfig",
     "MLPConfig",
+    "MaskedConfig",
     "MixtureConfig",
     "ModelConfig",
     "MonitorConfig",
     "TrainingConfig",
+    "TreeConfig",
     "UNetConfig",
+    "UniformConfig",
     "load_experiment",
     "preset_names",
 ]
@@ -80,10 +85,31 @@ class MixtureConfig(_Config):
     n_heldout: int = Field(default=1024, ge=1)
 
 
-DataConfig = Annotated[FashionMnistConfig | ImagesConfig | MixtureConfig, Field(discriminator="source")]
+class GrammarConfig(_Config):
+    """Strings of the Random Hierarchy Model; see :class:`taumem.data.RandomHierarchyModel`."""
+
+    source: Literal["grammar"]
+    v: int = Field(ge=2)
+    """Symbols a level."""
+    m: int = Field(ge=1)
+    """Rules a symbol."""
+    s: int = Field(ge=2)
+    """Symbols that a rule makes."""
+    L: int = Field(ge=1)
+    """Levels of rules; strings have s^L tokens."""
+    rules_seed: int = 0
+    """Of the rules, the same for all seeds of a study, which draw other strings."""
+    n_classes: int | None = Field(default=None, ge=1)
+    """Root symbols; None takes all v of them."""
+    zipf: float | tuple[float, ...] = 0.0
+    """How unequal the rules of a symbol are; 0 makes all strings equally probable."""
+    n_heldout: int = Field(default=512, ge=1)
 
 
-class DiffusionConfig(_Config):
+DataConfig = Annotated[FashionMnistConfig | ImagesConfig | MixtureConfig | GrammarConfig, Field(discriminator="source")]
+
+
+class GaussianConfig(_Config):
     """Gaussian diffusion; see :class:`taumem.diffusion.GaussianDiffusion`."""
 
     kind: Literal["gaussian"] = "gaussian"
@@ -92,6 +118,31 @@ class DiffusionConfig(_Config):
     """Which squared error is the loss; the network predicts the same quantity."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Randomness of sampling: 0 for DDIM, 1 for ancestral."""
+
+
+class MaskedConfig(_Config):
+    """Masked diffusion of tokens; see :class:`taumem.diffusion.MaskedDiffusion`."""
+
+    kind: Literal["masked"]
+    schedule: Literal["linear", "cosine"] = "linear"
+    """How the share of symbols that are kept falls with the diffusion time."""
+    weighting: Literal["elbo", "x0"] = "elbo"
+    """The bound on the likelihood, or the plain cross-entropy of the masked symbols."""
+
+
+class UniformConfig(_Config):
+    """Uniform diffusion of tokens; see :class:`taumem.diffusion.UniformDiffusion`."""
+
+    kind: Literal["uniform"]
+    schedule: Literal["linear", "cosine", "linear-betas"] = "linear"
+    """``linear-betas``: the discrete one of the grammar's authors, 200 steps."""
+    weighting: Literal["x0", "kl"] = "x0"
+    """The cross-entropy of the clean symbols, or the divergence of a step's posterior."""
+    steps: int | None = Field(default=None, ge=1)
+    """Of the ``kl`` loss; None takes those of ``linear-betas``."""
+
+
+DiffusionConfig = Annotated[GaussianConfig | MaskedConfig | UniformConfig, Field(discriminator="kind")]
 
 
 class UNetConfig(_Config):
@@ -115,7 +166,17 @@ class MLPConfig(_Config):
     depth: int = Field(default=3, ge=0)
 
 
-ModelConfig = Annotated[UNetConfig | MLPConfig, Field(discriminator="kind")]
+class TreeConfig(_Config):
+    """The grammar's U-Net; see :class:`taumem.models.TreeUNet`."""
+
+    kind: Literal["tree"]
+    widths: int | tuple[int, ...] = 128
+    """Of each level, from the symbols up; one number for all."""
+    time_features: int = Field(default=0, ge=0)
+    """Functions of the diffusion time that every layer reads; masked diffusion needs none."""
+
+
+ModelConfig = Annotated[UNetConfig | MLPConfig | TreeConfig, Field(discriminator="kind")]
 
 
 class TrainingConfig(_Config):
@@ -128,11 +189,21 @@ class TrainingConfig(_Config):
     weight_decay: float = Field(default=0.0, ge=0)
     warmup: int = Field(default=0, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
+    """Largest norm of the gradient; 0 or None for no limit."""
     ema_window: float | None = Field(default=0.1, gt=0, lt=0.28)
-    """Width of the weights' average as a share of training; None measures the raw weights."""
+    """Width of the weights' average as a share of training; 0 or None measures the raw weights."""
     min_steps: int = Field(default=300, ge=1)
     steps_per_example: float = Field(default=30.0, ge=0)
-    """A run of P training examples takes max(min_steps, steps_per_example * P) optimizer steps."""
+    """A run of P training examples takes max(min_steps, steps_per_example * P) optimizer steps, at most."""
+    stop_at_copies: float | None = Field(default=None, gt=0, lt=1)
+    """A run ends once copies above chance exceed this share in two looks one after another; None runs to the end."""
+    together: bool = False
+    """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
+
+    @field_validator("clip", "ema_window", mode="before")
+    @classmethod
+    def _none_is_zero_in_toml(cls, value: Any) -> Any:
+        return None if value == 0 else value
 
     @model_validator(mode="after")
     def _batch_size_is_positive(self) -> "TrainingConfig":
@@ -169,10 +240,17 @@ class Experiment(_Config):
     twins: bool = True
     """Whether to train two models on disjoint sets, for each size and seed."""
     data: DataConfig = FashionMnistConfig()
-    diffusion: DiffusionConfig = DiffusionConfig()
+    diffusion: DiffusionConfig = GaussianConfig()
     model: ModelConfig = UNetConfig()
     training: TrainingConfig = TrainingConfig()
     monitor: MonitorConfig = MonitorConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _diffusion_is_gaussian_unless_said(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("diffusion"), dict):
+            return content | {"diffusion": {"kind": "gaussian"} | content["diffusion"]}
+        return content
 
     @model_validator(mode="after")
     def _sizes_are_usable(self) -> "Experiment":
@@ -180,6 +258,27 @@ class Experiment(_Config):
             raise ValueError(f"n_train: a training set needs at least 2 items; got {list(self.n_train)}")
         if len(set(self.n_train)) < len(self.n_train) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("n_train and seeds must not repeat a value: the same run would be made twice")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Experiment":
+        of_tokens = isinstance(self.data, GrammarConfig)
+        kinds = ("masked", "uniform") if of_tokens else ("gaussian",)
+        if self.diffusion.kind not in kinds:
+            raise ValueError(
+                f"data.source '{self.data.source}' is {'tokens' if of_tokens else 'no tokens'}: diffusion.kind must be "
+                f"{' or '.join(map(repr, kinds))}; got '{self.diffusion.kind}'"
+            )
+        models = ("tree", "mlp") if of_tokens else ("unet", "mlp")
+        if self.model.kind not in models:
+            raise ValueError(
+                f"data.source '{self.data.source}' takes model.kind {' or '.join(map(repr, models))}; "
+                f"got '{self.model.kind}'"
+            )
+        if self.training.together and self.training.batch_size == "P":
+            raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
+        if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
+            raise ValueError("training.stop_at_copies needs samples to count copies among; monitor.n_samples is 0")
         return self
 
     @property
@@ -297,11 +396,15 @@ _TAGS: dict[str | int, type[_Config]] = {
     "fashion-mnist": FashionMnistConfig,
     "images": ImagesConfig,
     "mixture": MixtureConfig,
+    "grammar": GrammarConfig,
+    "gaussian": GaussianConfig,
+    "masked": MaskedConfig,
+    "uniform": UniformConfig,
     "unet": UNetConfig,
     "mlp": MLPConfig,
+    "tree": TreeConfig,
 }
 _SECTIONS: dict[str | int, type[_Config]] = {
-    "diffusion": DiffusionConfig,
     "training": TrainingConfig,
     "monitor": MonitorConfig,
 }

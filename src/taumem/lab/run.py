@@ -1,10 +1,12 @@
-"""One run: a model, trained on P examples and measured as it goes, in a folder of its own."""
+"""One run: a model, trained on P examples and measured as it goes, in a folder of its own. Or several, together."""
 
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -13,18 +15,19 @@ import torch
 
 import taumem
 from taumem.data import Split
-from taumem.diffusion import Denoiser, GaussianDiffusion, sample
+from taumem.diffusion import Denoiser, MaskedDiffusion, sample, sample_in_any_order
 from taumem.errors import DataError
-from taumem.lab.catalog import make_denoiser, make_diffusion, make_split
-from taumem.lab.experiment import Experiment
+from taumem.lab.catalog import AnyDiffusion, make_denoiser, make_diffusion, make_exact, make_grammar, make_split
+from taumem.lab.experiment import Experiment, GrammarConfig
+from taumem.models import EmpiricalDenoiser
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import Copies, EmpiricalGap, LossGap, Sampler
+from taumem.probes import Copies, EmpiricalGap, GrammarLevels, LossGap, Probe, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
-from taumem.training import Learner, load_checkpoint, save_checkpoint, train
+from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train, train_together
 
-__all__ = ["Interrupted", "RunPlan", "run"]
+__all__ = ["Interrupted", "RunPlan", "run", "run_together"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
@@ -53,7 +56,7 @@ class RunPlan:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps the run takes."""
+        """Optimizer steps the run takes, at most."""
         return self.experiment.steps(self.n_train)
 
     @property
@@ -67,12 +70,13 @@ class RunPlan:
         Raises:
             DataError: there are fewer training items than the plan asks for.
         """
-        split = make_split(self.experiment.data, self.seed)
+        n_needed = self.n_train * (1 if self.half is None else 2)
+        split = make_split(self.experiment.data, self.seed, n_needed)
         if self.half is None:
             return split.first(self.n_train), None
-        if 2 * self.n_train > len(split):
+        if n_needed > len(split):
             raise DataError(
-                f"{split.name}: two disjoint training sets of P = {self.n_train} need {2 * self.n_train} distinct "
+                f"{split.name}: two disjoint training sets of P = {self.n_train} need {n_needed} distinct "
                 f"items; {len(split)} are there beside the held-out ones. Choose P up to {len(split) // 2}, or "
                 "twins = false."
             )
@@ -88,9 +92,12 @@ class RunPlan:
             "torch": torch.__version__,
             "numpy": np.__version__,
         }
+        facts, data = split.facts, self.experiment.data
+        if isinstance(data, GrammarConfig):
+            facts = facts.model_copy(update={"sample_complexities": make_grammar(data).sample_complexities})
         return RunHeader(
             name=self.experiment.name,
-            data=split.facts,
+            data=facts,
             seed=self.seed,
             half=self.half,
             batch_size=self.batch_size,
@@ -106,7 +113,9 @@ class RunPlan:
         config = self.experiment.training
         split, _ = self.data()
         generator = generator_for(self.seed, "weights", self.half or "")
-        denoiser = make_denoiser(self.experiment.model, self.diffusion(), split.item_shape, generator)
+        denoiser = make_denoiser(
+            self.experiment.model, self.diffusion(), self.experiment.data, split.item_shape, generator
+        )
         return Learner.start(
             denoiser.to(self.device),
             learning_rate=config.learning_rate,
@@ -114,15 +123,20 @@ class RunPlan:
             ema_window=config.ema_window,
         )
 
-    def diffusion(self) -> GaussianDiffusion:
+    def diffusion(self) -> AnyDiffusion:
         """The diffusion process."""
-        return make_diffusion(self.experiment.diffusion)
+        return make_diffusion(self.experiment.diffusion, self.data()[0].vocabulary)
 
     def sampler(self, n_samples: int) -> Sampler:
         """A function that draws this many samples from a denoiser."""
         split, _ = self.data()
         steps = self.experiment.monitor.sampling_steps
         return partial(_draw, self.diffusion(), n_samples, split.item_shape, steps, self.device)
+
+    @property
+    def train_seed(self) -> int:
+        """Of the batches, times and noise: twins share neither data nor noise."""
+        return 2 * self.seed + (1 if self.half == "b" else 0)
 
     def checkpoint(self, folder: Path, step: int) -> Path:
         """Where the checkpoint of a step is, in a study's folder."""
@@ -146,73 +160,187 @@ def run(plan: RunPlan, folder: Path, pulse: Callable[[int], None] = lambda step:
         RecordError: the folder holds another run, or training has diverged.
         DataError: the data are not there, or too few.
     """
-    split, twin_items = plan.data()
-    diffusion, learner, config = plan.diffusion(), plan.learner(), plan.experiment.training
-    with RunRecord.open(folder / plan.name, plan.header()) as record:
-        if existing := plan.checkpoints(folder):
-            load_checkpoint(learner, existing[-1])
-        if learner.step >= plan.steps:
+    training = plan.experiment.training
+    with _started(plan, folder) as running:
+        if running.finished:
             return
-        monitor = _monitor(plan, record, split, twin_items)
-        saved = time.monotonic()
-        half = 0 if plan.half in ("a", None) else 1
         steps = train(
-            learner,
-            diffusion,
-            split.train.to(plan.device),
+            running.learner,
+            plan.diffusion(),
+            running.train_items,
             batch_size=plan.batch_size,
-            seed=2 * plan.seed + half,  # twins share neither data nor noise
-            warmup=config.warmup,
-            clip=config.clip,
+            seed=plan.train_seed,
+            warmup=training.warmup,
+            clip=training.clip,
         )
-        for step in steps:
-            last = step.index == plan.steps
-            if last or monitor.due(step.index):
-                monitor.check(learner.averaged, step.index, step.examples, samples=last or None)
-            if last or step.index in plan.keep or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                _save(plan, folder, learner)
-                saved = time.monotonic()
-            try:
-                pulse(step.index)
-            except Interrupted:
-                _save(plan, folder, learner)
-                raise
-            if last:
+        for _ in steps:
+            running.look()
+            with _saved_if_interrupted([running]):
+                pulse(running.reached)
+            if running.finished:
                 return
 
 
-def _save(plan: RunPlan, folder: Path, learner: Learner) -> None:
-    """Save where the run stands, and drop the earlier checkpoints that the plan does not keep."""
-    save_checkpoint(learner, plan.checkpoint(folder, learner.step))
-    kept = {plan.checkpoint(folder, step) for step in (*plan.keep, learner.step)}
-    for old in set(plan.checkpoints(folder)) - kept:
-        old.unlink()
+def run_together(
+    plans: Sequence[RunPlan], folder: Path, pulse: Callable[[RunPlan, int], None] = lambda plan, step: None
+) -> None:
+    """Make runs of one experiment, or what is left of them, trained as one batched program.
+
+    The records are those of runs that were made one by one, to within the rounding of single precision.
+
+    Args:
+        plans: what to run; each run leaves when it is finished.
+        folder: the study's folder; each run gets a folder in it.
+        pulse: called with each run's plan and step after each step; it may raise :class:`Interrupted`.
+
+    Raises:
+        Interrupted: by the pulse; all runs have saved where they stand.
+        RecordError: the folder holds another run, or training has diverged.
+        DataError: the data are not there, or too few.
+    """
+    with ExitStack() as stack:
+        started = [stack.enter_context(_started(plan, folder)) for plan in plans]
+        unfinished = sorted((running for running in started if not running.finished), key=lambda r: r.learner.step)
+        # A kill between two runs' saving leaves them at different steps; those at the same one go on together.
+        for _, group in groupby(unfinished, key=lambda running: running.learner.step):
+            _finish_together(list(group), pulse)
+
+
+def _finish_together(group: Sequence["_Running"], pulse: Callable[[RunPlan, int], None]) -> None:
+    plan = group[0].plan
+    training = plan.experiment.training
+    runs = {Member(running.learner, running.train_items, running.plan.train_seed): running for running in group}
+    members = list(runs)
+    for _ in train_together(
+        members, plan.diffusion(), batch_size=plan.batch_size, warmup=training.warmup, clip=training.clip
+    ):
+        for member in tuple(members):
+            running = runs[member]
+            running.look()
+            if running.finished:
+                members.remove(member)
+        with _saved_if_interrupted(group):
+            for running in group:
+                pulse(running.plan, running.reached)
+
+
+@dataclass
+class _Running:
+    """A run under way: what is trained, and what is measured of it."""
+
+    plan: RunPlan
+    folder: Path
+    learner: Learner
+    train_items: Items
+    record: RunRecord
+    monitor: Monitor
+    finished: bool = field(init=False)
+    """Whether the run has taken all its steps, or has memorized and was to stop there."""
+    saved: float = field(default_factory=time.monotonic)
+    """When, by the clock that :func:`time.monotonic` reads."""
+
+    def __post_init__(self) -> None:
+        self.finished = self._is_finished()
+
+    @property
+    def reached(self) -> int:
+        """How far the run has come, in steps of its plan: all of them once it is finished."""
+        return self.plan.steps if self.finished else self.learner.step
+
+    def look(self) -> None:
+        """Measure what is due after a step, and save now and then."""
+        step, last = self.learner.step, self.learner.step >= self.plan.steps
+        if last or self.monitor.due(step):
+            self.monitor.check(self.learner.averaged, step, self.learner.examples, samples=last or None)
+            self.finished = self._is_finished()
+        overdue = time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
+        if self.finished or step in self.plan.keep or overdue:
+            self.save()
+
+    def save(self) -> None:
+        """Save where the run stands, and drop the earlier checkpoints that the plan does not keep."""
+        save_checkpoint(self.learner, self.plan.checkpoint(self.folder, self.learner.step))
+        kept = {self.plan.checkpoint(self.folder, step) for step in (*self.plan.keep, self.learner.step)}
+        for old in set(self.plan.checkpoints(self.folder)) - kept:
+            old.unlink()
+        self.saved = time.monotonic()
+
+    def _is_finished(self) -> bool:
+        limit, step = self.plan.experiment.training.stop_at_copies, self.learner.step
+        return step >= self.plan.steps or (limit is not None and _has_memorized(self.record, limit, step))
+
+
+@contextmanager
+def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
+    """Begin a run where its last checkpoint stands, as its record's only writer."""
+    split, twin_items = plan.data()
+    learner = plan.learner()
+    with RunRecord.open(folder / plan.name, plan.header()) as record:
+        if existing := plan.checkpoints(folder):
+            load_checkpoint(learner, existing[-1])
+        monitor = _monitor(plan, record, split, twin_items)
+        yield _Running(plan, folder, learner, split.train.to(plan.device), record, monitor)
+
+
+@contextmanager
+def _saved_if_interrupted(group: Sequence[_Running]) -> Iterator[None]:
+    try:
+        yield
+    except Interrupted:
+        for running in group:
+            if not running.finished:
+                running.save()
+        raise
+
+
+def _has_memorized(record: RunRecord, limit: float, step: int) -> bool:
+    """Whether copies above chance exceed the limit in the last two looks at samples, up to a step."""
+    looks: dict[int, dict[str, float]] = {}
+    for m in record.measurements:
+        if m.step <= step and m.quantity in ("copy_fraction", "copy_fraction_chance"):
+            looks.setdefault(m.step, {})[m.quantity] = m.value
+    above = [found["copy_fraction"] - found.get("copy_fraction_chance", 0.0) for _, found in sorted(looks.items())]
+    return len(above) >= 2 and min(above[-2:]) > limit
 
 
 def _monitor(plan: RunPlan, record: RunRecord, split: Split, twin_items: Items | None) -> Monitor:
     config = plan.experiment.monitor
-    diffusion = plan.diffusion()
     sets = {"train": split.train[: config.n_items], "heldout": split.heldout[: config.n_heldout_items]}
     if twin_items is not None:
         sets["twin"] = twin_items[: config.n_items]
-    sets = {name: items.to(plan.device) for name, items in sets.items()}
-    train_items = split.train.to(plan.device)
+    probes, sample_probes = _probes(plan, split, {name: items.to(plan.device) for name, items in sets.items()})
     return Monitor(
         record,
-        [
-            LossGap(diffusion, sets, levels=config.levels, seed=plan.seed),
-            EmpiricalGap(diffusion, train_items, sets["heldout"], seed=plan.seed),
-        ],
+        probes,
         cadence=LogCadence(config.first, config.per_doubling),
         sampler=plan.sampler(config.n_samples) if config.n_samples else None,
-        sample_probes=[Copies(train_items, split.heldout.to(plan.device))],
+        sample_probes=sample_probes,
         sample_cadence=LogCadence(config.first, config.samples_per_doubling),
         seed=plan.seed,
     )
 
 
+def _probes(plan: RunPlan, split: Split, sets: dict[str, Items]) -> tuple[list[Probe], list[SampleProbe]]:
+    """What is asked of a model, and of its samples."""
+    diffusion, data = plan.diffusion(), plan.experiment.data
+    train_items = split.train.to(plan.device)
+    exact = make_exact(data, diffusion)
+    losses = LossGap(
+        diffusion,
+        sets,
+        levels=plan.experiment.monitor.levels,
+        seed=plan.seed,
+        exact=exact,
+        empirical=EmpiricalDenoiser(diffusion, train_items) if exact else None,
+    )
+    if isinstance(data, GrammarConfig):
+        return [losses], [GrammarLevels(make_grammar(data), split.train)]
+    distance = EmpiricalGap(diffusion, train_items, sets["heldout"], seed=plan.seed)
+    return [losses, distance], [Copies(train_items, split.heldout.to(plan.device))]
+
+
 def _draw(
-    diffusion: GaussianDiffusion,
+    diffusion: AnyDiffusion,
     n: int,
     item_shape: tuple[int, ...],
     steps: int,
@@ -221,4 +349,6 @@ def _draw(
     generator: torch.Generator,
 ) -> Items:
     noise_source = generator if device == "cpu" else generator_for(generator.initial_seed(), "device", device=device)
+    if isinstance(diffusion, MaskedDiffusion):
+        return sample_in_any_order(diffusion, denoiser, n, item_shape, noise_source)
     return sample(diffusion, denoiser, n, item_shape, noise_source, steps=steps)

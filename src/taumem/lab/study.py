@@ -58,6 +58,7 @@ def sweep(
     check_device(device)
     for plan in sorted(plans, key=lambda plan: plan.seed):  # by seed, since each seed's shuffle is kept for the next
         plan.data()  # a size that the data do not have is an error now, not an hour from now
+    plans[0].learner()  # and so is a network that cannot be
     claim(folder, experiment)
     total = sum(plan.steps for plan in plans)
     reached: dict[str, int] = {}
@@ -68,7 +69,7 @@ def sweep(
 
     progress(0, total)
     workers = available_processors() if workers is None and device == "cpu" else workers or 1
-    execute(plans, folder, workers=workers, on_step=on_step)
+    execute(plans, folder, workers=workers, on_step=on_step, together=experiment.training.together)
     progress(total, total)
     return [RunRecord.read(folder / plan.name) for plan in plans]
 

@@ -6,6 +6,7 @@ from taumem.models.empirical import EmpiricalDenoiser
 from taumem.models.mixture import MixtureDenoiser
 from taumem.models.mlp import MLP
 from taumem.models.precondition import Preconditioned
+from taumem.models.transformer import Transformer
 from taumem.models.tree import TreeUNet
 from taumem.models.unet import UNet
 
@@ -18,6 +19,7 @@ __all__ = [
     "MixtureDenoiser",
     "OneHot",
     "Preconditioned",
+    "Transformer",
     "TreeUNet",
     "UNet",
     "propagate",

@@ -3,6 +3,7 @@
 from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
+from taumem.probes.grammar_levels import GrammarLevels
 from taumem.probes.loss_gap import LossGap, SymmetricGap
 from taumem.probes.membership import membership
 from taumem.probes.probe import ItemLoss, Probe, SampleProbe, Sampler, share
@@ -11,6 +12,7 @@ __all__ = [
     "Agreement",
     "Copies",
     "EmpiricalGap",
+    "GrammarLevels",
     "ItemLoss",
     "LossGap",
     "Probe",

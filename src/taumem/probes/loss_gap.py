@@ -5,7 +5,7 @@ both sets. What is left of the difference then is the items': and it is paired o
 the same noise at every step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,15 @@ class LossGap:
     For every set named S, ``S_loss`` at each level t, and over all levels (t None) with the value of each item.
     ``gap`` likewise, between the sets ``train`` and ``heldout``.
 
+    Where the exact optimum on the distribution is known, losses are measured from it too, under the same noise and
+    over all levels: ``train_loss_above_exact``, ``heldout_loss_above_exact``, and the gap without the difference in
+    difficulty of the two sets,
+
+        gap_exact = heldout_loss_above_exact - train_loss_above_exact.
+
+    ``train_loss_above_empirical`` is the loss above that of the exact optimum on the training set. An excess over an
+    optimum is the mean distance to it: the Kullback-Leibler divergence for tokens, the squared distance for images.
+
     Args:
         diffusion: draws the noise, and gives the loss unless ``loss`` does.
         sets: items of each set by name; ``train`` and ``heldout`` are needed, others (such as ``twin``: the training
@@ -38,6 +47,8 @@ class LossGap:
         levels: diffusion times in (0, 1), the same at every step.
         seed: of the noise.
         loss: the loss of each item, (denoiser, x0, t, noise) -> [batch]; None takes the diffusion's.
+        exact: the optimum on the distribution of the data, where it is known.
+        empirical: the optimum on the whole training set: :class:`taumem.models.EmpiricalDenoiser`.
 
     Raises:
         ConfigError: a missing set, an empty one, or a level outside (0, 1).
@@ -51,6 +62,8 @@ class LossGap:
         levels: Sequence[float] = LEVELS,
         seed: int = 0,
         loss: ItemLoss | None = None,
+        exact: Denoiser | None = None,
+        empirical: Denoiser | None = None,
     ) -> None:
         for name in ("train", "heldout", *sets):
             if len(sets.get(name, ())) == 0:
@@ -61,13 +74,13 @@ class LossGap:
         self.levels = tuple(levels)
         self.seed = seed
         self.loss = diffusion.loss if loss is None else loss
+        self._exact = {name: self._losses(exact, self.sets[name]).mean(dim=0) for name in ("train", "heldout") if exact}
+        # On held-out tokens the empirical optimum is surprised without bound.
+        self._empirical = self._losses(empirical, self.sets["train"]).mean(dim=0) if empirical else None
 
     def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
         """Measure all sets. The noise is the probe's own, fixed; the generator is not used."""
-        losses = {
-            name: paired_losses(self.diffusion, denoiser, items, self.levels, seed=self.seed, loss=self.loss)
-            for name, items in self.sets.items()
-        }
+        losses = {name: self._losses(denoiser, items) for name, items in self.sets.items()}
         estimates: list[Estimate] = []
         for name, table in losses.items():
             estimates += [mean(f"{name}_loss", row, t=t) for t, row in zip(self.levels, table, strict=True)]
@@ -76,7 +89,26 @@ class LossGap:
         estimates += [_gap(a, b, t) for t, a, b in zip(self.levels, train, heldout, strict=True)]
         estimates.append(_gap(train.mean(dim=0), heldout.mean(dim=0), None))
         estimates += membership(train.mean(dim=0), heldout.mean(dim=0))
+        estimates += self._above_the_optima(train.mean(dim=0), heldout.mean(dim=0))
         return Reading(tuple(estimates))
+
+    def _losses(self, denoiser: Denoiser, items: Items) -> Float[Tensor, "levels n"]:
+        return paired_losses(self.diffusion, denoiser, items, self.levels, seed=self.seed, loss=self.loss)
+
+    def _above_the_optima(self, train: Float[Tensor, "n"], heldout: Float[Tensor, "m"]) -> Iterator[Estimate]:
+        if self._exact:
+            above, held = train - self._exact["train"], heldout - self._exact["heldout"]
+            yield mean("train_loss_above_exact", above)
+            yield mean("heldout_loss_above_exact", held)
+            variance = variance_of_sum(held, -above)
+            yield Estimate(
+                quantity="gap_exact",
+                value=float(held.double().mean() - above.double().mean()),
+                se=None if variance is None else variance**0.5,
+                count=len(train) + len(heldout),
+            )
+        if self._empirical is not None:
+            yield mean("train_loss_above_empirical", train - self._empirical)
 
 
 class SymmetricGap:

@@ -53,6 +53,8 @@ class DataFacts(BaseModel):
     n_train: int = Field(ge=1)
     n_heldout: int = Field(ge=0)
     item_shape: tuple[int, ...]
+    sample_complexities: tuple[int, ...] = ()
+    """Of data with a known hierarchy: how many examples it takes, in order of magnitude, to learn its levels 1, ..., L."""
 
 
 class RunHeader(BaseModel):

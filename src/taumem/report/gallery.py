@@ -16,7 +16,7 @@ from taumem.record import RunRecord
 from taumem.report.study import Study, curve_of
 from taumem.report.wording import number, percent
 
-__all__ = ["COPY_RATIO", "Exhibit", "Moment", "Pair", "gallery"]
+__all__ = ["COPY_RATIO", "Exhibit", "Moment", "Pair", "gallery", "moments_to_show", "typical_step", "words_of"]
 
 COPY_RATIO = 1 / 3
 """A sample is a copy if its nearest training item is nearer than this share of the way to the second nearest."""
@@ -90,19 +90,19 @@ def gallery(study: Study) -> list[Exhibit]:
 def _exhibit(record: RunRecord, study: Study) -> Exhibit:
     n_train = record.header.data.n_train
     clock = study.headline
-    tau = _typical(clock.onsets, n_train) if clock else None
-    moments = tuple(_moment(record, name, step) for name, step in _moments(record.array_steps(), tau))
+    tau = typical_step(clock.onsets, n_train) if clock else None
+    moments = tuple(_moment(record, name, step) for name, step in moments_to_show(record.array_steps(), tau))
     late = f" · {clock.clock} = {number(tau)} steps" if clock and tau else ""
     return Exhibit(f"P = {n_train:,}{' (held back)' if n_train in study.held_back else ''}{late}", moments)
 
 
-def _typical(onsets: Sequence[Onset], n_train: int) -> float | None:
+def typical_step(onsets: Sequence[Onset], n_train: int) -> float | None:
     """The geometric mean of the onsets at a size; None where none was located."""
     steps = [onset.step for onset in onsets if onset.n_train == n_train and onset.usable and onset.step > 0]
     return math.exp(sum(map(math.log, steps)) / len(steps)) if steps else None
 
 
-def _moments(steps: Sequence[int], tau: float | None) -> list[tuple[str, int]]:
+def moments_to_show(steps: Sequence[int], tau: float | None) -> list[tuple[str, int]]:
     """Choose the steps to show: before the onset, at it, and the last; or early, middle and late if there is none."""
     steps = [step for step in steps if step > 0]
     if not steps:
@@ -122,13 +122,17 @@ def _moments(steps: Sequence[int], tau: float | None) -> list[tuple[str, int]]:
 
 
 def _moment(record: RunRecord, name: str, step: int) -> Moment:
-    arrays = record.arrays(step)
+    return Moment(name, step, words_of(record, step), tuple(_pairs(record.arrays(step))))
+
+
+def words_of(record: RunRecord, step: int) -> str:
+    """Say how far along a run is at a step, and how many of its samples are copies there."""
     words = f"{number(step / record.header.data.n_train)} steps an example"
     copies = curve_of(record, "copy_fraction")
     if copies is not None and step in copies.steps:
         k = int(np.searchsorted(copies.steps, step))
         words += f" · copies: {percent(float(copies.values[k]))} of {copies.counts[k]:,}"
-    return Moment(name, step, words, tuple(_pairs(arrays)))
+    return words
 
 
 def _pairs(arrays: dict[str, NDArray[Any]]) -> list[Pair]:

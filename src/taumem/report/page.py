@@ -13,10 +13,11 @@ import plotly.graph_objects as go
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from taumem.analysis import Onset
+from taumem.analysis import Onset, has_levels
 from taumem.record import RunRecord, write_atomically
 from taumem.report import figures, wording
 from taumem.report.gallery import COPY_RATIO, gallery
+from taumem.report.strings import string_gallery
 from taumem.report.study import Forecast, Study
 
 __all__ = ["write_report"]
@@ -79,8 +80,11 @@ def write_report(
         verdict=sentence or _verdict(study),
         subtitle=_subtitle(study),
         law=_Panel("law", "The law", figures.law(study)) if study.onsets else None,
+        phase=_phase_panels(study) if study.phase else None,
+        has_levels=has_levels(study.records),
         groups=_groups(study),
         exhibits=gallery(study),
+        string_exhibits=string_gallery(study),
         rules=_rules(study.onsets),
         missing=list(study.missing()),
         facts=_facts(study),
@@ -106,6 +110,7 @@ def _template() -> jinja2.Template:
         "power": wording.power,
         "share": wording.share,
         "span": wording.span,
+        "typical": wording.typical,
         "onset_span": wording.onset_span,
         "state": wording.state,
         "raised": _raised,
@@ -187,6 +192,12 @@ def _groups(study: Study) -> list[_Group]:
         "membership": "Membership is told from the loss alone: 0.5 is chance, 1 is certainty.",
     }
     two_models = " of two models on disjoint sets" if study.twins else " between training and held-out items"
+    chance = (
+        "The dotted lines are the chance level: the share of training strings in the language, times the share of "
+        "samples in the language."
+        if has_levels(study.records)
+        else "The dashed line is the chance level: held-out data, which copy nothing, under the same rule."
+    )
     groups = [
         _Group(
             "Losses",
@@ -202,8 +213,7 @@ def _groups(study: Study) -> list[_Group]:
         ),
         _Group(
             "Copies among samples",
-            "The share of samples that are copies of training items, with exact 95 % intervals. The dashed line is "
-            "the chance level: held-out data, which copy nothing, under the same rule.",
+            f"The share of samples that are copies of training items, with exact 95 % intervals. {chance}",
             panels("copies", figures.copies),
         ),
         _Group(
@@ -213,6 +223,17 @@ def _groups(study: Study) -> list[_Group]:
         ),
     ]
     return [group for group in groups if group.panels]
+
+
+def _phase_panels(study: Study) -> dict[str, _Panel]:
+    """The figures of the phase diagram, by their keys."""
+    panels = (
+        _Panel("phase", "The phase diagram", figures.phase_diagram(study)),
+        _Panel("price", "What a model can do when copies set in, against P / P*", figures.price(study)),
+        _Panel("levels-step", "against the step", figures.levels(study)),
+        _Panel("levels-example", "against the step per training example", figures.levels(study, per_example=True)),
+    )
+    return {panel.key: panel for panel in panels}
 
 
 def _points(trace: Any) -> bool:

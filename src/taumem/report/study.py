@@ -4,7 +4,17 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from taumem.analysis import Interval, Law, Onset, find_onsets, find_twins, fit_each_clock
+from taumem.analysis import (
+    Interval,
+    Law,
+    Onset,
+    PhaseDiagram,
+    find_onsets,
+    find_twins,
+    fit_each_clock,
+    has_levels,
+)
+from taumem.errors import ConfigError
 from taumem.record import Curve, RunRecord
 
 __all__ = ["ClockLaw", "Forecast", "Study", "curve_of", "run_of"]
@@ -75,9 +85,11 @@ class Study:
         records: the runs, by size, seed and half.
         twins: pairs of runs on disjoint halves.
         onsets: of every clock, in the order of the clocks.
-        clocks: by clock, its onsets and laws.
+        clocks: by clock, its onsets and laws; of the levels of a hierarchy, the laws are boundaries of ``phase``.
         held_back: sizes kept out of every fit.
         forecast: what was forecast, or None.
+        phase: the phase diagram of data with a hierarchy; None where there is none to draw.
+        no_phase: why data with a hierarchy have no phase diagram; empty otherwise.
     """
 
     records: tuple[RunRecord, ...]
@@ -86,6 +98,8 @@ class Study:
     clocks: tuple[ClockLaw, ...]
     held_back: frozenset[int]
     forecast: Forecast | None
+    phase: PhaseDiagram | None = None
+    no_phase: str = ""
 
     @classmethod
     def of(
@@ -107,8 +121,12 @@ class Study:
         """
         ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
         onsets = tuple(find_onsets(ordered))
-        clocks = tuple(_clock_laws(onsets, frozenset(held_back)))
-        return cls(tuple(ordered), tuple(find_twins(ordered)), onsets, clocks, frozenset(held_back), forecast)
+        held_back = frozenset(held_back)
+        phase, no_phase = _phase(ordered, onsets, held_back)
+        # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
+        clocks = tuple(_clock_laws([o for o in onsets if not (phase and _is_level(o.clock))], held_back))
+        twins = tuple(find_twins(ordered))
+        return cls(tuple(ordered), twins, onsets, clocks, held_back, forecast, phase, no_phase)
 
     @property
     def sizes(self) -> list[int]:
@@ -133,7 +151,7 @@ class Study:
 
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which checks could not be made, and why."""
-        families = {clock.clock.partition("[")[0] for clock in self.clocks}
+        families = {onset.clock.partition("[")[0] for onset in self.onsets}
         needs = {
             "tau_gen": "a held-out loss with the loss of each item, at 5 or more checks",
             "tau_val": "a held-out loss with the loss of each item, at 5 or more checks",
@@ -142,10 +160,13 @@ class Study:
             "tau_copy": "samples, counted against the training set and against held-out data",
             "tau_split": "samples of two runs on disjoint halves, at 2 or more common checks",
         }
+        if has_levels(self.records):
+            needs["tau_level"] = "samples, and the levels of the grammar that they obey"
         for clock, need in needs.items():
             if clock not in families:
                 yield f"{clock} could not be read: it needs {need}, and no run here has them."
         yield from (clock.reason for clock in self.clocks if clock.reason)
+        yield from self._missing_of_the_diagram()
         if self.records and len({record.header.seed for record in self.records}) == 1:
             yield "One seed only: how far an onset moves from seed to seed was not measured."
         if len(self.batch_sizes) == 1:
@@ -155,6 +176,20 @@ class Study:
             )
         if self.forecast is None:
             yield "No forecast was handed in, so none is held against a measurement."
+
+    def _missing_of_the_diagram(self) -> Iterator[str]:
+        if self.no_phase:
+            yield f"No phase diagram: {self.no_phase}"
+        if self.phase is None:
+            return
+        for boundary in self.phase.boundaries:
+            if boundary.reason:
+                yield boundary.reason
+        if self.phase.left_out:
+            yield (
+                "The phase diagram leaves out runs in which copies and levels were not both counted: "
+                f"{', '.join(self.phase.left_out)}."
+            )
 
 
 def curve_of(record: RunRecord, quantity: str) -> Curve | None:
@@ -178,6 +213,22 @@ def run_of(onset: Onset, records: Sequence[RunRecord]) -> RunRecord | None:
         )
 
     return next((record for record in records if belongs(record)), None)
+
+
+def _phase(
+    records: Sequence[RunRecord], onsets: Sequence[Onset], held_back: frozenset[int]
+) -> tuple[PhaseDiagram | None, str]:
+    """The phase diagram where the data have a hierarchy; or None, and why."""
+    if not has_levels(records):
+        return None, ""
+    try:
+        return PhaseDiagram.of(records, onsets, held_back=held_back), ""
+    except ConfigError as error:
+        return None, str(error)
+
+
+def _is_level(clock: str) -> bool:
+    return clock.startswith("tau_level[")
 
 
 def _clock_laws(onsets: Sequence[Onset], held_back: frozenset[int]) -> Iterator[ClockLaw]:

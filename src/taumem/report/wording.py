@@ -3,8 +3,9 @@
 import math
 
 from taumem.analysis import Interval, Onset
+from taumem.analysis.phase import TypicalOnset
 
-__all__ = ["number", "onset_span", "percent", "plural", "power", "share", "sizes_text", "span", "state"]
+__all__ = ["number", "onset_span", "percent", "plural", "power", "share", "sizes_text", "span", "state", "typical"]
 
 _STATES = {
     "no": "located",
@@ -63,6 +64,21 @@ def onset_span(onset: Onset) -> str:
     '500 [450, 560]'
     """
     return span(Interval(onset.step, onset.low, onset.high, onset.level))
+
+
+def typical(onset: TypicalOnset) -> str:
+    """Write the typical onset of a size, in steps: its mean with what bounds it, or the bound alone.
+
+    >>> typical(TypicalOnset("tau_level[1]", 310.2, 256.0, 362.0, n_runs=3, n_reached=3, n_learned=3, n_bounded=0))
+    '310 [256, 362]'
+    >>> typical(TypicalOnset("tau_level[3]", None, 4096.0, math.inf, n_runs=3, n_reached=0, n_learned=0, n_bounded=3))
+    '> 4,100'
+    """
+    if onset.step is not None:
+        return f"{number(onset.step)} [{number(onset.low)}, {number(onset.high)}]"
+    if onset.low > 0:
+        return f"> {number(onset.low)}"
+    return f"< {number(onset.high)}" if math.isfinite(onset.high) else "before the first check or not reached"
 
 
 def state(onset: Onset) -> str:

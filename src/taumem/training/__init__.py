@@ -1,7 +1,17 @@
-"""Training: a generator of steps, the average of the weights, checkpoints."""
+"""Training: a generator of steps, many runs in one batched program, the average of the weights, checkpoints."""
 
 from taumem.training.checkpoint import load_checkpoint, save_checkpoint
 from taumem.training.ema import power_average
+from taumem.training.ensemble import Member, train_together
 from taumem.training.loop import Learner, Step, train
 
-__all__ = ["Learner", "Step", "load_checkpoint", "power_average", "save_checkpoint", "train"]
+__all__ = [
+    "Learner",
+    "Member",
+    "Step",
+    "load_checkpoint",
+    "power_average",
+    "save_checkpoint",
+    "train",
+    "train_together",
+]

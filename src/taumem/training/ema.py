@@ -1,6 +1,7 @@
 """An exponential moving average of the weights whose window grows with training."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from scipy.optimize import brentq
@@ -28,14 +29,19 @@ def power_average(model: nn.Module, window: float = 0.1) -> AveragedModel:
 
     Reference: Karras et al. 2024, arXiv 2312.02696, section 3.1 and algorithm 2 (power function EMA).
     """
-    gamma = _gamma(window)
+    return AveragedModel(model, multi_avg_fn=_PowerFunction(_gamma(window)))
+
+
+@dataclass(frozen=True)
+class _PowerFunction:
+    """Takes averages one step further; two of the same exponent are equal."""
+
+    gamma: float
 
     @torch.no_grad()
-    def average(averages: Sequence[Tensor], weights: Sequence[Tensor], n_averaged: Tensor | int) -> None:
-        beta = (1 - 1 / (float(n_averaged) + 1)) ** (gamma + 1)
+    def __call__(self, averages: Sequence[Tensor], weights: Sequence[Tensor], n_averaged: Tensor | int) -> None:
+        beta = (1 - 1 / (float(n_averaged) + 1)) ** (self.gamma + 1)
         torch._foreach_lerp_(list(averages), list(weights), 1 - beta)
-
-    return AveragedModel(model, multi_avg_fn=average)
 
 
 def _gamma(window: float) -> float:

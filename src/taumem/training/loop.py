@@ -8,7 +8,7 @@
             break
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.errors import ConfigError
 from taumem.randomness import generator_for
-from taumem.shapes import Items
+from taumem.shapes import Batch, Items, Times
 from taumem.training.ema import power_average
 
 __all__ = ["Learner", "Step", "train"]
@@ -110,25 +110,12 @@ def train(
     Raises:
         ConfigError: an empty data set, a batch size below 1, a negative warm-up, or a clip that is not positive.
     """
-    if batch_size < 1 or warmup < 0 or len(data) == 0:
-        raise ConfigError(
-            f"training needs data, a batch size of at least 1 and a warm-up of at least 0; "
-            f"got {len(data)} items, batch size {batch_size}, warm-up {warmup}."
-        )
-    if clip is not None and not clip > 0:
-        raise ConfigError(
-            f"clip, the largest norm of the gradient, must be positive, or None for no limit; got {clip}."
-        )
-    learning_rates = [group.get("base_lr", group["lr"]) for group in learner.optimizer.param_groups]
-    for group, rate in zip(learner.optimizer.param_groups, learning_rates, strict=True):
-        group["base_lr"] = rate  # the warm-up writes group["lr"]; a checkpoint must remember the rate it rises to
+    check_options(len(data), batch_size, warmup, clip)
+    draws = Draws(diffusion, data, batch_size, seed)
     learner.denoiser.train()
     while True:
         index = learner.step + 1
-        generator = generator_for(seed, "train", index, device=data.device)
-        x0 = data[batch_positions(len(data), batch_size, index, seed).to(data.device)]
-        t = stratified_times(batch_size, generator)
-        noise = diffusion.noise(x0, generator)
+        x0, t, noise = draws.at(index)
         with _dropout_from(generator_for(seed, "dropout", index).initial_seed(), data.device):
             loss = diffusion.loss(learner.denoiser, x0, t, noise).mean()
 
@@ -136,8 +123,7 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             nn.utils.clip_grad_norm_(learner.denoiser.parameters(), clip)
-        for group in learner.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * min(1.0, index / warmup if warmup else 1.0)
+        set_learning_rate(learner.optimizer, index, warmup)
         learner.optimizer.step()
         if learner.average is not None:
             learner.average.update_parameters(learner.denoiser)
@@ -145,6 +131,55 @@ def train(
         learner.step = index
         learner.examples += batch_size
         yield Step(index, learner.examples, loss.detach())
+
+
+def check_options(n_train: int, batch_size: int, warmup: int, clip: float | None) -> None:
+    """Refuse what cannot be trained, before anything changes."""
+    if batch_size < 1 or warmup < 0 or n_train == 0:
+        raise ConfigError(
+            f"training needs data, a batch size of at least 1 and a warm-up of at least 0; "
+            f"got {n_train} items, batch size {batch_size}, warm-up {warmup}."
+        )
+    if clip is not None and not clip > 0:
+        raise ConfigError(
+            f"clip, the largest norm of the gradient, must be positive, or None for no limit; got {clip}."
+        )
+
+
+def set_learning_rate(optimizer: Optimizer, index: int, warmup: int) -> None:
+    """Give the optimizer the learning rate of step ``index`` (from 1)."""
+    for group in optimizer.param_groups:
+        # The warm-up writes "lr"; a checkpoint must remember the rate that it rises to.
+        rate = group.setdefault("base_lr", group["lr"])
+        group["lr"] = rate * min(1.0, index / warmup if warmup else 1.0)
+
+
+class Draws:
+    """All that a run draws for its steps: the batch, the times and the noise of each depend on the seed and its index.
+
+    Args:
+        diffusion: draws the noise.
+        data: the training items [P, ...].
+        batch_size: examples a step.
+        seed: of everything.
+    """
+
+    def __init__(self, diffusion: Diffusion, data: Items, batch_size: int, seed: int) -> None:
+        self.diffusion = diffusion
+        self.data = data
+        self.batch_size = batch_size
+        self.seed = seed
+        # A step asks for the order of its pass, or of two; so did the one before.
+        self._order = lru_cache(maxsize=2)(_order_of_pass)
+
+    def at(self, index: int) -> tuple[Batch, Times, Tensor]:
+        """Give x0, t and the noise of step ``index`` (from 1)."""
+        device = self.data.device
+        generator = generator_for(self.seed, "train", index, device=device)
+        positions = batch_positions(len(self.data), self.batch_size, index, self.seed, order=self._order)
+        x0 = self.data[positions.to(device)]
+        t = stratified_times(self.batch_size, generator)
+        return x0, t, self.diffusion.noise(x0, generator)
 
 
 @contextmanager
@@ -159,7 +194,17 @@ def _dropout_from(draw: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def batch_positions(n_train: int, batch_size: int, index: int, seed: int) -> Tensor:
+def _order_of_pass(n_train: int, number: int, seed: int) -> Tensor:
+    return torch.randperm(n_train, generator=generator_for(seed, "pass", number))
+
+
+def batch_positions(
+    n_train: int,
+    batch_size: int,
+    index: int,
+    seed: int,
+    order: Callable[[int, int, int], Tensor] = _order_of_pass,
+) -> Tensor:
     """Give the positions in the training set that step ``index`` (from 1) takes: [batch_size].
 
     The passes over the data, each in its own random order, stand in one endless row; step k takes the k-th stretch of
@@ -167,10 +212,5 @@ def batch_positions(n_train: int, batch_size: int, index: int, seed: int) -> Ten
     """
     first, last = (index - 1) * batch_size, index * batch_size
     passes = range(first // n_train, (last - 1) // n_train + 1)
-    row = torch.cat([_order_of_pass(n_train, k, seed) for k in passes])
+    row = torch.cat([order(n_train, k, seed) for k in passes])
     return row[first - passes[0] * n_train :][:batch_size]
-
-
-@lru_cache(maxsize=2)  # a step asks for the order of its pass, or of two; so did the one before
-def _order_of_pass(n_train: int, number: int, seed: int) -> Tensor:
-    return torch.randperm(n_train, generator=generator_for(seed, "pass", number))

@@ -1,14 +1,16 @@
 """What the samples and the items' losses give away: copies, agreement of two models, membership."""
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import Interval, agreement_chance, agreement_curve
+from taumem.analysis import Interval, agreement_chance, agreement_curve, has_levels
 from taumem.analysis.twins import sampled_steps
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 from taumem.report.figures.lines import Line, add_chance, add_lines, finished
-from taumem.report.figures.style import size_colors
+from taumem.report.figures.style import MUTED, size_colors
 from taumem.report.study import Study, curve_of
 from taumem.report.wording import share
 
@@ -26,7 +28,15 @@ def copies(study: Study, *, per_example: bool = True) -> go.Figure:
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     chance = chance_of_copies(study)
-    if chance is not None and lines:
+    if has_levels(study.records):
+        # Of strings that can be counted, chance grows with P and with what the model has learned: a line each.
+        chances = [replace(line, dash="dot") for line in _lines(study, "copy_fraction_chance", "chance")]
+        drawn = len(figure.data)
+        add_lines(figure, chances, size_colors(study.sizes), per_example=per_example, bands=False)
+        for trace in figure.data[drawn:]:
+            trace.showlegend = False
+        figure.add_scatter(x=[None], y=[None], mode="lines", name="chance", line={"color": MUTED, "dash": "dot"})
+    elif chance is not None and lines:
         add_chance(figure, chance.value, f"chance {share(chance)}")
     highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
     y = {

@@ -9,7 +9,7 @@ from taumem.report.figures.style import INK, MUTED, size_colors
 from taumem.report.study import Study, curve_of, run_of
 from taumem.report.wording import onset_span
 
-__all__ = ["gap", "gap_lines", "losses"]
+__all__ = ["gap", "gap_lines", "losses", "mark_onsets"]
 
 
 def losses(study: Study, *, per_example: bool = False) -> go.Figure:
@@ -33,7 +33,7 @@ def losses(study: Study, *, per_example: bool = False) -> go.Figure:
     for words, dash in (("held-out", "solid"), ("training", "dot")):
         figure.add_scatter(x=[None], y=[None], mode="lines", name=words, line={"color": MUTED, "dash": dash})
     heldout = [line for line in lines if line.quantity == "held-out loss"]
-    _mark(figure, study, heldout, "tau_val", per_example=per_example)
+    mark_onsets(figure, study, heldout, "tau_val", per_example=per_example)
     return finished(figure, lines, per_example=per_example, y={}, log_y="loss")
 
 
@@ -48,7 +48,7 @@ def gap(study: Study, *, per_example: bool = False) -> go.Figure:
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     clock = "tau_gap_sym[0.2]" if any(line.pair for line in lines) else "tau_gap[0.2]"
-    _mark(figure, study, lines, clock, per_example=per_example)
+    mark_onsets(figure, study, lines, clock, per_example=per_example)
     largest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
     y = {"title_text": "relative gap", "tickformat": ".0%", "range": [-0.06, min(1.0, 1.1 * largest) + 0.03]}
     return finished(figure, lines, per_example=per_example, y=y)
@@ -71,7 +71,7 @@ def gap_lines(study: Study) -> list[Line]:
     ]
 
 
-def _mark(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool) -> None:
+def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool) -> None:
     """Mark where a clock went off, on the lines that it was read from."""
     onsets = [onset for onset in study.onsets if onset.clock == clock and onset.usable]
     marks = [(onset, line) for onset in onsets if (line := _line_of(onset, study, lines)) is not None]

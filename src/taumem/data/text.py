@@ -1,0 +1,279 @@
+"""Text as windows of tokens: text8, any file, a folder of documents, or the built-in English.
+
+The built-in English is the text of CPython's own ``help()`` topics. Every Python brings that along, but each version
+another one, and a result that changes with the interpreter is none. So taumem ships one version of it, compressed, and
+pins it by its SHA-256 (see ``data/english/``); the Python that happens to run is not asked. What is shipped is the
+unchanged text, so that each alphabet can make its own of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taumem.data.alphabets import TEXT8_SYMBOLS, Alphabet, AlphabetName
+from taumem.data.english import load_english
+from taumem.data.near_duplicates import Sifted, sift
+from taumem.data.readers.opening import existing, read_bytes
+from taumem.data.split import Split
+from taumem.errors import ConfigError, DataError
+from taumem.randomness import generator_for
+
+__all__ = ["Text", "Windows", "load_text"]
+
+TEXT8_PARTS = (90_000_000, 5_000_000, 5_000_000)
+"""Characters of the official training, validation and test parts of text8, in this order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A split of a text into windows of one length, and how it came about.
+
+    Attributes:
+        split: tokens [P, window] and [n_heldout, window], with the alphabet's vocabulary.
+        alphabet: from tokens to text: ``alphabet.decode(split.train)``.
+        n_documents: how many documents there were to choose training windows from, and how many held-out ones; of one
+            document that was cut in two, (1, 1).
+        duplicates: how many windows were passed over since they equal an earlier one: of those looked at for training
+            (the held-out ones count as earlier), and of those looked at to be held out.
+        near_duplicates: how many were passed over since they are near an earlier one without being equal to it.
+    """
+
+    split: Split
+    alphabet: Alphabet
+    n_documents: tuple[int, int]
+    duplicates: tuple[int, int]
+    near_duplicates: tuple[int, int]
+
+    @property
+    def n_characters(self) -> int:
+        """P in symbols: windows times their length."""
+        return self.split.train.numel()
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Documents in the symbols of an alphabet. Make one with :func:`load_text` or :meth:`of`.
+
+    Attributes:
+        name: what it is called in records and reports.
+        alphabet: of the symbols.
+        documents: the symbols of each, in the smallest type of integers that holds them.
+        heldout: which documents the source itself says to hold out; None leaves the choice to the split.
+    """
+
+    name: str
+    alphabet: Alphabet
+    documents: tuple[NDArray[Any], ...]
+    heldout: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        documents: Mapping[str, str],
+        alphabet: AlphabetName = "text8",
+        *,
+        vocabulary: int | None = None,
+    ) -> "Text":
+        """Take documents that are in memory.
+
+        Args:
+            name: what the text is called.
+            documents: the text of each, by its name.
+            alphabet: as in :func:`load_text`.
+            vocabulary: as in :func:`load_text`.
+
+        Raises:
+            ConfigError: no such alphabet.
+            DataError: more symbols than declared.
+        """
+        try:
+            found = Alphabet.of(alphabet, documents.values(), vocabulary=vocabulary)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+        return cls(name, found, tuple(found.numbers(text) for text in documents.values()))
+
+    @property
+    def n_characters(self) -> int:
+        """How many symbols all documents have together."""
+        return sum(len(document) for document in self.documents)
+
+    def windows(self, n_train: int | None, n_heldout: int, window: int = 64, seed: int = 0) -> Windows:
+        """Cut the documents into windows that do not overlap, and hold some of them out.
+
+        No window spans two documents; what is left at a document's end is not used. Of several documents, whole ones
+        are held out: drawn by a shuffle, as far as they fit into what is wanted, then the smallest of the others. One
+        document alone is held out from its end, as far as needed, so that held-out and training text touch once.
+        text8 has its official parts.
+
+        Held-out windows are chosen first, without near-duplicates among themselves, and do not depend on P. Training
+        windows are shuffled; those near a held-out window or an earlier training window are passed over, so that
+        training sets of growing size are nested. (The other way round, held-out windows that are near a training
+        window would have to go, and what is held out would depend on what is trained on.)
+
+        Args:
+            n_train: P in windows; None takes all that are there.
+            n_heldout: how many windows to hold out, at least 0.
+            window: symbols in a window, at least 1.
+            seed: of the shuffles.
+
+        Raises:
+            ConfigError: numbers out of their ranges.
+            DataError: the text has fewer distinct windows than that.
+
+        Reference: Shi et al. 2024, arXiv 2406.04329 (text8 in windows that do not overlap).
+        """
+        if n_heldout < 0 or window < 1 or (n_train is not None and n_train < 1):
+            raise ConfigError(
+                f"windows need P >= 1, n_heldout >= 0 and a length of at least 1; got P = {n_train}, n_heldout = "
+                f"{n_heldout}, length {window}."
+            )
+        tokens, document = self._cut(window)
+        is_heldout, heldout, sifted_heldout = self._hold_out(tokens, document, n_heldout, seed)
+        pool = _shuffled(np.flatnonzero(~is_heldout), seed, "train windows")
+        sifted_train = sift(tokens[pool], n_train, against=tokens[heldout])
+        train = pool[sifted_train.kept]
+        needed = 1 if n_train is None else n_train
+        if len(train) < needed or len(heldout) < n_heldout:
+            raise DataError(
+                f"{self.name}: P = {needed} windows of {window} characters + {n_heldout} held out are needed; the "
+                f"text has {len(tokens)} windows ({self.n_characters} characters in {len(self.documents)} documents), "
+                f"of which {len(heldout)} can be held out and {len(train)} are left to train on, without "
+                "near-duplicates and with no document in both. Choose a smaller P or n_heldout, shorter windows, or "
+                "more text."
+            )
+        parts = (torch.from_numpy(tokens[chosen].astype(np.int64)) for chosen in (train, heldout))
+        return Windows(
+            split=Split.of(self.name, *parts, vocabulary=self.alphabet.vocabulary),
+            alphabet=self.alphabet,
+            n_documents=(len(set(document[~is_heldout])), len(set(document[is_heldout]))),
+            duplicates=(sifted_train.duplicates, sifted_heldout.duplicates),
+            near_duplicates=(sifted_train.near_duplicates, sifted_heldout.near_duplicates),
+        )
+
+    def _cut(self, window: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """Give the windows of all documents in order, [n, window], and the number of each one's document."""
+        counts = [len(document) // window for document in self.documents]
+        cut = [
+            document[: count * window].reshape(count, window)
+            for document, count in zip(self.documents, counts, strict=True)
+        ]
+        return np.concatenate(cut), np.repeat(np.arange(len(counts)), counts)
+
+    def _hold_out(
+        self, tokens: NDArray[Any], document: NDArray[np.intp], n_heldout: int, seed: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.intp], Sifted]:
+        """Say which windows are not for training, and which of them are held out: n_heldout, if so many are there."""
+        goal, more = n_heldout, 1
+        while True:
+            is_heldout = self._chosen(document, goal, seed)
+            pool = _shuffled(np.flatnonzero(is_heldout), seed, "heldout windows")
+            sifted = sift(tokens[pool], n_heldout)
+            missing = n_heldout - len(sifted.kept)
+            if not missing or goal >= len(tokens):
+                return is_heldout, pool[sifted.kept], sifted
+            # Some are near others: choose as many again, and ever more of a text that does nothing but repeat itself.
+            goal += more * missing
+            more *= 2
+
+    def _chosen(self, document: NDArray[np.intp], goal: int, seed: int) -> NDArray[np.bool_]:
+        """Choose at least ``goal`` windows (or all) that no training window shares a document, or more, with."""
+        if self.heldout is not None:
+            return np.equal(document, self.heldout)
+        counts = np.bincount(document, minlength=len(self.documents))
+        if np.count_nonzero(counts) == 1:
+            return np.greater_equal(np.arange(len(document)), len(document) - goal)
+        order = _shuffled(np.flatnonzero(counts), seed, "heldout documents").tolist()
+        chosen: set[int] = set()
+        missing = goal
+        for k in order:
+            if counts[k] <= missing:
+                chosen.add(k)
+                missing -= counts[k]
+        for k in sorted(set(order) - chosen, key=lambda k: (counts[k], k)):
+            if missing > 0:
+                chosen.add(k)
+                missing -= counts[k]
+        return np.isin(document, list(chosen))
+
+
+def load_text(
+    path: str | Path | None = None, *, alphabet: AlphabetName = "text8", vocabulary: int | None = None
+) -> Text:
+    """Read text from a file or a folder, or take the built-in English.
+
+    ================================  ==================================================================
+    path                              documents
+    ================================  ==================================================================
+    None                              the built-in English: 79 topics of Python's manual
+    text8 (100,000,000 characters)    its first 90 M characters to train on, the next 5 M to hold out;
+                                      the last 5 M, the official test set, are not used
+    any other file                    one document
+    a folder                          each file in it, and in the folders inside it, that is not hidden
+    ================================  ==================================================================
+
+    Args:
+        path: the file or folder.
+        alphabet: ``text8`` normalizes to a-z and space (27 symbols), ``characters`` takes all characters that occur,
+            ``bytes`` the bytes of the files, whatever they are (256).
+        vocabulary: how many symbols there may be; None for any number.
+
+    Raises:
+        DataError: no such path, a folder without files, invalid UTF-8 (unless bytes are wanted), more symbols than
+            declared, or a damaged installation.
+        ConfigError: no such alphabet.
+    """
+    if path is None:
+        return Text.of("english", load_english(), alphabet, vocabulary=vocabulary)
+    path = existing(path)
+    texts = {str(file): _read(file, alphabet) for file in _files(path)}
+    text = Text.of(path.name, texts, alphabet, vocabulary=vocabulary)
+    content = next(iter(texts.values()))
+    return _in_official_parts(text, content) if len(texts) == 1 and _is_text8(content) else text
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    # Sorted by the parts of the path, which is the same order on every system.
+    inside = sorted((file.relative_to(path).parts, file) for file in path.rglob("*") if file.is_file())
+    files = [file for parts, file in inside if not any(part.startswith(".") for part in parts)]
+    if not files:
+        raise DataError(f"{path}: no files in this folder (hidden ones do not count); each should be a document.")
+    return files
+
+
+def _read(path: Path, alphabet: AlphabetName) -> str:
+    content = read_bytes(path)
+    if alphabet == "bytes":
+        return content.decode("utf-8", "surrogateescape")  # which the alphabet undoes
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not valid UTF-8: byte {error.start} (0x{content[error.start]:02x}) cannot be read "
+            f"({error.reason}). Convert the file to UTF-8, or take it as it is by the alphabet 'bytes'."
+        ) from error
+
+
+def _is_text8(text: str) -> bool:
+    return (
+        len(text) == sum(TEXT8_PARTS) and text.isascii() and not text.encode().translate(None, TEXT8_SYMBOLS.encode())
+    )
+
+
+def _in_official_parts(text: Text, content: str) -> Text:
+    # Not normalized: it is so already, and the parts must begin where they officially do.
+    alphabet = Alphabet("characters", TEXT8_SYMBOLS) if text.alphabet.name == "text8" else text.alphabet
+    numbers, (n_train, n_heldout, _) = alphabet.numbers(content), TEXT8_PARTS
+    return replace(text, documents=(numbers[:n_train], numbers[n_train : n_train + n_heldout]), heldout=1)
+
+
+def _shuffled(numbers: NDArray[np.intp], seed: int, purpose: str) -> NDArray[np.intp]:
+    order: NDArray[np.intp] = torch.randperm(len(numbers), generator=generator_for(seed, purpose)).numpy()
+    return numbers[order]

@@ -1,0 +1,158 @@
+"""A study of strings: trained one by one or together, interrupted, and stopped once it has memorized."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from taumem.analysis import PhaseDiagram, find_onsets
+from taumem.errors import ConfigError
+from taumem.lab import Experiment, plans_of, run, run_together, sweep
+from taumem.lab.run import Interrupted
+from taumem.record import RunRecord
+
+TINY = {
+    "name": "tiny-grammar",
+    "n_train": [8, 16, 24],
+    "twins": False,
+    "data": {"source": "grammar", "v": 4, "m": 2, "s": 2, "L": 2, "n_heldout": 8},
+    "diffusion": {"kind": "masked", "weighting": "x0"},
+    "model": {"kind": "tree", "widths": [16, 24]},
+    "training": {
+        "batch_size": 8,
+        "learning_rate": 1e-2,
+        "ema_window": None,
+        "min_steps": 60,
+        "steps_per_example": 0,
+        "together": True,
+    },
+    "monitor": {
+        "levels": [0.3, 0.6],
+        "n_items": 8,
+        "n_heldout_items": 8,
+        "first": 4,
+        "per_doubling": 2,
+        "n_samples": 64,
+        "sampling_steps": 8,
+    },
+}
+
+
+def tiny(**changes) -> Experiment:
+    return Experiment.model_validate({**TINY, **changes})
+
+
+def training(**changes) -> dict:
+    return {"training": {**TINY["training"], **changes}}
+
+
+def measured(record: RunRecord) -> dict:
+    return {m.key: m.value for m in record.measurements}
+
+
+@pytest.mark.parametrize("kind", ["masked", "uniform"])
+def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind):
+    study = tiny(diffusion={"kind": kind, "weighting": "x0"})
+    together = sweep(study, tmp_path / "together", workers=1)
+    for record, plan in zip(together, plans_of(study), strict=True):
+        run(plan, tmp_path / "alone")
+        alone = RunRecord.read(tmp_path / "alone" / plan.name)
+        losses = {key: value for key, value in measured(alone).items() if key[1].endswith("_loss")}
+        assert len(losses) > 50
+        assert {key: measured(record)[key] for key in losses} == pytest.approx(losses, rel=1e-3)
+        assert measured(record).keys() == measured(alone).keys()
+        assert record.header == alone.header
+
+
+def test_two_workers_share_the_runs_out(tmp_path):
+    progress: list[tuple[int, int]] = []
+    at_once = sweep(tiny(), tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total)))
+    in_turn = sweep(tiny(), tmp_path / "one", workers=1)
+    for one, other in zip(at_once, in_turn, strict=True):
+        assert measured(one) == pytest.approx(measured(other), abs=0.2)
+        assert one.last_step == other.last_step == 60
+    assert progress[0] == (0, 180)
+    assert progress[-1] == (180, 180)
+
+
+@pytest.mark.parametrize("interrupted_at", [1, 8, 37])
+def test_interrupted_together_they_end_as_unbroken_ones(tmp_path, interrupted_at):
+    plans = plans_of(tiny())
+    run_together(plans, tmp_path / "unbroken")
+
+    def pulse(plan, step: int) -> None:
+        if plan.n_train == 16 and step == interrupted_at:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_together(plans, tmp_path / "broken", pulse)
+    run_together(plans, tmp_path / "broken")
+    for plan in plans:
+        unbroken, broken = (RunRecord.read(tmp_path / which / plan.name) for which in ("unbroken", "broken"))
+        assert measured(broken) == measured(unbroken)
+        states = [load_file(plan.checkpoint(tmp_path / which, 60)) for which in ("unbroken", "broken")]
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0] | states[1])
+
+
+def test_runs_that_a_kill_left_at_different_steps_go_on(tmp_path):
+    plans = plans_of(tiny())
+
+    def pulse(plan, step: int) -> None:
+        if step == 20:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_together(plans[:1], tmp_path, pulse)
+    run_together(plans, tmp_path)
+    assert {RunRecord.read(tmp_path / plan.name).last_step for plan in plans} == {60}
+
+
+def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):
+    study = tiny(n_train=[8, 24], **training(stop_at_copies=0.3, min_steps=3000, learning_rate=5e-3))
+    small, large = sweep(study, tmp_path, workers=1)
+    assert small.last_step < large.last_step <= 3000
+    copies, chance = small.curve("copy_fraction"), small.curve("copy_fraction_chance")
+    above = copies.values - chance.values
+    assert (above[-2:] > 0.3).all()
+    assert above[-3] <= 0.3 or above[-2] <= 0.3 or len(above) == 2
+    assert not ((above[:-2] > 0.3) & (above[1:-1] > 0.3)).any()  # it did not go on longer than it had to
+    lines = (small.path / "measurements.jsonl").read_text()
+    sweep(study, tmp_path, workers=1)
+    assert (small.path / "measurements.jsonl").read_text() == lines
+
+
+def test_a_study_of_a_grammar_has_levels_and_a_price(tmp_path):
+    records = sweep(tiny(), tmp_path, workers=1)
+    assert records[0].header.data.sample_complexities == (16, 32)
+    onsets = find_onsets(records)
+    clocks = {onset.clock for onset in onsets}
+    assert {"tau_gen", "tau_level[1]", "tau_level[2]", "tau_val", "tau_gap[0.1]", "tau_copy[0.05]"} <= clocks
+    diagram = PhaseDiagram.of(records, onsets).to_json()
+    assert [size["n_train"] for size in diagram["levels"]] == [8, 16, 24]
+
+
+def test_twins_draw_disjoint_strings(tmp_path):
+    a, b = plans_of(tiny(n_train=[12], twins=True))
+    (mine, theirs), (twin, ours) = a.data(), b.data()
+    assert torch.equal(ours, mine.train)
+    assert torch.equal(theirs, twin.train)
+    assert not set(map(tuple, mine.train.tolist())) & set(map(tuple, twin.train.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_train": [30]}, r"30 and 8 held out are 38 strings, but the grammar has only 32"),
+        ({"data": {**TINY["data"], "m": 5}}, r"ambiguous.*m\*v = 20 different tuples.*v\^s = 16"),
+        ({"model": {"kind": "tree", "widths": [8, 8, 8]}}, r"widths names 3 levels and the tree has L = 2"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_folder_is_made(tmp_path, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        sweep(tiny(**changes), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_control_without_the_trees_structure_takes_tokens_too(tmp_path):
+    study = tiny(n_train=[8], model={"kind": "mlp", "width": 32, "depth": 1}, **training(min_steps=8))
+    (record,) = sweep(study, tmp_path, workers=1)
+    assert record.last_step == 8
