@@ -67,9 +67,42 @@ def test_run_leaves_runs_a_report_and_the_experiment(study):
 
 def test_run_prints_one_json_object(study, capsys):
     content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
-    assert set(content) == {"level", "exponents", "laws", "not_fitted", "onsets", "report"}
+    assert set(content) == {"level", "exponents", "laws", "not_fitted", "onsets", "report", "seconds"}
     assert Path(content["report"]).exists()
     assert {"tau_gen", "tau_val", "tau_gap[0.2]"} <= {o["clock"] for o in content["onsets"]}
+
+
+GRAMMAR = """
+name = "tiny-grammar"
+n_train = [4, 8, 16]
+seeds = [0, 1]
+twins = false
+data = {source = "grammar", v = 4, m = 2, s = 2, L = 2, n_heldout = 16}
+diffusion = {kind = "masked", weighting = "x0"}
+model = {kind = "tree", widths = [16, 24]}
+training = {batch_size = 8, learning_rate = 1e-2, ema_window = 0, min_steps = 300, together = true}
+monitor = {levels = [0.3, 0.6], n_items = 16, n_heldout_items = 16, first = 4, n_samples = 64}
+"""
+
+
+def test_a_sweep_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, capsys):
+    (tmp_path / "grammar.toml").write_text(GRAMMAR)
+    arguments = [tmp_path / "grammar.toml", "-o", tmp_path / "out", "--workers", "1"]
+    content = output_of(capsys, "sweep", *arguments, "--json")
+    assert all({"value", "low", "high"} <= set(exponent) for exponent in content["exponents"].values())
+    assert [size["n_train"] for size in content["levels"]] == [4, 8, 16]
+    assert [level["clock"] for level in content["levels"][0]["levels"]] == ["tau_level[1]", "tau_level[2]"]
+    for price in content["price"]:
+        assert price["ratio"] == price["n_train"] / 32
+        assert {"novel_valid", "loss_above_exact", "level", "step", "reached"} <= set(price)
+    assert content["seconds"] > 0
+    assert Path(content["report"]).exists()
+    assert taumem("run", *arguments) == 0  # the same verb under its other name; nothing is left to do
+    words = capsys.readouterr().out
+    assert "novel and valid" in words
+    assert "tau_level[2]" in words
+    both = output_of(capsys, "fit", tmp_path / "out", "--json")
+    assert both["boundaries"] == content["boundaries"]
 
 
 def test_run_takes_seeds_and_changes(study, tmp_path, capsys):

@@ -28,6 +28,7 @@ from taumem.errors import ConfigError, TaumemError, TaumemWarning
 if TYPE_CHECKING:
     from taumem.analysis import Interval, Onset, PhaseDiagram
     from taumem.lab.demo import DemoResult
+    from taumem.record import RunRecord
 
 __all__ = ["app", "main"]
 
@@ -328,12 +329,19 @@ def _show_study(
     began: float | None = None,
     output: Path | None = None,
 ) -> None:
-    from taumem.analysis import PhaseDiagram, find_onsets, fit_each_clock, has_levels
+    from taumem.analysis import find_onsets, fit_each_clock
     from taumem.record import read_runs, write_atomically
 
     records = read_runs(*places)
     onsets = find_onsets(records, level=level)
-    laws, reasons = fit_each_clock(onsets, exponent=exponent, floor=floor, level=level)
+    phase = _phase_diagram(records, onsets)
+    # A level that was copied was not learned: the laws of levels are the diagram's, which tells the two apart.
+    of_levels = {boundary.clock: boundary for boundary in phase.boundaries} if phase else {}
+    others = [onset for onset in onsets if onset.clock not in of_levels]
+    laws, reasons = fit_each_clock(others, exponent=exponent, floor=floor, level=level)
+    if exponent is None:
+        laws |= {clock: boundary.free for clock, boundary in of_levels.items() if boundary.free}
+        reasons |= {clock: boundary.reason for clock, boundary in of_levels.items() if boundary.reason}
     content: dict[str, Any] = {
         "level": level,
         "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
@@ -342,7 +350,6 @@ def _show_study(
         "onsets": [onset.to_json() for onset in onsets],
         "report": report,
     }
-    phase = PhaseDiagram.of(records, onsets) if has_levels(records) else None
     if phase is not None:
         content |= phase.to_json()
     if began is not None:
@@ -378,6 +385,18 @@ def _show_study(
         _show_phase(phase)
     if report:
         out.print(f"Report: {escape(report)}   ({content['seconds']:.0f} s)", soft_wrap=True)
+
+
+def _phase_diagram(records: "list[RunRecord]", onsets: "list[Onset]") -> "PhaseDiagram | None":
+    from taumem.analysis import PhaseDiagram, has_levels
+
+    if not has_levels(records):
+        return None
+    try:
+        return PhaseDiagram.of(records, onsets)
+    except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
+        err.print(f"[yellow]no phase diagram:[/] {escape(str(error))}", soft_wrap=True)
+        return None
 
 
 def _show_phase(phase: "PhaseDiagram") -> None:

@@ -8,38 +8,35 @@ complexity P*_l; copies set in at tau_mem = c P. Four regions follow:
     generalization    all L levels reached
     memorization      from tau_mem on, whatever was reached
 
-Stopping at tau_mem has a price: for P < P* the model copies before it has learned all levels. :class:`Price` says what
-it could do at the last look before copies were seen.
+Stopping at tau_mem has a price, for P < P* at least: the model copies before it has learned all levels. See
+:mod:`taumem.analysis.price`.
 
 Reference: Favero, Sclocchi and Wyart 2025, arXiv 2505.16959, section 5.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, stdtrit
 
-from taumem.analysis.interval import Interval, finite_or_none
+from taumem.analysis.interval import finite_or_none
 from taumem.analysis.law import Law
 from taumem.analysis.laws import fit_each_clock
 from taumem.analysis.onset import Onset
+from taumem.analysis.price import Price, Stop, price_of
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 
-__all__ = ["Boundary", "LevelOnsets", "Look", "PhaseDiagram", "Price", "Region", "TypicalOnset", "has_levels"]
+__all__ = ["Boundary", "LevelOnsets", "Look", "PhaseDiagram", "Region", "TypicalOnset", "has_levels"]
 
 Region = Literal["underfit", "partial", "generalization", "memorization"]
 
 TAU_MEM = "tau_copy[0.05]"
 """The clock of memorization, fixed before any study."""
-LEVEL = 0.95
-"""Of the intervals of a price: that of the exact intervals in the records."""
 
 
 @dataclass(frozen=True)
@@ -149,52 +146,6 @@ class LevelOnsets:
         """Plain facts for a JSON file."""
         levels = [onset.to_json() for onset in self.levels]
         return {"n_train": self.n_train, "levels": levels, "memorization": self.memorization.to_json()}
-
-
-@dataclass(frozen=True)
-class Price:
-    """What models could do when they had to stop: at the last look before copies were seen, at one size.
-
-    A run that ended before copies were seen enters with its last look: what it could do by tau_mem is then at least
-    that, as a rule, and ``reached`` is False. A run that copied from its first look on has no look before, and is left
-    out.
-
-    Attributes:
-        n_train: number of training examples P.
-        ratio: P / P*, with P* the sample complexity of the top level.
-        step: geometric mean of those looks over the runs, in steps.
-        novel_valid: share of samples that are in the language and no training strings. The runs' counts are pooled:
-            exact interval of the sampling error; in quadrature with it, the t interval of what the runs scatter beyond
-            that error. None where it was not measured.
-        level: the levels that every run had reached, from 0 to L: the lowest over the runs.
-        loss_above_exact: held-out loss less the exact floor. Mean over the runs; the mean of their 95 % sampling errors
-            (not less: runs may share their held-out items), in quadrature with the t interval of their scatter. None
-            where it was not measured.
-        n_runs: runs that have such a look.
-        n_reached: of them, those that went on until copies were seen.
-        n_left_out: runs that copied from their first look on.
-    """
-
-    n_train: int
-    ratio: float
-    step: float
-    novel_valid: Interval | None
-    level: int
-    loss_above_exact: Interval | None
-    n_runs: int
-    n_reached: int
-    n_left_out: int
-
-    @property
-    def reached(self) -> bool:
-        """Whether every run went on until copies were seen."""
-        return self.n_reached == self.n_runs
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain facts for a JSON file; None stands for an end that nothing bounds."""
-        intervals = {name: getattr(self, name) for name in ("novel_valid", "loss_above_exact")}
-        plain = {name: interval and interval.to_json() for name, interval in intervals.items()}
-        return {**self.__dict__, **plain, "reached": self.reached}
 
 
 @dataclass(frozen=True)
@@ -426,62 +377,9 @@ def _typical(onsets: Sequence[Onset], n_learned: int | None) -> TypicalOnset:
 
 def _price(n_train: int, runs: Sequence[_Run], top: int) -> Price | None:
     """The price at one size; None where every run copied from its first look on."""
-    stops = [(run, step) for run in runs if (step := run.last_look_before_copies()) is not None]
-    if not stops:
-        return None
-    return Price(
-        n_train=n_train,
-        ratio=n_train / top,
-        step=math.exp(float(np.mean([math.log(step) for _, step in stops]))),
-        novel_valid=_over_runs(stops, "novel_valid", _pooled_share),
-        level=min(run.level_at(step) for run, step in stops),
-        loss_above_exact=_over_runs(stops, "heldout_loss_above_exact", _mean),
-        n_runs=len(stops),
-        n_reached=sum(run.memorization.censored != "right" for run, _ in stops),
-        n_left_out=len(runs) - len(stops),
-    )
-
-
-Floats = NDArray[np.float64]
-Pool = Callable[[Floats, Floats, Floats], Interval]
-
-
-def _over_runs(stops: Sequence[tuple[_Run, int]], quantity: str, pool: Pool) -> Interval | None:
-    """Bring one quantity at these steps together, each run's from its last check up to its step."""
-    rows = []
-    for run, step in stops:
-        if quantity in run.record.quantities:
-            curve = run.record.curve(quantity)
-            k = int(np.searchsorted(curve.steps, step, side="right")) - 1
-            rows += [(curve.values[k], curve.se[k], curve.counts[k])] if k >= 0 else []
-    return pool(*np.array(rows, dtype=float).T) if rows else None
-
-
-def _pooled_share(values: Floats, _: Floats, counts: Floats) -> Interval:
-    hits, n = float(np.round(values * counts).sum()), float(counts.sum())
-    tail, value = (1 - LEVEL) / 2, hits / n
-    low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
-    beyond = max(_variance(values) - value * (1 - value) / float(counts.mean()), 0.0)
-    scatter = _t_reach(beyond, len(values))
-    return Interval(
-        value,
-        max(0.0, value - math.hypot(value - low, scatter)),
-        min(1.0, value + math.hypot(high - value, scatter)),
-        LEVEL,
-    )
-
-
-def _mean(values: Floats, se: Floats, _: Floats) -> Interval:
-    sampling = float(ndtri((1 + LEVEL) / 2) * np.mean(np.where(np.isfinite(se), se, np.inf)))
-    reach, value = math.hypot(sampling, _t_reach(_variance(values), len(values))), float(values.mean())
-    return Interval(value, value - reach, value + reach, LEVEL)
-
-
-def _variance(values: Floats) -> float:
-    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
-
-
-def _t_reach(variance: float, n: int) -> float:
-    """Half of the t interval of a mean of n values; 0 for one value, whose scatter nothing shows."""
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2)) * math.sqrt(variance / n) if n > 1 else 0.0
+    stops = [
+        Stop(run.record, step, run.level_at(step), run.memorization.censored != "right")
+        for run in runs
+        if (step := run.last_look_before_copies()) is not None
+    ]
+    return price_of(n_train, n_train / top, stops, n_left_out=len(runs) - len(stops)) if stops else None

@@ -54,7 +54,7 @@ class DataFacts(BaseModel):
     n_heldout: int = Field(ge=0)
     item_shape: tuple[int, ...]
     sample_complexities: tuple[int, ...] = ()
-    """Of data with a known hierarchy: how many examples it takes, in order of magnitude, to learn its levels 1, ..., L."""
+    """Of data with a known hierarchy: examples needed to learn levels 1, ..., L, in order of magnitude."""
 
 
 class RunHeader(BaseModel):
@@ -299,7 +299,7 @@ class RunRecord:
                 self.measurements.append(m)
 
 
-def read_runs(*places: Path) -> list[RunRecord]:
+def read_runs(*places: Path | str) -> list[RunRecord]:
     """Read runs from their folders, or from folders that hold them at any depth; each run once.
 
     Raises:
@@ -308,14 +308,14 @@ def read_runs(*places: Path) -> list[RunRecord]:
     return [RunRecord.read(folder) for folder in find_runs(*places)]
 
 
-def find_runs(*places: Path) -> list[Path]:
+def find_runs(*places: Path | str) -> list[Path]:
     """Find the folders of runs at these places or below them at any depth; each once.
 
     Raises:
         RecordError: a place without a run.
     """
     folders: dict[Path, Path] = {}
-    for place in places:
+    for place in map(Path, places):
         found = sorted(file.parent for file in place.rglob("run.json"))
         if not found:
             raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
