@@ -4,8 +4,15 @@ Read-only, numpy and scipy alone. ``find_onsets`` reads every clock off the reco
 onsets of one clock; ``Law.predict`` forecasts a run that nobody has made yet.
 """
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_level, tau_split, tau_val
-from taumem.analysis.find import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS, find_onsets, find_twins
+from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_infill, tau_level, tau_split, tau_val
+from taumem.analysis.find import (
+    COPY_THRESHOLDS,
+    GAP_SYM_THRESHOLDS,
+    GAP_THRESHOLDS,
+    INFILL_THRESHOLDS,
+    find_onsets,
+    find_twins,
+)
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import NEAR_ONE, Law, fit_law
 from taumem.analysis.laws import fit_each_clock
@@ -24,6 +31,7 @@ __all__ = [
     "COPY_THRESHOLDS",
     "GAP_SYM_THRESHOLDS",
     "GAP_THRESHOLDS",
+    "INFILL_THRESHOLDS",
     "NEAR_ONE",
     "Interval",
     "Law",
@@ -43,6 +51,7 @@ __all__ = [
     "tau_gap",
     "tau_gap_sym",
     "tau_gen",
+    "tau_infill",
     "tau_level",
     "tau_split",
     "tau_val",

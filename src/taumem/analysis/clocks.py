@@ -21,7 +21,7 @@ from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunHeader
 
-__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_gen", "tau_level", "tau_split", "tau_val"]
+__all__ = ["tau_copy", "tau_gap", "tau_gap_sym", "tau_gen", "tau_infill", "tau_level", "tau_split", "tau_val"]
 
 SIGNIFICANT = 2.0
 """Standard errors that count as significant (one-sided 2.3 %)."""
@@ -198,18 +198,30 @@ def tau_copy(
     Raises:
         ConfigError: no check is past step 0, or the two curves were measured at different steps.
     """
-    check_level(level)
-    _check_threshold(threshold)
-    if isinstance(chance, Curve) and not np.array_equal(chance.steps, copy_fraction.steps):
-        raise ConfigError("the copies and their chance level were measured at different steps; measure both at each.")
-    floor = chance.values if isinstance(chance, Curve) else float(chance)
-    rule = (
-        f"The lower end of the exact 95 % interval of the share of copies exceeds chance by {threshold:g}, and the "
-        "share itself does at every later check; known to lie between that check and the one before."
-    )
-    certain = _lower_limits(copy_fraction) - floor > threshold
-    lasting = for_good(copy_fraction.values - floor > threshold)
-    return between_checks(f"tau_copy[{threshold:g}]", copy_fraction.steps, certain & lasting, rule, level, run)
+    clock = f"tau_copy[{threshold:g}]"
+    return _above_chance(clock, "share of copies", copy_fraction, chance, run, threshold=threshold, level=level)
+
+
+def tau_infill(
+    infill_copies: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, level: float = 0.9
+) -> Onset:
+    """Find when training texts that are put together from half of them exceed a threshold: between two checks.
+
+    The rule is that of :func:`tau_copy`, for the share of training texts that the model completes from the visible
+    part, above the share of held-out texts that it completes.
+
+    Args:
+        infill_copies: share of training texts that are recovered, with its exact lower limit in ``low``.
+        chance: the same for held-out texts; a curve is taken look by look.
+        run: the run it was measured in.
+        threshold: share of texts above chance, in (0, 1).
+        level: stated with the onset; the limit's own level is the probe's.
+
+    Raises:
+        ConfigError: no check is past step 0, or the two curves were measured at different steps.
+    """
+    clock, what = f"tau_infill[{threshold:g}]", "share of training texts that are completed from half of them"
+    return _above_chance(clock, what, infill_copies, chance, run, threshold=threshold, level=level)
 
 
 def tau_level(valid: Curve, run: RunHeader, *, grammar_level: int, level: float = 0.9) -> Onset:
@@ -276,6 +288,24 @@ def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, level: 
     significant = drop.mean(1) > SIGNIFICANT * drop.std(axis=1, ddof=1) / math.sqrt(items.shape[1])
     split = significant & for_good(drop.mean(1) > 0)
     return between_checks("tau_split", steps, split, rule, level, run)
+
+
+def _above_chance(
+    clock: str, what: str, shares: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, level: float
+) -> Onset:
+    """The first check where a share is above chance by a threshold: certainly there, and by its value ever after."""
+    check_level(level)
+    _check_threshold(threshold)
+    if isinstance(chance, Curve) and not np.array_equal(chance.steps, shares.steps):
+        raise ConfigError("the copies and their chance level were measured at different steps; measure both at each.")
+    floor = chance.values if isinstance(chance, Curve) else float(chance)
+    rule = (
+        f"The lower end of the exact 95 % interval of the {what} exceeds chance by {threshold:g}, and the "
+        "share itself does at every later check; known to lie between that check and the one before."
+    )
+    certain = _lower_limits(shares) - floor > threshold
+    lasting = for_good(shares.values - floor > threshold)
+    return between_checks(clock, shares.steps, certain & lasting, rule, level, run)
 
 
 def _log_steps_and_items(curve: Curve, fewest: int) -> tuple[Floats, Floats]:

@@ -4,20 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_level, tau_split, tau_val
+from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_infill, tau_level, tau_split, tau_val
 from taumem.analysis.onset import Onset
 from taumem.analysis.smoothing import FEWEST_CHECKS
 from taumem.analysis.twins import agreement_curve, sampled_steps, twin_losses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunRecord
 
-__all__ = ["COPY_THRESHOLDS", "GAP_SYM_THRESHOLDS", "GAP_THRESHOLDS", "find_onsets", "find_twins"]
+__all__ = ["COPY_THRESHOLDS", "GAP_SYM_THRESHOLDS", "GAP_THRESHOLDS", "INFILL_THRESHOLDS", "find_onsets", "find_twins"]
 
 GAP_THRESHOLDS = (0.10, 0.20)
 GAP_SYM_THRESHOLDS = (0.10, 0.15, 0.20)
 COPY_THRESHOLDS = (0.03, 0.05, 0.10)
+INFILL_THRESHOLDS = (0.05, 0.10, 0.50)
 
-FAMILIES = ("tau_gen", "tau_level", "tau_val", "tau_gap", "tau_gap_sym", "tau_copy", "tau_split")
+FAMILIES = ("tau_gen", "tau_level", "tau_val", "tau_gap", "tau_gap_sym", "tau_copy", "tau_infill", "tau_split")
 """All clocks, in the order in which they are told."""
 
 FEWEST_SAMPLED = 2
@@ -59,8 +60,8 @@ def find_onsets(records: Sequence[RunRecord], *, level: float = 0.9) -> list[Ons
         level: probability of each onset's interval, in (0, 1).
 
     Returns:
-        Onsets in the order of the clocks (tau_gen, tau_level, tau_val, tau_gap, tau_gap_sym, tau_copy, tau_split;
-        levels and thresholds ascending), within a clock by n_train, seed and run.
+        Onsets in the order of the clocks (tau_gen, tau_level, tau_val, tau_gap, tau_gap_sym, tau_copy, tau_infill,
+        tau_split; levels and thresholds ascending), within a clock by n_train, seed and run.
 
     Raises:
         ConfigError: two runs are the same half of the same pair, or ``level`` is out of its range.
@@ -78,19 +79,20 @@ def _place(clock: str) -> tuple[int, float]:
 def _of_run(record: RunRecord, level: float) -> Iterator[Onset]:
     run = record.header
     heldout, train = _curve(record, "heldout_loss"), _curve(record, "train_loss")
-    copies, chance = (
-        _curve(record, "copy_fraction", items=False),
-        _curve(record, "copy_fraction_chance", items=False),
-    )
     if heldout is not None and (heldout.steps > 0).sum() >= FEWEST_CHECKS:
         yield tau_gen(heldout, run, level=level)
         yield tau_val(heldout, run, level=level)
     if heldout is not None and train is not None and set(heldout.steps) & set(train.steps) - {0}:
         for threshold in GAP_THRESHOLDS:
             yield tau_gap(train, heldout, run, threshold=threshold, level=level)
-    if copies is not None and chance is not None:
-        for threshold in COPY_THRESHOLDS:
-            yield tau_copy(copies, chance, run, threshold=threshold, level=level)
+    for clock, quantity, thresholds in (
+        (tau_copy, "copy_fraction", COPY_THRESHOLDS),
+        (tau_infill, "infill_copies", INFILL_THRESHOLDS),
+    ):
+        copies, chance = (_curve(record, name, items=False) for name in (quantity, f"{quantity}_chance"))
+        if copies is not None and chance is not None:
+            for threshold in thresholds:
+                yield clock(copies, chance, run, threshold=threshold, level=level)
     for number in count(1):
         if (valid := _curve(record, f"valid[{number}]", items=False)) is None:
             return

@@ -124,40 +124,45 @@ def gap_sym(a: RunRecord, b: RunRecord) -> Curve:
 
 
 def agreement(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> Estimate:
-    """How alike two models' samples from the same initial noise are: mean cosine similarity, centered.
+    """How alike two models' samples from the same initial noise are.
 
-    The mean image over both sets is subtracted from each sample first: without it, any two pictures look
-    alike. A sample that equals the mean image has no direction and counts 0.
+    Of images (floats), the mean cosine similarity, centered: the mean image over both sets is subtracted from each
+    sample first, since without it any two pictures look alike. A sample that equals the mean image has no direction
+    and counts 0. Of tokens (integers), whose numbers are names, the mean share of positions with equal symbols.
 
     Args:
         samples_a: samples of one model, [n, ...].
         samples_b: samples of the other, made from the same initial noise in the same order.
 
     Returns:
-        ``agreement`` in [-1, 1], its standard error over pairs, and the similarity of each pair as items.
+        ``agreement`` in [-1, 1] of images and in [0, 1] of tokens, its standard error over pairs, and the similarity of
+        each pair as items.
 
     Raises:
-        ConfigError: the two do not have the same shape, or fewer than 2 pairs came.
+        ConfigError: the two do not have the same shape, are of different kinds, or fewer than 2 pairs came.
 
     >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
     >>> agreement(x, x).value
     1.0
+    >>> agreement(np.array([[0, 1, 2, 3], [4, 5, 6, 7]]), np.array([[0, 1, 2, 9], [4, 5, 9, 9]])).value
+    0.625
     """
-    return _similarity("agreement", *_centered(samples_a, samples_b))
+    _check_pairs(samples_a, samples_b)
+    return _average("agreement", _similarity(samples_a, samples_b))
 
 
 def agreement_chance(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> Estimate:
     """The agreement of samples that do *not* share their noise: the pairs are shifted cyclically by one.
 
     Args:
-        samples_a: samples of one model, [n, ...].
-        samples_b: samples of the other, of the same shape.
+        samples_a: samples of one model, [n, ...]: floats of images, or integers of tokens.
+        samples_b: samples of the other, of the same shape and kind.
 
     Raises:
-        ConfigError: the two do not have the same shape, or fewer than 2 pairs came.
+        ConfigError: the two do not have the same shape, are of different kinds, or fewer than 2 pairs came.
     """
-    a, b = _centered(samples_a, samples_b)
-    return _similarity("agreement_chance", a, np.roll(b, 1, axis=0))
+    _check_pairs(samples_a, samples_b)
+    return _average("agreement_chance", _similarity(samples_a, samples_b, shift=1))
 
 
 def sampled_steps(a: RunRecord, b: RunRecord) -> list[int]:
@@ -196,24 +201,49 @@ def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
     )
 
 
-def _centered(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> tuple[Floats, Floats]:
+def _check_pairs(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> None:
     if samples_a.shape != samples_b.shape or len(samples_a) < 2:
         raise ConfigError(
             "agreement compares two sets of at least 2 samples of the same shape [n, ...]; "
             f"got {samples_a.shape} and {samples_b.shape}."
         )
+    if _are_tokens(samples_a) != _are_tokens(samples_b):
+        raise ConfigError(
+            "agreement compares images with images (floats) or tokens with tokens (integers); "
+            f"got {samples_a.dtype} and {samples_b.dtype}."
+        )
+
+
+def _are_tokens(samples: NDArray[np.generic]) -> bool:
+    return np.issubdtype(samples.dtype, np.integer)
+
+
+def _similarity(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic], *, shift: int = 0) -> Floats:
+    """How alike the two samples of each pair are; ``shift`` places lie between them."""
+    if _are_tokens(samples_a):
+        equal = samples_a == np.roll(samples_b, shift, axis=0)
+        shares: Floats = equal.reshape(len(equal), -1).mean(axis=1)
+        return shares
+    a, b = _centered(samples_a, samples_b)
+    return _cosine(a, np.roll(b, shift, axis=0))
+
+
+def _centered(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> tuple[Floats, Floats]:
     a, b = (np.asarray(s, dtype=np.float64).reshape(len(s), -1) for s in (samples_a, samples_b))
     mean = (a.mean(0) + b.mean(0)) / 2
     return a - mean, b - mean
 
 
-def _similarity(quantity: str, a: Floats, b: Floats) -> Estimate:
+def _cosine(a: Floats, b: Floats) -> Floats:
     product = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = np.divide(np.sum(a * b, axis=1), product, out=np.zeros(len(a)), where=product > 0)
+    return np.divide(np.sum(a * b, axis=1), product, out=np.zeros(len(a)), where=product > 0)
+
+
+def _average(quantity: str, similarity: Floats) -> Estimate:
     return Estimate(
         quantity=quantity,
-        value=float(cosine.mean()),
-        se=float(cosine.std(ddof=1) / np.sqrt(len(cosine))),
-        count=len(cosine),
-        items=tuple(cosine.tolist()),
+        value=float(similarity.mean()),
+        se=float(similarity.std(ddof=1) / np.sqrt(len(similarity))),
+        count=len(similarity),
+        items=tuple(similarity.tolist()),
     )

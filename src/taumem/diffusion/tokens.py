@@ -62,7 +62,9 @@ def one_hot(symbols: Tokens, n: int, dtype: torch.dtype) -> Float[Tensor, "batch
 
 def one_hot_log(x0: Tokens, vocabulary: int, dtype: torch.dtype) -> LogProbs:
     """Give the prediction that is sure of x0: 0 for its symbols, -inf for all others."""
-    return one_hot(x0, vocabulary, dtype).log()
+    # Not the logarithm of the one-hot table, since that of zero is slow on a CPU.
+    is_there = x0[..., None] == torch.arange(vocabulary, device=x0.device)
+    return torch.where(is_there, 0.0, -math.inf).to(dtype)
 
 
 def average_tokens(weights: Float[Tensor, "batch n"], x0: Int[Tensor, "n *item"], vocabulary: int) -> LogProbs:

@@ -5,6 +5,7 @@ from taumem.models.categorical import Categorical, OneHot
 from taumem.models.empirical import EmpiricalDenoiser
 from taumem.models.mixture import MixtureDenoiser
 from taumem.models.mlp import MLP
+from taumem.models.ngram import KneserNey, fit_ngram
 from taumem.models.precondition import Preconditioned
 from taumem.models.transformer import Transformer
 from taumem.models.tree import TreeUNet
@@ -16,11 +17,13 @@ __all__ = [
     "Beliefs",
     "Categorical",
     "EmpiricalDenoiser",
+    "KneserNey",
     "MixtureDenoiser",
     "OneHot",
     "Preconditioned",
     "Transformer",
     "TreeUNet",
     "UNet",
+    "fit_ngram",
     "propagate",
 ]

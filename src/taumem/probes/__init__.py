@@ -4,21 +4,33 @@ from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.grammar_levels import GrammarLevels
+from taumem.probes.infilling import Infilling, infill
+from taumem.probes.likelihood import BitsPerSymbol
 from taumem.probes.loss_gap import LossGap, SymmetricGap
 from taumem.probes.membership import membership
+from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import ItemLoss, Probe, SampleProbe, Sampler, share
+from taumem.probes.quality import TextQuality, whole_words
+from taumem.probes.text_copies import TextCopies
 
 __all__ = [
     "Agreement",
+    "BitsPerSymbol",
     "Copies",
     "EmpiricalGap",
     "GrammarLevels",
+    "Infilling",
     "ItemLoss",
     "LossGap",
+    "PredictiveEntropy",
     "Probe",
     "SampleProbe",
     "Sampler",
     "SymmetricGap",
+    "TextCopies",
+    "TextQuality",
+    "infill",
     "membership",
     "share",
+    "whole_words",
 ]

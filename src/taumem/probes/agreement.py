@@ -17,9 +17,10 @@ __all__ = ["Agreement"]
 
 
 class Agreement:
-    """Measures the mean cosine similarity of two models' samples from the same initial noise.
+    """Measures how alike two models' samples from the same initial noise are.
 
-    ``agreement`` lies in [-1, 1]; ``agreement_chance`` is the same for pairs from different noise.
+    ``agreement`` is the mean cosine similarity of images, in [-1, 1], and the mean share of positions with equal
+    symbols of tokens, in [0, 1]; ``agreement_chance`` is the same for pairs from different noise.
 
     Args:
         twin: the other model.
@@ -34,5 +35,6 @@ class Agreement:
         """Draw the twin's samples from the same noise and compare."""
         with undisturbed(self.twin):
             drawn = self.sampler(self.twin, generator)
-        ours, theirs = (items.float().cpu().numpy() for items in (samples, drawn))
-        return Reading((agreement(ours, theirs), agreement_chance(ours, theirs)))
+        ours, theirs = (items.float() if items.is_floating_point() else items for items in (samples, drawn))
+        pair = ours.cpu().numpy(), theirs.cpu().numpy()
+        return Reading((agreement(*pair), agreement_chance(*pair)))

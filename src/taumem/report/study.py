@@ -162,6 +162,8 @@ class Study:
         }
         if has_levels(self.records):
             needs["tau_level"] = "samples, and the levels of the grammar that they obey"
+        if any(curve_of(record, "infill_copies") for record in self.records):
+            needs["tau_infill"] = "training and held-out texts that were filled in at the same checks"
         for clock, need in needs.items():
             if clock not in families:
                 yield f"{clock} could not be read: it needs {need}, and no run here has them."

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from taumem.analysis import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS
+from taumem.analysis import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS, INFILL_THRESHOLDS
 
 __all__ = [
     "ACCENT",
@@ -51,6 +51,7 @@ _FAMILIES = {
     "tau_gap": [("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")],
     "tau_gap_sym": [("#3cb892", "#2fa57f"), ("#009e73", "#4cd3a5"), ("#00684c", "#9beccf")],
     "tau_copy": [("#cc79a7", "#b4608f"), ("#a64d80", "#dd8fba"), ("#752c56", "#f3c3dc")],
+    "tau_infill": [("#e8854a", "#c9692f"), ("#d55e00", "#f08a45"), ("#8f3f00", "#fcc9a3")],
     "tau_split": [("#7a52c7", "#b39af0")],
 }
 
@@ -75,7 +76,12 @@ def clock_color(clock: str) -> str:
     if family == "tau_level":
         shades = _FAMILIES[family]
         return shades[min(int(threshold.rstrip("]")), len(shades)) - 1][0]
-    thresholds = {"tau_gap": GAP_THRESHOLDS, "tau_gap_sym": GAP_SYM_THRESHOLDS, "tau_copy": COPY_THRESHOLDS}
+    thresholds = {
+        "tau_gap": GAP_THRESHOLDS,
+        "tau_gap_sym": GAP_SYM_THRESHOLDS,
+        "tau_copy": COPY_THRESHOLDS,
+        "tau_infill": INFILL_THRESHOLDS,
+    }
     names = [f"{value:g}]" for value in thresholds.get(family, ())]
     shades = _FAMILIES.get(family, [(INK, _NIGHT[INK])])
     place = names.index(threshold) if threshold in names else 0

@@ -1,0 +1,97 @@
+"""Draw the figures of README.md and docs/ from the records in this folder.
+
+    python experiments/figures.py            # all of them
+    python experiments/figures.py grammar    # those of one study: images, grammar
+
+Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
+pages and the docs cannot differ. Writes docs/figures/*.png.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from taumem import read_runs
+from taumem.report import Study, figures
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs" / "figures"
+CHROMIUM_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
+QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
+
+
+def main() -> None:
+    """Draw those that are asked for."""
+    studies = {"images": images, "grammar": grammar}
+    chosen = sys.argv[1:] or list(studies)
+    if unknown := set(chosen) - set(studies):
+        sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
+    for name in chosen:
+        studies[name]()
+
+
+def images() -> None:
+    """The figures of docs/images.md."""
+    study = Study.of(read_runs(HERE / "images" / "fashion"))
+    control = Study.of(read_runs(HERE / "images" / "full-batch"))
+    clocks = {"tau_gen", "tau_val", "tau_gap_sym[0.15]", "tau_copy[0.05]"}
+    photograph(law(study, clocks), "images-law")
+    photograph(figures.losses(study), "images-losses")
+    photograph(figures.gap(study, per_example=True), "images-collapse")
+    photograph(figures.copies(study, per_example=True), "images-copies")
+    photograph(figures.agreement(study), "images-agreement")
+    photograph(law(control, clocks), "images-full-batch")
+
+
+def grammar() -> None:
+    """The figures of docs/grammar.md."""
+    studies = {name: Study.of(read_runs(HERE / "grammar" / name)) for name in ("levels", "masked", "uniform")}
+    clocks = {"tau_gen", "tau_val", "tau_copy[0.05]"}
+    photograph(figures.phase_diagram(studies["levels"]), "grammar-phase", width=900, height=560)
+    photograph(figures.price(studies["levels"]), "grammar-price", height=600)
+    photograph(figures.levels(studies["levels"]), "grammar-levels", height=640)
+    for name in ("masked", "uniform"):
+        photograph(law(studies[name], clocks), f"grammar-law-{name}")
+    photograph(figures.copies(studies["masked"], per_example=True), "grammar-copies")
+
+
+def law(study: Study, clocks: set[str]) -> go.Figure:
+    """The law's figure with these clocks."""
+    figure = figures.law(study)
+    for trace in figure.data:
+        clock = (trace.meta or {}).get("clock") if isinstance(trace.meta, dict) else trace.meta
+        if clock is not None:
+            trace.visible = clock in clocks
+    return figure
+
+
+def photograph(figure: go.Figure, name: str, *, width: int = 760, height: int = 520) -> None:
+    """Render a figure at twice the resolution and save it."""
+    browser = shutil.which("chromium") or sys.exit("needs chromium on the path")
+    DOCS.mkdir(parents=True, exist_ok=True)
+    figure.update_layout(width=width, height=height, paper_bgcolor="white", plot_bgcolor="white")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "figure.html"
+        body = figure.to_html(include_plotlyjs=True, full_html=False, config={"displayModeBar": False})
+        page.write_text(f"<!doctype html><meta charset='utf-8'><body style='margin:0'>{body}</body>", encoding="utf-8")
+        command = [
+            browser,
+            *CHROMIUM_FLAGS,
+            *QUIET_FLAGS,
+            f"--user-data-dir={folder}/profile",
+            f"--window-size={width},{height}",
+            "--force-device-scale-factor=2",
+            "--virtual-time-budget=5000",
+            f"--screenshot={DOCS / name}.png",
+            page.as_uri(),
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+    print(f"wrote docs/figures/{name}.png")
+
+
+if __name__ == "__main__":
+    main()

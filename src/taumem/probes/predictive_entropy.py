@@ -1,0 +1,98 @@
+"""How sure a model is of what it cannot see: it grows surer of its training texts than of others."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion.tokens import Tokens, predict
+from taumem.errors import ConfigError
+from taumem.probes.loss_gap import LEVELS
+from taumem.probes.probe import check_levels, mean
+from taumem.randomness import generator_for
+from taumem.record import Estimate, Reading
+from taumem.shapes import Items
+
+__all__ = ["PredictiveEntropy"]
+
+
+class PredictiveEntropy:
+    """Measures the entropy of the predicted symbols at corrupted positions, in nats per position.
+
+        S_entropy = mean over corrupted positions i of  - sum_a p(x0_i = a | xt) log p(x0_i = a | xt)
+
+    for each set S (``train_entropy``, ``heldout_entropy``, ...) at each level t, and averaged over the levels (t
+    None). A position is corrupted if xt differs from x0 there: under masked diffusion, if it is masked. For the exact
+    denoiser it is what the loss is too, on average; a model that is surer than its loss is overconfident. It lies
+    between 0 and the logarithm of the vocabulary's size.
+
+    Args:
+        diffusion: corrupts the texts.
+        sets: texts [n, window] of each set, by its name.
+        levels: diffusion times in (0, 1), the same at every step.
+        seed: of the noise, which is that of no other probe, and the same for all sets and at all steps.
+
+    Raises:
+        ConfigError: no set, an empty one, a level outside (0, 1), or one so low that it corrupts nothing.
+    """
+
+    def __init__(
+        self,
+        diffusion: MaskedDiffusion | UniformDiffusion,
+        sets: Mapping[str, Items],
+        *,
+        levels: Sequence[float] = LEVELS,
+        seed: int = 0,
+    ) -> None:
+        check_levels(levels)
+        if not sets or any(len(items) == 0 for items in sets.values()):
+            raise ConfigError(
+                f"the predictive entropy needs texts in each set, and at least one set; got {list(sets)}."
+            )
+        self.diffusion = diffusion
+        self.levels = tuple(levels)
+        self.corrupted = {
+            name: [self._corrupt(name, items, k, seed) for k in range(len(levels))] for name, items in sets.items()
+        }
+
+    @torch.no_grad()
+    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
+        """Ask at each level. The noise is the probe's own, fixed; the generator is not used."""
+        estimates: list[Estimate] = []
+        for name, by_level in self.corrupted.items():
+            influences = []
+            for (xt, places), t in zip(by_level, self.levels, strict=True):
+                log_x0 = predict(denoiser, xt, torch.full((len(xt),), t, device=xt.device), self.diffusion.vocabulary)
+                influences.append(_mean_and_deviations(_entropy(log_x0), places))
+                estimates.append(mean(f"{name}_entropy", influences[-1], t=t))
+            # The same texts at all levels: their deviations go together.
+            estimates.append(mean(f"{name}_entropy", torch.stack(influences).mean(dim=0)))
+        return Reading(tuple(estimates))
+
+    def _corrupt(self, name: str, items: Items, k: int, seed: int) -> tuple[Tokens, Bool[Tensor, "n *item"]]:
+        noise = self.diffusion.noise(items, generator_for(seed, "predictive entropy", k, device=items.device))
+        xt = self.diffusion.corrupt(items, torch.full((len(items),), self.levels[k], device=items.device), noise)
+        if not bool((places := xt != items).any()):
+            raise ConfigError(
+                f"at the level t = {self.levels[k]:g} no symbol of the set '{name}' is corrupted; "
+                "ask at a higher level, or about more texts."
+            )
+        return xt, places
+
+
+def _entropy(log_x0: Float[Tensor, "n *item vocabulary"]) -> Float[Tensor, "n *item"]:
+    entropy: Tensor = torch.special.entr(log_x0.double().exp()).sum(dim=-1)
+    return entropy
+
+
+def _mean_and_deviations(values: Float[Tensor, "n *item"], places: Bool[Tensor, "n *item"]) -> Float[Tensor, "n"]:
+    """Give numbers, one for each item, whose mean is the mean over all places, and whose spread gives its error.
+
+    The mean is a ratio of two sums over items, r = sum_i h_i / sum_i n_i with n_i places in item i; to first order,
+    item i moves it as if r were the mean of r + (h_i - r n_i) / mean(n).
+    """
+    h, n = (torch.where(places, values, 0).flatten(1).sum(dim=1), places.flatten(1).sum(dim=1).double())
+    ratio = h.sum() / n.sum()
+    return ratio + (h - ratio * n) / n.mean()
