@@ -15,7 +15,9 @@ from taumem.lab.experiment import (
     MixtureConfig,
     MLPConfig,
     MonitorConfig,
+    TextConfig,
     TrainingConfig,
+    TransformerConfig,
     TreeConfig,
     UNetConfig,
     UniformConfig,
@@ -49,9 +51,12 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
         ('name = "x"\nn_train = [8]\n[training]\nbatch_size = 0', ["batch_size must be at least 1", "0"]),
         ('name = "x"\nn_train = [8]\n[training]\nlearning_rate = "fast"', ["training.learning_rate", "'fast'"]),
         ('name = "x"\nn_train = [8]\n[diffusion]\nkind = "maskd"', ["diffusion.kind is 'maskd'", "mean 'masked'"]),
-        ('name = "x"\nn_train = [8]\n[diffusion]\nkind = "masked"', ["is no tokens", "must be 'gaussian'", "'masked'"]),
-        (f"{GRAMMAR}", ["is tokens", "must be 'masked' or 'uniform'", "got 'gaussian'"]),
-        (f'{GRAMMAR}[diffusion]\nkind = "masked"', ["takes model.kind 'tree' or 'mlp'", "got 'unet'"]),
+        (
+            'name = "x"\nn_train = [8]\n[diffusion]\nkind = "masked"',
+            ["takes diffusion.kind 'gaussian'", "got 'masked'"],
+        ),
+        (f"{GRAMMAR}", ["takes diffusion.kind 'masked' or 'uniform'", "got 'gaussian'"]),
+        (f'{GRAMMAR}[diffusion]\nkind = "masked"', ["takes model.kind 'tree' or 'transformer' or 'mlp'", "got 'unet'"]),
         ('name = "x"\nn_train = [8]\n[training]\nbatch_size = "P"\ntogether = true', ["one batch size for all runs"]),
         ('name = "x"\nn_train = [8]\ntraining.stop_at_copies = 0.2\nmonitor.n_samples = 0', ["n_samples is 0"]),
         ("name = ", ["not valid TOML"]),
@@ -126,9 +131,9 @@ def test_an_experiment_cannot_be_changed():
 def test_every_key_and_preset_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
     sections = {
-        "data": (FashionMnistConfig, ImagesConfig, MixtureConfig, GrammarConfig),
+        "data": (FashionMnistConfig, ImagesConfig, MixtureConfig, GrammarConfig, TextConfig),
         "diffusion": (GaussianConfig, MaskedConfig, UniformConfig),
-        "model": (UNetConfig, MLPConfig, TreeConfig),
+        "model": (UNetConfig, MLPConfig, TreeConfig, TransformerConfig),
         "training": (TrainingConfig,),
         "monitor": (MonitorConfig,),
     }

@@ -6,7 +6,17 @@ from typing import assert_never
 
 from torch import Generator, Tensor, nn
 
-from taumem.data import GaussianMixture, RandomHierarchyModel, Split, load_fashion_mnist, load_images, resize
+from taumem.data import (
+    GaussianMixture,
+    RandomHierarchyModel,
+    Split,
+    Text,
+    load_fashion_mnist,
+    load_images,
+    load_text,
+    resize,
+)
+from taumem.data.alphabets import AlphabetName
 from taumem.diffusion import (
     Cosine,
     CosineKeeping,
@@ -31,6 +41,8 @@ from taumem.lab.experiment import (
     MixtureConfig,
     MLPConfig,
     ModelConfig,
+    TextConfig,
+    TransformerConfig,
     TreeConfig,
     UNetConfig,
     UniformConfig,
@@ -42,12 +54,13 @@ from taumem.models import (
     MixtureDenoiser,
     OneHot,
     Preconditioned,
+    Transformer,
     TreeUNet,
     UNet,
 )
 from taumem.randomness import generator_for
 
-__all__ = ["AnyDiffusion", "make_denoiser", "make_diffusion", "make_exact", "make_grammar", "make_split"]
+__all__ = ["AnyDiffusion", "make_denoiser", "make_diffusion", "make_exact", "make_grammar", "make_split", "make_text"]
 
 AnyDiffusion = GaussianDiffusion | MaskedDiffusion | UniformDiffusion
 
@@ -69,15 +82,24 @@ def make_split(config: DataConfig, seed: int, n_train: int) -> Split:
     Raises:
         TaumemError: the data are not there, or too few.
     """
-    if isinstance(config, GrammarConfig):
-        return make_grammar(config).split(n_train, config.n_heldout, seed)
-    return _shuffled(config, seed)
+    match config:
+        case GrammarConfig():
+            return make_grammar(config).split(n_train, config.n_heldout, seed)
+        case TextConfig():
+            return _windows(config, seed, n_train)
+        case _:
+            return _shuffled(config, seed)
 
 
 def make_grammar(config: GrammarConfig) -> RandomHierarchyModel:
     """Make the grammar."""
     options = config.model_dump(exclude={"source", "n_heldout", "rules_seed"})
     return RandomHierarchyModel(**options, seed=config.rules_seed)
+
+
+def make_text(config: TextConfig) -> Text:
+    """Load the text."""
+    return _text(config.path, config.alphabet, config.vocabulary)
 
 
 def make_diffusion(config: DiffusionConfig, vocabulary: int | None) -> AnyDiffusion:
@@ -87,7 +109,7 @@ def make_diffusion(config: DiffusionConfig, vocabulary: int | None) -> AnyDiffus
             schedules = {"cosine": Cosine, "linear": Linear}
             return GaussianDiffusion(schedules[config.schedule](), config.weighting, config.eta)
         case MaskedConfig():
-            return MaskedDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting)
+            return MaskedDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting, config.t_min)
         case UniformConfig():
             return UniformDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting, config.steps)
         case _:
@@ -113,6 +135,9 @@ def make_denoiser(
         case TreeConfig(), (MaskedDiffusion() | UniformDiffusion()) as of_tokens, GrammarConfig(s=s, L=depth):
             tree = TreeUNet(s, depth, of_tokens.vocabulary, symbols=of_tokens.symbols, **options)
             return Categorical(tree, of_tokens)
+        case TransformerConfig(), (MaskedDiffusion() | UniformDiffusion()) as of_tokens, _:
+            network = Transformer(item_shape[0], of_tokens.vocabulary, symbols=of_tokens.symbols, **options)
+            return Categorical(network, of_tokens)
         case _:
             raise ConfigError(f"model.kind '{config.kind}' is not for data.source '{data.source}'.")
 
@@ -126,6 +151,16 @@ def make_exact(data: DataConfig, diffusion: AnyDiffusion) -> Denoiser | None:
             return MixtureDenoiser(diffusion, _mixture(data))
         case _:
             return None
+
+
+@lru_cache(maxsize=8)  # a run asks several times
+def _windows(config: TextConfig, seed: int, n_train: int) -> Split:
+    return make_text(config).windows(n_train, config.n_heldout, config.window, seed).split
+
+
+@lru_cache(maxsize=1)
+def _text(path: str | None, alphabet: AlphabetName, vocabulary: int | None) -> Text:
+    return load_text(path, alphabet=alphabet, vocabulary=vocabulary)
 
 
 @lru_cache(maxsize=1)  # the runs of one seed share their shuffle

@@ -29,7 +29,9 @@ __all__ = [
     "MixtureConfig",
     "ModelConfig",
     "MonitorConfig",
+    "TextConfig",
     "TrainingConfig",
+    "TransformerConfig",
     "TreeConfig",
     "UNetConfig",
     "UniformConfig",
@@ -106,7 +108,23 @@ class GrammarConfig(_Config):
     n_heldout: int = Field(default=512, ge=1)
 
 
-DataConfig = Annotated[FashionMnistConfig | ImagesConfig | MixtureConfig | GrammarConfig, Field(discriminator="source")]
+class TextConfig(_Config):
+    """Windows of text; see :func:`taumem.data.load_text`. P counts windows."""
+
+    source: Literal["text"]
+    path: str | None = None
+    """text8, any file, or a folder of documents; None takes the built-in English."""
+    alphabet: Literal["text8", "characters", "bytes"] = "text8"
+    vocabulary: int | None = Field(default=None, ge=1)
+    """How many symbols there may be; None for any number."""
+    window: int = Field(default=64, ge=1)
+    """Symbols in a window."""
+    n_heldout: int = Field(default=512, ge=1)
+
+
+DataConfig = Annotated[
+    FashionMnistConfig | ImagesConfig | MixtureConfig | GrammarConfig | TextConfig, Field(discriminator="source")
+]
 
 
 class GaussianConfig(_Config):
@@ -128,6 +146,8 @@ class MaskedConfig(_Config):
     """How the share of symbols that are kept falls with the diffusion time."""
     weighting: Literal["elbo", "x0"] = "elbo"
     """The bound on the likelihood, or the plain cross-entropy of the masked symbols."""
+    t_min: float = Field(default=1e-3, gt=0, lt=1)
+    """The smallest diffusion time of the loss, whose weight under ``elbo`` is 1/t."""
 
 
 class UniformConfig(_Config):
@@ -176,7 +196,21 @@ class TreeConfig(_Config):
     """Functions of the diffusion time that every layer reads; masked diffusion needs none."""
 
 
-ModelConfig = Annotated[UNetConfig | MLPConfig | TreeConfig, Field(discriminator="kind")]
+class TransformerConfig(_Config):
+    """For text; see :class:`taumem.models.Transformer`. It takes texts as long as the windows."""
+
+    kind: Literal["transformer"]
+    width: int = Field(default=96, ge=2)
+    depth: int = Field(default=2, ge=1)
+    heads: int = Field(default=2, ge=1)
+    mlp_ratio: float = Field(default=4.0, gt=0)
+    stem: int = Field(default=9, ge=1)
+    """Symbols around a position that its input shows, odd."""
+    time_conditioning: bool = False
+    activation: Literal["relu", "gelu"] = "relu"
+
+
+ModelConfig = Annotated[UNetConfig | MLPConfig | TreeConfig | TransformerConfig, Field(discriminator="kind")]
 
 
 class TrainingConfig(_Config):
@@ -230,6 +264,16 @@ class MonitorConfig(_Config):
     sampling_steps: int = Field(default=15, ge=1)
 
 
+_FITTING = {
+    "fashion-mnist": (("gaussian",), ("unet", "mlp")),
+    "images": (("gaussian",), ("unet", "mlp")),
+    "mixture": (("gaussian",), ("unet", "mlp")),
+    "grammar": (("masked", "uniform"), ("tree", "transformer", "mlp")),
+    "text": (("masked", "uniform"), ("transformer", "mlp")),
+}
+"""The kinds of diffusion and of model that each source of data takes."""
+
+
 class Experiment(_Config):
     """All of a study. The defaults are the small image study that two cores can do."""
 
@@ -262,19 +306,12 @@ class Experiment(_Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Experiment":
-        of_tokens = isinstance(self.data, GrammarConfig)
-        kinds = ("masked", "uniform") if of_tokens else ("gaussian",)
-        if self.diffusion.kind not in kinds:
-            raise ValueError(
-                f"data.source '{self.data.source}' is {'tokens' if of_tokens else 'no tokens'}: diffusion.kind must be "
-                f"{' or '.join(map(repr, kinds))}; got '{self.diffusion.kind}'"
-            )
-        models = ("tree", "mlp") if of_tokens else ("unet", "mlp")
-        if self.model.kind not in models:
-            raise ValueError(
-                f"data.source '{self.data.source}' takes model.kind {' or '.join(map(repr, models))}; "
-                f"got '{self.model.kind}'"
-            )
+        diffusions, models = _FITTING[self.data.source]
+        for key, kind, fitting in (("diffusion", self.diffusion.kind, diffusions), ("model", self.model.kind, models)):
+            if kind not in fitting:
+                raise ValueError(
+                    f"data.source '{self.data.source}' takes {key}.kind {' or '.join(map(repr, fitting))}; got '{kind}'"
+                )
         if self.training.together and self.training.batch_size == "P":
             raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
@@ -397,12 +434,14 @@ _TAGS: dict[str | int, type[_Config]] = {
     "images": ImagesConfig,
     "mixture": MixtureConfig,
     "grammar": GrammarConfig,
+    "text": TextConfig,
     "gaussian": GaussianConfig,
     "masked": MaskedConfig,
     "uniform": UniformConfig,
     "unet": UNetConfig,
     "mlp": MLPConfig,
     "tree": TreeConfig,
+    "transformer": TransformerConfig,
 }
 _SECTIONS: dict[str | int, type[_Config]] = {
     "training": TrainingConfig,

@@ -4,7 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -17,11 +17,11 @@ import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, MaskedDiffusion, sample, sample_in_any_order
 from taumem.errors import DataError
-from taumem.lab.catalog import AnyDiffusion, make_denoiser, make_diffusion, make_exact, make_grammar, make_split
-from taumem.lab.experiment import Experiment, GrammarConfig
-from taumem.models import EmpiricalDenoiser
+from taumem.lab.catalog import AnyDiffusion, make_denoiser, make_diffusion, make_grammar, make_split, make_text
+from taumem.lab.experiment import Experiment, GrammarConfig, TextConfig
+from taumem.lab.questions import probes_of, sample_probes_of
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import Copies, EmpiricalGap, GrammarLevels, LossGap, Probe, SampleProbe, Sampler
+from taumem.probes import Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -95,6 +95,8 @@ class RunPlan:
         facts, data = split.facts, self.experiment.data
         if isinstance(data, GrammarConfig):
             facts = facts.model_copy(update={"sample_complexities": make_grammar(data).sample_complexities})
+        if isinstance(data, TextConfig):
+            facts = facts.model_copy(update={"alphabet": make_text(data).alphabet.symbols})
         return RunHeader(
             name=self.experiment.name,
             data=facts,
@@ -278,8 +280,9 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
     with RunRecord.open(folder / plan.name, plan.header()) as record:
         if existing := plan.checkpoints(folder):
             load_checkpoint(learner, existing[-1])
+        split = replace(split, train=split.train.to(plan.device), heldout=split.heldout.to(plan.device))
         monitor = _monitor(plan, record, split, twin_items)
-        yield _Running(plan, folder, learner, split.train.to(plan.device), record, monitor)
+        yield _Running(plan, folder, learner, split.train, record, monitor)
 
 
 @contextmanager
@@ -304,39 +307,19 @@ def _has_memorized(record: RunRecord, limit: float, step: int) -> bool:
 
 
 def _monitor(plan: RunPlan, record: RunRecord, split: Split, twin_items: Items | None) -> Monitor:
-    config = plan.experiment.monitor
+    config, diffusion = plan.experiment.monitor, plan.diffusion()
     sets = {"train": split.train[: config.n_items], "heldout": split.heldout[: config.n_heldout_items]}
     if twin_items is not None:
-        sets["twin"] = twin_items[: config.n_items]
-    probes, sample_probes = _probes(plan, split, {name: items.to(plan.device) for name, items in sets.items()})
+        sets["twin"] = twin_items[: config.n_items].to(plan.device)
     return Monitor(
         record,
-        probes,
+        probes_of(plan.experiment, diffusion, split, sets, plan.seed),
         cadence=LogCadence(config.first, config.per_doubling),
         sampler=plan.sampler(config.n_samples) if config.n_samples else None,
-        sample_probes=sample_probes,
+        sample_probes=sample_probes_of(plan.experiment, split),
         sample_cadence=LogCadence(config.first, config.samples_per_doubling),
         seed=plan.seed,
     )
-
-
-def _probes(plan: RunPlan, split: Split, sets: dict[str, Items]) -> tuple[list[Probe], list[SampleProbe]]:
-    """What is asked of a model, and of its samples."""
-    diffusion, data = plan.diffusion(), plan.experiment.data
-    train_items = split.train.to(plan.device)
-    exact = make_exact(data, diffusion)
-    losses = LossGap(
-        diffusion,
-        sets,
-        levels=plan.experiment.monitor.levels,
-        seed=plan.seed,
-        exact=exact,
-        empirical=EmpiricalDenoiser(diffusion, train_items) if exact else None,
-    )
-    if isinstance(data, GrammarConfig):
-        return [losses], [GrammarLevels(make_grammar(data), split.train)]
-    distance = EmpiricalGap(diffusion, train_items, sets["heldout"], seed=plan.seed)
-    return [losses, distance], [Copies(train_items, split.heldout.to(plan.device))]
 
 
 def _draw(
