@@ -14,6 +14,7 @@ from taumem.analysis import (
     tau_gap,
     tau_gap_sym,
     tau_gen,
+    tau_infill,
     tau_level,
     tau_split,
     tau_val,
@@ -209,6 +210,25 @@ def test_copies_that_vanish_again_were_not_the_onset():
 
 def test_copies_from_the_first_check_on_are_left_censored():
     assert tau_copy(copies(50, 60, 70), 0.0, RUN, threshold=0.05).censored == "left"
+
+
+# --- tau_infill -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.1, 0.5])
+def test_completed_texts_are_timed_by_the_rule_of_copies(threshold):
+    completed = copies(0, 1, 6, 30, 75)
+    onset, same = (clock(completed, 0.01, RUN, threshold=threshold) for clock in (tau_infill, tau_copy))
+    assert onset.clock == f"tau_infill[{threshold:g}]"
+    assert (onset.low, onset.high, onset.censored) == (same.low, same.high, same.censored)
+    assert "share of training texts that are completed from half of them exceeds chance by" in onset.rule
+
+
+def test_texts_that_could_be_guessed_were_not_learned_by_heart():
+    guessed = copies(0, 0, 30, 70)
+    assert tau_infill(guessed, guessed, RUN, threshold=0.05).censored == "right"
+    with pytest.raises(ConfigError, match="at different steps"):
+        tau_infill(copies(0, 0, 25), guessed, RUN, threshold=0.05)
 
 
 # --- tau_split ------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
     copies = [
         share_curve("copy_fraction", steps, [0, 0, 90], 100),
         share_curve("copy_fraction_chance", steps, [0, 0, 0], 100),
+        share_curve("infill_copies", steps, [0, 30, 95], 100),
+        share_curve("infill_copies_chance", steps, [0, 0, 0], 100),
     ]
     samples = np.random.default_rng(0).standard_normal((2, 32, 4))
     single = written(tmp_path, header(16), copies)
@@ -42,11 +44,15 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
         ("tau_copy[0.03]", 16),
         ("tau_copy[0.05]", 16),
         ("tau_copy[0.1]", 16),
+        ("tau_infill[0.05]", 16),
+        ("tau_infill[0.1]", 16),
+        ("tau_infill[0.5]", 16),
         ("tau_split", 64),
     ]
     assert found[0].source == "study P=32 seed=0 half=a"
     assert found[12].source == "study P=32 seed=0 halves=a,b"
     assert found[0].examples == found[0].step * 16
+    assert [(o.low, o.high) for o in found[18:21]] == [(10, 100), (10, 100), (100, 1000)]
 
 
 def test_only_halves_of_the_same_size_and_seed_are_twins(tmp_path):

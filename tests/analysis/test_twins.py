@@ -93,6 +93,49 @@ def test_samples_equal_to_the_mean_image_count_nothing():
     assert agreement(np.ones((3, 2)), np.ones((3, 2))).value == 0
 
 
+def test_agreement_of_tokens_is_the_share_of_equal_symbols_and_their_numbers_are_names():
+    a, b = np.random.default_rng(4).integers(0, 27, (2, 300, 64)).astype(np.int16)
+    b = np.where(np.arange(64) < 16, a, b).astype(np.int16)
+    found = agreement(a, b)
+    assert found.items == tuple((a == b).mean(axis=1))
+    assert found.value == pytest.approx(np.mean(a == b))
+    assert found.se == pytest.approx(np.std((a == b).mean(axis=1), ddof=1) / np.sqrt(300))
+    assert found.value == pytest.approx(16 / 64 + 48 / 64 / 27, abs=0.01)
+    renamed = np.random.default_rng(5).permutation(27)
+    assert agreement(renamed[a], renamed[b]) == found
+    assert agreement(a, a).value == 1
+
+
+def test_chance_for_tokens_is_the_agreement_of_pairs_from_different_noise():
+    a = np.random.default_rng(6).integers(0, 27, (400, 64))
+    chance = agreement_chance(a, a)
+    assert chance.quantity == "agreement_chance"
+    assert chance.value == np.mean(a == np.roll(a, 1, axis=0))
+    assert abs(chance.value - 1 / 27) < 4 * chance.se
+
+
+def test_agreement_of_images_is_the_mean_cosine_of_what_differs_from_the_mean_image():
+    a, b = np.random.default_rng(7).standard_normal((2, 50, 3, 4))
+    mean = (a.reshape(50, -1).mean(0) + b.reshape(50, -1).mean(0)) / 2
+    x, y = (s.reshape(50, -1) - mean for s in (a, b))
+    for found, other in ((agreement(a, b), y), (agreement_chance(a, b), np.roll(y, 1, axis=0))):
+        cosine = np.sum(x * other, axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(other, axis=1))
+        assert found.items == tuple(cosine.tolist())  # to the last bit
+        assert found.value == cosine.mean()
+
+
+def test_the_agreement_curve_of_tokens_reads_the_integers_that_both_kept(tmp_path):
+    x, y = np.random.default_rng(8).integers(0, 27, (2, 20, 16)).astype(np.int16)
+    a = written(tmp_path, header(half="a"), [], {10: x, 40: x})
+    b = written(tmp_path, header(half="b"), [], {10: x, 40: y})
+    assert agreement_curve(a, b).values.tolist() == [1, agreement(x, y).value]
+
+
+def test_tokens_are_not_compared_with_images():
+    with pytest.raises(ConfigError, match="tokens with tokens"):
+        agreement(np.ones((4, 3)), np.ones((4, 3), dtype=np.int16))
+
+
 @pytest.mark.parametrize(("a", "b"), [((4, 3), (5, 3)), ((1, 3), (1, 3))])
 def test_samples_that_do_not_pair_up_are_refused(a, b):
     with pytest.raises(ConfigError, match="same shape"):

@@ -236,7 +236,8 @@ def _centered(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) ->
 
 def _cosine(a: Floats, b: Floats) -> Floats:
     product = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.divide(np.sum(a * b, axis=1), product, out=np.zeros(len(a)), where=product > 0)
+    cosine: Floats = np.divide(np.sum(a * b, axis=1), product, out=np.zeros(len(a)), where=product > 0)
+    return cosine
 
 
 def _average(quantity: str, similarity: Floats) -> Estimate:

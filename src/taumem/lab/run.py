@@ -96,7 +96,8 @@ class RunPlan:
         if isinstance(data, GrammarConfig):
             facts = facts.model_copy(update={"sample_complexities": make_grammar(data).sample_complexities})
         if isinstance(data, TextConfig):
-            facts = facts.model_copy(update={"alphabet": make_text(data).alphabet.symbols})
+            symbols = make_text(data).alphabet.symbols or "".join(map(chr, range(256)))
+            facts = facts.model_copy(update={"alphabet": symbols})
         return RunHeader(
             name=self.experiment.name,
             data=facts,

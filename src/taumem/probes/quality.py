@@ -130,11 +130,14 @@ def whole_words(texts: Sequence[str], separator: str = " ") -> list[str]:
 
 def _counts(texts: Items, length: int) -> csr_array:
     """How often each n-gram stands in each text: [n, n-grams that occur]."""
-    grams = texts.unfold(1, length, 1)
-    _, number = torch.unique(grams.flatten(0, 1), dim=0, return_inverse=True)
-    row = np.repeat(np.arange(len(texts)), grams.shape[1])
-    shape = (len(texts), int(number.max()) + 1)
-    return csr_array((np.ones(len(row)), (row, number.numpy())), shape=shape)
+    grams = texts.unfold(1, length, 1).long().numpy()
+    n, per_text, _ = grams.shape
+    number = np.zeros((n, per_text), np.int64)
+    for place in range(length):  # number the beginnings of the n-grams, one symbol longer each time
+        longer = number * (int(grams.max()) + 1) + grams[..., place]
+        number = np.unique(longer, return_inverse=True)[1].reshape(n, per_text)
+    row = np.repeat(np.arange(n), per_text)
+    return csr_array((np.ones(row.size), (row, number.ravel())), shape=(n, int(number.max()) + 1))
 
 
 def _divergences(counts: NDArray[Any], reference: NDArray[Any]) -> Floats:

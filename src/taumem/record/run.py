@@ -55,6 +55,8 @@ class DataFacts(BaseModel):
     item_shape: tuple[int, ...]
     sample_complexities: tuple[int, ...] = ()
     """Of data with a known hierarchy: examples needed to learn levels 1, ..., L, in order of magnitude."""
+    alphabet: str = ""
+    """Of text: the symbols in the order of their numbers, as one string; empty where there are none, or unknown."""
 
 
 class RunHeader(BaseModel):

@@ -1,8 +1,9 @@
 """One self-contained page about a study: it opens offline, asks nothing of any server, and can be sent by mail."""
 
 import json
+import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ from taumem.report import figures, wording
 from taumem.report.gallery import COPY_RATIO, gallery
 from taumem.report.strings import string_gallery
 from taumem.report.study import Forecast, Study
+from taumem.report.texts import VERBATIM, text_gallery
 
 __all__ = ["write_report"]
 
@@ -85,6 +87,9 @@ def write_report(
         groups=_groups(study),
         exhibits=gallery(study),
         string_exhibits=string_gallery(study),
+        text_exhibits=text_gallery(study),
+        has_text=_has_text(study),
+        verbatim=VERBATIM,
         rules=_rules(study.onsets),
         missing=list(study.missing()),
         facts=_facts(study),
@@ -174,12 +179,6 @@ def _subtitle(study: Study) -> str:
 
 def _groups(study: Study) -> list[_Group]:
     """The figures that have something to show, with what to see in them."""
-    both = (("step", "against the step", False), ("example", "against the step per training example", True))
-
-    def panels(name: str, draw: Any) -> tuple[_Panel, ...]:
-        drawn = [_Panel(f"{name}-{key}", words, draw(study, per_example=flag)) for key, words, flag in both]
-        return tuple(drawn) if drawn[0].figure.data and any(_points(trace) for trace in drawn[0].figure.data) else ()
-
     agreement, membership = figures.agreement(study), figures.membership(study)
     models = [
         _Panel("agreement", "Agreement of two models, against the step", agreement),
@@ -198,31 +197,76 @@ def _groups(study: Study) -> list[_Group]:
         if has_levels(study.records)
         else "The dashed line is the chance level: held-out data, which copy nothing, under the same rule."
     )
+    of_text = _groups_of_text(study)
     groups = [
         _Group(
             "Losses",
             "Training and held-out loss part when the model starts to learn its training set rather than the "
             "distribution. Circles mark the minimum of the held-out loss (tau_val).",
-            panels("losses", figures.losses),
+            _both(study, "losses", figures.losses),
         ),
+        of_text["bits"],
         _Group(
             "The gap, and its collapse",
             f"The relative gap{two_models}. If the onset grows in proportion to the number of training examples P, "
             "curves that lie apart against the step fall on one another against the step per training example.",
-            panels("gap", figures.gap),
+            _both(study, "gap", figures.gap),
         ),
         _Group(
             "Copies among samples",
             f"The share of samples that are copies of training items, with exact 95 % intervals. {chance}",
-            panels("copies", figures.copies),
+            _both(study, "copies", figures.copies),
         ),
+        of_text["infilling"],
         _Group(
             " and ".join(panel.title.partition(",")[0] for panel in models).replace("and M", "and m"),
             " ".join([*(about[panel.key] for panel in models), "Bands are two standard errors."]),
             tuple(models),
         ),
+        of_text["quality"],
     ]
     return [group for group in groups if group.panels]
+
+
+def _groups_of_text(study: Study) -> dict[str, _Group]:
+    """What is measured of texts alone, by where it goes."""
+    quality = (
+        _Panel("words", "Words of samples that are in the dictionary", figures.dictionary_words(study)),
+        _Panel("divergence", "3-grams of samples against those of held-out texts", figures.ngram_divergence(study)),
+        _Panel("entropy", "How unsure the model is of a hidden symbol", figures.entropy(study)),
+    )
+    return {
+        "bits": _Group(
+            "Bits per symbol",
+            "The bound on the bits that a symbol costs: on held-out texts, and dotted on training texts. Dashed: the "
+            "bits that held-out texts cost under an n-gram model with Kneser-Ney smoothing, fitted to the same "
+            "training texts. A model below it predicts unseen text better than counts of short passages do.",
+            _both(study, "bits", figures.bits),
+        ),
+        "infilling": _Group(
+            "Texts filled in from memory",
+            "Half of each text is hidden, and the model fills it in, where it is surest first: the share of training "
+            "texts that come back verbatim but for a few symbols, with exact 95 % intervals. Dotted: the share of "
+            "held-out texts under the same rule, the chance level.",
+            _both(study, "infilling", figures.infilling),
+        ),
+        "quality": _Group(
+            "How much the samples read like the language",
+            "Dashed: what held-out texts would give.",
+            tuple(panel for panel in quality if any(map(_points, panel.figure.data))),
+        ),
+    }
+
+
+def _both(study: Study, name: str, draw: Callable[..., go.Figure]) -> tuple[_Panel, ...]:
+    """A figure against the step, and against the step per training example; none where there is nothing to show."""
+    both = (("step", "against the step", False), ("example", "against the step per training example", True))
+    drawn = [_Panel(f"{name}-{key}", words, draw(study, per_example=flag)) for key, words, flag in both]
+    return tuple(drawn) if any(map(_points, drawn[0].figure.data)) else ()
+
+
+def _has_text(study: Study) -> bool:
+    return any(record.header.data.alphabet for record in study.records)
 
 
 def _phase_panels(study: Study) -> dict[str, _Panel]:
@@ -271,6 +315,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Shape of an item", listed(shapes)),
         ("Held-out items", wording.sizes_text(sorted({h.data.n_heldout for h in headers}))),
         ("Training examples P", wording.sizes_text(sorted({h.data.n_train for h in headers}))),
+        *_facts_of_text(study),
         ("Held back from the fits", ", ".join(held_back) or "none"),
         ("Batch size", wording.sizes_text(study.batch_sizes)),
         ("Weights measured", listed({h.weights for h in headers})),
@@ -279,6 +324,14 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Versions", ", ".join(versions) or "unknown"),
     ]
     return facts if headers else []
+
+
+def _facts_of_text(study: Study) -> list[tuple[str, str]]:
+    data = [record.header.data for record in study.records if record.header.data.alphabet]
+    symbols = sorted({d.n_train * math.prod(d.item_shape) for d in data})
+    alphabets = sorted({len(d.alphabet) for d in data})
+    facts = [("P in symbols", wording.sizes_text(symbols)), ("Symbols of the alphabet", wording.sizes_text(alphabets))]
+    return facts if data else []
 
 
 def _shared_experiment(study: Study) -> str:

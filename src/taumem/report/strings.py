@@ -1,6 +1,6 @@
 """Samples that are strings of tokens before, at and after the onset: which are copies, and which obey the grammar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,15 @@ from taumem.report.gallery import moments_to_show, typical_step, words_of
 from taumem.report.study import Study, run_of
 from taumem.report.wording import number
 
-__all__ = ["Sample", "StringExhibit", "StringMoment", "string_gallery"]
+__all__ = [
+    "Sample",
+    "StringExhibit",
+    "StringMoment",
+    "exhibited",
+    "keeps_strings",
+    "moments_around_the_onset",
+    "string_gallery",
+]
 
 N_STRINGS = 12
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -82,13 +90,21 @@ def string_gallery(study: Study) -> list[StringExhibit]:
     Returns:
         At most two exhibits; none where no run kept strings.
     """
-    with_strings = {r.header.data.n_train: r for r in reversed(study.records) if _keeps_strings(r)}
-    ends = sorted({min(with_strings), max(with_strings)}) if with_strings else []
-    return [_exhibit(with_strings[n_train], study) for n_train in ends]
+    records = [record for record in study.records if keeps_strings(record) and not record.header.data.alphabet]
+    return [_exhibit(record, study) for record in exhibited(records)]
 
 
-def _exhibit(record: RunRecord, study: Study) -> StringExhibit:
-    n_train, depth = record.header.data.n_train, len(record.header.data.sample_complexities)
+def exhibited(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Choose a run on the fewest training examples, and one on the most."""
+    by_size = {record.header.data.n_train: record for record in reversed(records)}
+    return [by_size[n_train] for n_train in sorted({min(by_size), max(by_size)})] if by_size else []
+
+
+def moments_around_the_onset(
+    record: RunRecord, study: Study
+) -> tuple[str, list[tuple[str, int, Mapping[str, NDArray[Any]]]]]:
+    """Give what an exhibit of a run is called, and the moments to show: name, step, and the arrays kept there."""
+    n_train = record.header.data.n_train
     # Copies are what the samples show: the clock that counts them says when to look.
     clock = study.phase.clock if study.phase else study.headline.clock if study.headline else ""
     own = [o for o in study.onsets if o.clock == clock and run_of(o, study.records) is record]
@@ -96,13 +112,29 @@ def _exhibit(record: RunRecord, study: Study) -> StringExhibit:
     # An onset between two looks shows at the later one.
     seen = typical_step([replace(o, step=o.high) if o.censored == "interval" else o for o in own], n_train)
     shown = [(name, step, record.arrays(step)) for name, step in moments_to_show(record.array_steps(), seen)]
+    late = f" · {clock} = {number(tau)} steps" if tau else ""
+    return f"P = {n_train:,}{' (held back)' if n_train in study.held_back else ''}{late}", [*shown]
+
+
+def keeps_strings(record: RunRecord) -> bool:
+    """Whether the run kept strings of tokens, [k, d] of integers from 0, and which of them are copies."""
+    steps = record.array_steps()
+    arrays = record.arrays(steps[-1]) if steps else {}
+    samples = arrays.get("samples")
+    if samples is None or "copied" not in arrays or samples.ndim != 2 or not np.issubdtype(samples.dtype, np.integer):
+        return False
+    return samples.size > 0 and int(samples.min()) >= 0
+
+
+def _exhibit(record: RunRecord, study: Study) -> StringExhibit:
+    depth = len(record.header.data.sample_complexities)
+    title, shown = moments_around_the_onset(record, study)
     symbols = 1 + max((int(arrays["samples"].max(initial=0)) for _, _, arrays in shown), default=0)
     moments = tuple(
         StringMoment(name, step, words_of(record, step), tuple(_samples(arrays, symbols, depth)))
         for name, step, arrays in shown
     )
-    late = f" · {clock} = {number(tau)} steps" if tau else ""
-    return StringExhibit(f"P = {n_train:,}{' (held back)' if n_train in study.held_back else ''}{late}", moments)
+    return StringExhibit(title, moments)
 
 
 def _samples(arrays: Mapping[str, NDArray[Any]], symbols: int, depth: int) -> list[Sample]:
@@ -115,13 +147,3 @@ def _text(string: NDArray[Any], symbols: int) -> str:
     if symbols <= len(LETTERS):
         return "".join(LETTERS[symbol] for symbol in string)
     return " ".join(str(symbol) for symbol in string)
-
-
-def _keeps_strings(record: RunRecord) -> bool:
-    """Whether the run kept strings of tokens, [k, d] of integers from 0, and which of them are copies."""
-    steps = record.array_steps()
-    arrays = record.arrays(steps[-1]) if steps else {}
-    samples = arrays.get("samples")
-    if samples is None or "copied" not in arrays or samples.ndim != 2 or not np.issubdtype(samples.dtype, np.integer):
-        return False
-    return samples.size > 0 and int(samples.min()) >= 0

@@ -4,17 +4,23 @@ from taumem.report.figures.law import law
 from taumem.report.figures.phase import levels, phase_diagram, price
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
 from taumem.report.figures.style import night
+from taumem.report.figures.text import bits, dictionary_words, entropy, infilling, ngram_divergence
 from taumem.report.figures.training import gap, losses
 
 __all__ = [
     "agreement",
+    "bits",
     "chance_of_copies",
     "copies",
+    "dictionary_words",
+    "entropy",
     "gap",
+    "infilling",
     "law",
     "levels",
     "losses",
     "membership",
+    "ngram_divergence",
     "night",
     "phase_diagram",
     "price",

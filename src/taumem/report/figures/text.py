@@ -1,0 +1,152 @@
+"""What is measured of texts alone: bits per symbol, infilling, and how much samples read like the language."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from taumem.report.figures.lines import Line, add_chance, add_lines, finished
+from taumem.report.figures.style import MUTED, size_colors
+from taumem.report.study import Study, curve_of
+from taumem.report.wording import number, percent
+
+__all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence"]
+
+
+def bits(study: Study, *, per_example: bool = False) -> go.Figure:
+    """Bits per symbol of held-out and of training texts, and those of an n-gram model on the held-out ones.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines = _lines(study, "heldout_bits", "held-out bits") + _lines(study, "train_bits", "training bits", "dot")
+    figure = go.Figure()
+    colors = size_colors(study.sizes)
+    add_lines(figure, lines, colors, per_example=per_example, bands=False)
+    baselines = _lines(study, "heldout_bits_ngram", "n-gram bits")
+    for n_train in dict.fromkeys(line.n_train for line in baselines):
+        _add_baseline(figure, [b for b in baselines if b.n_train == n_train], colors[n_train], per_example=per_example)
+    if lines:
+        _add_key(figure, "held-out", "solid")
+        _add_key(figure, "training", "dot")
+    if baselines:
+        _add_key(figure, "held-out, n-gram model", "dash")
+    return finished(figure, lines, per_example=per_example, y={"title_text": "bits per symbol", "rangemode": "tozero"})
+
+
+def infilling(study: Study, *, per_example: bool = True) -> go.Figure:
+    """The share of half-hidden training texts that are filled in verbatim, and of held-out ones, with exact intervals.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines, chances = _with_chance(study, "infill_copies", "infill_copies_chance", "filled in")
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    _add_chances(figure, study, chances, "held-out texts (chance)", per_example=per_example)
+    highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
+    y = {
+        "title_text": "texts filled in verbatim",
+        "tickformat": ".0%",
+        "range": [-0.02, min(1.03, 1.15 * highest + 0.08)],
+    }
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def dictionary_words(study: Study, *, per_example: bool = False) -> go.Figure:
+    """The share of the words in samples that are in the dictionary, and of those in held-out texts.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines, chances = _with_chance(study, "dictionary_words", "dictionary_words_chance", "words")
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    _add_level(figure, chances, "held-out texts", percent)
+    y = {"title_text": "words in the dictionary", "tickformat": ".0%", "range": [-0.02, 1.03]}
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def ngram_divergence(study: Study, *, per_example: bool = False, n: int = 3) -> go.Figure:
+    """How far the n-grams of samples are from those of held-out texts, and how far other held-out texts are.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+        n: of the n-grams.
+    """
+    lines, chances = _with_chance(study, f"ngram_divergence[{n}]", f"ngram_divergence_chance[{n}]", "divergence")
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    _add_level(figure, chances, "other held-out texts")
+    y = {"title_text": f"divergence of {n}-grams, bits", "rangemode": "tozero"}
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def entropy(study: Study, *, per_example: bool = False) -> go.Figure:
+    """The entropy of what is predicted for a hidden symbol: how sure the model is, on held-out and on training texts.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    lines = _lines(study, "heldout_entropy", "held-out entropy") + _lines(study, "train_entropy", "training", "dot")
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example, bands=False)
+    if any(line.dash == "dot" for line in lines):
+        _add_key(figure, "held-out", "solid")
+        _add_key(figure, "training", "dot")
+    y = {"title_text": "entropy of predictions, nats", "rangemode": "tozero"}
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def _lines(study: Study, quantity: str, words: str, dash: str = "solid") -> list[Line]:
+    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
+    return [Line(run, curve, words, dash) for run, curve in curves if curve is not None]
+
+
+def _with_chance(study: Study, quantity: str, chance: str, words: str) -> tuple[list[Line], list[Line]]:
+    return _lines(study, quantity, words), _lines(study, chance, "chance", "dot")
+
+
+def _add_chances(figure: go.Figure, study: Study, chances: Sequence[Line], name: str, *, per_example: bool) -> None:
+    """Draw what chance gives at each step of each run."""
+    drawn = len(figure.data)
+    add_lines(figure, chances, size_colors(study.sizes), per_example=per_example, bands=False)
+    for trace in figure.data[drawn:]:
+        trace.showlegend = False
+    if chances:
+        _add_key(figure, name, "dot")
+
+
+def _add_level(figure: go.Figure, chances: Sequence[Line], name: str, write: Callable[[float], str] = number) -> None:
+    """Draw one level for all runs: the same texts, which no training changes."""
+    if chances and figure.data:
+        level = float(np.mean([line.curve.values.mean() for line in chances]))
+        add_chance(figure, level, f"{name}: {write(level)}")
+
+
+def _add_baseline(figure: go.Figure, lines: Sequence[Line], color: str, *, per_example: bool) -> None:
+    """Draw what another model of the same size of training set needs, as long as the runs of that size go on."""
+    level = float(np.mean([line.curve.values.mean() for line in lines]))
+    x = np.concatenate([line.x(per_example=per_example) for line in lines])
+    if not len(x):
+        return
+    name = f"n-gram model, P = {lines[0].n_train:,}: {number(level)} bits"
+    figure.add_scatter(
+        x=[float(x.min()), float(x.max())],
+        y=[level, level],
+        mode="lines",
+        line={"color": color, "width": 1.2, "dash": "dash"},
+        name=name,
+        legendgroup=str(lines[0].n_train),
+        showlegend=False,
+        hovertemplate=f"{name}<extra></extra>",
+    )
+
+
+def _add_key(figure: go.Figure, name: str, dash: str) -> None:
+    figure.add_scatter(x=[None], y=[None], mode="lines", name=name, line={"color": MUTED, "dash": dash})
