@@ -30,6 +30,8 @@ HALFWAY = (0.5,)
 """Where a prediction's certainty is measured: one diffusion time, since it costs as much as a loss."""
 N_TIMES = 2
 """Diffusion times of each text in the bound on its likelihood."""
+AT_ONCE = 2
+"""Hidden symbols of a text that are filled in at once, besides those of which the model is sure."""
 LONG_ENOUGH = 2_000_000
 """Symbols of a document in which to look for its words."""
 
@@ -62,7 +64,9 @@ def probes_of(
         # Both the bound on the likelihood and the filling in of hidden symbols are those of masked diffusion.
         asked.append(BitsPerSymbol(diffusion, known, n_times=N_TIMES, seed=seed, baselines={"ngram": ngram}))
         n_items = experiment.monitor.n_items
-        asked.append(Infilling(diffusion, split.train, split.heldout, n_items=n_items, seed=seed))
+        asked.append(
+            Infilling(diffusion, split.train, split.heldout, n_items=n_items, positions_per_step=AT_ONCE, seed=seed)
+        )
     return asked
 
 
