@@ -86,5 +86,5 @@ def sample_probes_of(experiment: Experiment, split: Split) -> list[SampleProbe]:
 def _words(data: TextConfig) -> frozenset[str]:
     """The words of the text: its dictionary. Of very long documents, those of their beginning."""
     text = make_text(data)
-    beginnings = (torch.from_numpy(document[:LONG_ENOUGH]) for document in text.documents)
+    beginnings = (torch.tensor(document[:LONG_ENOUGH]) for document in text.documents)
     return frozenset(word for tokens in beginnings for part in text.alphabet.decode(tokens) for word in part.split())
