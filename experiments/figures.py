@@ -1,7 +1,7 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, grammar
+    python experiments/figures.py grammar    # those of one study: images, grammar, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
@@ -26,7 +26,7 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "grammar": grammar}
+    studies = {"images": images, "grammar": grammar, "text": text}
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
@@ -57,6 +57,16 @@ def grammar() -> None:
     for name in ("masked", "uniform"):
         photograph(law(studies[name], clocks), f"grammar-law-{name}")
     photograph(figures.copies(studies["masked"], per_example=True), "grammar-copies")
+
+
+def text() -> None:
+    """The figures of docs/text.md."""
+    study = Study.of(read_runs(HERE / "text" / "english"))
+    photograph(law(study, {"tau_gen", "tau_val", "tau_gap_sym[0.2]", "tau_infill[0.1]"}), "text-law")
+    photograph(figures.gap(study, per_example=True), "text-collapse")
+    photograph(figures.bits(study), "text-bits")
+    photograph(figures.infilling(study, per_example=True), "text-infilling")
+    photograph(figures.agreement(study), "text-agreement")
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:

@@ -103,6 +103,10 @@ def test_a_sweep_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, ca
     assert "tau_level[2]" in words
     both = output_of(capsys, "fit", tmp_path / "out", "--json")
     assert both["boundaries"] == content["boundaries"]
+    narrow = output_of(capsys, "fit", tmp_path / "out", "--level", "0.5", "--json")
+    assert {law["exponent"]["level"] for law in narrow["laws"].values()} == {0.5}
+    assert taumem("forecast", tmp_path / "out", "--n-train", "64", "--clock", "tau_level[1]") == 2
+    assert "does not grow in proportion to P" in " ".join(capsys.readouterr().err.split())
 
 
 def test_run_takes_seeds_and_changes(study, tmp_path, capsys):

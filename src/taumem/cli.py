@@ -224,6 +224,8 @@ def forecast(
     clocks = list(dict.fromkeys(o.clock for o in onsets))
     if clock not in clocks:
         raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, clocks)}")
+    if clock.startswith("tau_level"):
+        raise ConfigError(f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast.")
     law = fit_law([o for o in onsets if o.clock == clock], exponent=NEAR_ONE, level=level)
     prediction = law.predict(n_train)
     if json:
@@ -334,7 +336,10 @@ def _show_study(
 
     records = read_runs(*places)
     onsets = find_onsets(records, level=level)
-    phase = _phase_diagram(records, onsets)
+    names = sorted({record.header.name for record in records})
+    if len(names) > 1:
+        err.print(f"[yellow]several experiments in one fit:[/] {escape(', '.join(names))}", soft_wrap=True)
+    phase = _phase_diagram(records, onsets, floor=floor, level=level)
     # A level that was copied was not learned: the laws of levels are the diagram's, which tells the two apart.
     of_levels = {boundary.clock: boundary for boundary in phase.boundaries} if phase else {}
     others = [onset for onset in onsets if onset.clock not in of_levels]
@@ -342,6 +347,8 @@ def _show_study(
     if exponent is None:
         laws |= {clock: boundary.free for clock, boundary in of_levels.items() if boundary.free}
         reasons |= {clock: boundary.reason for clock, boundary in of_levels.items() if boundary.reason}
+    else:
+        reasons |= {clock: f"{clock}: levels do not grow in proportion to P" for clock in of_levels}
     content: dict[str, Any] = {
         "level": level,
         "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
@@ -362,12 +369,18 @@ def _show_study(
     sizes = sorted({onset.n_train for onset in onsets})
     whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps an example")]
     table = _table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
+    copied = (
+        {(at.clock, size.n_train) for size in phase.levels for at in size.levels if at.n_learned < at.n_runs}
+        if phase
+        else set()
+    )
     for clock in dict.fromkeys(onset.clock for onset in onsets):
         law = laws.get(clock)
+        cells = [_onsets_in_words([o for o in onsets if o.clock == clock and o.n_train == n]) for n in sizes]
         _add_row(
             table,
             clock,
-            *(_onsets_in_words([o for o in onsets if o.clock == clock and o.n_train == n]) for n in sizes),
+            *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
             _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
             "" if law is None or law.linearity is None else f"{law.linearity:.2g}",
         )
@@ -376,6 +389,11 @@ def _show_study(
         "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
         "< where some had reached it by the first look.[/]"
     )
+    if copied:
+        out.print(
+            "[dim]( ) where copies were seen before the level, in some runs at least: those were not learning, and the "
+            "level's law leaves them out.[/]"
+        )
     alike: dict[str, list[str]] = {}
     for clock, reason in reasons.items():
         alike.setdefault(reason.removeprefix(f"{clock}: "), []).append(clock)
@@ -387,13 +405,15 @@ def _show_study(
         out.print(f"Report: {escape(report)}   ({content['seconds']:.0f} s)", soft_wrap=True)
 
 
-def _phase_diagram(records: "list[RunRecord]", onsets: "list[Onset]") -> "PhaseDiagram | None":
+def _phase_diagram(
+    records: "list[RunRecord]", onsets: "list[Onset]", *, floor: bool, level: float
+) -> "PhaseDiagram | None":
     from taumem.analysis import PhaseDiagram, has_levels
 
     if not has_levels(records):
         return None
     try:
-        return PhaseDiagram.of(records, onsets)
+        return PhaseDiagram.of(records, onsets, floor=floor, level=level)
     except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
         err.print(f"[yellow]no phase diagram:[/] {escape(str(error))}", soft_wrap=True)
         return None
@@ -409,7 +429,8 @@ def _show_phase(phase: "PhaseDiagram") -> None:
         _add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.level, *values)
     out.print(table)
     out.print(
-        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before. "
+        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before; "
+        "intervals 95 %. "
         f"P* = {phase.sample_complexities[-1]:,} strings teach all {phase.depth} levels.[/]"
     )
 
@@ -425,6 +446,8 @@ def _onsets_in_words(onsets: "list[Onset]") -> str:
 
 
 def _interval_in_words(interval: "Interval") -> str:
+    if not math.isfinite(interval.high - interval.low):
+        return f"{interval.value:.3g}"
     return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
 
 

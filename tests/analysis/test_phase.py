@@ -267,10 +267,9 @@ def test_runs_that_agree_pool_their_counts_and_runs_that_differ_widen_the_interv
     shares = (0.1, 0.3, 0.5)
     apart = [planted_run(tmp_path, 128, seed=k, novel=lambda _, x=x: x) for k, x in enumerate(shares)]
     wide = diagram(apart).price[0].novel_valid
-    beyond = np.var(shares, ddof=1) - 0.3 * 0.7 / N_SAMPLES
-    scatter = t.ppf(0.975, 2) * math.sqrt(beyond / 3)
+    scatter = t.ppf(0.975, 2) * math.sqrt(np.var(shares, ddof=1) / 3)
     assert wide.value == pytest.approx(0.3)
-    assert wide.high - 0.3 == pytest.approx(math.hypot(ends.high - 0.3, scatter))
+    assert wide.high - 0.3 == pytest.approx(scatter)
 
 
 def test_the_interval_of_the_loss_holds_its_errors_and_the_scatter_of_the_runs(tmp_path):

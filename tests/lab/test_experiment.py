@@ -48,7 +48,7 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
         ('name = "x"', ["'n_train' is missing"]),
         ('name = "x"\nn_train = [1]', ["at least 2 items", "[1]"]),
         ('name = "x"\nn_train = [8, 8]', ["must not repeat"]),
-        ('name = "x"\nn_train = [8]\n[training]\nbatch_size = 0', ["batch_size must be at least 1", "0"]),
+        ('name = "x"\nn_train = [8]\n[training]\nbatch_size = 0', ["batch_size must be at least 1, or 'P'; got 0."]),
         ('name = "x"\nn_train = [8]\n[training]\nlearning_rate = "fast"', ["training.learning_rate", "'fast'"]),
         ('name = "x"\nn_train = [8]\n[diffusion]\nkind = "maskd"', ["diffusion.kind is 'maskd'", "mean 'masked'"]),
         (
@@ -59,6 +59,11 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
         (f'{GRAMMAR}[diffusion]\nkind = "masked"', ["takes model.kind 'tree' or 'transformer' or 'mlp'", "got 'unet'"]),
         ('name = "x"\nn_train = [8]\n[training]\nbatch_size = "P"\ntogether = true', ["one batch size for all runs"]),
         ('name = "x"\nn_train = [8]\ntraining.stop_at_copies = 0.2\nmonitor.n_samples = 0', ["n_samples is 0"]),
+        (
+            'name = "x"\nn_train = [8]\nmodel = {kind = "unet", dropout = 0.1}\ntraining = {together = true}',
+            ["no run a dropout of its own", "dropout = 0"],
+        ),
+        (f'{GRAMMAR}[diffusion]\nkind = "masked"\n[model]\nkind = "tree"\nwidths = "x"', ["model.widths: input"]),
         ("name = ", ["not valid TOML"]),
     ],
 )

@@ -1,11 +1,13 @@
 """A study of strings: trained one by one or together, interrupted, and stopped once it has memorized."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from taumem.analysis import PhaseDiagram, find_onsets
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, RecordError
 from taumem.lab import Experiment, plans_of, run, run_together, sweep
 from taumem.lab.run import Interrupted
 from taumem.record import RunRecord
@@ -104,6 +106,41 @@ def test_runs_that_a_kill_left_at_different_steps_go_on(tmp_path):
         run_together(plans[:1], tmp_path, pulse)
     run_together(plans, tmp_path)
     assert {RunRecord.read(tmp_path / plan.name).last_step for plan in plans} == {60}
+
+
+def test_what_stops_one_run_saves_the_others_at_one_step(tmp_path):
+    plans = plans_of(tiny())
+
+    def pulse(plan, step: int) -> None:
+        if plan == plans[1] and step == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_together(plans, tmp_path, pulse)
+    assert [[int(file.stem) for file in plan.checkpoints(tmp_path)] for plan in plans] == [[10], [10], [10]]
+
+
+def test_a_run_that_diverges_is_not_saved_and_the_others_are(tmp_path):
+    plans = plans_of(tiny(**training(learning_rate=1e20)))
+    with pytest.raises(RecordError, match="finite"):
+        run_together(plans, tmp_path)
+    assert [len(plan.checkpoints(tmp_path)) for plan in plans] == [0, 1, 1]
+
+
+def test_a_record_that_is_older_than_a_key_goes_on(tmp_path):
+    (plan, *_) = plans_of(tiny(n_train=[8]))
+    run(plan, tmp_path)
+    file = tmp_path / plan.name / "run.json"
+    header = json.loads(file.read_text())
+    del header["experiment"]["training"]["stop_at_copies"]
+    file.write_text(json.dumps(header))
+    steps: list[int] = []
+    run(plan, tmp_path, steps.append)
+    assert steps == []
+    header["experiment"]["training"]["learning_rate"] = 0.5
+    file.write_text(json.dumps(header))
+    with pytest.raises(RecordError, match="another run"):
+        run(plan, tmp_path)
 
 
 def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):

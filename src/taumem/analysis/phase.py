@@ -64,9 +64,10 @@ class Look:
 class Boundary:
     """Where a region ends: the law of one clock over P.
 
-    The law of a level rests on the runs that had reached the level at a look before the one at which copies were seen.
-    In the others the level came by copying, or not at all, and they say nothing about how long learning takes: what
-    is fitted is the time of learning, given that it came before memorization.
+    The law of a level rests on the runs that had reached the level at a look before the one at which copies were seen,
+    and, as bounds, on those that ended with neither. Where copies came first the level was copied, if it was reached
+    at all, and the run is left out: what is fitted is the time of learning, given that it comes before memorization.
+    Near P*_l that selects the runs that learned fast.
 
     Attributes:
         clock: what was timed: ``tau_level[l]``, or the clock of memorization.
@@ -75,7 +76,7 @@ class Boundary:
         reason: why a law is missing; empty if none is.
         n_runs: runs of the sizes that are fitted.
         n_copied: of them, those left out as copies were seen no later than the level, or instead of it.
-        n_open: of them, those left out as they ended with neither.
+        n_open: of them, those that ended with neither: their onset is a bound.
     """
 
     clock: str
@@ -89,7 +90,7 @@ class Boundary:
     @property
     def n_fitted(self) -> int:
         """Runs that the law rests on."""
-        return self.n_runs - self.n_copied - self.n_open
+        return self.n_runs - self.n_copied
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file."""
@@ -180,6 +181,8 @@ class PhaseDiagram:
         *,
         clock: str = TAU_MEM,
         held_back: Collection[int] = frozenset(),
+        floor: bool = False,
+        level: float = 0.9,
     ) -> "PhaseDiagram":
         """Place every look of every run, and fit the boundaries.
 
@@ -188,10 +191,12 @@ class PhaseDiagram:
             onsets: what :func:`taumem.analysis.find_onsets` found in them.
             clock: which clock is tau_mem.
             held_back: training-set sizes to keep out of the fits.
+            floor: also fit tau_0 in each law, as in :func:`taumem.analysis.fit_law`.
+            level: probability of the laws' intervals, in (0, 1).
 
         Raises:
-            ConfigError: no runs; runs of several data sets, batch sizes or weights; data without a hierarchy; or no run
-                with the clocks of all levels and that of memorization.
+            ConfigError: no runs; runs of several studies, data sets, batch sizes or weights; data without a hierarchy;
+                or no run with the clocks of all levels and that of memorization.
         """
         complexities = _check_one_hierarchy(records)
         placed = [_placed(record, onsets, clock, len(complexities)) for record in records]
@@ -207,8 +212,10 @@ class PhaseDiagram:
             sample_complexities=complexities,
             clock=clock,
             looks=tuple(look for run in runs for look in run.looks()),
-            boundaries=tuple(_level_boundary(fitted, level) for level in range(1, len(complexities) + 1)),
-            memorization=_memorization_boundary(fitted, clock),
+            boundaries=tuple(
+                _level_boundary(fitted, number, floor=floor, level=level) for number in range(1, len(complexities) + 1)
+            ),
+            memorization=_memorization_boundary(fitted, clock, floor=floor, level=level),
             levels=tuple(_level_onsets(n_train, of_size) for n_train, of_size in _by_size(runs)),
             price=tuple(p for size in _by_size(runs) if (p := _price(*size, complexities[-1])) is not None),
             left_out=tuple(record.path.name for record, run in zip(records, placed, strict=True) if run is None),
@@ -265,6 +272,10 @@ class _Run:
         """Whether it had reached a level at a look before the one at which copies were seen."""
         return self.reached[level - 1] < _seen_from(self.memorization)
 
+    def ended_before(self, level: int) -> bool:
+        """Whether it ended before either the level or copies were seen."""
+        return math.isinf(self.reached[level - 1]) and math.isinf(_seen_from(self.memorization))
+
     def level_at(self, step: float) -> int:
         return sum(at <= step for at in self.reached)
 
@@ -300,6 +311,7 @@ def _check_one_hierarchy(records: Sequence[RunRecord]) -> tuple[int, ...]:
             "levels (no sample_complexities in its run.json)."
         )
     shared: dict[str, set[object]] = {
+        "study": {h.name for h in headers},
         "data set": {h.data.name for h in headers},
         "hierarchy": {h.data.sample_complexities for h in headers},
         "weights": {h.weights for h in headers},
@@ -337,19 +349,21 @@ def _by_size(runs: Sequence[_Run]) -> list[tuple[int, list[_Run]]]:
     return [(size, [run for run in runs if run.n_train == size]) for size in sorted({run.n_train for run in runs})]
 
 
-def _level_boundary(runs: Sequence[_Run], level: int) -> Boundary:
-    clock = f"tau_level[{level}]"
-    learned = [run for run in runs if run.learned(level)]
-    copied = sum(math.isfinite(_seen_from(run.memorization)) for run in runs if not run.learned(level))
-    laws, reasons = fit_each_clock([run.levels[level - 1] for run in learned], exponent=None)
-    reason = reasons.get(clock, "" if learned else f"{clock}: no run reached it before copies were seen.")
-    return Boundary(clock, laws.get(clock), None, reason, len(runs), copied, len(runs) - len(learned) - copied)
+def _level_boundary(runs: Sequence[_Run], number: int, *, floor: bool, level: float) -> Boundary:
+    clock = f"tau_level[{number}]"
+    learned = [run for run in runs if run.learned(number)]
+    unfinished = [run for run in runs if run.ended_before(number)]
+    onsets = [run.levels[number - 1] for run in (*learned, *unfinished)]
+    laws, reasons = fit_each_clock(onsets, exponent=None, floor=floor, level=level)
+    reason = reasons.get(clock, "") if learned else f"{clock}: no run reached it before copies were seen."
+    n_copied = len(runs) - len(onsets)
+    return Boundary(clock, laws.get(clock), None, reason, len(runs), n_copied, len(unfinished))
 
 
-def _memorization_boundary(runs: Sequence[_Run], clock: str) -> Boundary:
+def _memorization_boundary(runs: Sequence[_Run], clock: str, *, floor: bool, level: float) -> Boundary:
     onsets = [run.memorization for run in runs]
-    free, why_free = fit_each_clock(onsets, exponent=None)
-    linear, why = fit_each_clock(onsets, exponent=1.0)
+    free, why_free = fit_each_clock(onsets, exponent=None, floor=floor, level=level)
+    linear, why = fit_each_clock(onsets, exponent=1.0, floor=floor, level=level)
     reason = why.get(clock) or why_free.get(clock) or ("" if onsets else f"{clock}: every size is held back.")
     return Boundary(clock, free.get(clock), linear.get(clock), reason, len(runs))
 

@@ -34,8 +34,8 @@ class Price:
         ratio: P / P*, with P* the sample complexity of the top level.
         step: geometric mean of those looks over the runs, in steps.
         novel_valid: share of samples that are in the language and no training strings. The runs' counts are pooled:
-            exact interval of the sampling error; in quadrature with it, the t interval of what the runs scatter beyond
-            that error. None where it was not measured.
+            exact interval, or the t interval of the runs' own shares where that reaches further. None where it was not
+            measured.
         level: the levels that every run had reached, from 0 to L: the lowest over the runs.
         loss_above_exact: held-out loss less the exact floor. Mean over the runs; the mean of their 95 % sampling errors
             (not less: runs may share their held-out items), in quadrature with the t interval of their scatter. None
@@ -122,14 +122,8 @@ def _pooled_share(values: Floats, _: Floats, counts: Floats) -> Interval:
     tail, value = (1 - LEVEL) / 2, hits / n
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
-    beyond = max(_variance(values) - value * (1 - value) / float(counts.mean()), 0.0)
-    scatter = _t_reach(beyond, len(values))
-    return Interval(
-        value,
-        max(0.0, value - math.hypot(value - low, scatter)),
-        min(1.0, value + math.hypot(high - value, scatter)),
-        LEVEL,
-    )
+    scatter = _t_reach(_variance(values), len(values))
+    return Interval(value, max(0.0, min(low, value - scatter)), min(1.0, max(high, value + scatter)), LEVEL)
 
 
 def _mean(values: Floats, se: Floats, _: Floats) -> Interval:

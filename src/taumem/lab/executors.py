@@ -96,8 +96,8 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
                     future.result()
         except BrokenProcessPool:
             raise RecordError(
-                f"{folder}: a worker process was killed (out of memory?). What was done is kept: the same command goes "
-                "on from there; --workers 1 needs the least memory."
+                f"{folder}: a worker process died while it started, or was killed (out of memory?). "
+                "What was done is kept: the same command goes on from there; --workers 1 needs the least memory."
             ) from None
         except BaseException:
             stop.set()

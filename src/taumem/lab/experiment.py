@@ -104,7 +104,8 @@ class GrammarConfig(_Config):
     n_classes: int | None = Field(default=None, ge=1)
     """Root symbols; None takes all v of them."""
     zipf: float | tuple[float, ...] = 0.0
-    """How unequal the rules of a symbol are; 0 makes all strings equally probable."""
+    """How unequal the rules of a symbol are; 0 makes all strings equally probable. Otherwise the likely strings come
+    first, into the held-out data rather than the training set, and ``gap_exact`` is the gap to look at."""
     n_heldout: int = Field(default=512, ge=1)
 
 
@@ -312,6 +313,10 @@ class Experiment(_Config):
                 raise ValueError(
                     f"data.source '{self.data.source}' takes {key}.kind {' or '.join(map(repr, fitting))}; got '{kind}'"
                 )
+        if self.training.together and getattr(self.model, "dropout", 0) > 0:
+            raise ValueError(
+                "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"
+            )
         if self.training.together and self.training.batch_size == "P":
             raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
@@ -406,7 +411,8 @@ def _explained(error: ValidationError, content: Mapping[str, Any]) -> str:
     # An unknown key is the cause of what a missing one reports, so it is told first.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    place = [part for part in problem["loc"] if not (isinstance(part, str) and part in _TAGS)]
+    # Beside keys, a location names the tags of sections and which type of several was tried.
+    place = [part for part in problem["loc"] if not (isinstance(part, str) and (part in _TAGS or _is_a_type(part)))]
     key = ".".join(map(str, place))
     if problem["type"] == "extra_forbidden":
         section = _config_at(problem["loc"][:-1])
@@ -422,11 +428,13 @@ def _explained(error: ValidationError, content: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return f"the key '{key}' is missing."
     message = problem["msg"].removeprefix("Value error, ")
-    return (
-        f"{key + ': ' if key else ''}{message[:1].lower()}{message[1:]}; got {problem['input']!r}."
-        if key
-        else (f"{message}.")
-    )
+    if isinstance(problem["input"], Mapping):  # a whole section: the message itself says what came
+        return f"{key + ': ' if key else ''}{message}."
+    return f"{key}: {message[:1].lower()}{message[1:]}; got {problem['input']!r}."
+
+
+def _is_a_type(part: str) -> bool:
+    return part in ("int", "float", "str") or part.startswith(("tuple[", "literal[", "function-"))
 
 
 _TAGS: dict[str | int, type[_Config]] = {

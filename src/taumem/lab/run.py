@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 import taumem
 from taumem.data import Split
@@ -177,8 +178,10 @@ def run(plan: RunPlan, folder: Path, pulse: Callable[[int], None] = lambda step:
             clip=training.clip,
         )
         for _ in steps:
-            running.look()
-            with _saved_if_interrupted([running]):
+            with _saved_if_stopped([running]):
+                running.look()
+                if running.overdue:
+                    running.save()
                 pulse(running.reached)
             if running.finished:
                 return
@@ -217,12 +220,14 @@ def _finish_together(group: Sequence["_Running"], pulse: Callable[[RunPlan, int]
     for _ in train_together(
         members, plan.diffusion(), batch_size=plan.batch_size, warmup=training.warmup, clip=training.clip
     ):
-        for member in tuple(members):
-            running = runs[member]
-            running.look()
-            if running.finished:
-                members.remove(member)
-        with _saved_if_interrupted(group):
+        with _saved_if_stopped(group):
+            for member in tuple(members):
+                runs[member].look()
+                if runs[member].finished:
+                    members.remove(member)
+            if any(running.overdue for running in group):
+                for running in group:  # all at one step, so that they can go on together
+                    running.save()
             for running in group:
                 pulse(running.plan, running.reached)
 
@@ -239,6 +244,8 @@ class _Running:
     monitor: Monitor
     finished: bool = field(init=False)
     """Whether the run has taken all its steps, or has memorized and was to stop there."""
+    broken: bool = False
+    """Whether its last look went wrong."""
     saved: float = field(default_factory=time.monotonic)
     """When, by the clock that :func:`time.monotonic` reads."""
 
@@ -250,18 +257,33 @@ class _Running:
         """How far the run has come, in steps of its plan: all of them once it is finished."""
         return self.plan.steps if self.finished else self.learner.step
 
+    @property
+    def overdue(self) -> bool:
+        """Whether it is time to save."""
+        return not self.finished and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
+
     def look(self) -> None:
-        """Measure what is due after a step, and save now and then."""
+        """Measure what is due after a step, and save where the plan or the end asks for it.
+
+        Raises:
+            RecordError: training has diverged; the run is then broken, and is not saved any more.
+        """
         step, last = self.learner.step, self.learner.step >= self.plan.steps
         if last or self.monitor.due(step):
+            self.broken = True
             self.monitor.check(self.learner.averaged, step, self.learner.examples, samples=last or None)
+            self.broken = False
             self.finished = self._is_finished()
-        overdue = time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
-        if self.finished or step in self.plan.keep or overdue:
-            self.save()
+        if self.finished or step in self.plan.keep:
+            self._write()
 
     def save(self) -> None:
-        """Save where the run stands, and drop the earlier checkpoints that the plan does not keep."""
+        """Save where the run stands, unless it is finished (and saved) or broken."""
+        if not (self.finished or self.broken):
+            self._write()
+
+    def _write(self) -> None:
+        """Write a checkpoint, and drop the earlier ones that the plan does not keep."""
         save_checkpoint(self.learner, self.plan.checkpoint(self.folder, self.learner.step))
         kept = {self.plan.checkpoint(self.folder, step) for step in (*self.plan.keep, self.learner.step)}
         for old in set(self.plan.checkpoints(self.folder)) - kept:
@@ -278,7 +300,7 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
     """Begin a run where its last checkpoint stands, as its record's only writer."""
     split, twin_items = plan.data()
     learner = plan.learner()
-    with RunRecord.open(folder / plan.name, plan.header()) as record:
+    with RunRecord.open(folder / plan.name, _as_recorded(plan.header(), folder / plan.name)) as record:
         if existing := plan.checkpoints(folder):
             load_checkpoint(learner, existing[-1])
         split = replace(split, train=split.train.to(plan.device), heldout=split.heldout.to(plan.device))
@@ -286,14 +308,26 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
         yield _Running(plan, folder, learner, split.train, record, monitor)
 
 
+def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
+    """Take a record's own words for the experiment where they mean the same: newer keys may have been added since."""
+    if not (path / "run.json").exists():
+        return header
+    recorded = RunRecord.read(path).header.experiment
+    try:
+        same = Experiment.model_validate(recorded | {"n_train": [2]}).recipe == header.experiment
+    except ValidationError:  # of another time or tool: for the record to refuse
+        return header
+    return header.model_copy(update={"experiment": recorded}) if same else header
+
+
 @contextmanager
-def _saved_if_interrupted(group: Sequence[_Running]) -> Iterator[None]:
+def _saved_if_stopped(group: Sequence[_Running]) -> Iterator[None]:
+    """Save all runs that can go on, whatever stops them: a word of the parent, Ctrl-C, another run's divergence."""
     try:
         yield
-    except Interrupted:
+    except BaseException:
         for running in group:
-            if not running.finished:
-                running.save()
+            running.save()
         raise
 
 
