@@ -391,8 +391,8 @@ def _show_study(
     )
     if copied:
         out.print(
-            "[dim]( ) where copies were seen before the level, in some runs at least: those were not learning, and the "
-            "level's law leaves them out.[/]"
+            "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
+            "level's law leaves out those that copied first.[/]"
         )
     alike: dict[str, list[str]] = {}
     for clock, reason in reasons.items():
