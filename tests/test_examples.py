@@ -20,7 +20,7 @@ def load(name: str) -> ModuleType:
 
 
 def test_every_example_is_tested_here():
-    tested = {"watch_your_loop", "forecast_a_run", "monitor_and_record", "total_memorization"}
+    tested = {"watch_your_loop", "forecast_a_run", "monitor_and_record", "total_memorization", "grammar_in_python"}
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
 
@@ -28,6 +28,13 @@ def test_a_watched_loop_stops_where_the_heldout_loss_is_lowest(capsys):
     best = load("watch_your_loop").main()
     assert 50 <= best < 750
     assert "keep step" in capsys.readouterr().out
+
+
+def test_a_model_of_few_strings_copies_them_and_one_of_many_does_not():
+    few, many = load("grammar_in_python").main()
+    assert few["copy_fraction"] > few["copy_fraction_chance"] + 0.2
+    assert many["copy_fraction"] < 0.1
+    assert many["valid[1]"] > many["valid[2]"] > many["valid[3]"]
 
 
 def test_small_runs_forecast_a_large_one():

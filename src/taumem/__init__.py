@@ -11,7 +11,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "taumem.analysis": ["Interval", "Law", "Onset", "PhaseDiagram", "find_onsets", "fit_law"],
-    "taumem.data": ["GaussianMixture", "RandomHierarchyModel", "Split", "load_fashion_mnist", "load_images", "resize"],
+    "taumem.data": [
+        "GaussianMixture",
+        "RandomHierarchyModel",
+        "Split",
+        "load_fashion_mnist",
+        "load_images",
+        "load_text",
+        "resize",
+    ],
     "taumem.diffusion": [
         "Cosine",
         "Denoiser",
@@ -21,6 +29,7 @@ _HOMES = {
         "MaskedDiffusion",
         "UniformDiffusion",
         "sample",
+        "sample_in_any_order",
     ],
     "taumem.errors": ["ConfigError", "DataError", "RecordError", "TaumemError", "TaumemWarning"],
     "taumem.lab": ["Experiment", "load_experiment", "sweep"],
@@ -31,15 +40,16 @@ _HOMES = {
         "EmpiricalDenoiser",
         "MixtureDenoiser",
         "Preconditioned",
+        "Transformer",
         "TreeUNet",
         "UNet",
     ],
     "taumem.monitor": ["LogCadence", "Monitor"],
     "taumem.neighbors": ["distinct_items", "gap_ratio", "nearest"],
-    "taumem.probes": ["Agreement", "Copies", "EmpiricalGap", "LossGap", "SymmetricGap"],
+    "taumem.probes": ["Agreement", "Copies", "EmpiricalGap", "GrammarLevels", "LossGap", "SymmetricGap"],
     "taumem.record": ["Curve", "DataFacts", "Estimate", "Measurement", "RunHeader", "RunRecord", "read_runs"],
     "taumem.report": ["write_report"],
-    "taumem.training": ["Learner", "Step", "load_checkpoint", "save_checkpoint", "train"],
+    "taumem.training": ["Learner", "Member", "Step", "load_checkpoint", "save_checkpoint", "train", "train_together"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -57,6 +67,7 @@ if TYPE_CHECKING:
     from taumem.data import Split as Split
     from taumem.data import load_fashion_mnist as load_fashion_mnist
     from taumem.data import load_images as load_images
+    from taumem.data import load_text as load_text
     from taumem.data import resize as resize
     from taumem.diffusion import Cosine as Cosine
     from taumem.diffusion import Denoiser as Denoiser
@@ -66,6 +77,7 @@ if TYPE_CHECKING:
     from taumem.diffusion import MaskedDiffusion as MaskedDiffusion
     from taumem.diffusion import UniformDiffusion as UniformDiffusion
     from taumem.diffusion import sample as sample
+    from taumem.diffusion import sample_in_any_order as sample_in_any_order
     from taumem.errors import ConfigError as ConfigError
     from taumem.errors import DataError as DataError
     from taumem.errors import RecordError as RecordError
@@ -80,6 +92,7 @@ if TYPE_CHECKING:
     from taumem.models import EmpiricalDenoiser as EmpiricalDenoiser
     from taumem.models import MixtureDenoiser as MixtureDenoiser
     from taumem.models import Preconditioned as Preconditioned
+    from taumem.models import Transformer as Transformer
     from taumem.models import TreeUNet as TreeUNet
     from taumem.models import UNet as UNet
     from taumem.monitor import LogCadence as LogCadence
@@ -90,6 +103,7 @@ if TYPE_CHECKING:
     from taumem.probes import Agreement as Agreement
     from taumem.probes import Copies as Copies
     from taumem.probes import EmpiricalGap as EmpiricalGap
+    from taumem.probes import GrammarLevels as GrammarLevels
     from taumem.probes import LossGap as LossGap
     from taumem.probes import SymmetricGap as SymmetricGap
     from taumem.record import Curve as Curve
@@ -101,10 +115,12 @@ if TYPE_CHECKING:
     from taumem.record import read_runs as read_runs
     from taumem.report import write_report as write_report
     from taumem.training import Learner as Learner
+    from taumem.training import Member as Member
     from taumem.training import Step as Step
     from taumem.training import load_checkpoint as load_checkpoint
     from taumem.training import save_checkpoint as save_checkpoint
     from taumem.training import train as train
+    from taumem.training import train_together as train_together
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,9 @@ app = App(
 out = Console()
 err = Console(stderr=True)
 
+SIGNIFICANT = 0.05
+"""Below this p-value of an exponent of 1, a forecast comes with a word of warning."""
+
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Folder = Annotated[Path, Parameter(name=["--output", "-o"])]
 Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
@@ -121,7 +124,8 @@ def run(
     ----------
     experiment
         A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture, grammar, grammar-phase,
-        grammar-paper, favero-cifar10. Keys and values are those of the file; docs/experiments.md lists them.
+        text; grammar-paper, text8-paper, favero-cifar10. Keys and values are those of the file;
+        docs/experiments.md lists them.
     set
         Keys to change, such as training.batch_size=32.
     output
@@ -242,6 +246,12 @@ def forecast(
         return
     examples = prediction.examples
     seen = f" ({examples.value:,.0f} examples at batch size {law.batch_size})" if examples else ""
+    if law.linearity is not None and law.linearity < SIGNIFICANT:
+        err.print(
+            f"[yellow]these onsets speak against the law:[/] an exponent as far from 1 as theirs has p = "
+            f"{law.linearity:.2g}; see `taumem fit`.",
+            soft_wrap=True,
+        )
     out.print(
         f"P = {n_train:,}: {clock} forecast at [bold]{prediction.value:,.0f}[/] steps "
         f"\\[{prediction.low:,.0f}, {prediction.high:,.0f}] at {level:.0%}{seen}, "
@@ -310,12 +320,12 @@ def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
     if json:
         _print_json({"runs": rows, "unreadable": unreadable})
         return
-    table = _table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "of")
+    table = _table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "at most")
     for row in rows:
         shown = row | {"run": Path(str(row["run"])).relative_to(folder), "half": row["half"] or ""}
         names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
         _add_row(table, *(shown[name] for name in names))
-    out.print(table)
+    _show_table(table)
     for reason in unreadable.values():
         out.print(f"[yellow]unreadable:[/] {escape(reason)}", soft_wrap=True)
 
@@ -384,7 +394,7 @@ def _show_study(
             _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
             "" if law is None or law.linearity is None else f"{law.linearity:.2g}",
         )
-    out.print(table)
+    _show_table(table)
     out.print(
         "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
         "< where some had reached it by the first look.[/]"
@@ -427,7 +437,7 @@ def _show_phase(phase: "PhaseDiagram") -> None:
         values = (_interval_in_words(interval) if interval else "-" for interval in intervals)
         mark = "" if price.reached else ">"
         _add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.level, *values)
-    out.print(table)
+    _show_table(table)
     out.print(
         f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before; "
         "intervals 95 %. "
@@ -455,6 +465,12 @@ def _table(*columns: Column | str) -> Table:
     return Table(*columns, box=None, padding=(0, 1, 0, 0))
 
 
+def _show_table(table: Table) -> None:
+    """Print a table whole: numbers that a narrow terminal cuts off are lost."""
+    needed = out.measure(table, options=out.options.update(width=1000)).maximum
+    Console(width=max(out.width, needed)).print(table)
+
+
 def _add_row(table: Table, *cells: object) -> None:
     table.add_row(*(Text(str(cell)) for cell in cells))  # Text, so that brackets stand for themselves
 
@@ -469,7 +485,7 @@ def _show_demo(result: "DemoResult") -> None:
         f"{forecast.step:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
         f"{measured.step:,.0f} [{measured.low:,.0f}, {high}]",
     )
-    out.print(table)
+    _show_table(table)
     copies = _table("", "step", "copies", "95 % interval", "chance")
     for name, count in (("stopped there", result.copies_at_stop), ("much later", result.copies_late)):
         _add_row(
@@ -480,7 +496,7 @@ def _show_demo(result: "DemoResult") -> None:
             f"{count.low:.1%} to {count.high:.1%}",
             f"{count.chance:.1%}",
         )
-    out.print(copies)
+    _show_table(copies)
     out.print(f"[bold]{escape(result.sentence)}[/]", soft_wrap=True)
     out.print(f"Report: {escape(result.report)}   ({result.seconds:.0f} s)", soft_wrap=True)
 

@@ -176,7 +176,7 @@ def test_runs_that_ended_with_neither_are_counted_apart_and_the_missing_law_has_
     runs = [planted_run(tmp_path, n, levels=(20, 1e9, 1e9), tau_mem=1e9) for n in (128, 512)]
     _, second, _ = diagram(runs).boundaries
     assert (second.free, second.n_runs, second.n_copied, second.n_open) == (None, 2, 0, 2)
-    assert "no run reached it before copies were seen" in second.reason
+    assert "0 of 2 runs, at 0 size(s), reached it before copies were seen" in second.reason
 
 
 def test_copies_and_a_level_at_the_same_look_are_no_learning(tmp_path):

@@ -67,12 +67,12 @@ def test_the_exact_denoiser_copies_as_held_out_texts_do():
     assert abs(longest.value - same.value) < 4 * np.hypot(longest.se, same.se)
 
 
-def test_what_is_kept_are_tokens_in_few_bytes():
+def test_what_is_kept_are_tokens_in_four_bytes():
     arrays = TextCopies(TRAIN, HELDOUT, keep=3).measure(HELDOUT[:5], None, None).arrays
     kinds = {name: (array.dtype, array.shape) for name, array in arrays.items()}
     assert kinds == {
-        "samples": (np.int16, (3, 32)),
-        "nearest": (np.int16, (3, 32)),
+        "samples": (np.int32, (3, 32)),
+        "nearest": (np.int32, (3, 32)),
         "hamming": (np.float32, (3,)),
         "copied": (np.bool_, (3,)),
     }

@@ -354,8 +354,14 @@ def _level_boundary(runs: Sequence[_Run], number: int, *, floor: bool, level: fl
     learned = [run for run in runs if run.learned(number)]
     unfinished = [run for run in runs if run.ended_before(number)]
     onsets = [run.levels[number - 1] for run in (*learned, *unfinished)]
-    laws, reasons = fit_each_clock(onsets, exponent=None, floor=floor, level=level)
-    reason = reasons.get(clock, "") if learned else f"{clock}: no run reached it before copies were seen."
+    laws, _ = fit_each_clock(onsets, exponent=None, floor=floor, level=level)
+    reason = ""
+    if clock not in laws:
+        sizes = len({run.n_train for run in learned})
+        reason = (
+            f"{clock}: {len(learned)} of {len(runs)} runs, at {sizes} size(s), reached it before copies were seen; "
+            "a law needs two sizes. Add larger ones."
+        )
     n_copied = len(runs) - len(onsets)
     return Boundary(clock, laws.get(clock), None, reason, len(runs), n_copied, len(unfinished))
 

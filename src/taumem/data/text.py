@@ -92,6 +92,8 @@ class Text:
             ConfigError: no such alphabet.
             DataError: more symbols than declared.
         """
+        if not documents:
+            raise DataError(f"{name}: there are no documents in it.")
         try:
             found = Alphabet.of(alphabet, documents.values(), vocabulary=vocabulary)
         except DataError as error:
@@ -175,7 +177,7 @@ class Text:
             pool = _shuffled(np.flatnonzero(is_heldout), seed, "heldout windows")
             sifted = sift(tokens[pool], n_heldout)
             missing = n_heldout - len(sifted.kept)
-            if not missing or goal >= len(tokens):
+            if not missing or goal >= len(tokens) or self.heldout is not None:
                 return is_heldout, pool[sifted.kept], sifted
             # Some are near others: choose as many again, and ever more of a text that does nothing but repeat itself.
             goal += more * missing

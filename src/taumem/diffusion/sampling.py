@@ -25,6 +25,10 @@ def sample(
 ) -> Batch:
     """Generate n items on the generator's device.
 
+    Tokens found in one step are drawn independently of each other, which few steps make inexact: with 15 steps the
+    exact denoiser of a grammar gives 77 % valid strings under uniform noise, with 48 steps 94 %. For masked diffusion
+    :func:`sample_in_any_order` has no such error.
+
     The initial noise is the generator's first draw: two models given equal generators start from the same noise.
 
     Args:

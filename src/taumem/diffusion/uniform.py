@@ -67,7 +67,10 @@ class UniformDiffusion:
         if self.weighting not in ("x0", "kl"):
             raise ConfigError(f"weighting must be 'x0' or 'kl'; got {self.weighting!r}.")
         if self.weighting == "kl" and self._n_steps() is None:
-            raise ConfigError("the 'kl' loss compares neighboring steps: give steps, or the schedule LinearBetas().")
+            raise ConfigError(
+                "the 'kl' loss compares neighboring steps: give their number (diffusion.steps), or a schedule that has "
+                "steps, LinearBetas() (diffusion.schedule = 'linear-betas')."
+            )
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"the 'kl' loss needs at least 1 step; got {self.steps}.")
 

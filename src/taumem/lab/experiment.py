@@ -120,7 +120,7 @@ class TextConfig(_Config):
     """How many symbols there may be; None for any number."""
     window: int = Field(default=64, ge=1)
     """Symbols in a window."""
-    n_heldout: int = Field(default=512, ge=1)
+    n_heldout: int = Field(default=512, ge=2)
 
 
 DataConfig = Annotated[
@@ -250,7 +250,7 @@ class TrainingConfig(_Config):
 class MonitorConfig(_Config):
     """What is measured, and when."""
 
-    levels: tuple[float, ...] = (0.15, 0.35, 0.55)
+    levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.15, 0.35, 0.55), min_length=1)
     """Diffusion times of the losses."""
     n_items: int = Field(default=64, ge=2)
     """At most this many training items (and as many of the twin's) enter the losses."""
@@ -319,6 +319,8 @@ class Experiment(_Config):
             )
         if self.training.together and self.training.batch_size == "P":
             raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
+        if self.twins and self.monitor.n_samples == 1:
+            raise ValueError("twins are compared by 2 samples or more; monitor.n_samples is 1 (0 for none)")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
             raise ValueError("training.stop_at_copies needs samples to count copies among; monitor.n_samples is 0")
         return self
@@ -430,6 +432,8 @@ def _explained(error: ValidationError, content: Mapping[str, Any]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], Mapping):  # a whole section: the message itself says what came
         return f"{key + ': ' if key else ''}{message}."
+    if problem["type"] == "tuple_type":
+        message = "expected a list, such as [64, 128]"
     return f"{key}: {message[:1].lower()}{message[1:]}; got {problem['input']!r}."
 
 

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from taumem.data import Split
@@ -58,11 +59,13 @@ def probes_of(
     if not isinstance(data, TextConfig):
         return [losses]
     known = {name: items for name, items in sets.items() if name != "twin"}
-    ngram = fit_ngram(split.train.cpu(), diffusion.vocabulary).bits_per_symbol(sets["heldout"].cpu())
     asked: list[Probe] = [losses, PredictiveEntropy(diffusion, known, levels=HALFWAY, seed=seed)]
     if diffusion.mask is not None:
-        # Both the bound on the likelihood and the filling in of hidden symbols are those of masked diffusion.
-        asked.append(BitsPerSymbol(diffusion, known, n_times=N_TIMES, seed=seed, baselines={"ngram": ngram}))
+        # Asked under masks only: hidden symbols need a mask, and the bound under uniform noise needs steps.
+        ngram = fit_ngram(split.train.cpu(), diffusion.vocabulary).bits_by_window(sets["heldout"].cpu())
+        asked.append(
+            BitsPerSymbol(diffusion, known, n_times=N_TIMES, seed=seed, baselines={"ngram": torch.from_numpy(ngram)})
+        )
         n_items = experiment.monitor.n_items
         asked.append(
             Infilling(diffusion, split.train, split.heldout, n_items=n_items, positions_per_step=AT_ONCE, seed=seed)
@@ -77,7 +80,11 @@ def sample_probes_of(experiment: Experiment, split: Split) -> list[SampleProbe]:
             return [GrammarLevels(make_grammar(data), split.train)]
         case TextConfig() as data:
             alphabet = make_text(data).alphabet
-            return [TextCopies(split.train, split.heldout), TextQuality(split.heldout, alphabet.decode, _words(data))]
+            orders = range(1, min(3, split.item_shape[0]) + 1)
+            return [
+                TextCopies(split.train, split.heldout),
+                TextQuality(split.heldout, alphabet.decode, _words(data), orders=orders),
+            ]
         case _:
             return [Copies(split.train, split.heldout)]
 
@@ -86,5 +93,5 @@ def sample_probes_of(experiment: Experiment, split: Split) -> list[SampleProbe]:
 def _words(data: TextConfig) -> frozenset[str]:
     """The words of the text: its dictionary. Of very long documents, those of their beginning."""
     text = make_text(data)
-    beginnings = (torch.tensor(document[:LONG_ENOUGH]) for document in text.documents)
+    beginnings = (torch.from_numpy(document[:LONG_ENOUGH].astype(np.int64)) for document in text.documents)
     return frozenset(word for tokens in beginnings for part in text.alphabet.decode(tokens) for word in part.split())

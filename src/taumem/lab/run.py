@@ -17,7 +17,7 @@ from pydantic import ValidationError
 import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, MaskedDiffusion, sample, sample_in_any_order
-from taumem.errors import DataError
+from taumem.errors import ConfigError, DataError
 from taumem.lab.catalog import AnyDiffusion, make_denoiser, make_diffusion, make_grammar, make_split, make_text
 from taumem.lab.experiment import Experiment, GrammarConfig, TextConfig
 from taumem.lab.questions import probes_of, sample_probes_of
@@ -72,7 +72,12 @@ class RunPlan:
             DataError: there are fewer training items than the plan asks for.
         """
         n_needed = self.n_train * (1 if self.half is None else 2)
-        split = make_split(self.experiment.data, self.seed, n_needed)
+        try:
+            split = make_split(self.experiment.data, self.seed, n_needed)
+        except (ConfigError, DataError) as error:
+            if self.half is None:
+                raise
+            raise type(error)(f"two disjoint training sets of P = {self.n_train}: {error} Or twins = false.") from error
         if self.half is None:
             return split.first(self.n_train), None
         if n_needed > len(split):
@@ -97,7 +102,9 @@ class RunPlan:
         if isinstance(data, GrammarConfig):
             facts = facts.model_copy(update={"sample_complexities": make_grammar(data).sample_complexities})
         if isinstance(data, TextConfig):
-            symbols = make_text(data).alphabet.symbols or "".join(map(chr, range(256)))
+            symbols = make_text(data).alphabet.symbols or "".join(
+                chr(byte) if byte < 128 else "\ufffd" for byte in range(256)
+            )
             facts = facts.model_copy(update={"alphabet": symbols})
         return RunHeader(
             name=self.experiment.name,

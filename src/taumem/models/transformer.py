@@ -20,6 +20,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 class Transformer(nn.Module):
     """Maps a corrupted text and its diffusion time to a logit for each symbol at each position.
 
+    :class:`taumem.models.Categorical` makes a denoiser of it; by itself it is none, and cannot be trained.
+
         h_i = stem [x_(i-k), ..., x_i, ..., x_(i+k)]      one-hot symbols, k = (stem - 1) / 2, zeros beyond the ends
         h = h + attention(norm h);  h = h + mlp(norm h)   in each of the ``depth`` blocks
         logits = leave(norm h)

@@ -18,6 +18,8 @@ __all__ = ["TreeUNet"]
 class TreeUNet(nn.Module):
     """Maps a corrupted string of s^L symbols and its diffusion time to a logit for each symbol at each position.
 
+    :class:`taumem.models.Categorical` makes a denoiser of it; by itself it is none, and cannot be trained.
+
     On the way up the tree, level l reads s neighbors of level l - 1 and keeps W_l numbers for each of them; on the way
     down, each node gives s children their part, to which the children's own numbers are added (the skip connection):
 

@@ -3,6 +3,7 @@
 Copies of training texts pass both: quality says whether something was learned, not whether it was learned by heart.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -45,7 +46,6 @@ class TextQuality:
         heldout: texts [n, window] that the model never saw, two at least.
         decode: from tokens to texts.
         words: the dictionary.
-        separator: what stands between words.
         orders: the n of the n-grams, from 1 to the window.
         n_resamples: of the bootstrap, at least 2.
         seed: of the shuffle and of the bootstrap.
@@ -62,15 +62,13 @@ class TextQuality:
         decode: Decode,
         words: Collection[str],
         *,
-        separator: str = " ",
         orders: Sequence[int] = (1, 2, 3),
         n_resamples: int = 200,
         seed: int = 0,
     ) -> None:
-        if len(heldout) < 2 or not separator or n_resamples < 2:
+        if len(heldout) < 2 or n_resamples < 2:
             raise ConfigError(
-                "text quality needs 2 held-out texts, a separator of words, and 2 resamples; got "
-                f"{len(heldout)}, {separator!r} and {n_resamples}."
+                f"text quality needs 2 held-out texts and 2 resamples; got {len(heldout)} and {n_resamples}."
             )
         if not orders or not all(1 <= n <= heldout.shape[1] for n in orders):
             raise ConfigError(
@@ -80,7 +78,6 @@ class TextQuality:
         self.heldout = heldout.cpu()[order]
         self.decode = decode
         self.words = frozenset(words)
-        self.separator = separator
         self.orders = tuple(orders)
         self.n_resamples = n_resamples
         self.seed = seed
@@ -114,18 +111,18 @@ class TextQuality:
         return found
 
     def _known_words(self, quantity: str, texts: Items) -> Iterator[Estimate]:
-        words = whole_words(self.decode(texts), self.separator)
+        words = whole_words(self.decode(texts))
         if words:
             yield share(quantity, sum(word in self.words for word in words), len(words))
 
 
-def whole_words(texts: Sequence[str], separator: str = " ") -> list[str]:
-    """Give the words that stand between two separators; what a text's ends may have cut is left out.
+def whole_words(texts: Sequence[str]) -> list[str]:
+    """Give the words that stand between two signs of white space; what a text's ends may have cut is left out.
 
     >>> whole_words(["he whole word a", " one ", "cut"])
     ['whole', 'word', 'one']
     """
-    return [word for text in texts for word in text.split(separator)[1:-1] if word]
+    return [word for text in texts for word in re.split(r"\s", text)[1:-1] if word]
 
 
 def _counts(texts: Items, length: int) -> csr_array:

@@ -71,8 +71,8 @@ class TextCopies:
         return Reading(
             estimates + self._chance(len(samples)),
             {
-                "samples": samples[: self.keep].short().cpu().numpy(),
-                "nearest": found.nearest[: self.keep].short().cpu().numpy(),
+                "samples": samples[: self.keep].int().cpu().numpy(),
+                "nearest": found.nearest[: self.keep].int().cpu().numpy(),
                 "hamming": found.hamming[: self.keep].float().cpu().numpy(),
                 "copied": found.copied[: self.keep].cpu().numpy(),
             },

@@ -24,6 +24,9 @@ from taumem.report.texts import VERBATIM, text_gallery
 
 __all__ = ["write_report"]
 
+SIGNIFICANT = 0.05
+"""Below this p-value of proportionality, no number of steps an example is told."""
+
 
 @dataclass(frozen=True)
 class _Panel:
@@ -143,7 +146,10 @@ def _verdict(study: Study) -> str:
     parts = []
     if clock.free is not None:
         parts.append(f"{clock.clock} grows as P^{wording.power(clock.free.exponent)}")
-    if clock.linear is not None:
+    rejected = clock.free is not None and clock.free.linearity is not None and clock.free.linearity < SIGNIFICANT
+    if rejected and clock.free is not None and clock.free.linearity is not None:
+        parts[0] += f", which is not in proportion to P (p = {wording.number(clock.free.linearity)})"
+    elif clock.linear is not None:
         c, batch = wording.number(clock.linear.prefactor.value), clock.linear.batch_size
         at = "" if batch is None else f" at batch size {batch:,}"
         alone = f"{clock.clock} comes at {c} steps an example{at}, if it is proportional to P"
@@ -152,7 +158,7 @@ def _verdict(study: Study) -> str:
         located, found = sum(onset.usable for onset in clock.onsets), wording.plural(len(clock.onsets), "onset")
         return f"{clock.clock}: {found}, {located or 'none'} of them located, the others only bounded. No law yet."
     sentence = ": ".join(parts) + "."
-    if clock.clock != "tau_val" and any(other.clock == "tau_val" for other in study.clocks):
+    if clock.clock != "tau_val" and study.phase is None and any(other.clock == "tau_val" for other in study.clocks):
         sentence += " tau_val was not reached by enough runs: train longer."
     if study.forecast is None:
         return sentence

@@ -141,10 +141,12 @@ class Study:
 
     @property
     def headline(self) -> ClockLaw | None:
-        """The clock that speaks for the study: the forecast one, else the first well-known one with a law."""
+        """The clock that speaks for the study: the forecast one, that of the phase diagram, or a well-known one."""
         by_name = {clock.clock: clock for clock in self.clocks}
         if self.forecast is not None and self.forecast.clock in by_name:
             return by_name[self.forecast.clock]
+        if self.phase is not None and (clock := by_name.get(self.phase.clock)) is not None and clock.drawn:
+            return clock
         with_law = [clock for clock in self.clocks if clock.drawn]
         known = [by_name[name] for name in HEADLINE_CLOCKS if name in by_name and by_name[name].drawn]
         return next(iter(known or with_law or self.clocks), None)

@@ -77,7 +77,12 @@ def agreement(study: Study, *, per_example: bool = False) -> go.Figure:
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     if lines:
         add_chance(figure, float(np.mean(chances)), "other noise (chance)")
-    y = {"title_text": "cosine similarity", "range": [min([-0.05, *(c - 0.05 for c in chances)]), 1.03]}
+    # Of tokens it is the share of positions with equal symbols.
+    tokens = any(a.header.data.alphabet or a.header.data.sample_complexities for a, _ in study.twins)
+    y = {
+        "title_text": "equal symbols" if tokens else "cosine similarity",
+        "range": [min([-0.05, *(c - 0.05 for c in chances)]), 1.03],
+    }
     return finished(figure, lines, per_example=per_example, y=y)
 
 

@@ -314,7 +314,7 @@ TOKENS = torch.zeros(4, 6, dtype=torch.long)
     ("diffusion", "sets", "options", "words"),
     [
         (GaussianDiffusion(), {"heldout": TOKENS}, {}, "those of tokens; got GaussianDiffusion"),
-        (UniformDiffusion(3), {"heldout": TOKENS}, {}, "give steps"),
+        (UniformDiffusion(3), {"heldout": TOKENS}, {}, "give their number"),
         (MaskedDiffusion(3), {"heldout": TOKENS}, {"n_times": 0}, "n_times = 0"),
         (MaskedDiffusion(3), {}, {}, "items of one shape"),
         (MaskedDiffusion(3), {"heldout": TOKENS, "train": TOKENS[:0]}, {}, "items of one shape"),
