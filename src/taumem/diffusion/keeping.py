@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from taumem.errors import ConfigError
 from taumem.shapes import Times
 
-__all__ = ["CosineKeeping", "KeepSchedule", "LinearBetas", "Polynomial"]
+__all__ = ["CosineKeeping", "KeepSchedule", "LinearBetas", "Polynomial", "time_when"]
+
+HALVINGS = 60
+"""Of the interval of times, in a bisection: what is left is below the precision of doubles."""
 
 
 class KeepSchedule(Protocol):
@@ -121,3 +126,13 @@ class LinearBetas:
         k = place.long().clamp(0, self.steps - 1)
         log_alpha = before[k] + (place - k) * falls[k]
         return log_alpha.to(t.dtype), (self.steps * falls[k]).to(t.dtype)
+
+
+def time_when(lost: Float64[Tensor, "n"], schedule: KeepSchedule) -> Float64[Tensor, "n"]:
+    """Give the times t at which 1 - alpha_t reaches each value, by bisection; 1 where it does not."""
+    low, high = torch.zeros_like(lost), torch.ones_like(lost)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        reached = schedule(middle)[1] >= lost
+        low, high = torch.where(reached, low, middle), torch.where(reached, middle, high)
+    return high

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from taumem.diffusion.denoiser import Denoiser
 from taumem.diffusion.gaussian import per_item
-from taumem.diffusion.keeping import KeepSchedule, Polynomial
+from taumem.diffusion.keeping import KeepSchedule, Polynomial, time_when
 from taumem.diffusion.tokens import (
     LogProbs,
     Tokens,
@@ -183,8 +183,9 @@ def sample_in_any_order(
     x = diffusion.prior(n, item_shape, generator)
     positions = math.prod(item_shape)
     order = torch.rand((n, positions), generator=generator, device=x.device, dtype=torch.float64).argsort(dim=1)
-    for k in range(positions):
-        t = torch.full((n,), _time_when(1 - k / positions, diffusion.schedule), device=x.device)
+    lost = 1 - torch.arange(positions, dtype=torch.float64) / positions
+    for k, time in enumerate(time_when(lost, diffusion.schedule).tolist()):
+        t = torch.full((n,), time, device=x.device)
         log_x0 = predict(denoiser, x, t, diffusion.vocabulary).flatten(1, -2)
         place = order[:, k, None]
         found = draw(log_x0.take_along_dim(place[..., None], dim=1), generator)
@@ -195,13 +196,3 @@ def sample_in_any_order(
 def _log(probability: Times) -> Times:
     """Give log max(p, the smallest normal number)."""
     return probability.clamp(min=torch.finfo(probability.dtype).tiny).log()
-
-
-def _time_when(lost: float, schedule: KeepSchedule) -> float:
-    """Give the time t at which 1 - alpha_t reaches a value, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        reached = float(schedule(torch.tensor([middle], dtype=torch.float64))[1]) >= lost
-        low, high = (low, middle) if reached else (middle, high)
-    return high

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from taumem.diffusion import Denoiser, Diffusion, MaskedDiffusion
+from taumem.diffusion.keeping import time_when
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
 from taumem.probes.probe import mean, share
@@ -169,7 +170,7 @@ def _check_pace(positions_per_step: int, sure: float) -> None:
 def _look(diffusion: MaskedDiffusion, denoiser: Denoiser, x: Tokens) -> tuple[Float[Tensor, "n window"], Tokens]:
     """Give the log-probability of the best symbol of each masked position (-inf of others), and that symbol."""
     masked = x == diffusion.mask
-    t = _times_of(diffusion, x.shape[1]).to(x.device)[masked.sum(dim=1)]
+    t = _times(diffusion, x.shape[1]).to(x.device)[masked.sum(dim=1)]
     parts = zip(torch.split(x, ITEMS_AT_ONCE), torch.split(t, ITEMS_AT_ONCE), strict=True)
     best = [predict(denoiser, *part, diffusion.vocabulary).max(dim=-1) for part in parts]
     sureness, symbols = (torch.cat(values) for values in zip(*best, strict=True))
@@ -184,15 +185,9 @@ def _surest(sureness: Float[Tensor, "n window"], count: int, sure: float) -> Boo
     return (sureness > -math.inf) & ((place < count) | (sureness >= math.log(sure)))
 
 
-def _times_of(diffusion: MaskedDiffusion, positions: int) -> Times:
-    """Give the time at which, on average, k of so many positions are masked, for k = 0, 1, ... , by bisection."""
-    lost = torch.arange(positions + 1, dtype=torch.float64) / positions
-    low, high = torch.zeros_like(lost), torch.ones_like(lost)
-    for _ in range(50):
-        middle = (low + high) / 2
-        reached = diffusion.schedule(middle)[1] >= lost
-        low, high = torch.where(reached, low, middle), torch.where(reached, middle, high)
-    return high.float()
+def _times(diffusion: MaskedDiffusion, positions: int) -> Times:
+    """Give the time at which, on average, k of so many positions are masked, for k = 0, 1, ..."""
+    return time_when(torch.arange(positions + 1, dtype=torch.float64) / positions, diffusion.schedule).float()
 
 
 def _masks(n: int, positions: int, share_masked: float, seed: int) -> Bool[Tensor, "n window"]:

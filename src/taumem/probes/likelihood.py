@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
-from taumem.diffusion import Denoiser, KeepSchedule, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion.keeping import time_when
 from taumem.errors import ConfigError
 from taumem.probes.probe import mean
 from taumem.randomness import generator_for
@@ -19,7 +20,6 @@ __all__ = ["BitsPerSymbol"]
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Multiples of it, without their whole part, lie evenly in [0, 1), however many there are."""
-HALVINGS = 60
 
 
 class BitsPerSymbol:
@@ -130,7 +130,7 @@ class BitsPerSymbol:
         d = noise[0].numel()
         ranked, order = noise.flatten(1).double().sort(dim=1)
         k = (place * d).long().clamp(max=d - 1)[:, None]  # one less than the number of masked positions
-        t = _times_when(ranked.gather(1, k)[:, 0], self.diffusion.schedule)
+        t = time_when(ranked.gather(1, k)[:, 0], self.diffusion.schedule)
         # -1 is always masked and 1 never: which positions are does not hang on how a time is rounded.
         sure = torch.where(torch.arange(d) <= k, -1.0, 1.0).to(noise.dtype)
         return t, torch.empty_like(sure).scatter_(1, order, sure).reshape(noise.shape), d / (k[:, 0] + 1)
@@ -146,16 +146,6 @@ class BitsPerSymbol:
 
 def _uniform(seed: int, purpose: str) -> float:
     return float(torch.rand((), generator=generator_for(seed, "likelihood", purpose), dtype=torch.float64))
-
-
-def _times_when(lost: Float64[Tensor, "n"], schedule: KeepSchedule) -> Float64[Tensor, "n"]:
-    """Give the times t at which 1 - alpha_t reaches each value, by bisection; 1 where it does not."""
-    low, high = torch.zeros_like(lost), torch.ones_like(lost)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        reached = schedule(middle)[1] >= lost
-        low, high = torch.where(reached, low, middle), torch.where(reached, middle, high)
-    return high
 
 
 def _constant(diffusion: MaskedDiffusion | UniformDiffusion) -> float:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from taumem.record import Curve, RunHeader
 from taumem.report.figures.style import MUTED, log_axis, rgba, styled
+from taumem.report.study import Study, curve_of
 
-__all__ = ["Line", "add_chance", "add_lines", "finished"]
+__all__ = ["Line", "add_chance", "add_chances", "add_key", "add_lines", "finished", "lines_of"]
 
 STEPS, PER_EXAMPLE = "optimizer steps", "steps per training example"
 CROWDED = 20
@@ -62,6 +63,12 @@ class Line:
         return float(np.interp(np.log(step), x, self.past(self.curve.values)))
 
 
+def lines_of(study: Study, quantity: str, words: str, dash: str = "solid") -> list[Line]:
+    """One quantity of every run that has it."""
+    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
+    return [Line(run, curve, words, dash) for run, curve in curves if curve is not None]
+
+
 def add_lines(
     figure: go.Figure, lines: Sequence[Line], colors: dict[int, str], *, per_example: bool, bands: bool = True
 ) -> None:
@@ -110,6 +117,23 @@ def add_chance(figure: go.Figure, level: float, name: str) -> None:
         name=name,
         hovertemplate=f"{name}<extra></extra>",
     )
+
+
+def add_chances(
+    figure: go.Figure, chances: Sequence[Line], colors: dict[int, str], name: str, *, per_example: bool
+) -> None:
+    """Draw what chance gives at each step of each run."""
+    drawn = len(figure.data)
+    add_lines(figure, chances, colors, per_example=per_example, bands=False)
+    for trace in figure.data[drawn:]:
+        trace.showlegend = False
+    if chances:
+        add_key(figure, name, "dot")
+
+
+def add_key(figure: go.Figure, name: str, dash: str) -> None:
+    """Say in the legend what lines of this pattern are, whatever their color."""
+    figure.add_scatter(x=[None], y=[None], mode="lines", name=name, line={"color": MUTED, "dash": dash})
 
 
 def finished(

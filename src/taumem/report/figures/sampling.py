@@ -1,7 +1,5 @@
 """What the samples and the items' losses give away: copies, agreement of two models, membership."""
 
-from dataclasses import replace
-
 import numpy as np
 import plotly.graph_objects as go
 
@@ -9,8 +7,8 @@ from taumem.analysis import Interval, agreement_chance, agreement_curve, has_lev
 from taumem.analysis.twins import sampled_steps
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
-from taumem.report.figures.lines import Line, add_chance, add_lines, finished
-from taumem.report.figures.style import MUTED, size_colors
+from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of
+from taumem.report.figures.style import size_colors
 from taumem.report.study import Study, curve_of
 from taumem.report.wording import share
 
@@ -24,18 +22,14 @@ def copies(study: Study, *, per_example: bool = True) -> go.Figure:
         study: what to draw.
         per_example: draw against the step over the number of training examples.
     """
-    lines = _lines(study, "copy_fraction", "copies")
+    lines = lines_of(study, "copy_fraction", "copies")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     chance = chance_of_copies(study)
     if has_levels(study.records):
         # Of strings that can be counted, chance grows with P and with what the model has learned: a line each.
-        chances = [replace(line, dash="dot") for line in _lines(study, "copy_fraction_chance", "chance")]
-        drawn = len(figure.data)
-        add_lines(figure, chances, size_colors(study.sizes), per_example=per_example, bands=False)
-        for trace in figure.data[drawn:]:
-            trace.showlegend = False
-        figure.add_scatter(x=[None], y=[None], mode="lines", name="chance", line={"color": MUTED, "dash": "dot"})
+        chances = lines_of(study, "copy_fraction_chance", "chance", "dot")
+        add_chances(figure, chances, size_colors(study.sizes), "chance", per_example=per_example)
     elif chance is not None and lines:
         add_chance(figure, chance.value, f"chance {share(chance)}")
     highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
@@ -93,17 +87,12 @@ def membership(study: Study, *, per_example: bool = True) -> go.Figure:
         study: what to draw.
         per_example: draw against the step over the number of training examples.
     """
-    lines = _lines(study, "membership_auc", "AUC")
+    lines = lines_of(study, "membership_auc", "AUC")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     if lines:
         add_chance(figure, 0.5, "chance (0.5)")
     return finished(figure, lines, per_example=per_example, y={"title_text": "membership AUC", "range": [0.38, 1.03]})
-
-
-def _lines(study: Study, quantity: str, words: str) -> list[Line]:
-    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
-    return [Line(run, curve, words) for run, curve in curves if curve is not None]
 
 
 def _agreement(a: RunRecord, b: RunRecord) -> tuple[Line, float] | None:

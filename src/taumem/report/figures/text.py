@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.report.figures.lines import Line, add_chance, add_lines, finished
-from taumem.report.figures.style import MUTED, size_colors
-from taumem.report.study import Study, curve_of
+from taumem.report.figures.lines import Line, add_chance, add_chances, add_key, add_lines, finished, lines_of
+from taumem.report.figures.style import size_colors
+from taumem.report.study import Study
 from taumem.report.wording import number, percent
 
 __all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence"]
@@ -20,18 +20,18 @@ def bits(study: Study, *, per_example: bool = False) -> go.Figure:
         study: what to draw.
         per_example: draw against the step over the number of training examples.
     """
-    lines = _lines(study, "heldout_bits", "held-out bits") + _lines(study, "train_bits", "training bits", "dot")
+    lines = lines_of(study, "heldout_bits", "held-out bits") + lines_of(study, "train_bits", "training bits", "dot")
     figure = go.Figure()
     colors = size_colors(study.sizes)
     add_lines(figure, lines, colors, per_example=per_example, bands=False)
-    baselines = _lines(study, "heldout_bits_ngram", "n-gram bits")
+    baselines = lines_of(study, "heldout_bits_ngram", "n-gram bits")
     for n_train in dict.fromkeys(line.n_train for line in baselines):
         _add_baseline(figure, [b for b in baselines if b.n_train == n_train], colors[n_train], per_example=per_example)
     if lines:
-        _add_key(figure, "held-out", "solid")
-        _add_key(figure, "training", "dot")
+        add_key(figure, "held-out", "solid")
+        add_key(figure, "training", "dot")
     if baselines:
-        _add_key(figure, "held-out, n-gram model", "dash")
+        add_key(figure, "held-out, n-gram model", "dash")
     return finished(figure, lines, per_example=per_example, y={"title_text": "bits per symbol", "rangemode": "tozero"})
 
 
@@ -45,7 +45,7 @@ def infilling(study: Study, *, per_example: bool = True) -> go.Figure:
     lines, chances = _with_chance(study, "infill_copies", "infill_copies_chance", "filled in")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
-    _add_chances(figure, study, chances, "held-out texts (chance)", per_example=per_example)
+    add_chances(figure, chances, size_colors(study.sizes), "held-out texts (chance)", per_example=per_example)
     highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
     y = {
         "title_text": "texts filled in verbatim",
@@ -93,33 +93,18 @@ def entropy(study: Study, *, per_example: bool = False) -> go.Figure:
         study: what to draw.
         per_example: draw against the step over the number of training examples.
     """
-    lines = _lines(study, "heldout_entropy", "held-out entropy") + _lines(study, "train_entropy", "training", "dot")
+    lines = lines_of(study, "heldout_entropy", "held-out entropy") + lines_of(study, "train_entropy", "training", "dot")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example, bands=False)
     if any(line.dash == "dot" for line in lines):
-        _add_key(figure, "held-out", "solid")
-        _add_key(figure, "training", "dot")
+        add_key(figure, "held-out", "solid")
+        add_key(figure, "training", "dot")
     y = {"title_text": "entropy of predictions, nats", "rangemode": "tozero"}
     return finished(figure, lines, per_example=per_example, y=y)
 
 
-def _lines(study: Study, quantity: str, words: str, dash: str = "solid") -> list[Line]:
-    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
-    return [Line(run, curve, words, dash) for run, curve in curves if curve is not None]
-
-
 def _with_chance(study: Study, quantity: str, chance: str, words: str) -> tuple[list[Line], list[Line]]:
-    return _lines(study, quantity, words), _lines(study, chance, "chance", "dot")
-
-
-def _add_chances(figure: go.Figure, study: Study, chances: Sequence[Line], name: str, *, per_example: bool) -> None:
-    """Draw what chance gives at each step of each run."""
-    drawn = len(figure.data)
-    add_lines(figure, chances, size_colors(study.sizes), per_example=per_example, bands=False)
-    for trace in figure.data[drawn:]:
-        trace.showlegend = False
-    if chances:
-        _add_key(figure, name, "dot")
+    return lines_of(study, quantity, words), lines_of(study, chance, "chance", "dot")
 
 
 def _add_level(figure: go.Figure, chances: Sequence[Line], name: str, write: Callable[[float], str] = number) -> None:
@@ -146,7 +131,3 @@ def _add_baseline(figure: go.Figure, lines: Sequence[Line], color: str, *, per_e
         showlegend=False,
         hovertemplate=f"{name}<extra></extra>",
     )
-
-
-def _add_key(figure: go.Figure, name: str, dash: str) -> None:
-    figure.add_scatter(x=[None], y=[None], mode="lines", name=name, line={"color": MUTED, "dash": dash})

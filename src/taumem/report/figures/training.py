@@ -4,8 +4,8 @@ import plotly.graph_objects as go
 
 from taumem.analysis import Onset, gap_sym
 from taumem.errors import ConfigError
-from taumem.report.figures.lines import Line, add_lines, finished
-from taumem.report.figures.style import INK, MUTED, size_colors
+from taumem.report.figures.lines import Line, add_key, add_lines, finished, lines_of
+from taumem.report.figures.style import INK, size_colors
 from taumem.report.study import Study, curve_of, run_of
 from taumem.report.wording import onset_span
 
@@ -20,18 +20,12 @@ def losses(study: Study, *, per_example: bool = False) -> go.Figure:
         per_example: draw against the step over the number of training examples: what grows in proportion to it
             falls on one curve.
     """
-    kinds = (("heldout_loss", "held-out loss", "solid"), ("train_loss", "training loss", "dot"))
-    lines = [
-        Line(record.header, curve, words, dash)
-        for quantity, words, dash in kinds
-        for record in study.records
-        if (curve := curve_of(record, quantity)) is not None
-    ]
+    lines = lines_of(study, "heldout_loss", "held-out loss") + lines_of(study, "train_loss", "training loss", "dot")
     figure = go.Figure()
     # Without bands: the items differ among themselves far more than a loss moves.
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example, bands=False)
-    for words, dash in (("held-out", "solid"), ("training", "dot")):
-        figure.add_scatter(x=[None], y=[None], mode="lines", name=words, line={"color": MUTED, "dash": dash})
+    add_key(figure, "held-out", "solid")
+    add_key(figure, "training", "dot")
     heldout = [line for line in lines if line.quantity == "held-out loss"]
     mark_onsets(figure, study, heldout, "tau_val", per_example=per_example)
     return finished(figure, lines, per_example=per_example, y={}, log_y="loss")
@@ -66,9 +60,7 @@ def gap_lines(study: Study) -> list[Line]:
             continue
     if pairs:
         return pairs
-    return [
-        Line(record.header, curve, "gap") for record in study.records if (curve := curve_of(record, "gap")) is not None
-    ]
+    return lines_of(study, "gap", "gap")
 
 
 def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool) -> None:
