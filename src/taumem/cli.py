@@ -41,9 +41,6 @@ app = App(
 out = Console()
 err = Console(stderr=True)
 
-SIGNIFICANT = 0.05
-"""Below this p-value of an exponent of 1, a forecast comes with a word of warning."""
-
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Folder = Annotated[Path, Parameter(name=["--output", "-o"])]
 Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
@@ -246,7 +243,7 @@ def forecast(
         return
     examples = prediction.examples
     seen = f" ({examples.value:,.0f} examples at batch size {law.batch_size})" if examples else ""
-    if law.linearity is not None and law.linearity < SIGNIFICANT:
+    if law.is_refuted:
         err.print(
             f"[yellow]these onsets speak against the law:[/] an exponent as far from 1 as theirs has p = "
             f"{law.linearity:.2g}; see `taumem fit`.",

@@ -18,6 +18,8 @@ from taumem.errors import ConfigError, TaumemWarning
 
 __all__ = ["FAR", "NEAR_ONE", "Exponent", "Law", "fit_law"]
 
+SIGNIFICANT = 0.05
+"""Below this probability, ``linearity`` speaks against an exponent of 1."""
 FAR = 8.0
 """How many times the largest size a forecast may reach without a warning."""
 
@@ -67,6 +69,11 @@ class Law:
     collapse: float | None
     sources: tuple[str, ...]
     posterior: Posterior = field(repr=False, compare=False)
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether the data speak against tau being proportional to P: a ``linearity`` below 0.05."""
+        return self.linearity is not None and self.linearity < SIGNIFICANT
 
     def predict(self, n_train: int, *, level: float | None = None) -> Interval:
         """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.

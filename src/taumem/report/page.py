@@ -24,9 +24,6 @@ from taumem.report.texts import VERBATIM, text_gallery
 
 __all__ = ["write_report"]
 
-SIGNIFICANT = 0.05
-"""Below this p-value of proportionality, no number of steps an example is told."""
-
 
 @dataclass(frozen=True)
 class _Panel:
@@ -146,9 +143,8 @@ def _verdict(study: Study) -> str:
     parts = []
     if clock.free is not None:
         parts.append(f"{clock.clock} grows as P^{wording.power(clock.free.exponent)}")
-    rejected = clock.free is not None and clock.free.linearity is not None and clock.free.linearity < SIGNIFICANT
-    if rejected and clock.free is not None and clock.free.linearity is not None:
-        parts[0] += f", which is not in proportion to P (p = {wording.number(clock.free.linearity)})"
+    if clock.free is not None and clock.free.is_refuted:
+        parts[0] += f", which is not in proportion to P (p = {wording.number(clock.free.linearity or 0)})"
     elif clock.linear is not None:
         c, batch = wording.number(clock.linear.prefactor.value), clock.linear.batch_size
         at = "" if batch is None else f" at batch size {batch:,}"
