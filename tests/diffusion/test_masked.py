@@ -10,12 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from small_languages import ExactDenoiser, bayes, iid, markov, masking_matrix, random_language
+from small_languages import ExactDenoiser, Language, bayes, iid, markov, masking_matrix, random_language
 
 from taumem.diffusion import (
     CosineKeeping,
     MaskedDiffusion,
     Polynomial,
+    cosine_grid,
     sample,
     sample_in_any_order,
     stratified_times,
@@ -254,6 +255,34 @@ def test_a_model_that_ignores_t_may_be_sampled_under_another_schedule():
     cosine = replace(linear, schedule=CosineKeeping())
     made = sample(cosine, ExactDenoiser(linear, LANGUAGE), 3000, (3,), seeded(), steps=100)
     assert stats.chisquare(LANGUAGE.counts(made), 3000 * LANGUAGE.probabilities).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_on_the_cosine_grid_any_schedule_masks_the_same_shares(schedule, steps):
+    times = torch.tensor(cosine_grid(schedule, steps), dtype=torch.float64)
+    assert (times[0], times[-1], len(times)) == (1, 0, steps + 1)
+    shares = [math.cos(math.pi * k / (2 * steps)) for k in range(steps + 1)]
+    torch.testing.assert_close(schedule(times)[1], torch.tensor(shares, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("grid", ["uniform", "cosine"])
+def test_symbols_that_are_found_in_one_step_are_drawn_independently(grid):
+    # Two symbols that differ with probability 1/10 in the language: with 1/2 if one step finds both.
+    language = Language.of(2, 2, lambda string: 0.45 if string[0] == string[1] else 0.05)
+    diffusion, n, steps = MaskedDiffusion(2), 20_000, 4
+    times = [1 - k / steps for k in range(steps + 1)] if grid == "uniform" else cosine_grid(diffusion.schedule, steps)
+    made = sample(diffusion, ExactDenoiser(diffusion, language), n, (2,), seeded(), times=times)
+    in_one_step = float((torch.tensor(times).diff() ** 2).sum())
+    differing = int((made[:, 0] != made[:, 1]).sum())
+    assert stats.binomtest(differing, n, 0.1 + 0.4 * in_one_step).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("times", [[1.0], [0.9, 0.0], [1.0, 0.1], [1.0, 0.5, 0.5, 0.0]])
+def test_times_that_do_not_fall_from_1_to_0_are_refused(times):
+    diffusion = MaskedDiffusion(2)
+    with pytest.raises(ConfigError, match="must fall from 1 to 0"):
+        sample(diffusion, ExactDenoiser(diffusion, LANGUAGE), 4, (3,), seeded(), times=times)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """A study of text: what is asked of it, what its records say, and what is refused."""
 
+import math
+
 import pytest
 import torch
 
 from taumem.analysis import find_onsets
 from taumem.cli import main
+from taumem.diffusion import Polynomial
 from taumem.errors import ConfigError, DataError
-from taumem.lab import Experiment, plans_of, sweep
+from taumem.lab import Experiment, load_experiment, plans_of, sweep
 
 TINY = {
     "name": "tiny-text",
@@ -40,6 +43,23 @@ def test_under_uniform_noise_what_needs_a_mask_is_not_asked(tmp_path):
     (record,) = sweep(study, tmp_path, workers=1)
     assert not {"infill_copies", "heldout_bits"} & set(record.quantities)
     assert {"copy_fraction", "heldout_entropy", "gap"} <= set(record.quantities)
+
+
+def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
+    masked = {"kind": "masked", "schedule": "polynomial", "exponent": 2, "sampler": "cosine-grid"}
+    study = tiny(n_train=[4], twins=False, diffusion=masked, monitor={**TINY["monitor"], "sampling_steps": 3})
+    (plan,) = plans_of(study)
+    assert plan.diffusion().schedule == Polynomial(2)
+    asked = []
+
+    def denoiser(xt, t):
+        asked.append(float(t[0]))
+        return torch.full((*xt.shape, 27), 1 / 27).log()
+
+    plan.sampler(5)(denoiser, torch.Generator().manual_seed(0))
+    assert asked == pytest.approx([1, math.cos(math.pi / 6) ** 0.5, 0.5**0.5])
+    with pytest.raises(ConfigError, match=r"exponent 2.* is for schedule 'polynomial'; got schedule 'cosine'"):
+        load_experiment("text", ["diffusion.schedule=cosine", "diffusion.exponent=2"])
 
 
 def test_sizes_are_nested_and_twins_share_no_window():

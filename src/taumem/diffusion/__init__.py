@@ -4,7 +4,7 @@ from taumem.diffusion.denoiser import Denoiser
 from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.diffusion.gaussian import GaussianDiffusion
 from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, LinearBetas, Polynomial
-from taumem.diffusion.masked import MaskedDiffusion, sample_in_any_order
+from taumem.diffusion.masked import MaskedDiffusion, cosine_grid, sample_in_any_order
 from taumem.diffusion.sampling import sample
 from taumem.diffusion.schedules import Cosine, Linear, Schedule
 from taumem.diffusion.uniform import UniformDiffusion
@@ -22,6 +22,7 @@ __all__ = [
     "Polynomial",
     "Schedule",
     "UniformDiffusion",
+    "cosine_grid",
     "sample",
     "sample_in_any_order",
     "stratified_times",

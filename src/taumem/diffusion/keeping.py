@@ -59,9 +59,6 @@ class Polynomial:
 class CosineKeeping:
     """alpha_t = 1 - sin(pi t / 2) = 1 - cos(pi (1 - t) / 2): the first reverse steps decide few symbols each.
 
-    A uniform grid of reverse steps under this schedule is the cosine grid of MD4's sampler; a denoiser that does not
-    look at t may be trained under one schedule and sampled under another.
-
     Reference: Shi et al. 2024, arXiv 2406.04329 (their "cosine").
     """
 

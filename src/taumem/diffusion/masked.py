@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from taumem.diffusion.denoiser import Denoiser
 from taumem.diffusion.gaussian import per_item
-from taumem.diffusion.keeping import KeepSchedule, Polynomial, time_when
+from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, Polynomial, time_when
 from taumem.diffusion.tokens import (
     LogProbs,
     Tokens,
@@ -24,7 +24,7 @@ from taumem.diffusion.tokens import (
 from taumem.errors import ConfigError
 from taumem.shapes import PerItem, Times
 
-__all__ = ["MaskedDiffusion", "sample_in_any_order"]
+__all__ = ["MaskedDiffusion", "cosine_grid", "sample_in_any_order"]
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,27 @@ def sample_in_any_order(
         found = draw(log_x0.take_along_dim(place[..., None], dim=1), generator)
         x = x.flatten(1).scatter(1, place, found).reshape(x.shape)
     return x
+
+
+def cosine_grid(schedule: KeepSchedule, steps: int) -> list[float]:
+    """Give the times of MD4's sampler: the k-th step ends with a share cos(pi k / (2 steps)) of the symbols masked.
+
+    So the first steps, which know least, find the fewest symbols at once. They are the times at which the schedule
+    itself masks such shares, so that a denoiser that reads the time is asked about those it was trained at.
+
+    Args:
+        schedule: of the diffusion whose samples are wanted.
+        steps: how many, at least 1.
+
+    Raises:
+        ConfigError: fewer than one step.
+
+    Reference: Shi et al. 2024, arXiv 2406.04329.
+    """
+    if steps < 1:
+        raise ConfigError(f"sampling needs at least 1 step; got {steps}.")
+    _, lost = CosineKeeping()(torch.linspace(1, 0, steps + 1, dtype=torch.float64)[1:-1])
+    return [1.0, *time_when(lost, schedule).tolist(), 0.0]
 
 
 def _log(probability: Times) -> Times:

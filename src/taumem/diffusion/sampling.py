@@ -1,5 +1,6 @@
 """Generation: from noise at t = 1 to data at t = 0, one reverse step after another."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -22,12 +23,13 @@ def sample(
     generator: Generator,
     *,
     steps: int = 15,
+    times: Sequence[float] | None = None,
 ) -> Batch:
     """Generate n items on the generator's device.
 
     Tokens found in one step are drawn independently of each other, which few steps make inexact: with 15 steps the
     exact denoiser of a grammar gives 77 % valid strings under uniform noise, with 48 steps 94 %. For masked diffusion
-    :func:`sample_in_any_order` has no such error.
+    :func:`sample_in_any_order` has no such error, and a :func:`cosine_grid` of times has less of it.
 
     The initial noise is the generator's first draw: two models given equal generators start from the same noise.
 
@@ -38,14 +40,18 @@ def sample(
         item_shape: the shape of one item.
         generator: of every random draw.
         steps: reverse steps, on a uniform grid from t = 1 to t = 0.
+        times: another grid, instead of that one: falling from 1 to 0.
 
     Raises:
-        ConfigError: fewer than one step.
+        ConfigError: fewer than one step, or times that do not fall from 1 to 0.
     """
     if steps < 1:
         raise ConfigError(f"sampling needs at least 1 step; got {steps}.")
+    if times is None:
+        times = [1 - k / steps for k in range(steps)] + [0.0]
+    elif len(times) < 2 or times[0] != 1 or times[-1] != 0 or any(s >= t for t, s in pairwise(times)):
+        raise ConfigError(f"times of sampling must fall from 1 to 0; got {list(times)}.")
     x = diffusion.prior(n, item_shape, generator)
-    times = [1 - k / steps for k in range(steps)] + [0.0]
     for t, s in pairwise(times):
         x = diffusion.reverse(denoiser, x, t, s, generator)
     return x

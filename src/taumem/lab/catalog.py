@@ -109,7 +109,8 @@ def make_diffusion(config: DiffusionConfig, vocabulary: int | None) -> AnyDiffus
             schedules = {"cosine": Cosine, "linear": Linear}
             return GaussianDiffusion(schedules[config.schedule](), config.weighting, config.eta)
         case MaskedConfig():
-            return MaskedDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting, config.t_min)
+            keeping = Polynomial(config.exponent) if config.schedule == "polynomial" else _KEEPING[config.schedule]
+            return MaskedDiffusion(vocabulary or 0, keeping, config.weighting, config.t_min)
         case UniformConfig():
             return UniformDiffusion(vocabulary or 0, _KEEPING[config.schedule], config.weighting, config.steps)
         case _:

@@ -143,12 +143,22 @@ class MaskedConfig(_Config):
     """Masked diffusion of tokens; see :class:`taumem.diffusion.MaskedDiffusion`."""
 
     kind: Literal["masked"]
-    schedule: Literal["linear", "cosine"] = "linear"
+    schedule: Literal["linear", "polynomial", "cosine"] = "linear"
     """How the share of symbols that are kept falls with the diffusion time."""
+    exponent: float = Field(default=1.0, gt=0)
+    """Of the ``polynomial`` schedule, which keeps a share 1 - t^exponent."""
     weighting: Literal["elbo", "x0"] = "elbo"
     """The bound on the likelihood, or the plain cross-entropy of the masked symbols."""
     t_min: float = Field(default=1e-3, gt=0, lt=1)
     """The smallest diffusion time of the loss, whose weight under ``elbo`` is 1/t."""
+    sampler: Literal["any-order", "cosine-grid"] = "any-order"
+    """One symbol after another, which is exact; or ``monitor.sampling_steps`` steps of several symbols each."""
+
+    @model_validator(mode="after")
+    def _exponent_is_of_the_polynomial(self) -> "MaskedConfig":
+        if self.exponent != 1 and self.schedule != "polynomial":
+            raise ValueError(f"exponent {self.exponent} is for schedule 'polynomial'; got schedule '{self.schedule}'")
+        return self
 
 
 class UniformConfig(_Config):

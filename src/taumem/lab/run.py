@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 import taumem
 from taumem.data import Split
-from taumem.diffusion import Denoiser, MaskedDiffusion, sample, sample_in_any_order
+from taumem.diffusion import Denoiser, MaskedDiffusion, cosine_grid, sample, sample_in_any_order
 from taumem.errors import ConfigError, DataError
 from taumem.lab.catalog import AnyDiffusion, make_denoiser, make_diffusion, make_grammar, make_split, make_text
-from taumem.lab.experiment import Experiment, GrammarConfig, TextConfig
+from taumem.lab.experiment import Experiment, GrammarConfig, MaskedConfig, TextConfig
 from taumem.lab.questions import probes_of, sample_probes_of
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Sampler
@@ -141,8 +141,7 @@ class RunPlan:
     def sampler(self, n_samples: int) -> Sampler:
         """A function that draws this many samples from a denoiser."""
         split, _ = self.data()
-        steps = self.experiment.monitor.sampling_steps
-        return partial(_draw, self.diffusion(), n_samples, split.item_shape, steps, self.device)
+        return partial(_draw, self.experiment, self.diffusion(), n_samples, split.item_shape, self.device)
 
     @property
     def train_seed(self) -> int:
@@ -365,15 +364,18 @@ def _monitor(plan: RunPlan, record: RunRecord, split: Split, twin_items: Items |
 
 
 def _draw(
+    experiment: Experiment,
     diffusion: AnyDiffusion,
     n: int,
     item_shape: tuple[int, ...],
-    steps: int,
     device: str,
     denoiser: Denoiser,
     generator: torch.Generator,
 ) -> Items:
     noise_source = generator if device == "cpu" else generator_for(generator.initial_seed(), "device", device=device)
-    if isinstance(diffusion, MaskedDiffusion):
-        return sample_in_any_order(diffusion, denoiser, n, item_shape, noise_source)
-    return sample(diffusion, denoiser, n, item_shape, noise_source, steps=steps)
+    steps, times = experiment.monitor.sampling_steps, None
+    if isinstance(diffusion, MaskedDiffusion) and isinstance(experiment.diffusion, MaskedConfig):
+        if experiment.diffusion.sampler == "any-order":
+            return sample_in_any_order(diffusion, denoiser, n, item_shape, noise_source)
+        times = cosine_grid(diffusion.schedule, steps)
+    return sample(diffusion, denoiser, n, item_shape, noise_source, steps=steps, times=times)
