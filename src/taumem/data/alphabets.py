@@ -130,11 +130,17 @@ class Alphabet:
         """As :meth:`encode`, in the smallest type of integers that holds the vocabulary.
 
         Raises:
-            DataError: a character that is none of the alphabet's.
+            DataError: a character that is none of the alphabet's, or half a surrogate pair where bytes are wanted.
         """
         if self.name == "bytes":
             # Bytes that are no UTF-8 are carried through a str as Python's surrogates.
-            return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+            try:
+                return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{text[error.start]!r}, at place {error.start} of the text, is half of a surrogate pair and has "
+                    "no bytes in UTF-8; join or remove such halves."
+                ) from error
         text = normalize_text8(text) if self.name == "text8" else text
         codes, known = _code_points(text), _code_points(self.symbols)
         number_of = np.full(max(codes.max(initial=0), known.max(initial=0)) + 1, self.vocabulary, np.int32)

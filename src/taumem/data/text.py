@@ -109,9 +109,9 @@ class Text:
         """Cut the documents into windows that do not overlap, and hold some of them out.
 
         No window spans two documents; what is left at a document's end is not used. Of several documents, whole ones
-        are held out: drawn by a shuffle, as far as they fit into what is wanted, then the smallest of the others. One
-        document alone is held out from its end, as far as needed, so that held-out and training text touch once.
-        text8 has its official parts.
+        are held out: drawn by a shuffle, as far as they fit into what is wanted, then the smallest of the others. The
+        last document that would be left, or the only one, is held out from its end, as far as needed, so that held-out
+        and training text touch once. text8 has its official parts.
 
         Held-out windows are chosen first, without near-duplicates among themselves, and do not depend on P. Training
         windows are shuffled; those near a held-out window or an earlier training window are passed over, so that
@@ -188,20 +188,22 @@ class Text:
         if self.heldout is not None:
             return np.equal(document, self.heldout)
         counts = np.bincount(document, minlength=len(self.documents))
-        if np.count_nonzero(counts) == 1:
-            return np.greater_equal(np.arange(len(document)), len(document) - goal)
         order = _shuffled(np.flatnonzero(counts), seed, "heldout documents").tolist()
-        chosen: set[int] = set()
+        chosen: list[int] = []
         missing = goal
         for k in order:
             if counts[k] <= missing:
-                chosen.add(k)
+                chosen.append(k)
                 missing -= counts[k]
-        for k in sorted(set(order) - chosen, key=lambda k: (counts[k], k)):
+        others = sorted(set(order) - set(chosen), key=lambda k: (counts[k], k))
+        for k in others[:-1]:
             if missing > 0:
-                chosen.add(k)
+                chosen.append(k)
                 missing -= counts[k]
-        return np.isin(document, list(chosen))
+        is_heldout = np.isin(document, chosen)
+        if missing > 0 and others:
+            is_heldout[np.flatnonzero(document == others[-1])[-missing:]] = True
+        return is_heldout
 
 
 def load_text(
