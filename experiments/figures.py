@@ -65,6 +65,7 @@ def text() -> None:
     photograph(law(study, {"tau_gen", "tau_val", "tau_gap_sym[0.2]", "tau_infill[0.1]"}), "text-law")
     photograph(figures.bits(study), "text-bits")
     photograph(figures.infilling(study, per_example=True), "text-infilling")
+    photograph(figures.gap(study, per_example=True), "text-collapse")
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:

@@ -11,7 +11,7 @@ from taumem.record import Curve, RunHeader
 from taumem.report.figures.style import MUTED, log_axis, rgba, styled
 from taumem.report.study import Study, curve_of
 
-__all__ = ["Line", "add_chance", "add_chances", "add_key", "add_lines", "finished", "lines_of"]
+__all__ = ["Line", "add_chance", "add_chances", "add_key", "add_lines", "finished", "lines_of", "share_axis"]
 
 STEPS, PER_EXAMPLE = "optimizer steps", "steps per training example"
 CROWDED = 20
@@ -144,6 +144,12 @@ def finished(
     values = np.concatenate([line.past(line.curve.values) for line in lines]) if lines else np.array([])
     y_axis = log_axis(log_y, values.tolist()) if log_y else y
     return styled(figure, x=log_axis(PER_EXAMPLE if per_example else STEPS, x.tolist()), y=y_axis)
+
+
+def share_axis(title: str, lines: Sequence[Line]) -> dict[str, object]:
+    """Give an axis of shares that holds the lines with their intervals, and no more."""
+    top = max((float(np.nan_to_num(_band(line)[1]).max(initial=0.05)) for line in lines), default=0.05)
+    return {"title_text": title, "tickformat": ".0%", "range": [-0.02 * top, min(1.1 * top, 1.03)]}
 
 
 def _band(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

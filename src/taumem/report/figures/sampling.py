@@ -7,7 +7,7 @@ from taumem.analysis import Interval, agreement_chance, agreement_curve, has_lev
 from taumem.analysis.twins import sampled_steps
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
-from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of
+from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of, share_axis
 from taumem.report.figures.style import size_colors
 from taumem.report.study import Study, curve_of
 from taumem.report.wording import share
@@ -32,13 +32,7 @@ def copies(study: Study, *, per_example: bool = True) -> go.Figure:
         add_chances(figure, chances, size_colors(study.sizes), "chance", per_example=per_example)
     elif chance is not None and lines:
         add_chance(figure, chance.value, f"chance {share(chance)}")
-    highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
-    y = {
-        "title_text": "copies among samples",
-        "tickformat": ".0%",
-        "range": [-0.02, min(1.02, 1.15 * highest + 0.08)],
-    }
-    return finished(figure, lines, per_example=per_example, y=y)
+    return finished(figure, lines, per_example=per_example, y=share_axis("copies among samples", lines))
 
 
 def chance_of_copies(study: Study) -> Interval | None:

@@ -5,7 +5,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.report.figures.lines import Line, add_chance, add_chances, add_key, add_lines, finished, lines_of
+from taumem.report.figures.lines import (
+    Line,
+    add_chance,
+    add_chances,
+    add_key,
+    add_lines,
+    finished,
+    lines_of,
+    share_axis,
+)
 from taumem.report.figures.style import size_colors
 from taumem.report.study import Study
 from taumem.report.wording import number, percent
@@ -46,13 +55,7 @@ def infilling(study: Study, *, per_example: bool = True) -> go.Figure:
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     add_chances(figure, chances, size_colors(study.sizes), "held-out texts (chance)", per_example=per_example)
-    highest = max((float(line.past(line.curve.values).max(initial=0.0)) for line in lines), default=0.0)
-    y = {
-        "title_text": "texts filled in verbatim",
-        "tickformat": ".0%",
-        "range": [-0.02, min(1.03, 1.15 * highest + 0.08)],
-    }
-    return finished(figure, lines, per_example=per_example, y=y)
+    return finished(figure, lines, per_example=per_example, y=share_axis("texts filled in verbatim", lines))
 
 
 def dictionary_words(study: Study, *, per_example: bool = False) -> go.Figure:
