@@ -62,7 +62,7 @@ def grammar() -> None:
 def text() -> None:
     """The figures of docs/text.md."""
     study = Study.of(read_runs(HERE / "text" / "english"))
-    photograph(law(study, {"tau_gen", "tau_val", "tau_gap_sym[0.2]", "tau_infill[0.1]"}), "text-law")
+    photograph(law(study, {"tau_gen", "tau_val", "tau_gap_sym[0.2]"}), "text-law")
     photograph(figures.bits(study), "text-bits")
     photograph(figures.infilling(study, per_example=True), "text-infilling")
     photograph(figures.gap(study, per_example=True), "text-collapse")

@@ -44,20 +44,26 @@ def main() -> None:
             measured = [o for o in onsets if o.n_train == n_train]
             line += f" {forecast.value:>8,.0f}  {f'{forecast.low:,.0f} to {forecast.high:,.0f}':<16}"
             line += f"  {', '.join(map(told, measured)):<15}"
-            if any(onset.censored != "no" for onset in measured):
+            # A bound beyond the forecast's end is a miss, one before it says nothing.
+            inside = [o.step in forecast for o in measured if struck(o) or o.step > forecast.high]
+            covered += inside
+            if not all(map(struck, measured)):
                 print(line, "not reached")
                 continue
             errors.append(forecast.value / math.exp(sum(math.log(o.step) for o in measured) / len(measured)) - 1)
-            inside = [onset.step in forecast for onset in measured]
-            covered += inside
             print(line, f"{errors[-1]:>+6.0%}  {sum(inside)} of {len(inside)}")
     near = sum(abs(error) <= WITHIN for error in errors)
     print(f"\nwithin {WITHIN:.0%}: {near} of {len(errors)} forecasts; covered: {sum(covered)} of {len(covered)}")
 
 
+def struck(onset: Onset) -> bool:
+    """Whether the clock is known to have struck at some step, or between two checks."""
+    return onset.censored in ("no", "interval")
+
+
 def told(onset: Onset) -> str:
     """The onset's step, or the bound that is known of it."""
-    return f"{'' if onset.censored == 'no' else '> ' if onset.censored == 'right' else '< '}{onset.step:,.0f}"
+    return f"{'' if struck(onset) else '> ' if onset.censored == 'right' else '< '}{onset.step:,.0f}"
 
 
 if __name__ == "__main__":

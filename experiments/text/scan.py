@@ -27,7 +27,7 @@ def main() -> None:
     changes = sys.argv[1:]
     common = [f"seeds=[{SEED}]", f"n_train={SIZES}", "training.steps_per_example=60"]
     study = load_experiment(Path(__file__).parent / "english.toml", [*common, *changes])
-    for plan in plans_of(study)[::2]:  # one model is enough: the first of each two
+    for plan in (plan for plan in plans_of(study) if plan.half == "a"):  # one model of each two is enough
         looks: list[tuple[int, float, float]] = []
         for step, heldout_loss, gap in curve(plan):
             looks.append((step, heldout_loss, gap))

@@ -28,6 +28,7 @@ _HOMES = {
         "Linear",
         "MaskedDiffusion",
         "UniformDiffusion",
+        "cosine_grid",
         "sample",
         "sample_in_any_order",
     ],
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from taumem.diffusion import Linear as Linear
     from taumem.diffusion import MaskedDiffusion as MaskedDiffusion
     from taumem.diffusion import UniformDiffusion as UniformDiffusion
+    from taumem.diffusion import cosine_grid as cosine_grid
     from taumem.diffusion import sample as sample
     from taumem.diffusion import sample_in_any_order as sample_in_any_order
     from taumem.errors import ConfigError as ConfigError

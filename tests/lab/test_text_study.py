@@ -10,6 +10,7 @@ from taumem.cli import main
 from taumem.diffusion import Polynomial
 from taumem.errors import ConfigError, DataError
 from taumem.lab import Experiment, load_experiment, plans_of, sweep
+from taumem.lab.questions import probes_of
 
 TINY = {
     "name": "tiny-text",
@@ -49,6 +50,9 @@ def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
     masked = {"kind": "masked", "schedule": "polynomial", "exponent": 2, "sampler": "cosine-grid"}
     study = tiny(n_train=[4], twins=False, diffusion=masked, monitor={**TINY["monitor"], "sampling_steps": 3})
     (plan,) = plans_of(study)
+    split, _ = plan.data()
+    _, entropy, *_ = probes_of(study, plan.diffusion(), split, {"train": split.train, "heldout": split.heldout}, 0)
+    assert entropy.levels == pytest.approx([0.5**0.5])  # where half of the symbols are lost
     assert plan.diffusion().schedule == Polynomial(2)
     asked = []
 
@@ -58,6 +62,8 @@ def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
 
     plan.sampler(5)(denoiser, torch.Generator().manual_seed(0))
     assert asked == pytest.approx([1, math.cos(math.pi / 6) ** 0.5, 0.5**0.5])
+    with pytest.raises(ConfigError, match=r"exponent.*less than or equal to 4"):
+        load_experiment("text", ["diffusion.schedule=polynomial", "diffusion.exponent=12"])
     with pytest.raises(ConfigError, match=r"exponent 2.* is for schedule 'polynomial'; got schedule 'cosine'"):
         load_experiment("text", ["diffusion.schedule=cosine", "diffusion.exponent=2"])
 

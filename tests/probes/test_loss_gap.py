@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_problem import DIFFUSION, EXACT, by_name, generator, items, memorized
 
+from taumem.diffusion import MaskedDiffusion, Polynomial
 from taumem.errors import ConfigError
 from taumem.probes import LossGap, SymmetricGap
 from taumem.probes.loss_gap import paired_losses
@@ -140,3 +141,13 @@ def test_levels_outside_the_open_interval_are_refused(levels):
     ):
         with pytest.raises(ConfigError, match="levels are diffusion times between 0 and 1, at least one"):
             make()
+
+
+def test_where_nothing_of_the_heldout_items_is_lost_there_is_no_gap_and_it_is_told():
+    masked, texts = MaskedDiffusion(3, Polynomial(20.0)), torch.zeros(4, 8, dtype=torch.long)
+
+    def denoiser(xt, t):
+        return torch.full((*xt.shape, 3), 1 / 3).log()
+
+    with pytest.raises(ConfigError, match=r"held-out items is 0 at the level t = 0\.1.*ask at a higher level"):
+        LossGap(masked, {"train": texts, "heldout": texts}, levels=(0.1, 0.9)).measure(denoiser, generator())

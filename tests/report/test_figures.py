@@ -5,7 +5,9 @@ import pytest
 from planted_study import STEPS_PER_EXAMPLE
 
 from taumem.analysis import gap_sym
+from taumem.record import Curve
 from taumem.report import Forecast, Study, figures
+from taumem.report.figures.lines import Line, share_axis
 
 
 def traces(figure, **wanted):
@@ -127,6 +129,16 @@ def test_copies_come_with_their_exact_interval_and_chance(study):
     assert np.asarray(band.y) == pytest.approx(np.concatenate([curve.high, curve.low[::-1]]))
     chance = next(t for t in figure.data if (t.name or "").startswith("chance"))
     assert chance.y[0] == pytest.approx(1 / 512)
+
+
+@pytest.mark.parametrize(
+    ("value", "high", "chance", "top"), [(0.0, 0.02, 0.0, 0.05), (0.0, 0.02, 0.4, 0.4), (0.7, 0.8, 0.1, 0.8)]
+)
+def test_an_axis_of_shares_holds_intervals_and_chance(records, value, high, chance, top):
+    curve = Curve("copies", *(np.array([x, x]) for x in (1, 1, value, np.nan, value, high, 100)))
+    low, end = share_axis("copies", [Line(records[0].header, curve, "copies")], chance)["range"]
+    assert low < 0
+    assert top < end < 1.2 * top
 
 
 def test_agreement_falls_from_above_chance(study):

@@ -36,8 +36,8 @@ class Windows:
     Attributes:
         split: tokens [P, window] and [n_heldout, window], with the alphabet's vocabulary.
         alphabet: from tokens to text: ``alphabet.decode(split.train)``.
-        n_documents: how many documents there were to choose training windows from, and how many held-out ones; of one
-            document that was cut in two, (1, 1).
+        n_documents: how many documents there were to choose training windows from, and how many held-out ones; a
+            document that was cut in two counts as both.
         duplicates: how many windows were passed over since they equal an earlier one: of those looked at for training
             (the held-out ones count as earlier), and of those looked at to be held out.
         near_duplicates: how many were passed over since they are near an earlier one without being equal to it.
@@ -90,15 +90,16 @@ class Text:
 
         Raises:
             ConfigError: no such alphabet.
-            DataError: more symbols than declared.
+            DataError: no document, more symbols than declared, or half a surrogate pair where bytes are wanted.
         """
         if not documents:
             raise DataError(f"{name}: there are no documents in it.")
         try:
             found = Alphabet.of(alphabet, documents.values(), vocabulary=vocabulary)
+            numbers = tuple(found.numbers(text) for text in documents.values())
         except DataError as error:
             raise DataError(f"{name}: {error}") from error
-        return cls(name, found, tuple(found.numbers(text) for text in documents.values()))
+        return cls(name, found, numbers)
 
     @property
     def n_characters(self) -> int:
@@ -146,7 +147,7 @@ class Text:
                 f"{self.name}: P = {needed} windows of {window} characters + {n_heldout} held out are needed; the "
                 f"text has {len(tokens)} windows ({self.n_characters} characters in {len(self.documents)} documents), "
                 f"of which {len(heldout)} can be held out and {len(train)} are left to train on, without "
-                "near-duplicates and with no document in both. Choose a smaller P or n_heldout, shorter windows, or "
+                "near-duplicates. Choose a smaller P or n_heldout, shorter windows, or "
                 "more text."
             )
         parts = (torch.from_numpy(tokens[chosen].astype(np.int64)) for chosen in (train, heldout))
@@ -184,7 +185,7 @@ class Text:
             more *= 2
 
     def _chosen(self, document: NDArray[np.intp], goal: int, seed: int) -> NDArray[np.bool_]:
-        """Choose at least ``goal`` windows (or all) that no training window shares a document, or more, with."""
+        """Choose at least ``goal`` windows, or all: whole documents, and the end of the last one if it must be cut."""
         if self.heldout is not None:
             return np.equal(document, self.heldout)
         counts = np.bincount(document, minlength=len(self.documents))

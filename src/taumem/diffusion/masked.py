@@ -45,7 +45,8 @@ class MaskedDiffusion:
         schedule: alpha_t.
         weighting: which of the two losses.
         t_min: the smallest diffusion time at which the loss is taken; smaller ones are raised to it, since the weight
-            grows as 1/t. It biases the bound by no more than a share of the order of t_min^2.
+            grows as 1/t. Under 1 - t^e it biases the bound by a share of about (e - 1) t_min^e: of the order of t_min^2
+            where e is 1, much more where it is small.
 
     Raises:
         ConfigError: fewer than one symbol, an unknown weighting, or a t_min outside (0, 1).

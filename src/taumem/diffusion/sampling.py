@@ -29,7 +29,8 @@ def sample(
 
     Tokens found in one step are drawn independently of each other, which few steps make inexact: with 15 steps the
     exact denoiser of a grammar gives 77 % valid strings under uniform noise, with 48 steps 94 %. For masked diffusion
-    :func:`sample_in_any_order` has no such error, and a :func:`cosine_grid` of times has less of it.
+    :func:`sample_in_any_order` has no such error; a :func:`cosine_grid` of times has less of it for long items, whose
+    first symbols matter most, and may have more for short ones.
 
     The initial noise is the generator's first draw: two models given equal generators start from the same noise.
 
@@ -45,12 +46,12 @@ def sample(
     Raises:
         ConfigError: fewer than one step, or times that do not fall from 1 to 0.
     """
-    if steps < 1:
-        raise ConfigError(f"sampling needs at least 1 step; got {steps}.")
     if times is None:
+        if steps < 1:
+            raise ConfigError(f"sampling needs at least 1 step; got {steps}.")
         times = [1 - k / steps for k in range(steps)] + [0.0]
-    elif len(times) < 2 or times[0] != 1 or times[-1] != 0 or any(s >= t for t, s in pairwise(times)):
-        raise ConfigError(f"times of sampling must fall from 1 to 0; got {list(times)}.")
+    elif len(times) < 2 or times[0] != 1 or times[-1] != 0 or not all(s < t for t, s in pairwise(times)):
+        raise ConfigError(f"times of sampling must fall from 1 to 0; got {len(times)}, {times[0]:g} to {times[-1]:g}.")
     x = diffusion.prior(n, item_shape, generator)
     for t, s in pairwise(times):
         x = diffusion.reverse(denoiser, x, t, s, generator)

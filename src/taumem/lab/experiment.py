@@ -145,8 +145,8 @@ class MaskedConfig(_Config):
     kind: Literal["masked"]
     schedule: Literal["linear", "polynomial", "cosine"] = "linear"
     """How the share of symbols that are kept falls with the diffusion time."""
-    exponent: float = Field(default=1.0, gt=0)
-    """Of the ``polynomial`` schedule, which keeps a share 1 - t^exponent."""
+    exponent: float = Field(default=1.0, ge=0.5, le=4)
+    """Of the ``polynomial`` schedule, which keeps a share 1 - t^exponent; small times hide little if it is large."""
     weighting: Literal["elbo", "x0"] = "elbo"
     """The bound on the likelihood, or the plain cross-entropy of the masked symbols."""
     t_min: float = Field(default=1e-3, gt=0, lt=1)

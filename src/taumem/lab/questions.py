@@ -7,6 +7,7 @@ import torch
 
 from taumem.data import Split
 from taumem.diffusion import GaussianDiffusion
+from taumem.diffusion.keeping import time_when
 from taumem.lab.catalog import AnyDiffusion, make_exact, make_grammar, make_text
 from taumem.lab.experiment import Experiment, GrammarConfig, TextConfig
 from taumem.models import EmpiricalDenoiser, fit_ngram
@@ -27,8 +28,8 @@ from taumem.shapes import Items
 
 __all__ = ["probes_of", "sample_probes_of"]
 
-HALFWAY = (0.5,)
-"""Where a prediction's certainty is measured: one diffusion time, since it costs as much as a loss."""
+HALFWAY = 0.5
+"""Share of lost symbols at which a prediction's certainty is measured: one only, since it costs as much as a loss."""
 N_TIMES = 2
 """Diffusion times of each text in the bound on its likelihood."""
 AT_ONCE = 2
@@ -59,7 +60,8 @@ def probes_of(
     if not isinstance(data, TextConfig):
         return [losses]
     known = {name: items for name, items in sets.items() if name != "twin"}
-    asked: list[Probe] = [losses, PredictiveEntropy(diffusion, known, levels=HALFWAY, seed=seed)]
+    halfway = time_when(torch.tensor([HALFWAY], dtype=torch.float64), diffusion.schedule).tolist()
+    asked: list[Probe] = [losses, PredictiveEntropy(diffusion, known, levels=halfway, seed=seed)]
     if diffusion.mask is not None:
         # Asked under masks only: hidden symbols need a mask, and the bound under uniform noise needs steps.
         ngram = fit_ngram(split.train.cpu(), diffusion.vocabulary).bits_by_window(sets["heldout"].cpu())

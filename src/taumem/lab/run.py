@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -374,8 +374,8 @@ def _draw(
 ) -> Items:
     noise_source = generator if device == "cpu" else generator_for(generator.initial_seed(), "device", device=device)
     steps, times = experiment.monitor.sampling_steps, None
-    if isinstance(diffusion, MaskedDiffusion) and isinstance(experiment.diffusion, MaskedConfig):
-        if experiment.diffusion.sampler == "any-order":
+    if isinstance(diffusion, MaskedDiffusion):
+        if cast(MaskedConfig, experiment.diffusion).sampler == "any-order":
             return sample_in_any_order(diffusion, denoiser, n, item_shape, noise_source)
         times = cosine_grid(diffusion.schedule, steps)
     return sample(diffusion, denoiser, n, item_shape, noise_source, steps=steps, times=times)

@@ -194,6 +194,12 @@ def paired_losses(
 def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
     """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
+    if below == 0:
+        raise ConfigError(
+            f"the loss of the held-out items is 0{'' if t is None else f' at the level t = {t:g}'}, so there is no gap "
+            "relative to it: the noise may be too weak there to hide anything; ask at a higher level, or about more "
+            "items."
+        )
     ratio = above / below
     variance = variance_of_sum(train, -ratio * heldout)
     se = None if variance is None else variance**0.5 / below

@@ -146,9 +146,9 @@ def finished(
     return styled(figure, x=log_axis(PER_EXAMPLE if per_example else STEPS, x.tolist()), y=y_axis)
 
 
-def share_axis(title: str, lines: Sequence[Line]) -> dict[str, object]:
-    """Give an axis of shares that holds the lines with their intervals, and no more."""
-    top = max((float(np.nan_to_num(_band(line)[1]).max(initial=0.05)) for line in lines), default=0.05)
+def share_axis(title: str, lines: Sequence[Line], chance: float = 0.0) -> dict[str, object]:
+    """Give an axis of shares that holds the lines with their intervals, and a level of chance, with a little room."""
+    top = max([0.05, chance, *(float(np.nan_to_num(_band(line)[1]).max(initial=0.0)) for line in lines)])
     return {"title_text": title, "tickformat": ".0%", "range": [-0.02 * top, min(1.1 * top, 1.03)]}
 
 

@@ -26,13 +26,15 @@ def copies(study: Study, *, per_example: bool = True) -> go.Figure:
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     chance = chance_of_copies(study)
+    y = share_axis("copies among samples", lines, chance.value if chance else 0.0)
     if has_levels(study.records):
         # Of strings that can be counted, chance grows with P and with what the model has learned: a line each.
         chances = lines_of(study, "copy_fraction_chance", "chance", "dot")
         add_chances(figure, chances, size_colors(study.sizes), "chance", per_example=per_example)
+        y = share_axis("copies among samples", [*lines, *chances])
     elif chance is not None and lines:
         add_chance(figure, chance.value, f"chance {share(chance)}")
-    return finished(figure, lines, per_example=per_example, y=share_axis("copies among samples", lines))
+    return finished(figure, lines, per_example=per_example, y=y)
 
 
 def chance_of_copies(study: Study) -> Interval | None:

@@ -55,7 +55,7 @@ def infilling(study: Study, *, per_example: bool = True) -> go.Figure:
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     add_chances(figure, chances, size_colors(study.sizes), "held-out texts (chance)", per_example=per_example)
-    return finished(figure, lines, per_example=per_example, y=share_axis("texts filled in verbatim", lines))
+    return finished(figure, lines, per_example=per_example, y=share_axis("texts filled in", [*lines, *chances]))
 
 
 def dictionary_words(study: Study, *, per_example: bool = False) -> go.Figure:
