@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+_OF_FIVE_LOOKS = ("tau_gen", "tau_val")
+_FIVE_LOOKS = (
+    "needs the held-out loss, item by item, at 5 looks or more: train longer, or look more often (per_doubling)"
+)
+
 app = App(
     name="taumem",
     help="When does a diffusion model start to memorize? Measure it, forecast it, stop in time.",
@@ -220,9 +225,12 @@ def forecast(
     from taumem.analysis import NEAR_ONE, find_onsets, fit_law
     from taumem.errors import nearest_name
     from taumem.record import read_runs
+    from taumem.report import wording
 
     onsets = find_onsets(read_runs(*runs), level=level)
     clocks = list(dict.fromkeys(o.clock for o in onsets))
+    if clock in _OF_FIVE_LOOKS and clock not in clocks:
+        raise ConfigError(f"these runs have no {clock}, which {_FIVE_LOOKS}.")
     if clock not in clocks:
         raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, clocks)}")
     if clock.startswith("tau_level"):
@@ -247,6 +255,12 @@ def forecast(
         err.print(
             f"[yellow]these onsets speak against the law:[/] an exponent as far from 1 as theirs has p = "
             f"{law.linearity:.2g}; see `taumem fit`.",
+            soft_wrap=True,
+        )
+    if law.bend is not None and law.is_bent:
+        err.print(
+            f"[yellow]these onsets bend:[/] their exponent changes by {wording.change(law.bend)} from each size to its "
+            f"double, which the forecast leaves out: it may well be too {'early' if law.bend.value > 0 else 'late'}.",
             soft_wrap=True,
         )
     out.print(
@@ -340,6 +354,7 @@ def _show_study(
 ) -> None:
     from taumem.analysis import find_onsets, fit_each_clock
     from taumem.record import read_runs, write_atomically
+    from taumem.report import wording
 
     records = read_runs(*places)
     onsets = find_onsets(records, level=level)
@@ -401,6 +416,15 @@ def _show_study(
             "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
             "level's law leaves out those that copied first.[/]"
         )
+    bends = [f"{clock} {wording.change(law.bend)}" for clock, law in laws.items() if law.bend and law.is_bent]
+    if bends:
+        out.print(
+            f"[dim]bent, by a change of the exponent from each size to its double: {escape('; '.join(bends))}[/]",
+            soft_wrap=True,
+        )
+    for clock in _OF_FIVE_LOOKS:
+        if not any(onset.clock == clock for onset in onsets):
+            out.print(f"[dim]no {clock}, which {_FIVE_LOOKS}.[/]", soft_wrap=True)
     alike: dict[str, list[str]] = {}
     for clock, reason in reasons.items():
         alike.setdefault(reason.removeprefix(f"{clock}: "), []).append(clock)
@@ -504,8 +528,15 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err)
     tasks: dict[str, Any] = {}
+    told: dict[str, int] = {}
 
     def advance(stage: str, done: int, total: int) -> None:
+        if not err.is_terminal:  # a log has no bar that moves: a line for each tenth
+            tenths = 10 * done // total
+            if tenths > told.get(stage, -1):
+                told[stage] = tenths
+                err.print(f"{stage}: {10 * tenths} %")
+            return
         if stage not in tasks:
             bars.start()  # not before there is something to show: an input that is refused gets one line alone
             tasks[stage] = bars.add_task(stage, total=total)

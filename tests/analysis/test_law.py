@@ -262,3 +262,31 @@ def test_each_clock_gets_its_law_or_the_reason_why_it_has_none():
     laws, reasons = fit_each_clock([replace(onset(32, 9), clock="tau_split"), *pilots], exponent=None)
     assert list(laws) == ["tau_val"]
     assert "needs 2 located onsets" in reasons["tau_split"]
+
+
+def test_the_bend_is_the_quadratic_term_of_least_squares():
+    onsets = planted((16, 32, 64, 128), 2, exponent=1.2, seed=3)
+    x, y = np.log2([o.n_train for o in onsets]), np.log2([o.step for o in onsets])
+    coefficients, covariance = np.polyfit(x, y, 2, cov=True)
+    reach = stats.t.ppf(0.975, len(x) - 3) * math.sqrt(covariance[0, 0])
+    bend = fit_law(onsets, exponent=None).bend
+    assert (bend.value, bend.low, bend.high) == pytest.approx(
+        tuple(2 * (coefficients[0] + shift) for shift in (0, -reach, reach))
+    )
+
+
+def test_a_planted_bend_is_found_and_a_straight_law_is_refused_one_time_in_twenty():
+    curved = [onset(p, 8 * p ** (0.7 + 0.1 * math.log2(p / 16))) for p in (16, 32, 64, 128, 256) for _ in range(2)]
+    law = fit_law(curved)
+    assert law.bend.value == pytest.approx(0.2)
+    assert law.is_bent
+    bent = sum(fit_law(planted((16, 32, 64, 128), 2, seed=seed)).is_bent for seed in range(300))
+    assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
+
+
+def test_without_a_third_size_a_spare_run_or_all_onsets_located_nothing_is_said_of_a_bend():
+    assert fit_law(planted((32, 64), 4)).bend is None
+    assert fit_law(planted((32, 64, 128), 1)).bend is None
+    assert fit_law([*planted((32, 64, 128), 2), right(256, 900)]).bend is None
+    assert fit_law(planted((32, 64, 128), 2), floor=True).bend is None
+    assert not fit_law(planted((32, 64), 4)).is_bent

@@ -10,6 +10,7 @@ from taumem.cli import main
 from taumem.diffusion import Polynomial
 from taumem.errors import ConfigError, DataError
 from taumem.lab import Experiment, load_experiment, plans_of, sweep
+from taumem.lab.catalog import make_text
 from taumem.lab.questions import probes_of
 
 TINY = {
@@ -66,6 +67,23 @@ def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
         load_experiment("text", ["diffusion.schedule=polynomial", "diffusion.exponent=12"])
     with pytest.raises(ConfigError, match=r"exponent 2.* is for schedule 'polynomial'; got schedule 'cosine'"):
         load_experiment("text", ["diffusion.schedule=cosine", "diffusion.exponent=2"])
+
+
+def test_unless_said_a_fifth_of_a_small_text_is_held_out(tmp_path):
+    file = tmp_path / "own.txt"
+    file.write_text("".join(f"line {k} says {k * k * 7919 % 1000003} and {k * 104729 % 999983}\n" for k in range(60)))
+    study = tiny(n_train=[4], data={"source": "text", "window": 16, "path": str(file)})
+    n_windows = make_text(study.data).n_windows(16)
+    assert all(len(plan.data()[0].heldout) == n_windows // 5 < 512 for plan in plans_of(study))
+
+
+def test_twins_are_blamed_only_where_one_set_alone_would_do(tmp_path):
+    file = tmp_path / "own.txt"
+    file.write_bytes(b"caf\xe9 " * 500)
+    with pytest.raises(DataError, match=r"^(?!two disjoint).*not valid UTF-8"):
+        plans_of(tiny(data={**TINY["data"], "path": str(file)}))[0].data()
+    with pytest.raises(DataError, match=r"^(?!two disjoint).*P = 9999 windows"):
+        plans_of(tiny(n_train=[9999]))[0].data()
 
 
 def test_sizes_are_nested_and_twins_share_no_window():

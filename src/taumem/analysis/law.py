@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtrit
 
 from taumem.analysis.interval import Interval, check_level, finite_or_none
 from taumem.analysis.likelihood import Bounds
@@ -19,7 +19,7 @@ from taumem.errors import ConfigError, TaumemWarning
 __all__ = ["FAR", "NEAR_ONE", "Exponent", "Law", "fit_law"]
 
 SIGNIFICANT = 0.05
-"""Below this probability, ``linearity`` speaks against an exponent of 1."""
+"""Below this probability, ``linearity`` speaks against an exponent of 1, and ``bend`` against one for all sizes."""
 FAR = 8.0
 """How many times the largest size a forecast may reach without a warning."""
 
@@ -50,6 +50,9 @@ class Law:
             when nothing is censored), in (0, 1]; None where the sizes cannot tell.
         collapse: scatter of log tau around the law over the scatter of log tau itself, of the located onsets:
             0 when the law explains all, about 1 when it explains nothing; None where tau does not vary.
+        bend: by how much the exponent grows from each size to its double, with its own 95 % interval: the quadratic
+            term of least squares in log P, which a straight law lacks. None where fewer than three sizes are located,
+            no degree of freedom is left, some onsets are bounds on one side, or a floor bends the law itself.
         sources: the runs.
     """
 
@@ -67,6 +70,7 @@ class Law:
     batch_size: int | None
     linearity: float | None
     collapse: float | None
+    bend: Interval | None
     sources: tuple[str, ...]
     posterior: Posterior = field(repr=False, compare=False)
 
@@ -74,6 +78,11 @@ class Law:
     def is_refuted(self) -> bool:
         """Whether the data speak against tau being proportional to P: a ``linearity`` below 0.05."""
         return self.linearity is not None and self.linearity < SIGNIFICANT
+
+    @property
+    def is_bent(self) -> bool:
+        """Whether the data speak against one exponent for all sizes: the interval of ``bend`` leaves 0 out."""
+        return self.bend is not None and 0 not in self.bend
 
     def predict(self, n_train: int, *, level: float | None = None) -> Interval:
         """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.
@@ -135,6 +144,7 @@ class Law:
             "batch_size": self.batch_size,
             "linearity": self.linearity,
             "collapse": None if self.collapse is None else finite_or_none(self.collapse),
+            "bend": None if self.bend is None else self.bend.to_json(),
             "sources": list(self.sources),
         }
 
@@ -209,6 +219,7 @@ def fit_law(
         batch_size=batch_sizes.pop() if len(batch_sizes) == 1 else None,
         linearity=_linearity(onsets, data, floor, posterior if kind == "free" else None),
         collapse=_collapse(_bounds(located), posterior),
+        bend=None if floor or len(located) < len(onsets) else _bend(data),
         sources=tuple(sorted({o.source for o in onsets if o.source})),
         posterior=posterior,
     )
@@ -235,6 +246,21 @@ def _collapse(located: Bounds, posterior: Posterior) -> float | None:
         return None
     law = [posterior.quantiles(posterior.log_law(float(x)), (0.5,))[0] for x in located.log_size]
     return float((y - np.array(law)).std() / y.std())
+
+
+def _bend(located: Bounds) -> Interval | None:
+    """The change of the exponent from a size to its double: d^2 log tau / (d log P)^2 times log 2."""
+    x, y = located.log_size - located.log_size.mean(), located.middle
+    freedom = len(x) - 3
+    if freedom < 1 or len(set(located.log_size.tolist())) < 3:
+        return None
+    terms = np.stack([np.ones_like(x), x, x**2], axis=1)
+    coefficients, *_ = np.linalg.lstsq(terms, y)
+    scatter = float(((y - terms @ coefficients) ** 2).sum() / freedom)
+    se = math.sqrt(scatter * float(np.linalg.inv(terms.T @ terms)[2, 2]))
+    reach = float(stdtrit(freedom, 1 - SIGNIFICANT / 2)) * se
+    value, low, high = (2 * math.log(2) * (coefficients[2] + shift) for shift in (0.0, -reach, reach))
+    return Interval(float(value), float(low), float(high), 1 - SIGNIFICANT)
 
 
 def _read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:

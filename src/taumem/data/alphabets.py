@@ -86,10 +86,10 @@ class Alphabet:
         if vocabulary is not None and alphabet.vocabulary > vocabulary:
             rarest = "".join(symbol for symbol, _ in counts.most_common()[: -1 - min(8, len(counts)) : -1])
             seen = f" (the rarest: {rarest!r})" if rarest else ""
+            others = ", clean the text, or take the alphabet 'text8' (27) or 'bytes' (256)" if rarest else ""
             raise DataError(
                 f"the alphabet {name!r} has {alphabet.vocabulary} symbols here{seen}, more than the declared "
-                f"vocabulary of {vocabulary}; declare more, clean the text, or take the alphabet 'text8' (27) or "
-                "'bytes' (256)."
+                f"vocabulary of {vocabulary}; declare more{others}."
             )
         return alphabet
 

@@ -106,6 +106,10 @@ class Text:
         """How many symbols all documents have together."""
         return sum(len(document) for document in self.documents)
 
+    def n_windows(self, window: int) -> int:
+        """How many windows of that many symbols the documents have, near-duplicates included."""
+        return sum(len(document) // window for document in self.documents)
+
     def windows(self, n_train: int | None, n_heldout: int, window: int = 64, seed: int = 0) -> Windows:
         """Cut the documents into windows that do not overlap, and hold some of them out.
 
@@ -143,12 +147,12 @@ class Text:
         train = pool[sifted_train.kept]
         needed = 1 if n_train is None else n_train
         if len(train) < needed or len(heldout) < n_heldout:
+            alike = sum(sifted.duplicates + sifted.near_duplicates for sifted in (sifted_train, sifted_heldout))
             raise DataError(
                 f"{self.name}: P = {needed} windows of {window} characters + {n_heldout} held out are needed; the "
                 f"text has {len(tokens)} windows ({self.n_characters} characters in {len(self.documents)} documents), "
-                f"of which {len(heldout)} can be held out and {len(train)} are left to train on, without "
-                "near-duplicates. Choose a smaller P or n_heldout, shorter windows, or "
-                "more text."
+                f"of which {len(heldout)} can be held out and {len(train)} are left to train on, without the {alike} "
+                "that equal or resemble another one. Choose a smaller P or n_heldout, shorter windows, or more text."
             )
         parts = (torch.from_numpy(tokens[chosen].astype(np.int64)) for chosen in (train, heldout))
         return Windows(

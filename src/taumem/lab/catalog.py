@@ -156,7 +156,9 @@ def make_exact(data: DataConfig, diffusion: AnyDiffusion) -> Denoiser | None:
 
 @lru_cache(maxsize=8)  # a run asks several times
 def _windows(config: TextConfig, seed: int, n_train: int) -> Split:
-    return make_text(config).windows(n_train, config.n_heldout, config.window, seed).split
+    text = make_text(config)
+    n_heldout = config.n_heldout or max(2, min(512, text.n_windows(config.window) // 5))
+    return text.windows(n_train, n_heldout, config.window, seed).split
 
 
 @lru_cache(maxsize=1)

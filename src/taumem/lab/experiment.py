@@ -120,7 +120,8 @@ class TextConfig(_Config):
     """How many symbols there may be; None for any number."""
     window: int = Field(default=64, ge=1)
     """Symbols in a window."""
-    n_heldout: int = Field(default=512, ge=2)
+    n_heldout: int | None = Field(default=None, ge=2)
+    """None holds out a fifth of the windows, at most 512."""
 
 
 DataConfig = Annotated[

@@ -77,6 +77,7 @@ class RunPlan:
         except (ConfigError, DataError) as error:
             if self.half is None:
                 raise
+            make_split(self.experiment.data, self.seed, self.n_train)  # where that fails too, twins are not the reason
             raise type(error)(f"two disjoint training sets of P = {self.n_train}: {error} Or twins = false.") from error
         if self.half is None:
             return split.first(self.n_train), None

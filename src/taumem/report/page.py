@@ -154,6 +154,10 @@ def _verdict(study: Study) -> str:
         located, found = sum(onset.usable for onset in clock.onsets), wording.plural(len(clock.onsets), "onset")
         return f"{clock.clock}: {found}, {located or 'none'} of them located, the others only bounded. No law yet."
     sentence = ": ".join(parts) + "."
+    if clock.free is not None and clock.free.bend is not None and clock.free.is_bent:
+        sentence += (
+            f" The line bends: its exponent changes by {wording.change(clock.free.bend)} from size to double size."
+        )
     if clock.clock != "tau_val" and study.phase is None and any(other.clock == "tau_val" for other in study.clocks):
         sentence += " tau_val was not reached by enough runs: train longer."
     if study.forecast is None:
@@ -233,7 +237,11 @@ def _groups(study: Study) -> list[_Group]:
 def _groups_of_text(study: Study) -> dict[str, _Group]:
     """What is measured of texts alone, by where it goes."""
     quality = (
-        _Panel("words", "Words of samples that are in the dictionary", figures.dictionary_words(study)),
+        _Panel(
+            "words",
+            "Words of samples that are in the dictionary (the words of the text itself)",
+            figures.dictionary_words(study),
+        ),
         _Panel("divergence", "3-grams of samples against those of held-out texts", figures.ngram_divergence(study)),
         _Panel("entropy", "How unsure the model is of a hidden symbol", figures.entropy(study)),
     )

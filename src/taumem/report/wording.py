@@ -5,7 +5,19 @@ import math
 from taumem.analysis import Interval, Onset
 from taumem.analysis.phase import TypicalOnset
 
-__all__ = ["number", "onset_span", "percent", "plural", "power", "share", "sizes_text", "span", "state", "typical"]
+__all__ = [
+    "change",
+    "number",
+    "onset_span",
+    "percent",
+    "plural",
+    "power",
+    "share",
+    "sizes_text",
+    "span",
+    "state",
+    "typical",
+]
 
 _STATES = {
     "no": "located",
@@ -40,6 +52,15 @@ def percent(share: float) -> str:
     """
     value = 100 * share
     return f"{value:.0f} %" if value == 0 or abs(value) >= 10 else f"{value:.2g} %"
+
+
+def change(interval: Interval) -> str:
+    """Write a difference with its interval, each with its sign.
+
+    >>> change(Interval(0.24, 0.181, 0.3, level=0.95))
+    '+0.24 [+0.18, +0.30]'
+    """
+    return f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
 
 
 def span(interval: Interval) -> str:

@@ -11,11 +11,13 @@ def existing(path: str | Path) -> Path:
     """The path, with ``~`` expanded, once it is known to exist.
 
     Raises:
-        DataError: there is nothing at that path.
+        DataError: there is nothing at that path, or neither a file nor a folder, such as a pipe.
     """
     found = Path(path).expanduser()
     if not found.exists():
         raise DataError(f"{found}: no such file or folder (looked in {Path.cwd()}).")
+    if not (found.is_file() or found.is_dir()):
+        raise DataError(f"{found}: neither a file nor a folder; data are read more than once, so save them in a file.")
     return found
 
 
