@@ -12,10 +12,12 @@ import planted_study
 import pytest
 from planted_study import HELD_BACK
 
-from taumem.analysis import Interval
+from taumem.analysis import Interval, Onset, fit_law
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
-from taumem.report import Forecast, write_report
+from taumem.report import Forecast, Study, write_report
+from taumem.report.page import _verdict
+from taumem.report.study import ClockLaw
 
 
 class Page(HTMLParser):
@@ -242,3 +244,16 @@ def test_a_browser_draws_every_figure_without_an_error(tmp_path, written, scheme
     assert not [line for line in run.stderr.splitlines() if "CONSOLE" in line]
     assert run.stdout.count('class="main-svg"') >= 2 * 9
     assert run.stdout.count("js-plotly-plot") >= 9
+
+
+@pytest.mark.parametrize(("bend", "said"), [(0.2, "The line bends: its exponent changes by +0.20"), (0.0, "P^1")])
+def test_the_verdict_says_whether_the_line_bends(records, monkeypatch, bend, said):
+    steps = {p: 8 * p ** (1 + bend / 2 * np.log2(p / 64)) for p in (16, 32, 64, 128)}
+    onsets = [
+        Onset("tau_val", x * step, x * step, x * step, "no", p, 16) for p, step in steps.items() for x in (0.99, 1.01)
+    ]
+    law = fit_law(onsets, exponent=None)
+    monkeypatch.setattr(Study, "headline", ClockLaw("tau_val", tuple(onsets), law, law))
+    verdict = _verdict(Study.of(records))
+    assert said in verdict
+    assert ("bends" in verdict) == (bend > 0)
