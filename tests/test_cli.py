@@ -1,6 +1,7 @@
 """The command line, as a user meets it: each verb in a process or in this one, its output, its exit code."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from taumem.analysis import Onset
 from taumem.cli import main
 
 TINY = """
@@ -129,6 +131,28 @@ def test_fit_reads_what_run_wrote(study, tmp_path, capsys):
     assert json.loads((tmp_path / "law.json").read_text()) == content
     assert taumem("fit", study, "--no-free") == 0
     assert "tau_val" in capsys.readouterr().out
+
+
+def test_without_a_terminal_progress_is_a_line_for_each_tenth(tmp_path, capsys):
+    (tmp_path / "tiny.toml").write_text(TINY.replace("min_steps = 300", "min_steps = 40"))
+    assert taumem("run", tmp_path / "tiny.toml", "-o", tmp_path / "out", "--workers", "1") == 0
+    told = capsys.readouterr().err.split("\n")
+    assert [line for line in told if line.startswith("runs: ")] == [f"runs: {10 * k} %" for k in range(11)]
+
+
+@pytest.mark.parametrize(("n_train", "off"), [(512, "too early"), (64, "off")])
+def test_a_law_that_bends_is_told_in_a_fit_and_warned_of_in_a_forecast(study, capsys, monkeypatch, n_train, off):
+    steps = {p: 8 * p ** (0.7 + 0.1 * math.log2(p / 16)) for p in (16, 32, 64, 128, 256)}
+    onsets = [Onset("tau_val", step, step, step, "no", p, batch_size=16) for p, step in steps.items() for _ in range(2)]
+    monkeypatch.setattr("taumem.analysis.find_onsets", lambda *runs, **options: onsets)
+    assert taumem("forecast", study, "--n-train", str(n_train)) == 0
+    warned = " ".join(capsys.readouterr().err.split())
+    assert "changes by +0.20 [+0.20, +0.20] from each size to its double" in warned
+    assert f"it may well be {off}." in warned
+    assert taumem("fit", study) == 0
+    told = capsys.readouterr().out
+    assert "bent (of 1 clocks tested, each at 5 %)" in told
+    assert "no tau_gen, which needs the held-out loss" in told
 
 
 def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):

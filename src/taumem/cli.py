@@ -258,9 +258,11 @@ def forecast(
             soft_wrap=True,
         )
     if law.bend is not None and law.is_bent:
+        beyond = n_train > max(law.sizes)
+        off = "off" if not beyond else "too early" if law.bend.value > 0 else "too late"
         err.print(
             f"[yellow]these onsets bend:[/] their exponent changes by {wording.change(law.bend)} from each size to its "
-            f"double, which the forecast leaves out: it may well be too {'early' if law.bend.value > 0 else 'late'}.",
+            f"double, which the forecast leaves out: it may well be {off}.",
             soft_wrap=True,
         )
     out.print(
@@ -416,10 +418,12 @@ def _show_study(
             "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
             "level's law leaves out those that copied first.[/]"
         )
-    bends = [f"{clock} {wording.change(law.bend)}" for clock, law in laws.items() if law.bend and law.is_bent]
+    tested = {clock: law.bend for clock, law in laws.items() if law.bend}
+    bends = [f"{clock} {wording.change(bend)}" for clock, bend in tested.items() if laws[clock].is_bent]
     if bends:
         out.print(
-            f"[dim]bent, by a change of the exponent from each size to its double: {escape('; '.join(bends))}[/]",
+            f"[dim]bent (of {len(tested)} clocks tested, each at 5 %), by a change of the exponent from each size to "
+            f"its double: {escape('; '.join(bends))}[/]",
             soft_wrap=True,
         )
     for clock in _OF_FIVE_LOOKS:

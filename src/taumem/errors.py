@@ -13,10 +13,20 @@ A message says what was expected, what came, and what to do about it. The comman
 exits with code 2; it never shows a traceback for a ``TaumemError``.
 """
 
+import json
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
-__all__ = ["ConfigError", "DataError", "RecordError", "TaumemError", "TaumemWarning", "nearest_name"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "RecordError",
+    "TaumemError",
+    "TaumemWarning",
+    "first_difference",
+    "nearest_name",
+]
 
 
 class TaumemError(Exception):
@@ -56,3 +66,16 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(names)}."
+
+
+def first_difference(was: Any, now: Any, name: str = "") -> str:
+    """Say where two unequal values as in JSON first differ: a part of an error message.
+
+    >>> first_difference({"data": {"window": 64}}, {"data": {"window": 32}})
+    'its data.window is 64, this one has 32'
+    """
+    if isinstance(was, dict) and isinstance(now, dict):
+        key = next(k for k in (*now, *was) if k not in was or k not in now or was[k] != now[k])
+        return first_difference(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+    there, here = (text if len(text := json.dumps(value)) <= 60 else text[:57] + "..." for value in (was, now))
+    return f"its {name} is {there}, this one has {here}"

@@ -284,9 +284,23 @@ def test_a_planted_bend_is_found_and_a_straight_law_is_refused_one_time_in_twent
     assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
 
 
+def test_twins_count_as_one_run_so_that_their_likeness_is_not_taken_for_precision():
+    def twins(seed, sizes):
+        rng = np.random.default_rng(seed)
+        shared = {p: 0.15 * rng.standard_normal() for p in sizes}
+        return [
+            onset(p, 8 * p * math.exp(shared[p] + 0.02 * rng.standard_normal()), seed=0) for p in sizes for _ in "ab"
+        ]
+
+    bent = sum(fit_law(twins(seed, (16, 32, 64, 128, 256))).is_bent for seed in range(300))
+    assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
+    assert fit_law(twins(0, (16, 32, 64))).bend is None  # three points lie on a parabola, whatever they are
+
+
 def test_without_a_third_size_a_spare_run_or_all_onsets_located_nothing_is_said_of_a_bend():
     assert fit_law(planted((32, 64), 4)).bend is None
     assert fit_law(planted((32, 64, 128), 1)).bend is None
     assert fit_law([*planted((32, 64, 128), 2), right(256, 900)]).bend is None
+    assert fit_law([*planted((32, 64, 128), 2), between(256, 1800, 2400)]).bend is None
     assert fit_law(planted((32, 64, 128), 2), floor=True).bend is None
     assert not fit_law(planted((32, 64), 4)).is_bent

@@ -1,5 +1,7 @@
 """Text in windows: what is cut, held out and passed over; of one document, several, text8 and the built-in text."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +101,12 @@ def test_of_a_small_and_a_large_document_the_large_one_is_held_out_from_its_end(
     )
     assert sorted(train) == [(0, 64 * k) for k in range(87)]
     assert sorted(heldout) == [(0, 64 * k) for k in range(87, 100)] + [(1, 64 * k) for k in range(7)]
+
+
+def test_a_pipe_which_can_be_read_only_once_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        load_text(tmp_path / "pipe")
 
 
 def test_half_a_surrogate_pair_has_no_bytes():

@@ -149,5 +149,5 @@ def test_where_nothing_of_the_heldout_items_is_lost_there_is_no_gap_and_it_is_to
     def denoiser(xt, t):
         return torch.full((*xt.shape, 3), 1 / 3).log()
 
-    with pytest.raises(ConfigError, match=r"held-out items is 0 at the level t = 0\.1.*ask at a higher level"):
+    with pytest.raises(ConfigError, match=r"unseen items is 0 at the level t = 0\.1.*ask at a higher level"):
         LossGap(masked, {"train": texts, "heldout": texts}, levels=(0.1, 0.9)).measure(denoiser, generator())

@@ -277,17 +277,17 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path, where):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 4}, r"its seed is 3, this run's is 4. Choose another output folder, or remove this one"),
-        ({"half": None}, r'its half is "a", this run\'s is null'),
+        ({"seed": 4}, r"its seed is 3, this one has 4. Choose another output folder, or remove this one"),
+        ({"half": None}, r'its half is "a", this one has null'),
         (
             {"experiment": {"model": {"kind": "unet", "channels": 32}, "sizes": (64, 128)}},
-            r"its experiment\.model\.channels is 16, this run's is 32",
+            r"its experiment\.model\.channels is 16, this one has 32",
         ),
         ({"experiment": {"model": {"kind": "unet", "channels": 16}}}, r"its experiment\.sizes is \[64, 128\], .* null"),
         ({"experiment": {**header().experiment, "clip": None}}, r"its experiment\.clip is null"),
         ({"data": header().data.model_copy(update={"fingerprint": "cd" * 32})}, r'its data\.fingerprint is "abab'),
         ({"weights": "ema"}, r'its weights is "raw"'),
-        ({"steps": 200}, r"its steps is 100, this run's is 200"),
+        ({"steps": 200}, r"its steps is 100, this one has 200"),
     ],
 )
 def test_another_run_may_not_continue_and_is_told_what_differs(tmp_path, changes, message):

@@ -26,7 +26,7 @@ FAR = 8.0
 Exponent = float | tuple[float, float] | None
 """Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
 NEAR_ONE: Exponent = (1.0, 0.1)
-"""An exponent of 1 to within the spread that prototypes measured over clocks and data sets: for forecasts."""
+"""An exponent of 1 to within the spread that prototypes measured over clocks of losses: for forecasts."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ class Law:
         collapse: scatter of log tau around the law over the scatter of log tau itself, of the located onsets:
             0 when the law explains all, about 1 when it explains nothing; None where tau does not vary.
         bend: by how much the exponent grows from each size to its double, with its own 95 % interval: the quadratic
-            term of least squares in log P, which a straight law lacks. None where fewer than three sizes are located,
-            no degree of freedom is left, some onsets are bounds on one side, or a floor bends the law itself.
+            term of least squares in log P, which a straight law lacks. Runs of one seed and size, such as twins, count
+            as one, since they are alike. None where fewer than three sizes or no degree of freedom are left (three
+            sizes of one seed leave none), some onsets are bounds, or a floor bends the law itself.
         sources: the runs.
     """
 
@@ -166,7 +167,7 @@ def fit_law(
         onsets: of one clock, at one batch size, or all with batches of the whole training set (batch size P); any
             order.
         exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
-            to within an uncertainty, such as (1.0, 0.1), the spread over clocks and data sets.
+            to within an uncertainty, such as (1.0, 0.1), which forecasts use.
         floor: also fit tau_0, the onset that small sizes cannot undercut.
         level: probability of the intervals, in (0, 1).
 
@@ -219,7 +220,7 @@ def fit_law(
         batch_size=batch_sizes.pop() if len(batch_sizes) == 1 else None,
         linearity=_linearity(onsets, data, floor, posterior if kind == "free" else None),
         collapse=_collapse(_bounds(located), posterior),
-        bend=None if floor or len(located) < len(onsets) else _bend(data),
+        bend=None if floor or not data.exact.all() else _bend(onsets),
         sources=tuple(sorted({o.source for o in onsets if o.source})),
         posterior=posterior,
     )
@@ -248,11 +249,16 @@ def _collapse(located: Bounds, posterior: Posterior) -> float | None:
     return float((y - np.array(law)).std() / y.std())
 
 
-def _bend(located: Bounds) -> Interval | None:
+def _bend(onsets: Sequence[Onset]) -> Interval | None:
     """The change of the exponent from a size to its double: d^2 log tau / (d log P)^2 times log 2."""
-    x, y = located.log_size - located.log_size.mean(), located.middle
+    steps: dict[tuple[int, object], list[float]] = {}
+    for k, onset in enumerate(onsets):
+        group = ("run", k) if onset.seed is None else onset.seed
+        steps.setdefault((onset.n_train, group), []).append(math.log(onset.step))
+    log_size = np.log([float(n_train) for n_train, _ in steps])
+    x, y = log_size - log_size.mean(), np.array([np.mean(alike) for alike in steps.values()])
     freedom = len(x) - 3
-    if freedom < 1 or len(set(located.log_size.tolist())) < 3:
+    if freedom < 1 or len({n_train for n_train, _ in steps}) < 3:
         return None
     terms = np.stack([np.ones_like(x), x, x**2], axis=1)
     coefficients, *_ = np.linalg.lstsq(terms, y)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from taumem.errors import ConfigError, RecordError
+from taumem.errors import ConfigError, RecordError, first_difference
 from taumem.lab.executors import available_processors, execute
 from taumem.lab.experiment import Experiment, load_experiment
 from taumem.lab.run import RunPlan
@@ -84,9 +84,9 @@ def claim(folder: Path, experiment: Experiment) -> None:
     if file.exists():
         existing = load_experiment(file)
         if existing.recipe != experiment.recipe:
-            different = next(k for k in existing.recipe if existing.recipe[k] != experiment.recipe[k])
+            difference = first_difference(existing.recipe, experiment.recipe)
             raise RecordError(
-                f"{folder}: holds another experiment ('{existing.name}'; its {different} differs). "
+                f"{folder}: holds another experiment ('{existing.name}'; {difference}). "
                 "Choose another output folder, or remove this one."
             )
         experiment = experiment.model_copy(

@@ -156,6 +156,7 @@ class SymmetricGap:
         own = [by_item(denoiser, self.sets[0]), by_item(self.twin, self.sets[1])]
         cross = [by_item(self.twin, self.sets[0]), by_item(denoiser, self.sets[1])]
         below = sum(float(losses.mean()) for losses in cross)
+        _refuse_none(below, "")
         ratio = sum(float(losses.mean()) for losses in own) / below
         # The error of a ratio of sums, item by item: an item's own loss and its cross loss go together.
         variance = variance_of_sum(*(o - ratio * c for o, c in zip(own, cross, strict=True)))
@@ -194,13 +195,16 @@ def paired_losses(
 def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
     """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
-    if below == 0:
-        raise ConfigError(
-            f"the loss of the held-out items is 0{'' if t is None else f' at the level t = {t:g}'}, so there is no gap "
-            "relative to it: the noise may be too weak there to hide anything; ask at a higher level, or about more "
-            "items."
-        )
+    _refuse_none(below, "" if t is None else f" at the level t = {t:g}")
     ratio = above / below
     variance = variance_of_sum(train, -ratio * heldout)
     se = None if variance is None else variance**0.5 / below
     return Estimate(quantity="gap", t=t, value=1 - ratio, se=se, count=len(train) + len(heldout))
+
+
+def _refuse_none(unseen_loss: float, where: str) -> None:
+    if unseen_loss == 0:
+        raise ConfigError(
+            f"the loss of unseen items is 0{where}, so there is no gap relative to it: the noise may be too weak to "
+            "hide anything there; ask at a higher level, or about more items."
+        )

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from taumem.errors import RecordError, TaumemWarning
+from taumem.errors import RecordError, TaumemWarning, first_difference
 from taumem.record.curve import Curve
 from taumem.record.files import write_atomically
 from taumem.record.measurement import Measurement
@@ -371,24 +371,10 @@ def _warn_of_torn_line(file: Path, torn: int, kept: int) -> None:
 def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> None:
     was, now = existing.identity, wanted.identity
     if was != now:
-        name, was, now = _first_difference(was, now)
         raise RecordError(
-            f"{path}: holds another run: its {name} is {_short(was)}, this run's is {_short(now)}. "
+            f"{path}: holds another run: {first_difference(was, now)}. "
             "Choose another output folder, or remove this one."
         )
-
-
-def _first_difference(was: Any, now: Any, name: str = "") -> tuple[str, Any, Any]:
-    """Give the dotted name of the first entry in which two unequal values differ, and its two values."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        key = next(k for k in (*now, *was) if k not in was or k not in now or was[k] != now[k])
-        return _first_difference(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))
-    return name, was, now
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _first_problem(error: ValidationError) -> str:
