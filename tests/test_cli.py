@@ -259,7 +259,13 @@ def unbroken(study, tmp_path_factory) -> Path:
 
 def start(study: Path, output: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "taumem", "run", study.parent / "tiny.toml", *LONGER, "-o", output]
-    return subprocess.Popen([*map(str, command), "--workers", "2"], start_new_session=True, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [*map(str, command), "--workers", "2"],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        # A shell that puts the tests into the background has them ignore Ctrl-C, and their children with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
