@@ -27,6 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     runs = read_runs(arguments.runs)
+    found = [onset for onset in find_onsets(runs) if onset.clock == arguments.clock]
     sizes = sorted({run.header.data.n_train for run in runs})
     print("pilots          P     seed  forecast  90 % interval     measured         error  covered")
     errors: list[float] = []
@@ -34,7 +35,7 @@ def main() -> None:
     for k, n_train in enumerate(sizes[N_PILOTS:], start=N_PILOTS):
         pilots = sizes[k - N_PILOTS : k]
         for seed in sorted({run.header.seed for run in runs}):
-            onsets = [o for o in find_onsets([r for r in runs if r.header.seed == seed]) if o.clock == arguments.clock]
+            onsets = [o for o in found if o.seed == seed]
             line = f"{', '.join(map(str, pilots)):<15} {n_train:<5} {seed:<5}"
             try:
                 forecast = fit_law([o for o in onsets if o.n_train in pilots], exponent=NEAR_ONE).predict(n_train)
@@ -45,9 +46,9 @@ def main() -> None:
             line += f" {forecast.value:>8,.0f}  {f'{forecast.low:,.0f} to {forecast.high:,.0f}':<16}"
             line += f"  {', '.join(map(told, measured)):<15}"
             # A bound beyond the forecast's end is a miss, one before it says nothing.
-            inside = [o.step in forecast for o in measured if struck(o) or o.step > forecast.high]
+            inside = [o.step in forecast for o in measured if o.usable or o.step > forecast.high]
             covered += inside
-            if not all(map(struck, measured)):
+            if not all(o.usable for o in measured):
                 print(line, "not reached")
                 continue
             errors.append(forecast.value / math.exp(sum(math.log(o.step) for o in measured) / len(measured)) - 1)
@@ -56,14 +57,9 @@ def main() -> None:
     print(f"\nwithin {WITHIN:.0%}: {near} of {len(errors)} forecasts; covered: {sum(covered)} of {len(covered)}")
 
 
-def struck(onset: Onset) -> bool:
-    """Whether the clock is known to have struck at some step, or between two checks."""
-    return onset.censored in ("no", "interval")
-
-
 def told(onset: Onset) -> str:
     """The onset's step, or the bound that is known of it."""
-    return f"{'' if struck(onset) else '> ' if onset.censored == 'right' else '< '}{onset.step:,.0f}"
+    return f"{'' if onset.usable else '> ' if onset.censored == 'right' else '< '}{onset.step:,.0f}"
 
 
 if __name__ == "__main__":

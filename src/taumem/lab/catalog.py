@@ -157,7 +157,7 @@ def make_exact(data: DataConfig, diffusion: AnyDiffusion) -> Denoiser | None:
 @lru_cache(maxsize=8)  # a run asks several times
 def _windows(config: TextConfig, seed: int, n_train: int) -> Split:
     text = make_text(config)
-    n_heldout = config.n_heldout or max(2, min(512, text.n_windows(config.window) // 5))
+    n_heldout = config.n_heldout or max(2, _heldout_of(text.n_windows(config.window)))
     return text.windows(n_train, n_heldout, config.window, seed).split
 
 
@@ -170,8 +170,13 @@ def _text(path: str | None, alphabet: AlphabetName, vocabulary: int | None) -> T
 def _shuffled(config: FashionMnistConfig | ImagesConfig | MixtureConfig, seed: int) -> Split:
     name = Path(config.path).name if isinstance(config, ImagesConfig) else config.source
     items = _items(config)
-    n_heldout = min(512, len(items) // 5) if config.n_heldout is None else config.n_heldout
+    n_heldout = _heldout_of(len(items)) if config.n_heldout is None else config.n_heldout
     return Split.make(name, items, n_heldout, seed=seed)
+
+
+def _heldout_of(n_items: int) -> int:
+    """How many items are held out where nobody says it."""
+    return min(512, n_items // 5)
 
 
 @lru_cache(maxsize=1)  # and all runs of a study share what was read
