@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taumem.errors import DataError
-from taumem.record import DataFacts
+from taumem.record import DataFacts, ItemKind
 from taumem.shapes import Items
 
 __all__ = ["Split"]
@@ -108,12 +108,14 @@ class Split:
     @property
     def facts(self) -> DataFacts:
         """What a run's record says about its data."""
+        kinds: dict[int, ItemKind] = {1: "vectors", 3: "images"} if self.vocabulary is None else {}
         return DataFacts(
             name=self.name,
             fingerprint=self.fingerprint,
             n_train=len(self),
             n_heldout=len(self.heldout),
             item_shape=self.item_shape,
+            kind=kinds.get(len(self.item_shape), ""),
         )
 
     def first(self, n_train: int) -> "Split":

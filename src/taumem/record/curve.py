@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.record.measurement import Measurement
+from taumem.record.estimate import Measurement
 
 __all__ = ["Curve"]
 
@@ -17,19 +17,20 @@ Floats = NDArray[np.float64]
 class Curve:
     """One quantity over training, as columns of equal length, in the order of the steps.
 
-    ``se``, ``low`` and ``high`` hold NaN where the probe gave none. ``items`` is the value of each item at each step
-    (None where items were not kept): the same items, corrupted by the same noise, at every step.
+    ``se``, ``low``, ``high`` and ``confidence`` hold NaN where the probe gave none. ``items`` is the value of each item
+    at each step (None where items were not kept): the same items, corrupted by the same noise, at every step.
     """
 
     quantity: str
-    steps: NDArray[np.int64]  # [checks]
-    examples: NDArray[np.int64]  # [checks]
-    values: Floats  # [checks]
-    se: Floats  # [checks]
-    low: Floats  # [checks]
-    high: Floats  # [checks]
-    counts: NDArray[np.int64]  # [checks]
-    items: Floats | None = None  # [checks, items]
+    steps: NDArray[np.int64]  # [looks]
+    examples: NDArray[np.int64]  # [looks]
+    values: Floats  # [looks]
+    se: Floats  # [looks]
+    low: Floats  # [looks]
+    high: Floats  # [looks]
+    counts: NDArray[np.int64]  # [looks]
+    confidence: Floats | None = None  # [looks], of [low, high]; None where no look has an interval
+    items: Floats | None = None  # [looks, items]
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -56,5 +57,6 @@ class Curve:
             low=floats("low"),
             high=floats("high"),
             counts=integers("count"),
+            confidence=confidence if np.isfinite(confidence := floats("confidence")).any() else None,
             items=np.array(items, dtype=float) if kept else None,
         )

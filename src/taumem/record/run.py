@@ -3,12 +3,12 @@
 ::
 
     RUN/
-      run.json              RunHeader: written once, atomically
-      measurements.jsonl    one Measurement a line, append-only, flushed to the disk at every check
+      run.json              RunHeader: written atomically; probes note their settings in it when they are first asked
+      measurements.jsonl    one Measurement a line, append-only, flushed to the disk at every look
       arrays/00000128.npz   samples and their nearest training items at a step, written atomically
 
 A kill can tear the last line of ``measurements.jsonl``. Reading drops it with a warning; writing removes it first and
-measures that check again. A fact that is already there is never written twice, so a resumed run has no gap and no
+measures that look again. A fact that is already there is never written twice, so a resumed run has no gap and no
 duplicate.
 """
 
@@ -26,65 +26,16 @@ from typing import IO, Any, Self
 import filelock
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from taumem.errors import RecordError, TaumemWarning, first_difference
+from taumem.record.copy_rule import CopyRule
 from taumem.record.curve import Curve
+from taumem.record.estimate import Measurement
 from taumem.record.files import write_atomically
-from taumem.record.measurement import Measurement
+from taumem.record.header import ADVICE, RunHeader, first_problem, read_header
 
-__all__ = ["SCHEMA_VERSION", "DataFacts", "RunHeader", "RunRecord", "find_runs", "read_runs"]
-
-SCHEMA_VERSION = 1
-"""Raised when a reader of the previous version would misread a record."""
-
-
-_ADVICE = "Use the taumem that wrote it, or run the experiment again."
-
-
-class DataFacts(BaseModel):
-    """What a run was trained on, in words and numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    fingerprint: str
-    """SHA-256 of the bytes of the training set and of the held-out set."""
-    n_train: int = Field(ge=1)
-    n_heldout: int = Field(ge=0)
-    item_shape: tuple[int, ...]
-    sample_complexities: tuple[int, ...] = ()
-    """Of data with a known hierarchy: examples needed to learn levels 1, ..., L, in order of magnitude."""
-    alphabet: str = ""
-    """Of text: the symbols in the order of their numbers, as one string; empty where there are none, or unknown."""
-
-
-class RunHeader(BaseModel):
-    """What a run is: everything that another run must share to be the same run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: int = SCHEMA_VERSION
-    name: str
-    """The experiment's name; the runs of one study share it."""
-    data: DataFacts
-    seed: int
-    half: str | None = None
-    """``a`` or ``b`` for one of two models trained on disjoint sets, None for a single model."""
-    batch_size: int = Field(ge=1)
-    steps: int = Field(ge=1)
-    """Optimizer steps the run was planned for."""
-    weights: str = "raw"
-    """Which weights were measured: ``raw``, or ``ema`` for their exponential moving average."""
-    device: str = "cpu"
-    versions: dict[str, str] = Field(default_factory=dict)
-    experiment: dict[str, Any] = Field(default_factory=dict)
-    """The full configuration, so that the run can be made again from this file alone."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The part that a resumed run must agree with: all but the machine and the versions."""
-        return self.model_dump(mode="json", exclude={"device", "versions", "schema_version"})
+__all__ = ["RunRecord", "find_runs", "read_runs"]
 
 
 @dataclass
@@ -111,10 +62,10 @@ class RunRecord:
             path: the folder that holds ``run.json``.
 
         Raises:
-            RecordError: no run there, a header or a line that cannot be understood, or another schema version.
+            RecordError: no run there, a header or a line that cannot be understood, or a schema version of the future.
         """
         path = Path(path)
-        record = cls(path, _read_header(path))
+        record = cls(path, read_header(path))
         measurements, torn = _read_measurements(path / "measurements.jsonl")
         if torn:
             _warn_of_torn_line(path / "measurements.jsonl", torn, len(measurements))
@@ -198,7 +149,7 @@ class RunRecord:
         try:
             lines = path / "measurements.jsonl"
             if (path / "run.json").exists():
-                existing = _read_header(path)
+                existing = read_header(path)
                 _refuse_another_run(path, existing, header)
                 header = existing
             elif lines.exists() and lines.stat().st_size:
@@ -253,6 +204,29 @@ class RunRecord:
             file.flush()
             os.fsync(file.fileno())
             self._remember(new.values())
+
+    def note_probes(self, settings: Mapping[str, Mapping[str, Any]], copy_rule: CopyRule | None = None) -> None:
+        """Note in the header how the probes measure; numbers measured otherwise belong into another record.
+
+        Args:
+            settings: of each probe, by its name; values that JSON can hold.
+            copy_rule: when a sample counts as a copy; None if no probe counts copies.
+
+        Raises:
+            RecordError: the record was opened for reading, or the run was measured with other settings before.
+        """
+        self._writable()
+        fresh = {"probes": self.header.probes | json.loads(json.dumps(settings))}
+        changed = self.header.model_copy(update=fresh | ({"copy_rule": copy_rule} if copy_rule else {}))
+        before, now = self.header.noted, changed.noted
+        if (again := {name: now[name] for name in before}) != before:
+            raise RecordError(
+                f"{self.path}: was measured otherwise before: {first_difference(before, again)}. "
+                "Choose another output folder, or measure as before."
+            )
+        if now != before:
+            self.header = changed
+            write_atomically(self.path / "run.json", changed.model_dump_json(indent=2) + "\n")
 
     def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays (samples and what belongs to them) at a step, in place of those that were kept there.
@@ -326,25 +300,6 @@ def find_runs(*places: Path | str) -> list[Path]:
     return list(folders.values())
 
 
-def _read_header(path: Path) -> RunHeader:
-    file = path / "run.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no run here (no run.json); expected a run's folder.") from None
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise RecordError(
-            f"{file}: a record of schema version {version}; this taumem reads version {SCHEMA_VERSION}. {_ADVICE}"
-        )
-    try:
-        return RunHeader.model_validate(content)
-    except ValidationError as error:
-        raise RecordError(f"{file}: not a run's header: {_first_problem(error)}. {_ADVICE}") from None
-
-
 def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
     """Read the whole lines of a file of measurements, and count the bytes of a last line that a kill cut off."""
     if not file.exists():
@@ -355,7 +310,7 @@ def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
         try:
             measurements.append(Measurement.model_validate_json(line))
         except ValidationError as error:
-            raise RecordError(f"{file}, line {number}: not a measurement: {_first_problem(error)}. {_ADVICE}") from None
+            raise RecordError(f"{file}, line {number}: not a measurement: {first_problem(error)}. {ADVICE}") from None
     return measurements, len(tail)
 
 
@@ -375,8 +330,3 @@ def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> N
             f"{path}: holds another run: {first_difference(was, now)}. "
             "Choose another output folder, or remove this one."
         )
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    return f"{'.'.join(map(str, problem['loc'])) or 'the line'}: {problem['msg']}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 __all__ = ["Estimate", "Measurement", "Reading"]
 
@@ -28,9 +28,11 @@ class Estimate(BaseModel):
     se: float | None = None
     """Standard error of the value."""
     low: float | None = None
-    """Lower end of an exact interval, at the level that the probe states."""
+    """Lower end of an exact interval."""
     high: float | None = None
     """Upper end of that interval."""
+    confidence: float | None = Field(default=None, gt=0, lt=1, validate_default=True)
+    """Probability that the interval is meant to hold; 0.95 where an interval comes without one."""
     count: int = Field(default=1, ge=0)
     """How many items the value rests on."""
     items: tuple[float, ...] | None = None
@@ -43,6 +45,13 @@ class Estimate(BaseModel):
         if se is not None and se < 0:
             raise ValueError(f"a standard error is at least 0; got {se}")
         return se
+
+    @field_validator("confidence")
+    @classmethod
+    def _intervals_are_of_95_percent_unless_said(cls, confidence: float | None, info: ValidationInfo) -> float | None:
+        # Schema 1 did not write it down, and had no other.
+        is_interval = any(info.data.get(end) is not None for end in ("low", "high"))
+        return 0.95 if is_interval and confidence is None else confidence
 
     @property
     def is_finite(self) -> bool:

@@ -1,0 +1,35 @@
+"""When a sample counts as a copy: the rule that a run was measured by."""
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["CopyRule"]
+
+
+class CopyRule(BaseModel):
+    """A sample is a copy of its nearest training item where this is at most (of a gap ratio: below) the threshold.
+
+    >>> CopyRule(measure="gap_ratio", threshold=1 / 3).sentence
+    'a sample is a copy if its nearest training item is nearer than 1/3 of the way to the second nearest'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    measure: Literal["gap_ratio", "hamming", "identical"]
+    """``gap_ratio``: nearest over second nearest distance, in [0, 1]. ``hamming``: the share of positions that differ.
+    ``identical``: the two are equal, and the threshold is 0."""
+    threshold: float = Field(ge=0, le=1)
+
+    @property
+    def sentence(self) -> str:
+        """The rule in words, without a full stop."""
+        if self.measure == "gap_ratio":
+            share = "1/3" if math.isclose(self.threshold, 1 / 3) else f"{self.threshold:g}"
+            when = f"its nearest training item is nearer than {share} of the way to the second nearest"
+        elif self.measure == "hamming":
+            when = f"it differs from a training item at no more than {100 * self.threshold:g} % of its positions"
+        else:
+            when = "it is a training item"
+        return f"a sample is a copy if {when}"

@@ -1,0 +1,162 @@
+"""What a run is (``run.json``): its data, its recipe, and the rules that it is measured by."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taumem.errors import RecordError
+from taumem.record.copy_rule import CopyRule
+from taumem.record.key import RunKey
+
+__all__ = ["ADVICE", "SCHEMA_VERSION", "DataFacts", "ItemKind", "RunHeader", "first_problem", "read_header"]
+
+SCHEMA_VERSION = 2
+"""Raised when a reader of the previous version would misread a record.
+
+1: the confidence of intervals (always 0.95), the rule of a copy and the probes' settings were not written down.
+"""
+
+ADVICE = "Use the taumem that wrote it, or run the experiment again."
+
+ItemKind = Literal["images", "vectors", "strings", "texts", ""]
+"""What an item is; empty where it is unknown. Strings are tokens of a grammar, texts are tokens of a language."""
+
+
+class DataFacts(BaseModel):
+    """What a run was trained on, in words and numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    fingerprint: str
+    """SHA-256 of the bytes of the training set and of the held-out set."""
+    n_train: int = Field(ge=1)
+    n_heldout: int = Field(ge=0)
+    item_shape: tuple[int, ...]
+    kind: ItemKind = ""
+    sample_complexities: tuple[int, ...] = ()
+    """Of data with a known hierarchy: examples needed to learn levels 1, ..., L, in order of magnitude."""
+    alphabet: str = ""
+    """Of text: the symbols in the order of their numbers, as one string; empty where there are none, or unknown."""
+
+
+class RunHeader(BaseModel):
+    """What a run is: everything that another run must share to be the same run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    """The experiment's name; the runs of one study share it."""
+    data: DataFacts
+    seed: int
+    half: Literal["a", "b"] | None = None
+    """``a`` or ``b`` for one of two models trained on disjoint sets, None for a single model."""
+    batch_size: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    """Optimizer steps the run was planned for."""
+    weights: str = "raw"
+    """Which weights were measured: ``raw``, or ``ema`` for their exponential moving average."""
+    device: str = "cpu"
+    versions: dict[str, str] = Field(default_factory=dict)
+    experiment: dict[str, Any] = Field(default_factory=dict)
+    """The full configuration, so that the run can be made again from this file alone."""
+    copy_rule: CopyRule | None = None
+    """When a sample counts as a copy; None where copies are not counted, or by a rule that was not written down."""
+    probes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The settings of each probe, by its name: what must be known to judge its numbers."""
+
+    @property
+    def key(self) -> RunKey:
+        """Which run it is."""
+        return RunKey(
+            n_train=self.data.n_train,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            half=self.half,
+            experiment=self.name,
+            data=self.data.name,
+            weights=self.weights,
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part that a resumed run must agree with: all but the machine, the versions, and what probes note."""
+        apart = ("device", "versions", "schema_version", "copy_rule", "probes")
+        return self.model_dump(mode="json", exclude=dict.fromkeys(apart, True) | {"data": {"kind"}})
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What the probes noted: the rule of a copy and their settings, by name."""
+        return self.probes | ({"copy rule": self.copy_rule.model_dump()} if self.copy_rule else {})
+
+
+def read_header(folder: Path) -> RunHeader:
+    """Read the header of a run, written by this schema or by an earlier one.
+
+    Raises:
+        RecordError: no run there, or a header that cannot be understood.
+    """
+    file = folder / "run.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{folder}: no run here (no run.json); expected a run's folder.") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None
+    return parse_header(content, str(file))
+
+
+def parse_header(content: Any, source: str) -> RunHeader:
+    """Make a header of what its JSON holds, brought up to this schema.
+
+    Args:
+        content: of the JSON.
+        source: where it was found, for the error message.
+
+    Raises:
+        RecordError: it is no header, or one of a schema that is not known yet.
+    """
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version not in range(1, SCHEMA_VERSION + 1):
+        raise RecordError(
+            f"{source}: a record of schema version {version}; this taumem reads versions 1 to {SCHEMA_VERSION}. "
+            f"{ADVICE}"
+        )
+    try:
+        return RunHeader.model_validate(_from_schema_1(content) if version == 1 else content)
+    except ValidationError as error:
+        raise RecordError(f"{source}: not a run's header: {first_problem(error)}. {ADVICE}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a model refused, in a few words."""
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'the line'}: {problem['msg']}"
+
+
+def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Add what schema 1 left unsaid and can be told: the kind of items, and the laboratory's rule of a copy."""
+    data, content = content.get("data"), content | {"schema_version": SCHEMA_VERSION}
+    if not isinstance(data, dict):
+        return content
+    kind = _kind_of(data)
+    rules: dict[ItemKind, CopyRule] = {
+        "images": CopyRule(measure="gap_ratio", threshold=1 / 3),
+        "vectors": CopyRule(measure="gap_ratio", threshold=1 / 3),
+        "strings": CopyRule(measure="identical", threshold=0),
+        "texts": CopyRule(measure="hamming", threshold=0.05),
+    }
+    # A loop of one's own may have counted by another threshold; the laboratory had one for each kind.
+    rule = rules.get(kind) if content.get("experiment") else None
+    return content | {"data": data | {"kind": kind}, "copy_rule": rule}
+
+
+def _kind_of(data: dict[str, Any]) -> ItemKind:
+    if data.get("alphabet"):
+        return "texts"
+    if data.get("sample_complexities"):
+        return "strings"
+    return {1: "vectors", 3: "images"}.get(len(data.get("item_shape") or ()), "")  # type: ignore[return-value]
