@@ -86,7 +86,7 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> dict[str, float]:
     for _ in range(studies):
         drawn = isinstance(setting.planted, str)
         exponent = float(1 + 0.1 * rng.standard_normal()) if drawn else float(setting.planted)
-        law = fit_law(simulated(setting, exponent, rng), exponent=setting.exponent, level=LEVEL)
+        law = fit_law(simulated(setting, exponent, rng), exponent=setting.exponent, confidence=LEVEL)
         if setting.fit != "fixed":
             hits.setdefault("exponent", []).append(exponent in law.exponent)
         hits.setdefault("prefactor", []).append(PREFACTOR in law.prefactor)

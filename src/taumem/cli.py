@@ -171,7 +171,7 @@ def fit(
     *,
     free: bool = True,
     floor: bool = False,
-    level: float = 0.9,
+    confidence: float = 0.9,
     output: Folder | None = None,
     json: Json = False,
 ) -> None:
@@ -185,14 +185,14 @@ def fit(
         Whether the exponent is free; --no-free fixes it to 1.
     floor
         Also fit tau_0, the onset that small sizes cannot undercut: tau = tau_0 + c P^a.
-    level
+    confidence
         Probability of every interval.
     output
         A .json file to write onsets and laws to.
     json
         Print one JSON object on standard output.
     """
-    _show_study(runs, json=json, exponent=None if free else 1.0, floor=floor, level=level, output=output)
+    _show_study(runs, json=json, exponent=None if free else 1.0, floor=floor, confidence=confidence, output=output)
 
 
 @app.command
@@ -202,7 +202,7 @@ def forecast(
     *,
     n_train: int,
     clock: str = "tau_val",
-    level: float = 0.9,
+    confidence: float = 0.9,
     json: Json = False,
 ) -> None:
     """Forecast how long a run on more data may train, from the clocks of smaller runs.
@@ -217,7 +217,7 @@ def forecast(
         Number of training examples P of the run to forecast.
     clock
         Which clock; see `taumem fit`.
-    level
+    confidence
         Probability of the interval.
     json
         Print one JSON object on standard output.
@@ -227,7 +227,7 @@ def forecast(
     from taumem.record import read_runs
     from taumem.report import wording
 
-    onsets = find_onsets(read_runs(*runs), level=level)
+    onsets = find_onsets(read_runs(*runs), confidence=confidence)
     clocks = list(dict.fromkeys(o.clock for o in onsets))
     if clock in _OF_FIVE_LOOKS and clock not in clocks:
         raise ConfigError(f"these runs have no {clock}, which {_FIVE_LOOKS}.")
@@ -235,7 +235,7 @@ def forecast(
         raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, clocks)}")
     if clock.startswith("tau_level"):
         raise ConfigError(f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast.")
-    law = fit_law([o for o in onsets if o.clock == clock], exponent=NEAR_ONE, level=level)
+    law = fit_law([o for o in onsets if o.clock == clock], exponent=NEAR_ONE, confidence=confidence)
     prediction = law.predict(n_train)
     if json:
         examples = prediction.examples
@@ -267,7 +267,7 @@ def forecast(
         )
     out.print(
         f"P = {n_train:,}: {clock} forecast at [bold]{prediction.value:,.0f}[/] steps "
-        f"\\[{prediction.low:,.0f}, {prediction.high:,.0f}] at {level:.0%}{seen}, "
+        f"\\[{prediction.low:,.0f}, {prediction.high:,.0f}] at {confidence:.0%}{seen}, "
         f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}."
     )
 
@@ -349,7 +349,7 @@ def _show_study(
     json: bool,
     exponent: float | None = None,
     floor: bool = False,
-    level: float = 0.9,
+    confidence: float = 0.9,
     report: str | None = None,
     began: float | None = None,
     output: Path | None = None,
@@ -359,22 +359,22 @@ def _show_study(
     from taumem.report import wording
 
     records = read_runs(*places)
-    onsets = find_onsets(records, level=level)
+    onsets = find_onsets(records, confidence=confidence)
     names = sorted({record.header.name for record in records})
     if len(names) > 1:
         err.print(f"[yellow]several experiments in one fit:[/] {escape(', '.join(names))}", soft_wrap=True)
-    phase = _phase_diagram(records, onsets, floor=floor, level=level)
+    phase = _phase_diagram(records, onsets, floor=floor, confidence=confidence)
     # A level that was copied was not learned: the laws of levels are the diagram's, which tells the two apart.
     of_levels = {boundary.clock: boundary for boundary in phase.boundaries} if phase else {}
     others = [onset for onset in onsets if onset.clock not in of_levels]
-    laws, reasons = fit_each_clock(others, exponent=exponent, floor=floor, level=level)
+    laws, reasons = fit_each_clock(others, exponent=exponent, floor=floor, confidence=confidence)
     if exponent is None:
         laws |= {clock: boundary.free for clock, boundary in of_levels.items() if boundary.free}
         reasons |= {clock: boundary.reason for clock, boundary in of_levels.items() if boundary.reason}
     else:
         reasons |= {clock: f"{clock}: levels do not grow in proportion to P" for clock in of_levels}
     content: dict[str, Any] = {
-        "level": level,
+        "confidence": confidence,
         "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
         "laws": {clock: law.to_json() for clock, law in laws.items()},
         "not_fitted": reasons,
@@ -441,14 +441,14 @@ def _show_study(
 
 
 def _phase_diagram(
-    records: "list[RunRecord]", onsets: "list[Onset]", *, floor: bool, level: float
+    records: "list[RunRecord]", onsets: "list[Onset]", *, floor: bool, confidence: float
 ) -> "PhaseDiagram | None":
     from taumem.analysis import PhaseDiagram, has_levels
 
     if not has_levels(records):
         return None
     try:
-        return PhaseDiagram.of(records, onsets, floor=floor, level=level)
+        return PhaseDiagram.of(records, onsets, floor=floor, confidence=confidence)
     except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
         err.print(f"[yellow]no phase diagram:[/] {escape(str(error))}", soft_wrap=True)
         return None
@@ -461,7 +461,7 @@ def _show_phase(phase: "PhaseDiagram") -> None:
         intervals = (price.novel_valid, price.loss_above_exact)
         values = (_interval_in_words(interval) if interval else "-" for interval in intervals)
         mark = "" if price.reached else ">"
-        _add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.level, *values)
+        _add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.grammar_level, *values)
     _show_table(table)
     out.print(
         f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before; "

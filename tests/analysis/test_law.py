@@ -55,7 +55,7 @@ def t_interval(onsets, n_train, level, free):
 def test_without_censoring_the_intervals_are_the_exact_t_intervals(seeds, level):
     onsets = planted((32, 64, 128), seeds)
     for exponent in (None, 1.0):
-        law = fit_law(onsets, exponent=exponent, level=level)
+        law = fit_law(onsets, exponent=exponent, confidence=level)
         pairs, forecast, p_value = t_interval(onsets, 512, level, exponent is None)
         found = law.predict(512)
         for name, (low, high), mine in [
@@ -160,7 +160,7 @@ def test_a_right_censored_size_keeps_the_forecast_from_falling_below_it():
 
 def test_a_planted_exponent_is_recovered_and_linearity_refuses_it():
     onsets = planted((16, 32, 64, 128, 256), 3, exponent=1.4, sigma=0.1)
-    law = fit_law(onsets, exponent=None, level=0.99)
+    law = fit_law(onsets, exponent=None, confidence=0.99)
     assert 1.4 in law.exponent
     assert law.linearity < 0.01
     assert law.collapse < 0.2

@@ -121,7 +121,7 @@ def test_an_average_and_its_error_are_numpys_in_double_precision():
 @pytest.mark.parametrize("level", [0.9, 0.95])
 @pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 50), (17, 64), (250, 512)])
 def test_the_interval_of_a_share_is_that_of_clopper_and_pearson(count, n, level):
-    estimate = share("x", count, n, level=level)
+    estimate = share("x", count, n, confidence=level)
     tail = (1 - level) / 2
     low = 0.0 if count == 0 else stats.beta.ppf(tail, count, n - count + 1)
     high = 1.0 if count == n else stats.beta.isf(tail, count + 1, n - count)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from taumem.analysis.interval import check_level
+from taumem.analysis.interval import check_confidence
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import between_checks, for_good, left_censored, located, passage, right_censored
 from taumem.analysis.resampling import N_RESAMPLES, SEED, paired_shares, resampled_means, shares
@@ -37,7 +37,7 @@ STILL_AGREED = 0.9
 Floats = NDArray[np.float64]
 
 
-def tau_gen(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
+def tau_gen(heldout_loss: Curve, run: RunHeader, *, confidence: float = 0.9) -> Onset:
     """Find where the first learning is done: the held-out loss has made 0.9 of its fall.
 
     Unlike the clocks of memorization it hardly depends on the size of the training set, and so it bounds from below
@@ -47,28 +47,28 @@ def tau_gen(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
     Args:
         heldout_loss: with the loss of each item, at 5 checks or more. The fall is counted from its first check.
         run: the run it was measured in.
-        level: probability of the interval, in (0, 1).
+        confidence: probability of the interval, in (0, 1).
 
     Raises:
         ConfigError: per-item losses were not kept, or there are too few checks.
     """
     rule = f"The held-out loss first has made {LEARNED:g} of its fall from the first check to its minimum."
-    check_level(level)
+    check_confidence(confidence)
     x, items = _log_steps_and_items(heldout_loss, FEWEST_CHECKS)
     end = int(np.argmin(items.mean(1)))
     if end == 0:
-        return left_censored("tau_gen", float(x[0]), rule, level, run)
+        return left_censored("tau_gen", float(x[0]), rule, confidence, run)
     falling = items[: end + 1]
     means = resampled_means(falling, shares(items.shape[1], np.random.default_rng(SEED)))
     means = np.vstack([falling.mean(1), means])
     fallen = (means[:, :1] - means) / (means[:, :1] - means[:, -1:])
-    onset = passage("tau_gen", fallen[0], fallen[1:], LEARNED, x[: end + 1], rule, level, run)
+    onset = passage("tau_gen", fallen[0], fallen[1:], LEARNED, x[: end + 1], rule, confidence, run)
     if end == len(x) - 1 and onset.usable:
-        return right_censored("tau_gen", math.log(onset.low), rule, level, run)
+        return right_censored("tau_gen", math.log(onset.low), rule, confidence, run)
     return onset
 
 
-def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset:
+def tau_val(heldout_loss: Curve, run: RunHeader, *, confidence: float = 0.9) -> Onset:
     """Find the minimum of the held-out loss.
 
     The curve is smoothed by a local quadratic in log step; its lowest point is the minimum. It is
@@ -84,7 +84,7 @@ def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
     Args:
         heldout_loss: with the loss of each item, at 5 checks or more.
         run: the run it was measured in.
-        level: probability of the interval, in (0, 1).
+        confidence: probability of the interval, in (0, 1).
 
     Raises:
         ConfigError: per-item losses were not kept, or there are too few checks.
@@ -93,7 +93,7 @@ def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
         "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to "
         "either side; it counts once the last 2 checks are above it by more than 2 standard errors."
     )
-    check_level(level)
+    check_confidence(confidence)
     x, items = _log_steps_and_items(heldout_loss, FEWEST_CHECKS)
     grid = np.linspace(x[0], x[-1], max(2, math.ceil((x[-1] - x[0]) / 0.005)) + 1)
     smoother = quadratic_smoother(x, grid)
@@ -111,14 +111,16 @@ def tau_val(heldout_loss: Curve, run: RunHeader, *, level: float = 0.9) -> Onset
     variance = rise.var(ddof=1) / len(rise) + scatter**2 * (1 / N_LAST + np.sum(smoother[at] ** 2))
     rises = rise.mean() > SIGNIFICANT * math.sqrt(variance)
     if grid[at] >= x[-2] or not rises:
-        bound = min(float(np.quantile(lowest, (1 - level) / 2)), float(grid[at]), float(x[-2]))
-        return right_censored("tau_val", bound, rule, level, run)
+        bound = min(float(np.quantile(lowest, (1 - confidence) / 2)), float(grid[at]), float(x[-2]))
+        return right_censored("tau_val", bound, rule, confidence, run)
     if grid[at] <= x[0]:
-        return left_censored("tau_val", float(x[1]), rule, level, run)
-    return located("tau_val", float(grid[at]), lowest, x, rule, level, run)
+        return left_censored("tau_val", float(x[1]), rule, confidence, run)
+    return located("tau_val", float(grid[at]), lowest, x, rule, confidence, run)
 
 
-def tau_gap(train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold: float, level: float = 0.9) -> Onset:
+def tau_gap(
+    train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold: float, confidence: float = 0.9
+) -> Onset:
     """Find where the relative gap 1 - train / held-out passes a threshold for good.
 
     Args:
@@ -126,12 +128,12 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold
         heldout_loss: with the loss of each item, under the same noise.
         run: the run they were measured in.
         threshold: of the gap, in (0, 1).
-        level: probability of the interval, in (0, 1).
+        confidence: probability of the interval, in (0, 1).
 
     Raises:
         ConfigError: per-item losses were not kept, or no check is at the same step.
     """
-    check_level(level)
+    check_confidence(confidence)
     _check_threshold(threshold)
     common = np.intersect1d(train_loss.steps, heldout_loss.steps)
     x, train = _log_steps_and_items(_at(train_loss, common), 1)
@@ -144,22 +146,22 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, run: RunHeader, *, threshold
         f"The relative gap 1 - train / held-out loss passes {threshold:g} for good (no later check is "
         "below), interpolated in log step."
     )
-    return passage(f"tau_gap[{threshold:g}]", gap, resampled, threshold, x, rule, level, run)
+    return passage(f"tau_gap[{threshold:g}]", gap, resampled, threshold, x, rule, confidence, run)
 
 
-def tau_gap_sym(twins: TwinLosses, run: RunHeader, *, threshold: float, level: float = 0.9) -> Onset:
+def tau_gap_sym(twins: TwinLosses, run: RunHeader, *, threshold: float, confidence: float = 0.9) -> Onset:
     """Find where the symmetrized gap of two runs passes a threshold for good.
 
     Args:
         twins: the losses of both models on both sets.
         run: either run (they share the size, the seed and the batch size).
         threshold: of the gap, in (0, 1).
-        level: probability of the interval, in (0, 1).
+        confidence: probability of the interval, in (0, 1).
 
     Raises:
         ConfigError: no check is past step 0.
     """
-    check_level(level)
+    check_confidence(confidence)
     _check_threshold(threshold)
     past = twins.steps > 0
     if not past.any():
@@ -174,11 +176,11 @@ def tau_gap_sym(twins: TwinLosses, run: RunHeader, *, threshold: float, level: f
         f"{threshold:g} for good (no later check is below), interpolated in log step."
     )
     gap = twins.gap().values[past]
-    return passage(f"tau_gap_sym[{threshold:g}]", gap, 1 - own / other, threshold, x, rule, level, run)
+    return passage(f"tau_gap_sym[{threshold:g}]", gap, 1 - own / other, threshold, x, rule, confidence, run)
 
 
 def tau_copy(
-    copy_fraction: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, level: float = 0.9
+    copy_fraction: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, confidence: float = 0.9
 ) -> Onset:
     """Find when copies above chance exceed a threshold: between two checks.
 
@@ -193,17 +195,19 @@ def tau_copy(
         chance: the share that a model without copies would have under the same rule; a curve is taken look by look.
         run: the run it was measured in.
         threshold: share of samples above chance, in (0, 1).
-        level: stated with the onset; the limit's own level is the probe's.
+        confidence: stated with the onset; the limit's own confidence is the probe's.
 
     Raises:
         ConfigError: no check is past step 0, or the two curves were measured at different steps.
     """
     clock = f"tau_copy[{threshold:g}]"
-    return _above_chance(clock, "share of copies", copy_fraction, chance, run, threshold=threshold, level=level)
+    return _above_chance(
+        clock, "share of copies", copy_fraction, chance, run, threshold=threshold, confidence=confidence
+    )
 
 
 def tau_infill(
-    infill_copies: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, level: float = 0.9
+    infill_copies: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, confidence: float = 0.9
 ) -> Onset:
     """Find when training texts that are put together from half of them exceed a threshold: between two checks.
 
@@ -215,16 +219,16 @@ def tau_infill(
         chance: the same for held-out texts; a curve is taken look by look.
         run: the run it was measured in.
         threshold: share of texts above chance, in (0, 1).
-        level: stated with the onset; the limit's own level is the probe's.
+        confidence: stated with the onset; the limit's own confidence is the probe's.
 
     Raises:
         ConfigError: no check is past step 0, or the two curves were measured at different steps.
     """
     clock, what = f"tau_infill[{threshold:g}]", "share of training texts that are completed from half of them"
-    return _above_chance(clock, what, infill_copies, chance, run, threshold=threshold, level=level)
+    return _above_chance(clock, what, infill_copies, chance, run, threshold=threshold, confidence=confidence)
 
 
-def tau_level(valid: Curve, run: RunHeader, *, grammar_level: int, level: float = 0.9) -> Onset:
+def tau_level(valid: Curve, run: RunHeader, *, grammar_level: int, confidence: float = 0.9) -> Onset:
     """Find when samples obey a grammar up to a level: between two checks.
 
     It is reached at the first check where the exact lower limit of the share of samples that do is above 1/2, provided
@@ -235,14 +239,14 @@ def tau_level(valid: Curve, run: RunHeader, *, grammar_level: int, level: float 
         valid: share of samples that parse up to the level, with its exact lower limit in ``low``.
         run: the run it was measured in.
         grammar_level: l, from 1 (pairs of tokens) to the depth of the grammar.
-        level: stated with the onset; the limit's own level is the probe's.
+        confidence: stated with the onset; the limit's own confidence is the probe's.
 
     Raises:
         ConfigError: no check is past step 0.
 
     Reference: Favero et al. 2025, arXiv 2505.16959, section 5 (levels are learned in order).
     """
-    check_level(level)
+    check_confidence(confidence)
     rule = (
         f"The lower end of the exact 95 % interval of the share of samples that parse up to level {grammar_level} "
         f"exceeds {LEVEL_REACHED:g}, and the share itself does at every later check; known to lie between that check "
@@ -250,10 +254,10 @@ def tau_level(valid: Curve, run: RunHeader, *, grammar_level: int, level: float 
     )
     certain = _lower_limits(valid) > LEVEL_REACHED
     lasting = for_good(valid.values > LEVEL_REACHED)
-    return between_checks(f"tau_level[{grammar_level}]", valid.steps, certain & lasting, rule, level, run)
+    return between_checks(f"tau_level[{grammar_level}]", valid.steps, certain & lasting, rule, confidence, run)
 
 
-def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, level: float = 0.9) -> Onset:
+def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, confidence: float = 0.9) -> Onset:
     """Find when two models on disjoint sets start to disagree: between two checks.
 
     They have split at the first check where the agreement is below 0.9 of its highest value so far by more
@@ -265,7 +269,7 @@ def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, level: 
         agreement: with the similarity of each pair; see :func:`taumem.analysis.agreement_curve`.
         run: either run.
         learned: the step at which both models' first learning is done (:func:`tau_gen`).
-        level: stated with the onset.
+        confidence: stated with the onset.
 
     Raises:
         ConfigError: the similarity of each pair was not kept, or no check is past step 0.
@@ -275,26 +279,26 @@ def tau_split(agreement: Curve, run: RunHeader, *, learned: float = 0.0, level: 
         "later tau_gen of the two, by more than 2 paired standard errors, and stays below; known to lie between that "
         "check and the one before."
     )
-    check_level(level)
+    check_confidence(confidence)
     x, items = _log_steps_and_items(agreement, 1)
     steps = np.round(np.exp(x))
     counted = steps >= learned
     if not counted.any():
-        return right_censored("tau_split", float(x[-1]), rule, level, run)
+        return right_censored("tau_split", float(x[-1]), rule, confidence, run)
     steps, items = steps[counted], items[counted]
     values = items.mean(1)
     highest = np.array([int(np.argmax(values[: k + 1])) for k in range(len(values))])
     drop = STILL_AGREED * items[highest] - items
     significant = drop.mean(1) > SIGNIFICANT * drop.std(axis=1, ddof=1) / math.sqrt(items.shape[1])
     split = significant & for_good(drop.mean(1) > 0)
-    return between_checks("tau_split", steps, split, rule, level, run)
+    return between_checks("tau_split", steps, split, rule, confidence, run)
 
 
 def _above_chance(
-    clock: str, what: str, shares: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, level: float
+    clock: str, what: str, shares: Curve, chance: Curve | float, run: RunHeader, *, threshold: float, confidence: float
 ) -> Onset:
     """The first check where a share is above chance by a threshold: certainly there, and by its value ever after."""
-    check_level(level)
+    check_confidence(confidence)
     _check_threshold(threshold)
     if isinstance(chance, Curve) and not np.array_equal(chance.steps, shares.steps):
         raise ConfigError("the copies and their chance level were measured at different steps; measure both at each.")
@@ -305,7 +309,7 @@ def _above_chance(
     )
     certain = _lower_limits(shares) - floor > threshold
     lasting = for_good(shares.values - floor > threshold)
-    return between_checks(clock, shares.steps, certain & lasting, rule, level, run)
+    return between_checks(clock, shares.steps, certain & lasting, rule, confidence, run)
 
 
 def _log_steps_and_items(curve: Curve, fewest: int) -> tuple[Floats, Floats]:

@@ -52,22 +52,22 @@ def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]
     return [(pair["a"], pair["b"]) for _, pair in sorted(halves.items()) if len(pair) == 2]
 
 
-def find_onsets(records: Sequence[RunRecord], *, level: float = 0.9) -> list[Onset]:
+def find_onsets(records: Sequence[RunRecord], *, confidence: float = 0.9) -> list[Onset]:
     """Find every onset that the recorded quantities allow; a clock whose quantities are missing is skipped.
 
     Args:
         records: runs, in any order; two halves of a pair are recognized (see :func:`find_twins`).
-        level: probability of each onset's interval, in (0, 1).
+        confidence: probability of each onset's interval, in (0, 1).
 
     Returns:
         Onsets in the order of the clocks (tau_gen, tau_level, tau_val, tau_gap, tau_gap_sym, tau_copy, tau_infill,
         tau_split; levels and thresholds ascending), within a clock by n_train, seed and run.
 
     Raises:
-        ConfigError: two runs are the same half of the same pair, or ``level`` is out of its range.
+        ConfigError: two runs are the same half of the same pair, or ``confidence`` is out of its range.
     """
-    found = [onset for record in records for onset in _of_run(record, level)]
-    found += [onset for a, b in find_twins(records) for onset in _of_twins(a, b, level)]
+    found = [onset for record in records for onset in _of_run(record, confidence)]
+    found += [onset for a, b in find_twins(records) for onset in _of_twins(a, b, confidence)]
     return sorted(found, key=lambda o: (_place(o.clock), o.n_train, -1 if o.seed is None else o.seed, o.source))
 
 
@@ -76,15 +76,15 @@ def _place(clock: str) -> tuple[int, float]:
     return FAMILIES.index(family), float(threshold or 0)
 
 
-def _of_run(record: RunRecord, level: float) -> Iterator[Onset]:
+def _of_run(record: RunRecord, confidence: float) -> Iterator[Onset]:
     run = record.header
     heldout, train = _curve(record, "heldout_loss"), _curve(record, "train_loss")
     if heldout is not None and (heldout.steps > 0).sum() >= FEWEST_CHECKS:
-        yield tau_gen(heldout, run, level=level)
-        yield tau_val(heldout, run, level=level)
+        yield tau_gen(heldout, run, confidence=confidence)
+        yield tau_val(heldout, run, confidence=confidence)
     if heldout is not None and train is not None and set(heldout.steps) & set(train.steps) - {0}:
         for threshold in GAP_THRESHOLDS:
-            yield tau_gap(train, heldout, run, threshold=threshold, level=level)
+            yield tau_gap(train, heldout, run, threshold=threshold, confidence=confidence)
     for clock, quantity, thresholds in (
         (tau_copy, "copy_fraction", COPY_THRESHOLDS),
         (tau_infill, "infill_copies", INFILL_THRESHOLDS),
@@ -92,26 +92,26 @@ def _of_run(record: RunRecord, level: float) -> Iterator[Onset]:
         copies, chance = (_curve(record, name, items=False) for name in (quantity, f"{quantity}_chance"))
         if copies is not None and chance is not None:
             for threshold in thresholds:
-                yield clock(copies, chance, run, threshold=threshold, level=level)
+                yield clock(copies, chance, run, threshold=threshold, confidence=confidence)
     for number in count(1):
         if (valid := _curve(record, f"valid[{number}]", items=False)) is None:
             return
-        yield tau_level(valid, run, grammar_level=number, level=level)
+        yield tau_level(valid, run, grammar_level=number, confidence=confidence)
 
 
-def _of_twins(a: RunRecord, b: RunRecord, level: float) -> Iterator[Onset]:
+def _of_twins(a: RunRecord, b: RunRecord, confidence: float) -> Iterator[Onset]:
     source = f"{a.header.name} P={a.header.data.n_train} seed={a.header.seed} halves=a,b"
     losses = [_curve(run, quantity) for run in (a, b) for quantity in ("train_loss", "twin_loss")]
     if all(losses):
         twins = twin_losses(a, b)
         if twins.steps.max() > 0:
             for threshold in GAP_SYM_THRESHOLDS:
-                yield replace(tau_gap_sym(twins, a.header, threshold=threshold, level=level), source=source)
+                yield replace(tau_gap_sym(twins, a.header, threshold=threshold, confidence=confidence), source=source)
     heldout = [_curve(run, "heldout_loss") for run in (a, b)]
     learned = [tau_gen(curve, a.header) for curve in heldout if curve and (curve.steps > 0).sum() >= FEWEST_CHECKS]
     if len(learned) == 2 and sum(step > 0 for step in sampled_steps(a, b)) >= FEWEST_SAMPLED:
         since = max(onset.step for onset in learned)
-        yield replace(tau_split(agreement_curve(a, b), a.header, learned=since, level=level), source=source)
+        yield replace(tau_split(agreement_curve(a, b), a.header, learned=since, confidence=confidence), source=source)
 
 
 def _curve(record: RunRecord, quantity: str, *, items: bool = True) -> Curve | None:

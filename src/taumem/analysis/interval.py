@@ -6,17 +6,17 @@ from typing import Any
 
 from taumem.errors import ConfigError
 
-__all__ = ["Interval", "check_level", "finite_or_none"]
+__all__ = ["Interval", "check_confidence", "finite_or_none"]
 
 
-def check_level(level: float) -> None:
-    """Refuse what is no level of an interval.
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no confidence of an interval.
 
     Raises:
         ConfigError: it is not in (0, 1).
     """
-    if not 0 < level < 1:
-        raise ConfigError(f"a level is a probability between 0 and 1, such as 0.9; got {level}.")
+    if not 0 < confidence < 1:
+        raise ConfigError(f"a confidence is a probability between 0 and 1, such as 0.9; got {confidence}.")
 
 
 def finite_or_none(value: float) -> float | None:
@@ -30,13 +30,13 @@ def finite_or_none(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and its two-sided interval at a level.
+    """A value and its two-sided interval at a confidence.
 
     Attributes:
         value: the median.
         low: lower end.
         high: upper end; infinite where nothing bounds it.
-        level: probability that the interval is meant to hold, in (0, 1).
+        confidence: probability that the interval is meant to hold, in (0, 1).
         batch_size: training examples a step, where the value counts optimizer steps at one batch size; else
             None.
     """
@@ -44,20 +44,20 @@ class Interval:
     value: float
     low: float
     high: float
-    level: float
+    confidence: float
     batch_size: int | None = None
 
     @property
     def examples(self) -> "Interval | None":
         """The same interval in training examples seen instead of steps; None where no batch size is known.
 
-        >>> Interval(100.0, 80.0, 125.0, level=0.9, batch_size=16).examples
-        Interval(value=1600.0, low=1280.0, high=2000.0, level=0.9, batch_size=None)
+        >>> Interval(100.0, 80.0, 125.0, confidence=0.9, batch_size=16).examples
+        Interval(value=1600.0, low=1280.0, high=2000.0, confidence=0.9, batch_size=None)
         """
         if self.batch_size is None:
             return None
         b = self.batch_size
-        return Interval(self.value * b, self.low * b, self.high * b, self.level)
+        return Interval(self.value * b, self.low * b, self.high * b, self.confidence)
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
@@ -68,5 +68,5 @@ class Interval:
             "value": finite_or_none(self.value),
             "low": finite_or_none(self.low),
             "high": finite_or_none(self.high),
-            "level": self.level,
+            "confidence": self.confidence,
         }

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
-from taumem.analysis.interval import Interval, check_level, finite_or_none
+from taumem.analysis.interval import Interval, check_confidence, finite_or_none
 from taumem.analysis.likelihood import Bounds
 from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
@@ -40,7 +40,7 @@ class Law:
         prefactor: c, in steps per P^a: steps per training example where the exponent is 1.
         floor: tau_0, in steps; None where it was not fitted.
         sigma: scatter of log tau around the law, from run to run.
-        level: probability of each interval.
+        confidence: probability of each interval.
         n_onsets: onsets used, censored ones included.
         n_censored: how many of them are bounds on one side (left or right).
         sizes: the distinct n_train, ascending.
@@ -63,7 +63,7 @@ class Law:
     prefactor: Interval
     floor: Interval | None
     sigma: Interval
-    level: float
+    confidence: float
     n_onsets: int
     n_censored: int
     sizes: tuple[int, ...]
@@ -85,7 +85,7 @@ class Law:
         """Whether the data speak against one exponent for all sizes: the interval of ``bend`` leaves 0 out."""
         return self.bend is not None and 0 not in self.bend
 
-    def predict(self, n_train: int, *, level: float | None = None) -> Interval:
+    def predict(self, n_train: int, *, confidence: float | None = None) -> Interval:
         """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.
 
         An exponent that was fixed is taken for exact; give it a prior to have its uncertainty in the
@@ -93,19 +93,19 @@ class Law:
 
         Args:
             n_train: number of training examples of the new run, at least 1.
-            level: probability of the interval, in (0, 1); the law's own if None.
+            confidence: probability of the interval, in (0, 1); the law's own if None.
 
         Returns:
             The median and the interval, in steps; ``.examples`` has them in training examples seen.
 
         Raises:
-            ConfigError: ``n_train`` or ``level`` is out of its range.
+            ConfigError: ``n_train`` or ``confidence`` is out of its range.
 
         Warns:
             TaumemWarning: ``n_train`` is more than 8 times the largest size with a located onset.
         """
-        level = self.level if level is None else level
-        check_level(level)
+        confidence = self.confidence if confidence is None else confidence
+        check_confidence(confidence)
         if n_train < 1:
             raise ConfigError(f"a forecast needs a training-set size of at least 1; got n_train = {n_train}.")
         reach = n_train / self.largest_located
@@ -117,9 +117,9 @@ class Law:
                 TaumemWarning,
                 stacklevel=2,
             )
-        median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - level) / 2, (1 + level) / 2))
+        median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
         # No single batch size: every batch is the whole training set, here the new one.
-        return Interval(median, low, high, level, self.batch_size or n_train)
+        return Interval(median, low, high, confidence, self.batch_size or n_train)
 
     def _quantile(self, n_train: int, probability: float) -> float:
         draws = self.posterior
@@ -155,7 +155,7 @@ def fit_law(
     *,
     exponent: Exponent = 1.0,
     floor: bool = False,
-    level: float = 0.9,
+    confidence: float = 0.9,
 ) -> Law:
     """Fit tau = tau_0 + c P^a to the onsets of one clock, bounds included.
 
@@ -169,7 +169,7 @@ def fit_law(
         exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
             to within an uncertainty, such as (1.0, 0.1), which forecasts use.
         floor: also fit tau_0, the onset that small sizes cannot undercut.
-        level: probability of the intervals, in (0, 1).
+        confidence: probability of the intervals, in (0, 1).
 
     Raises:
         ConfigError: clocks, data sets, weights or batch sizes differ; or too few onsets were located: 2 are
@@ -180,7 +180,7 @@ def fit_law(
     >>> f"{forecast.value:.3g} steps, {forecast.examples.value:.3g} examples"
     '2.05e+03 steps, 3.28e+04 examples'
     """
-    check_level(level)
+    check_confidence(confidence)
     value, sd, kind = _read_exponent(exponent)
     onsets = list(onsets)
     if not onsets:
@@ -197,12 +197,12 @@ def fit_law(
     located = [o for o in onsets if o.usable]
     data = _bounds(onsets)
     posterior = integrate(data, exponent=value, exponent_sd=sd, floor=floor)
-    tails = (0.5, (1 - level) / 2, (1 + level) / 2)
+    tails = (0.5, (1 - confidence) / 2, (1 + confidence) / 2)
 
     def interval(draws: np.ndarray[Any, np.dtype[np.float64]], *, log: bool = False) -> Interval:
         ends = posterior.quantiles(draws, tails)
         median, low, high = (math.exp(min(end, 700.0)) if log else end for end in ends)
-        return Interval(median, low, high, level)
+        return Interval(median, low, high, confidence)
 
     batch_sizes = {o.batch_size for o in onsets}
     return Law(
@@ -212,7 +212,7 @@ def fit_law(
         prefactor=interval(posterior.log_prefactor, log=True),
         floor=interval(posterior.floor) if floor else None,
         sigma=interval(posterior.sigma),
-        level=level,
+        confidence=confidence,
         n_onsets=len(onsets),
         n_censored=len(onsets) - len(located),
         sizes=tuple(sorted({o.n_train for o in onsets})),

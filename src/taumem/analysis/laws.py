@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from taumem.analysis.interval import check_level
+from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Exponent, Law, fit_law
 from taumem.analysis.onset import Onset
 from taumem.errors import ConfigError
@@ -15,7 +15,7 @@ def fit_each_clock(
     *,
     exponent: Exponent = 1.0,
     floor: bool = False,
-    level: float = 0.9,
+    confidence: float = 0.9,
 ) -> tuple[dict[str, Law], dict[str, str]]:
     """Fit a law to each clock that has enough located onsets.
 
@@ -23,15 +23,15 @@ def fit_each_clock(
         onsets: of any clocks; each argument after it is that of :func:`fit_law`.
         exponent: a number to fix it, None to leave it free, or a pair (mean, standard deviation).
         floor: also fit tau_0.
-        level: probability of the intervals, in (0, 1).
+        confidence: probability of the intervals, in (0, 1).
 
     Returns:
         The laws, and for each clock without one the reason; both by clock, in the order the clocks came.
 
     Raises:
-        ConfigError: ``level`` is out of its range.
+        ConfigError: ``confidence`` is out of its range.
     """
-    check_level(level)
+    check_confidence(confidence)
     laws: dict[str, Law] = {}
     reasons: dict[str, str] = {}
     for clock in dict.fromkeys(onset.clock for onset in onsets):
@@ -40,7 +40,7 @@ def fit_each_clock(
                 [onset for onset in onsets if onset.clock == clock],
                 exponent=exponent,
                 floor=floor,
-                level=level,
+                confidence=confidence,
             )
         except ConfigError as error:
             reasons[clock] = str(error)

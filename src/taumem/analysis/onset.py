@@ -17,7 +17,7 @@ class Onset:
 
     ``censored`` says how much is known:
 
-    - ``no``: the step was located; [low, high] is its interval at ``level``.
+    - ``no``: the step was located; [low, high] is its interval at ``confidence``.
     - ``interval``: it lies between two checks, low < onset <= high; ``step`` is their geometric mean.
     - ``left``: it had set in by the first check; low is 0 and ``step`` equals high.
     - ``right``: it had not set in when the run ended; ``step`` equals low and high is infinite. A result, no failure.
@@ -31,7 +31,7 @@ class Onset:
         n_train: number of training examples P.
         batch_size: training examples a step.
         rule: the clock's definition, in a sentence.
-        level: probability that [low, high] is meant to hold the step, in (0, 1).
+        confidence: probability that [low, high] is meant to hold the step, in (0, 1).
         source: the run or runs it was found in.
         seed: their seed; None where none is known.
         data: the data set's name; empty where none is known.
@@ -46,7 +46,7 @@ class Onset:
     n_train: int
     batch_size: int
     rule: str = ""
-    level: float = 0.9
+    confidence: float = 0.9
     source: str = ""
     seed: int | None = None
     data: str = ""

@@ -48,7 +48,7 @@ class Look:
         seed: of the run.
         step: optimizer steps.
         region: see :mod:`taumem.analysis.phase`.
-        level: how many levels had been reached, from 0 to L; in ``memorization`` some may have come by copying.
+        grammar_level: how many levels had been reached, from 0 to L; in ``memorization`` some may have come by copying.
         source: the run, as its onsets name it.
     """
 
@@ -56,7 +56,7 @@ class Look:
     seed: int
     step: int
     region: Region
-    level: int
+    grammar_level: int
     source: str
 
 
@@ -182,7 +182,7 @@ class PhaseDiagram:
         clock: str = TAU_MEM,
         held_back: Collection[int] = frozenset(),
         floor: bool = False,
-        level: float = 0.9,
+        confidence: float = 0.9,
     ) -> "PhaseDiagram":
         """Place every look of every run, and fit the boundaries.
 
@@ -192,7 +192,7 @@ class PhaseDiagram:
             clock: which clock is tau_mem.
             held_back: training-set sizes to keep out of the fits.
             floor: also fit tau_0 in each law, as in :func:`taumem.analysis.fit_law`.
-            level: probability of the laws' intervals, in (0, 1).
+            confidence: probability of the laws' intervals, in (0, 1).
 
         Raises:
             ConfigError: no runs; runs of several studies, data sets, batch sizes or weights; data without a hierarchy;
@@ -213,9 +213,10 @@ class PhaseDiagram:
             clock=clock,
             looks=tuple(look for run in runs for look in run.looks()),
             boundaries=tuple(
-                _level_boundary(fitted, number, floor=floor, level=level) for number in range(1, len(complexities) + 1)
+                _level_boundary(fitted, number, floor=floor, confidence=confidence)
+                for number in range(1, len(complexities) + 1)
             ),
-            memorization=_memorization_boundary(fitted, clock, floor=floor, level=level),
+            memorization=_memorization_boundary(fitted, clock, floor=floor, confidence=confidence),
             levels=tuple(_level_onsets(n_train, of_size) for n_train, of_size in _by_size(runs)),
             price=tuple(p for size in _by_size(runs) if (p := _price(*size, complexities[-1])) is not None),
             left_out=tuple(record.path.name for record, run in zip(records, placed, strict=True) if run is None),
@@ -268,27 +269,27 @@ class _Run:
         """When levels 1, ..., L were first seen, each with all below it."""
         return list(accumulate(map(_seen_from, self.levels), max))
 
-    def learned(self, level: int) -> bool:
+    def learned(self, grammar_level: int) -> bool:
         """Whether it had reached a level at a look before the one at which copies were seen."""
-        return self.reached[level - 1] < _seen_from(self.memorization)
+        return self.reached[grammar_level - 1] < _seen_from(self.memorization)
 
-    def ended_before(self, level: int) -> bool:
+    def ended_before(self, grammar_level: int) -> bool:
         """Whether it ended before either the level or copies were seen."""
-        return math.isinf(self.reached[level - 1]) and math.isinf(_seen_from(self.memorization))
+        return math.isinf(self.reached[grammar_level - 1]) and math.isinf(_seen_from(self.memorization))
 
     def level_at(self, step: float) -> int:
         return sum(at <= step for at in self.reached)
 
     def looks(self) -> Iterator[Look]:
         for step in self.steps:
-            level, region = self.level_at(step), self._region_at(step)
-            yield Look(self.n_train, self.record.header.seed, step, region, level, self.source)
+            reached, region = self.level_at(step), self._region_at(step)
+            yield Look(self.n_train, self.record.header.seed, step, region, reached, self.source)
 
     def _region_at(self, step: float) -> Region:
         if step >= _seen_from(self.memorization):
             return "memorization"
-        level = self.level_at(step)
-        return "underfit" if level == 0 else "partial" if level < len(self.levels) else "generalization"
+        reached = self.level_at(step)
+        return "underfit" if reached == 0 else "partial" if reached < len(self.levels) else "generalization"
 
     def last_look_before_copies(self) -> int | None:
         bound = self.memorization.step if self.memorization.censored == "no" else self.memorization.low
@@ -349,12 +350,12 @@ def _by_size(runs: Sequence[_Run]) -> list[tuple[int, list[_Run]]]:
     return [(size, [run for run in runs if run.n_train == size]) for size in sorted({run.n_train for run in runs})]
 
 
-def _level_boundary(runs: Sequence[_Run], number: int, *, floor: bool, level: float) -> Boundary:
+def _level_boundary(runs: Sequence[_Run], number: int, *, floor: bool, confidence: float) -> Boundary:
     clock = f"tau_level[{number}]"
     learned = [run for run in runs if run.learned(number)]
     unfinished = [run for run in runs if run.ended_before(number)]
     onsets = [run.levels[number - 1] for run in (*learned, *unfinished)]
-    laws, _ = fit_each_clock(onsets, exponent=None, floor=floor, level=level)
+    laws, _ = fit_each_clock(onsets, exponent=None, floor=floor, confidence=confidence)
     reason = ""
     if clock not in laws:
         sizes = len({run.n_train for run in learned})
@@ -366,10 +367,10 @@ def _level_boundary(runs: Sequence[_Run], number: int, *, floor: bool, level: fl
     return Boundary(clock, laws.get(clock), None, reason, len(runs), n_copied, len(unfinished))
 
 
-def _memorization_boundary(runs: Sequence[_Run], clock: str, *, floor: bool, level: float) -> Boundary:
+def _memorization_boundary(runs: Sequence[_Run], clock: str, *, floor: bool, confidence: float) -> Boundary:
     onsets = [run.memorization for run in runs]
-    free, why_free = fit_each_clock(onsets, exponent=None, floor=floor, level=level)
-    linear, why = fit_each_clock(onsets, exponent=1.0, floor=floor, level=level)
+    free, why_free = fit_each_clock(onsets, exponent=None, floor=floor, confidence=confidence)
+    linear, why = fit_each_clock(onsets, exponent=1.0, floor=floor, confidence=confidence)
     reason = why.get(clock) or why_free.get(clock) or ("" if onsets else f"{clock}: every size is held back.")
     return Boundary(clock, free.get(clock), linear.get(clock), reason, len(runs))
 

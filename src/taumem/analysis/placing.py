@@ -29,16 +29,16 @@ def passage(
     threshold: float,
     x: Floats,
     rule: str,
-    level: float,
+    confidence: float,
     run: RunHeader,
 ) -> Onset:
     """Place the last upward passage of a curve [checks], with its interval from resampled curves."""
     at = float(last_passage(x, values[None, :], threshold)[0])
     if at == math.inf:
-        return right_censored(clock, float(x[-1]), rule, level, run)
+        return right_censored(clock, float(x[-1]), rule, confidence, run)
     if at == -math.inf:
-        return left_censored(clock, float(x[0]), rule, level, run)
-    return located(clock, at, last_passage(x, resampled, threshold), x, rule, level, run)
+        return left_censored(clock, float(x[0]), rule, confidence, run)
+    return located(clock, at, last_passage(x, resampled, threshold), x, rule, confidence, run)
 
 
 def last_passage(x: Floats, values: Floats, threshold: float) -> Floats:
@@ -61,7 +61,7 @@ def for_good(holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def between_checks(
-    clock: str, steps: NDArray[np.generic], holds: NDArray[np.bool_], rule: str, level: float, run: RunHeader
+    clock: str, steps: NDArray[np.generic], holds: NDArray[np.bool_], rule: str, confidence: float, run: RunHeader
 ) -> Onset:
     """Place an onset between the last check without it and the first with it."""
     at = np.asarray(steps, dtype=float)
@@ -69,36 +69,36 @@ def between_checks(
     if len(at) == 0:
         raise ConfigError(f"{clock}: no check past step 0; a clock needs some.")
     if not holds.any():
-        return right_censored(clock, math.log(at[-1]), rule, level, run)
+        return right_censored(clock, math.log(at[-1]), rule, confidence, run)
     first = int(np.argmax(holds))
     if first == 0:
-        return left_censored(clock, math.log(at[0]), rule, level, run)
+        return left_censored(clock, math.log(at[0]), rule, confidence, run)
     low, high = float(at[first - 1]), float(at[first])
-    return _onset(clock, math.sqrt(low * high), low, high, "interval", rule, level, run)
+    return _onset(clock, math.sqrt(low * high), low, high, "interval", rule, confidence, run)
 
 
-def located(clock: str, at: float, resampled: Floats, x: Floats, rule: str, level: float, run: RunHeader) -> Onset:
+def located(clock: str, at: float, resampled: Floats, x: Floats, rule: str, confidence: float, run: RunHeader) -> Onset:
     """The bootstrap's interval, and in quadrature half the distance between the checks around the onset."""
     # 'lower' and 'higher' never average an infinite resample with a finite one
-    low = float(np.quantile(resampled, (1 - level) / 2, method="lower"))
-    high = float(np.quantile(resampled, (1 + level) / 2, method="higher"))
+    low = float(np.quantile(resampled, (1 - confidence) / 2, method="lower"))
+    high = float(np.quantile(resampled, (1 + confidence) / 2, method="higher"))
     right = int(np.clip(np.searchsorted(x, at), 1, len(x) - 1))
     spacing = float(x[right] - x[right - 1]) / 2
     low = at - math.hypot(max(at - low, 0), spacing)
     high = at + math.hypot(max(high - at, 0), spacing)
-    return _onset(clock, math.exp(at), math.exp(low), math.exp(high), "no", rule, level, run)
+    return _onset(clock, math.exp(at), math.exp(low), math.exp(high), "no", rule, confidence, run)
 
 
-def right_censored(clock: str, log_bound: float, rule: str, level: float, run: RunHeader) -> Onset:
+def right_censored(clock: str, log_bound: float, rule: str, confidence: float, run: RunHeader) -> Onset:
     """An onset that the run did not reach: only a lower bound is known."""
     bound = round(math.exp(log_bound), 6)
-    return _onset(clock, bound, bound, math.inf, "right", rule, level, run)
+    return _onset(clock, bound, bound, math.inf, "right", rule, confidence, run)
 
 
-def left_censored(clock: str, log_bound: float, rule: str, level: float, run: RunHeader) -> Onset:
+def left_censored(clock: str, log_bound: float, rule: str, confidence: float, run: RunHeader) -> Onset:
     """An onset before the first check: only an upper bound is known."""
     bound = round(math.exp(log_bound), 6)
-    return _onset(clock, bound, 0.0, bound, "left", rule, level, run)
+    return _onset(clock, bound, 0.0, bound, "left", rule, confidence, run)
 
 
 def _onset(
@@ -108,7 +108,7 @@ def _onset(
     high: float,
     censored: Censoring,
     rule: str,
-    level: float,
+    confidence: float,
     run: RunHeader,
 ) -> Onset:
     half = f" half={run.half}" if run.half else ""
@@ -121,7 +121,7 @@ def _onset(
         n_train=run.data.n_train,
         batch_size=run.batch_size,
         rule=rule,
-        level=level,
+        confidence=confidence,
         source=f"{run.name} P={run.data.n_train} seed={run.seed}{half}",
         seed=run.seed,
         data=run.data.name,

@@ -14,7 +14,7 @@ from taumem.record import RunRecord
 
 __all__ = ["Price", "Stop", "price_of"]
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 """Of the intervals of a price: that of the exact intervals in the records."""
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Price:
         novel_valid: share of samples that are in the language and no training strings. The runs' counts are pooled:
             exact interval, or the t interval of the runs' own shares where that reaches further. None where it was not
             measured.
-        level: the levels that every run had reached, from 0 to L: the lowest over the runs.
+        grammar_level: the levels that every run had reached, from 0 to L: the lowest over the runs.
         loss_above_exact: held-out loss less the exact floor. Mean over the runs; the mean of their 95 % sampling errors
             (not less: runs may share their held-out items), in quadrature with the t interval of their scatter. None
             where it was not measured.
@@ -49,7 +49,7 @@ class Price:
     ratio: float
     step: float
     novel_valid: Interval | None
-    level: int
+    grammar_level: int
     loss_above_exact: Interval | None
     n_runs: int
     n_reached: int
@@ -74,13 +74,13 @@ class Stop:
     Attributes:
         record: the run.
         step: of that look.
-        level: how many levels it had reached by then.
+        grammar_level: how many levels it had reached by then.
         saw_copies: whether it went on until copies were seen.
     """
 
     record: RunRecord
     step: int
-    level: int
+    grammar_level: int
     saw_copies: bool
 
 
@@ -98,7 +98,7 @@ def price_of(n_train: int, ratio: float, stops: Sequence[Stop], *, n_left_out: i
         ratio=ratio,
         step=math.exp(float(np.mean([math.log(stop.step) for stop in stops]))),
         novel_valid=_over_runs(stops, "novel_valid", _pooled_share),
-        level=min(stop.level for stop in stops),
+        grammar_level=min(stop.grammar_level for stop in stops),
         loss_above_exact=_over_runs(stops, "heldout_loss_above_exact", _mean),
         n_runs=len(stops),
         n_reached=sum(stop.saw_copies for stop in stops),
@@ -119,17 +119,17 @@ def _over_runs(stops: Sequence[Stop], quantity: str, pool: Pool) -> Interval | N
 
 def _pooled_share(values: Floats, _: Floats, counts: Floats) -> Interval:
     hits, n = float(np.round(values * counts).sum()), float(counts.sum())
-    tail, value = (1 - LEVEL) / 2, hits / n
+    tail, value = (1 - CONFIDENCE) / 2, hits / n
     low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     scatter = _t_reach(_variance(values), len(values))
-    return Interval(value, max(0.0, min(low, value - scatter)), min(1.0, max(high, value + scatter)), LEVEL)
+    return Interval(value, max(0.0, min(low, value - scatter)), min(1.0, max(high, value + scatter)), CONFIDENCE)
 
 
 def _mean(values: Floats, se: Floats, _: Floats) -> Interval:
-    sampling = float(ndtri((1 + LEVEL) / 2) * np.mean(np.where(np.isfinite(se), se, np.inf)))
+    sampling = float(ndtri((1 + CONFIDENCE) / 2) * np.mean(np.where(np.isfinite(se), se, np.inf)))
     reach, value = math.hypot(sampling, _t_reach(_variance(values), len(values))), float(values.mean())
-    return Interval(value, value - reach, value + reach, LEVEL)
+    return Interval(value, value - reach, value + reach, CONFIDENCE)
 
 
 def _variance(values: Floats) -> float:
@@ -138,4 +138,4 @@ def _variance(values: Floats) -> float:
 
 def _t_reach(variance: float, n: int) -> float:
     """Half of the t interval of a mean of n values; 0 for one value, whose scatter nothing shows."""
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2)) * math.sqrt(variance / n) if n > 1 else 0.0
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * math.sqrt(variance / n) if n > 1 else 0.0

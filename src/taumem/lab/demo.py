@@ -28,7 +28,7 @@ __all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "ExponentReading"
 CLOCK = "tau_val"
 """The clock that is forecast: the minimum of the held-out loss, three times less noisy than a small gap's threshold."""
 
-LEVEL = 0.9
+CONFIDENCE = 0.9
 N_SAMPLES = 512
 
 Progress = Callable[[str, int, int], None]
@@ -73,7 +73,7 @@ class DemoResult(BaseModel):
     pilots: list[int]
     n_train: int
     batch_size: int
-    level: float
+    confidence: float
     forecast: ClockReading
     measured: ClockReading
     relative_error: float | None
@@ -152,14 +152,18 @@ def forecast_and_prove(
         return lambda done, total: progress(stage, done, total)
 
     pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=told("pilots"))
-    law = fit_law([o for o in find_onsets(pilot_runs, level=LEVEL) if o.clock == CLOCK], exponent=NEAR_ONE, level=LEVEL)
+    law = fit_law(
+        [o for o in find_onsets(pilot_runs, confidence=CONFIDENCE) if o.clock == CLOCK],
+        exponent=NEAR_ONE,
+        confidence=CONFIDENCE,
+    )
     forecast = law.predict(n_train)
 
     stop, end = round(forecast.value), round(late * forecast.value)
     target = _target(pilots, n_train, end)
     target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=told("target"))
     runs = [*pilot_runs, *target_runs]
-    onsets = find_onsets(runs, level=LEVEL)
+    onsets = find_onsets(runs, confidence=CONFIDENCE)
     measured = _together([o for o in onsets if o.clock == CLOCK and o.n_train == n_train])
 
     progress("copies", 0, 2)
@@ -185,7 +189,7 @@ def forecast_and_prove(
         pilots=list(pilots.n_train),
         n_train=n_train,
         batch_size=pilots.batch_size(n_train),
-        level=LEVEL,
+        confidence=CONFIDENCE,
         forecast=_reading(forecast),
         measured=_reading(measured),
         relative_error=proof.relative_error,
@@ -214,14 +218,14 @@ def _target(pilots: Experiment, n_train: int, steps: int) -> Experiment:
 
 def _together(onsets: Sequence[Onset]) -> Interval:
     """The geometric mean of the two models' onsets; where one of them is a bound, that bound."""
-    level, batch_size = onsets[0].level, onsets[0].batch_size
+    confidence, batch_size = onsets[0].confidence, onsets[0].batch_size
     if bound := next((onset for onset in onsets if onset.censored != "no"), None):
-        return Interval(bound.step, bound.low, bound.high, level, batch_size)
+        return Interval(bound.step, bound.low, bound.high, confidence, batch_size)
     step = math.exp(sum(math.log(onset.step) for onset in onsets) / len(onsets))
     # The two errors are independent: half-widths in log add as squares.
     below = math.hypot(*(math.log(onset.step / onset.low) for onset in onsets)) / len(onsets)
     above = math.hypot(*(math.log(onset.high / onset.step) for onset in onsets)) / len(onsets)
-    return Interval(step, step * math.exp(-below), step * math.exp(above), level, batch_size)
+    return Interval(step, step * math.exp(-below), step * math.exp(above), confidence, batch_size)
 
 
 def _reading(interval: Interval) -> ClockReading:

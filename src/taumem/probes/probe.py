@@ -63,13 +63,20 @@ def mean(quantity: str, values: Float[Tensor, "n"], *, t: float | None = None, k
     )
 
 
-def share(quantity: str, count: int, n: int, *, level: float = 0.95) -> Estimate:
-    """Estimate a share of n items, with the exact two-sided interval of Clopper and Pearson at the given level.
+def share(quantity: str, count: int, n: int, *, confidence: float = 0.95) -> Estimate:
+    """Estimate a share of n items, with the exact two-sided interval of Clopper and Pearson at the given confidence.
 
     Reference: Clopper & Pearson 1934.
     """
-    interval = stats.binomtest(count, n).proportion_ci(level, method="exact")
-    return Estimate(quantity=quantity, value=count / n, low=float(interval.low), high=float(interval.high), count=n)
+    interval = stats.binomtest(count, n).proportion_ci(confidence, method="exact")
+    return Estimate(
+        quantity=quantity,
+        value=count / n,
+        low=float(interval.low),
+        high=float(interval.high),
+        confidence=confidence,
+        count=n,
+    )
 
 
 def variance_of_sum(a: Float[Tensor, "n"], b: Float[Tensor, "m"]) -> float | None:

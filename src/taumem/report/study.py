@@ -43,8 +43,8 @@ class Forecast:
     def relative_error(self) -> float | None:
         """Forecast over measurement, less 1; None without a located measurement.
 
-        >>> made = Interval(1100.0, 900.0, 1300.0, level=0.9)
-        >>> seen = Interval(1000.0, 950.0, 1050.0, level=0.9)
+        >>> made = Interval(1100.0, 900.0, 1300.0, confidence=0.9)
+        >>> seen = Interval(1000.0, 950.0, 1050.0, confidence=0.9)
         >>> round(Forecast("tau_val", 256, made, seen).relative_error, 3)
         0.1
         """

@@ -57,7 +57,7 @@ def percent(share: float) -> str:
 def change(interval: Interval) -> str:
     """Write a difference with its interval, each with its sign.
 
-    >>> change(Interval(0.24, 0.181, 0.3, level=0.95))
+    >>> change(Interval(0.24, 0.181, 0.3, confidence=0.95))
     '+0.24 [+0.18, +0.30]'
     """
     return f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
@@ -66,9 +66,9 @@ def change(interval: Interval) -> str:
 def span(interval: Interval) -> str:
     """Write a value with its interval; a one-sided bound as such.
 
-    >>> span(Interval(1043.2, 820.0, 1319.0, level=0.9))
+    >>> span(Interval(1043.2, 820.0, 1319.0, confidence=0.9))
     '1,040 [820, 1,320]'
-    >>> span(Interval(2900.0, 2900.0, float("inf"), level=0.9))
+    >>> span(Interval(2900.0, 2900.0, float("inf"), confidence=0.9))
     '> 2,900'
     """
     if math.isinf(interval.high) and interval.low == interval.value:
@@ -84,7 +84,7 @@ def onset_span(onset: Onset) -> str:
     >>> onset_span(Onset("tau_val", 500, 450, 560, "no", n_train=64, batch_size=16))
     '500 [450, 560]'
     """
-    return span(Interval(onset.step, onset.low, onset.high, onset.level))
+    return span(Interval(onset.step, onset.low, onset.high, onset.confidence))
 
 
 def typical(onset: TypicalOnset) -> str:
@@ -110,7 +110,7 @@ def state(onset: Onset) -> str:
 def power(exponent: Interval) -> str:
     """Write an exponent of P with its interval.
 
-    >>> power(Interval(0.912, 0.82, 1.013, level=0.9)), power(Interval(-0.001, -0.66, 0.67, level=0.9))
+    >>> power(Interval(0.912, 0.82, 1.013, confidence=0.9)), power(Interval(-0.001, -0.66, 0.67, confidence=0.9))
     ('0.91 [0.82, 1.01]', '0.00 [-0.66, 0.67]')
     """
     value, low, high = (f"{round(end, 2) + 0.0:.2f}" for end in (exponent.value, exponent.low, exponent.high))
@@ -120,7 +120,7 @@ def power(exponent: Interval) -> str:
 def share(interval: Interval) -> str:
     """Write a share with its interval, as percentages.
 
-    >>> share(Interval(0.002, 0.0, 0.0108, level=0.95))
+    >>> share(Interval(0.002, 0.0, 0.0108, confidence=0.95))
     '0.2 % [0 %, 1.1 %]'
     """
     return f"{percent(interval.value)} [{percent(interval.low)}, {percent(interval.high)}]"

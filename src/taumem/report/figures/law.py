@@ -154,7 +154,7 @@ def _add_forecast(figure: go.Figure, forecast: Forecast) -> None:
         line={"color": rgba(ACCENT, 0.35), "width": 9},
         legendgroup="forecast",
         meta=forecast.clock,
-        name=f"forecast for P = {forecast.n_train:,} ({percent(predicted.level)} interval)",
+        name=f"forecast for P = {forecast.n_train:,} ({percent(predicted.confidence)} interval)",
         hovertemplate=f"forecast of {forecast.clock}: {span(predicted)} steps<extra></extra>",
     )
     figure.add_scatter(

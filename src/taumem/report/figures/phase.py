@@ -82,7 +82,7 @@ class _Stretch:
 
 
 def _named(look: Look) -> Named:
-    return look.region, look.level if look.region == "partial" else 0
+    return look.region, look.grammar_level if look.region == "partial" else 0
 
 
 def _place(region: Named) -> tuple[int, int]:
@@ -163,7 +163,7 @@ def _add_looks(figure: go.Figure, phase: PhaseDiagram) -> None:
         marker={"size": 2.6, "color": rgba(INK, 0.32)},
         showlegend=False,
         customdata=[
-            [f"P = {look.n_train:,} · seed {look.seed}", _words(_named(look)), f"{look.level} of {phase.depth}"]
+            [f"P = {look.n_train:,} · seed {look.seed}", _words(_named(look)), f"{look.grammar_level} of {phase.depth}"]
             for look in phase.looks
         ],
         hovertemplate=(
@@ -428,6 +428,6 @@ def _add_prices(
             name=f"P = {p.n_train:,}",
             hovertemplate=(
                 f"P = {p.n_train:,} = {number(p.ratio)} P*, stopped at step {number(p.step)}<br>"
-                f"{quantity}: {words} ({percent(interval.level)} interval){ended}<extra></extra>"
+                f"{quantity}: {words} ({percent(interval.confidence)} interval){ended}<extra></extra>"
             ),
         )

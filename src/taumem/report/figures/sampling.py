@@ -47,7 +47,7 @@ def chance_of_copies(study: Study) -> Interval | None:
         return None
     value = float(np.mean([curve.values.mean() for curve in curves]))
     low, high = (float(reach([reach(getattr(c, end)) for c in curves])) for end, reach in (("low", min), ("high", max)))
-    return Interval(value, low if np.isfinite(low) else 0.0, high if np.isfinite(high) else 1.0, level=0.95)
+    return Interval(value, low if np.isfinite(low) else 0.0, high if np.isfinite(high) else 1.0, confidence=0.95)
 
 
 def agreement(study: Study, *, per_example: bool = False) -> go.Figure:
