@@ -11,7 +11,7 @@ from taumem.models import MLP
 
 
 def your_loss(model, x0, t, noise):
-    """A flow-matching loss, one number an item: taumem never needs to know what you train."""
+    """A flow-matching loss, one number per item: taumem never needs to know what you train."""
     xt = (1 - t[:, None]) * x0 + t[:, None] * noise
     return (model(xt, t) - (noise - x0)).square().mean(dim=1)
 
