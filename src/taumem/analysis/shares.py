@@ -1,4 +1,4 @@
-"""The exact interval of a share: of so many items, how many in truth?"""
+"""The exact interval of a share, for everybody."""
 
 from typing import Any, overload
 
@@ -6,47 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from taumem.errors import ConfigError
+from taumem.analysis.interval import check_confidence
 
 __all__ = ["exact_interval"]
 
-Counts = NDArray[np.integer[Any]]
+Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
 
 
 @overload
-def exact_interval(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]: ...
+def exact_interval(count: float, n: float, confidence: float = 0.95) -> tuple[float, float]: ...
 @overload
-def exact_interval(count: Counts, n: Counts | int, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
+def exact_interval(count: Counts, n: Counts | float, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
 def exact_interval(count: Any, n: Any, confidence: float = 0.95) -> tuple[Any, Any]:
-    """Give the two-sided interval of Clopper and Pearson for a share of n, of which ``count`` were found.
+    """The exact two-sided interval of a share: count of n, such as copies among samples.
 
     It holds the true share with at least the given probability, whatever that share is. Of no items it is [0, 1].
 
     Args:
-        count: how many were found, from 0 to n; a number, or one of each share.
-        n: among how many, likewise.
+        count: how many, from 0 to n; a number or an array.
+        n: of how many; likewise.
         confidence: probability of the interval, in (0, 1).
 
     Returns:
-        Its lower and upper end: numbers for numbers, arrays for arrays.
+        Lower and upper ends: numbers for numbers, arrays for arrays.
 
     Raises:
-        ConfigError: a count below 0 or above n, or a confidence outside (0, 1).
+        ConfigError: the confidence is out of its range.
 
-    Reference: Clopper & Pearson 1934, Biometrika 26, 404.
+    Reference: Clopper and Pearson 1934, Biometrika 26, 404.
 
-    >>> low, high = exact_interval(count=0, n=10)
-    >>> low, round(high, 4)
-    (0.0, 0.3085)
+    >>> low, high = exact_interval(6, 100)
+    >>> f"{low:.4f} {high:.4f}"
+    '0.0223 0.1260'
     """
-    found, of = np.asarray(count), np.asarray(n)
-    if not (0 < confidence < 1 and (found >= 0).all() and (found <= of).all()):
-        raise ConfigError(
-            f"a share is that of 0 to n items, its confidence between 0 and 1; got {count} of {n} at {confidence}."
-        )
-    tail = (1 - confidence) / 2
-    # Where nothing was found, or everything, one end is certain: the beta distribution then has no second parameter.
-    low = np.where(found == 0, 0.0, betaincinv(np.maximum(found, 1), of - found + 1, tail))
-    high = np.where(found == of, 1.0, betaincinv(found + 1, np.maximum(of - found, 1), 1 - tail))
+    check_confidence(confidence)
+    k, of, tail = np.asarray(count, dtype=float), np.asarray(n, dtype=float), (1 - confidence) / 2
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), of - k + 1, tail), 0.0)
+    high = np.where(k < of, betaincinv(k + 1, np.maximum(of - k, 1), 1 - tail), 1.0)
     return (low, high) if low.ndim else (float(low), float(high))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from taumem.analysis.shares import exact_interval
+from taumem.analysis import exact_interval
 from taumem.diffusion import Denoiser
 from taumem.errors import ConfigError
 from taumem.randomness import generator_for
