@@ -120,7 +120,7 @@ def _over_runs(stops: Sequence[Stop], quantity: str, pool: Pool) -> Interval | N
 
 def _pooled_share(values: Floats, _: Floats, counts: Floats) -> Interval:
     hits, n = float(np.round(values * counts).sum()), float(counts.sum())
-    value, (low, high) = hits / n, map(float, exact_interval(hits, n, CONFIDENCE))
+    value, (low, high) = hits / n, exact_interval(hits, n, CONFIDENCE)
     scatter = _t_reach(_variance(values), len(values))
     return Interval(value, max(0.0, min(low, value - scatter)), min(1.0, max(high, value + scatter)), CONFIDENCE)
 
