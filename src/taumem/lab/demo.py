@@ -179,7 +179,7 @@ def forecast_and_prove(
         runs,
         title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
         sentence=sentence,
-        held_back={n_train},
+        excluded={n_train},
         forecast=proof,
         reproduce=reproduce,
     )

@@ -21,8 +21,8 @@ __all__ = [
 
 _STATES = {
     "no": "located",
-    "interval": "between two checks",
-    "left": "before the first check",
+    "interval": "between two looks",
+    "left": "before the first look",
     "right": "not reached when the run ended",
 }
 
@@ -99,7 +99,7 @@ def typical(onset: TypicalOnset) -> str:
         return f"{number(onset.step)} [{number(onset.low)}, {number(onset.high)}]"
     if onset.low > 0:
         return f"> {number(onset.low)}"
-    return f"< {number(onset.high)}" if math.isfinite(onset.high) else "before the first check or not reached"
+    return f"< {number(onset.high)}" if math.isfinite(onset.high) else "before the first look or not reached"
 
 
 def state(onset: Onset) -> str:
@@ -136,7 +136,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def sizes_text(sizes: list[int]) -> str:
-    """List numbers of training examples.
+    """List whole numbers, such as sizes of training sets.
 
     >>> sizes_text([16, 1024])
     '16, 1,024'

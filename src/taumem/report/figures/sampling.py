@@ -9,6 +9,7 @@ from taumem.errors import ConfigError
 from taumem.record import RunRecord
 from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of, share_axis
 from taumem.report.figures.style import size_colors
+from taumem.report.items import kind_of
 from taumem.report.study import Study, curve_of
 from taumem.report.wording import share
 
@@ -68,7 +69,7 @@ def agreement(study: Study, *, per_example: bool = False) -> go.Figure:
     if lines:
         add_chance(figure, float(np.mean(chances)), "other noise (chance)")
     # Of tokens it is the share of positions with equal symbols.
-    tokens = any(a.header.data.alphabet or a.header.data.sample_complexities for a, _ in study.twins)
+    tokens = any(kind_of(a.header.data) in ("strings", "texts") for a, _ in study.twins)
     y = {
         "title_text": "equal symbols" if tokens else "cosine similarity",
         "range": [min([-0.05, *(c - 0.05 for c in chances)]), 1.03],

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 from taumem.analysis import COPY_THRESHOLDS, GAP_SYM_THRESHOLDS, GAP_THRESHOLDS, INFILL_THRESHOLDS
+from taumem.report.onset_names import family_of
 
 __all__ = [
     "ACCENT",
@@ -72,33 +73,33 @@ def size_colors(sizes: Sequence[int]) -> dict[int, str]:
 
 def clock_color(clock: str) -> str:
     """The color of a clock: its family's hue, darker for a higher threshold or level."""
-    family, _, threshold = clock.partition("[")
+    family, x = family_of(clock)
     if family == "tau_level":
         shades = _FAMILIES[family]
-        return shades[min(int(threshold.rstrip("]")), len(shades)) - 1][0]
+        return shades[min(int(x), len(shades)) - 1][0]
     thresholds = {
         "tau_gap": GAP_THRESHOLDS,
         "tau_gap_sym": GAP_SYM_THRESHOLDS,
         "tau_copy": COPY_THRESHOLDS,
         "tau_infill": INFILL_THRESHOLDS,
     }
-    names = [f"{value:g}]" for value in thresholds.get(family, ())]
+    names = [f"{value:g}" for value in thresholds.get(family, ())]
     shades = _FAMILIES.get(family, [(INK, _NIGHT[INK])])
-    place = names.index(threshold) if threshold in names else 0
+    place = names.index(x) if x in names else 0
     return shades[min(place, len(shades) - 1)][0]
 
 
-def region_color(region: str, level: int, depth: int) -> str:
+def region_color(region: str, grammar_level: int, depth: int) -> str:
     """The color of a region of the phase diagram.
 
     Args:
         region: its name, as :class:`taumem.analysis.phase.Look` has it.
-        level: the levels reached, which tell partial generalizations apart.
+        grammar_level: how many levels were reached, which tell partial generalizations apart.
         depth: the number of levels.
     """
     shades = _REGIONS[region]
     last = len(shades) - 1
-    place = round(last * (level - 1) / max(depth - 2, 1)) if last else 0  # few levels take shades far apart
+    place = round(last * (grammar_level - 1) / max(depth - 2, 1)) if last else 0  # few levels take shades far apart
     return shades[min(place, last)][0]
 
 

@@ -2,11 +2,12 @@
 
 import plotly.graph_objects as go
 
-from taumem.analysis import Onset, gap_sym
+from taumem.analysis import gap_sym
 from taumem.errors import ConfigError
 from taumem.report.figures.lines import Line, add_key, add_lines, finished, lines_of
 from taumem.report.figures.style import INK, size_colors
-from taumem.report.study import Study, curve_of, run_of
+from taumem.report.onset_names import run_of
+from taumem.report.study import Study, curve_of
 from taumem.report.wording import onset_span
 
 __all__ = ["gap", "gap_lines", "losses", "mark_onsets"]
@@ -66,7 +67,8 @@ def gap_lines(study: Study) -> list[Line]:
 def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool) -> None:
     """Mark where a clock went off, on the lines that it was read from."""
     onsets = [onset for onset in study.onsets if onset.clock == clock and onset.usable]
-    marks = [(onset, line) for onset in onsets if (line := _line_of(onset, study, lines)) is not None]
+    by_run = {line.key: line for line in lines}
+    marks = [(onset, by_run[run_of(onset)]) for onset in onsets if run_of(onset) in by_run]
     if not marks:
         return
     colors = size_colors(study.sizes)
@@ -90,11 +92,6 @@ def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, 
             "color": [colors[onset.n_train] for onset, _ in marks],
             "line": {"color": INK, "width": 1.4},
         },
-        customdata=[[line.label, onset_span(onset)] for onset, line in marks],
+        customdata=[[line.key.label, onset_span(onset)] for onset, line in marks],
         hovertemplate=f"%{{customdata[0]}}<br>{clock} = %{{customdata[1]}} steps<extra></extra>",
     )
-
-
-def _line_of(onset: Onset, study: Study, lines: list[Line]) -> Line | None:
-    run = run_of(onset, study.records)
-    return next((line for line in lines if run is not None and line.run is run.header), None)
