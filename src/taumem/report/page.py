@@ -16,7 +16,7 @@ from taumem.report.sections import SECTIONS
 from taumem.report.study import Forecast, Study
 from taumem.report.summary import subtitle, title_of, verdict
 
-__all__ = ["write_report"]
+__all__ = ["page_of", "write_report"]
 
 
 def write_report(
@@ -47,23 +47,33 @@ def write_report(
         ConfigError: two runs are the same half of the same pair.
     """
     study = Study.of(records, held_back=excluded, forecast=forecast)
-    page = (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            study=study,
-            title=title or title_of(study),
-            verdict=sentence or verdict(study),
-            subtitle=subtitle(study),
-            sections=[section for sections_of in SECTIONS for section in sections_of(study)],
-            reproduce=reproduce,
-            night=Markup(json.dumps(figures.night(study.sizes))),
-            plotly=Markup(get_plotlyjs()),
-        )
-    )
     path = Path(path)
-    write_atomically(path, page)
+    write_atomically(path, page_of(study, title=title, sentence=sentence, reproduce=reproduce))
     return path
+
+
+def page_of(
+    study: Study, *, title: str | None = None, sentence: str | None = None, reproduce: str | None = None
+) -> str:
+    """The page of a study, as HTML.
+
+    Args:
+        study: what it is about.
+        title: what the study is called; the experiment's name if None.
+        sentence: the verdict; made from the law if None.
+        reproduce: the command that makes the study again.
+    """
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        study=study,
+        title=title or title_of(study),
+        verdict=sentence or verdict(study),
+        subtitle=subtitle(study),
+        sections=[section for sections_of in SECTIONS for section in sections_of(study)],
+        reproduce=reproduce,
+        night=Markup(json.dumps(figures.night(study.sizes))),
+        plotly=Markup(get_plotlyjs()),
+    )
 
 
 @cache

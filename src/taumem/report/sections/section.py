@@ -49,9 +49,14 @@ class Section:
 
 def over_training(study: Study, name: str, draw: Callable[..., go.Figure]) -> tuple[Panel, ...]:
     """A figure against the step, and against the step per training example; none where there is nothing to show."""
-    both = (("step", "against the step", False), ("example", "against the step per training example", True))
-    panels = tuple(Panel(f"{name}-{key}", words, draw(study, per_example=flag)) for key, words, flag in both)
-    return panels if has_points(panels[0].figure) else ()
+    by_step = draw(study, per_example=False)
+    if not has_points(by_step):
+        return ()
+    by_example = draw(study, per_example=True)
+    return (
+        Panel(f"{name}-step", "against the step", by_step),
+        Panel(f"{name}-example", "against the step per training example", by_example),
+    )
 
 
 def has_points(figure: go.Figure) -> bool:
