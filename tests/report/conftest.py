@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from planted_study import EXCLUDED
 from reading import Page
 
-from taumem.analysis import Interval
+from taumem.analysis import Forecast, Interval, Study
 from taumem.record import RunHeader, RunRecord
-from taumem.report import Forecast, Study
-from taumem.report.page import page_of
+from taumem.report import page_of
 
 COMMAND = "taumem run planted --seed 0"
 
@@ -32,7 +31,7 @@ def forecast() -> Forecast:
 
 @pytest.fixture(scope="session")
 def study(records: list[RunRecord], forecast: Forecast) -> Study:
-    return Study.of(records, held_back=EXCLUDED, forecast=forecast)
+    return Study.of(records, excluded=EXCLUDED, proof=forecast)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ def header(n_train: int, *, seed: int = 0, **more: object) -> RunHeader:
         n_train=n_train,
         n_heldout=512,
         item_shape=(LENGTH,),
+        kind="strings",
         sample_complexities=STARS,
     )
     facts = {"name": "grammar", "batch_size": 32, "steps": 40 * n_train, "versions": {"taumem": "0.1.0"}}

@@ -17,7 +17,12 @@ EXCLUDED = frozenset({128})
 
 def header(n_train: int, *, seed: int = 0, half: str | None = None, steps: int = 4000, **more: object) -> RunHeader:
     data = DataFacts(
-        name="Planted shapes", fingerprint="5f0c" * 16, n_train=n_train, n_heldout=512, item_shape=(1, SIDE, SIDE)
+        name="Planted shapes",
+        fingerprint="5f0c" * 16,
+        n_train=n_train,
+        n_heldout=512,
+        item_shape=(1, SIDE, SIDE),
+        kind="images",
     )
     facts = {
         "name": "planted",

@@ -33,6 +33,7 @@ def header(n_train: int, *, seed: int = 0, alphabet: str = ALPHABET, **more: obj
         n_train=n_train,
         n_heldout=512,
         item_shape=(WINDOW,),
+        kind="texts",
         alphabet=alphabet,
     )
     facts = {"name": "text", "batch_size": 8, "steps": 60 * n_train, "versions": {"taumem": "0.1.0"}}

@@ -17,11 +17,11 @@ from planted_text import ALPHABET
 from reading import Page
 
 from taumem.analysis import Onset
-from taumem.record import CopyRule
+from taumem.record import CopyRule, RunKey
+from taumem.report import page_of
 from taumem.report.exhibits import exhibits_of
 from taumem.report.exhibits.exhibit import looks_to_show
 from taumem.report.exhibits.texts import _chunks, _longest
-from taumem.report.page import page_of
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,19 @@ def exhibits(study):
 
 
 def own_onset(study, clock, record):
-    (onset,) = [o for o in study.onsets if o.clock == clock and o.source == str(record.header.key)]
+    (onset,) = [o for o in study.onsets if o.clock == clock and o.run == record.header.key]
     return onset
+
+
+def said(header, kind):
+    return header.model_copy(update={"data": header.data.model_copy(update={"kind": kind})})
 
 
 # --- which looks ------------------------------------------------------------------------------------------------------
 
 
 def onset_at(step, low, high, censored="no"):
-    return Onset("tau_val", step, low, high, censored, n_train=16, batch_size=16)
+    return Onset(step, low, high, censored, "tau_val", RunKey(16, 16))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,8 @@ def test_strings_are_shown_with_what_they_are(grammar):
 
 def test_many_symbols_are_numbers_and_strings_without_levels_are_shown(one_run):
     samples = np.array([[0, 26, 3], [1, 2, 3]], dtype=np.int16)
-    study = one_run(planted_study.header(16), {"samples": samples, "copied": np.array([True, False])})
+    header = said(planted_study.header(16), "")
+    study = one_run(header, {"samples": samples, "copied": np.array([True, False])})
     (exhibit,) = exhibits_of(study)
     assert [(s.text, s.verdict) for s in exhibit.looks[0].samples] == [("0 26 3", "copy"), ("1 2 3", "")]
 
@@ -242,15 +247,6 @@ def test_markup_in_a_text_is_shown_and_not_obeyed(one_run):
 # --- which kind -------------------------------------------------------------------------------------------------------
 
 
-def said(header, kind):
-    return header.model_copy(update={"data": header.data.model_copy(update={"kind": kind})})
-
-
-def test_without_an_alphabet_texts_are_strings_of_symbols(one_run):
-    (exhibit,) = exhibits_of(one_run(planted_text.header(32, alphabet=""), text_arrays([[0, 1, 2]])))
-    assert (exhibit.kind, exhibit.looks[0].samples[0].text) == ("strings", "abc")
-
-
 @pytest.mark.parametrize(
     ("header", "kind", "arrays", "shown"),
     [
@@ -265,7 +261,20 @@ def test_a_kind_that_is_said_decides_how_samples_are_shown(one_run, header, kind
     assert [exhibit.kind for exhibit in exhibits_of(one_run(said(header, kind), arrays))] == shown
 
 
-@pytest.mark.parametrize("kind", ["", "vectors"])
+@pytest.mark.parametrize(
+    ("header", "arrays", "shown"),
+    [
+        (planted_study.header(32), image_arrays(0.1, 0.5), ["images"]),
+        (planted_grammar.header(32), text_arrays([[0, 1]]), ["strings"]),
+        (planted_text.header(32), text_arrays([[0, 1]]), ["texts"]),
+        (planted_text.header(32, alphabet=""), text_arrays([[0, 1]]), ["strings"]),
+    ],
+)
+def test_where_no_kind_is_said_the_samples_show_it(one_run, header, arrays, shown):
+    assert [exhibit.kind for exhibit in exhibits_of(one_run(said(header, ""), arrays))] == shown
+
+
+@pytest.mark.parametrize("kind", ["", "vectors", "images"])
 @pytest.mark.parametrize(
     "arrays",
     [

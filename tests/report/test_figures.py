@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from planted_study import STEPS_PER_EXAMPLE
 
-from taumem.analysis import gap_sym
+from taumem.analysis import Forecast, Study, gap_sym
 from taumem.record import Curve
-from taumem.report import Forecast, Study, figures
+from taumem.report import figures
 from taumem.report.figures.lines import Line, share_axis
 
 
@@ -56,7 +56,7 @@ def test_excluded_sizes_are_diamonds_and_the_forecast_is_a_bar(law, forecast):
 def test_a_forecast_alone_draws_no_measurement(records, forecast):
     waiting = Study.of(
         [r for r in records if r.header.data.n_train < 64 and r.header.half == "a"],
-        forecast=Forecast(forecast.clock, 128, forecast.predicted),
+        proof=Forecast(forecast.clock, 128, forecast.predicted),
     )
     figure = figures.law(waiting)
     assert any(t.name and t.name.startswith("forecast for P = 128") for t in figure.data)

@@ -13,13 +13,10 @@ from planted_study import EXCLUDED
 from planted_text import WINDOW
 from reading import Page
 
-from taumem.analysis import Interval, Onset, fit_law
-from taumem.errors import ConfigError
-from taumem.record import RunRecord
-from taumem.report import Forecast, Study, write_report
+from taumem.analysis import ClockLaw, Forecast, Interval, Onset, Study
+from taumem.record import RunKey, RunRecord
+from taumem.report import page_of, write_report
 from taumem.report.exhibits import exhibits_of
-from taumem.report.page import page_of
-from taumem.report.study import ClockLaw
 from taumem.report.summary import title_of, verdict
 
 
@@ -80,8 +77,8 @@ def test_every_figure_is_whole_json_with_a_place(page):
 
 def test_the_same_records_in_another_order_give_the_same_page(tmp_path, records, forecast, page):
     path = tmp_path / "again" / "report.html"
-    again = list(reversed(records))
-    assert write_report(path, again, excluded=EXCLUDED, forecast=forecast, reproduce=COMMAND) == path
+    again = Study.of(list(reversed(records)), excluded=EXCLUDED, proof=forecast)
+    assert write_report(path, again, reproduce=COMMAND) == path
     assert path.read_text(encoding="utf-8") == page.html
 
 
@@ -242,7 +239,7 @@ def test_a_measurement_that_ended_too_early_is_a_bound(records):
     forecast = Forecast("tau_val", 64, made, seen)
     assert forecast.relative_error is None
     some = [record for record in records if record.header.half == "a" and record.header.data.n_train < 64]
-    assert verdict(Study.of(some, forecast=forecast)).endswith("; measured > 500.")
+    assert verdict(Study.of(some, proof=forecast)).endswith("; measured > 500.")
 
 
 def test_samples_that_are_no_images_give_a_page(tmp_path):
@@ -269,23 +266,15 @@ def test_batches_as_large_as_the_training_set_are_one_study(tmp_path):
     assert "One batch size only" not in page.words
 
 
-def test_the_same_run_twice_is_refused(tmp_path, records):
-    with pytest.raises(ConfigError, match="give each run once"):
-        write_report(tmp_path / "report.html", [*records, records[0]])
-    assert not (tmp_path / "report.html").exists()
-
-
 # --- the verdict ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("bend", "said"), [(0.2, "The line bends: its exponent changes by +0.20"), (0.0, "P^1")])
 def test_the_verdict_says_whether_the_line_bends(records, monkeypatch, bend, said):
     steps = {p: 8 * p ** (1 + bend / 2 * np.log2(p / 64)) for p in (16, 32, 64, 128)}
-    onsets = [
-        Onset("tau_val", x * step, x * step, x * step, "no", p, 16) for p, step in steps.items() for x in (0.99, 1.01)
-    ]
-    law = fit_law(onsets, exponent=None)
-    monkeypatch.setattr(Study, "headline", ClockLaw("tau_val", tuple(onsets), law, law))
+    found = [(x * step, RunKey(p, 16)) for p, step in steps.items() for x in (0.99, 1.01)]
+    onsets = tuple(Onset(step, step, step, "no", "tau_val", run) for step, run in found)
+    monkeypatch.setattr(Study, "headline", ClockLaw("tau_val", onsets, onsets))
     words = verdict(Study.of(records[:1]))
     assert said in words
     assert ("bends" in words) == (bend > 0)

@@ -8,8 +8,9 @@ import pytest
 from planted_grammar import DEPTH, SIZES, STARS
 from plotly.graph_objects import Figure
 
+from taumem.analysis import Study
 from taumem.record import RunRecord
-from taumem.report import Study, figures
+from taumem.report import figures
 from taumem.report.figures.style import clock_color, region_color
 
 
@@ -185,7 +186,7 @@ def test_the_laws_of_levels_are_boundaries_and_no_clocks_of_their_own(grammar):
 
 
 def test_excluded_sizes_are_kept_out_of_the_boundaries(grammar_records):
-    apart = Study.of([r for r in grammar_records if r.header.data.n_train >= 512], held_back={2048})
+    apart = Study.of([r for r in grammar_records if r.header.data.n_train >= 512], excluded={2048})
     assert max(apart.phase.memorization.linear.sizes) == 1024
 
 

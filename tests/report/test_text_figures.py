@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from planted_text import NGRAM_BITS, SIZES
 
-from taumem.report import Study, figures
+from taumem.analysis import Study
+from taumem.report import figures
 
 
 def drawn(figure, **wanted):

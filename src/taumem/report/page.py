@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import jinja2
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from taumem.record import RunRecord, write_atomically
+from taumem.analysis import Study
+from taumem.record import write_atomically
 from taumem.report import figures, wording
 from taumem.report.sections import SECTIONS
-from taumem.report.study import Forecast, Study
 from taumem.report.summary import subtitle, title_of, verdict
 
 __all__ = ["page_of", "write_report"]
@@ -21,32 +20,24 @@ __all__ = ["page_of", "write_report"]
 
 def write_report(
     path: Path | str,
-    records: Sequence[RunRecord],
+    study: Study,
     *,
     title: str | None = None,
     sentence: str | None = None,
-    excluded: Collection[int] = frozenset(),
-    forecast: Forecast | None = None,
     reproduce: str | None = None,
 ) -> Path:
     """Write the page of a study.
 
     Args:
         path: the HTML file to write.
-        records: the runs, in any order; one run is enough, none gives a page that says so.
+        study: what it is about; of one run is enough, of none gives a page that says so.
         title: what the study is called; the experiment's name if None.
         sentence: the verdict; made from the law if None.
-        excluded: training-set sizes to keep out of every fit, such as the one that was forecast.
-        forecast: what was forecast, and what was measured.
         reproduce: the command that makes the study again.
 
     Returns:
         The path.
-
-    Raises:
-        ConfigError: two runs are the same half of the same pair.
     """
-    study = Study.of(records, held_back=excluded, forecast=forecast)
     path = Path(path)
     write_atomically(path, page_of(study, title=title, sentence=sentence, reproduce=reproduce))
     return path
@@ -55,14 +46,7 @@ def write_report(
 def page_of(
     study: Study, *, title: str | None = None, sentence: str | None = None, reproduce: str | None = None
 ) -> str:
-    """The page of a study, as HTML.
-
-    Args:
-        study: what it is about.
-        title: what the study is called; the experiment's name if None.
-        sentence: the verdict; made from the law if None.
-        reproduce: the command that makes the study again.
-    """
+    """The page of a study, as HTML; the arguments are those of :func:`write_report`."""
     template = _environment().get_template("page.html.j2")
     return template.render(
         study=study,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from taumem.report.study import ClockLaw, Forecast, Study
+from taumem.analysis import ClockLaw, Forecast, Study
 from taumem.report.wording import change, number, plural, power, sizes_text, span
 
 __all__ = ["subtitle", "title_of", "verdict"]
@@ -10,7 +10,7 @@ __all__ = ["subtitle", "title_of", "verdict"]
 
 def title_of(study: Study) -> str:
     """The names of its experiments."""
-    return ", ".join(sorted({record.header.name for record in study.records})) or "No runs"
+    return ", ".join(study.experiments) or "No runs"
 
 
 def subtitle(study: Study) -> str:
@@ -46,8 +46,8 @@ def _sentences(study: Study, clock: ClockLaw) -> Iterator[str]:
         yield f"The line bends: its exponent changes by {change(clock.free.bend)} from size to double size."
     if clock.clock != "tau_val" and study.phase is None and any(other.clock == "tau_val" for other in study.clocks):
         yield "tau_val was not reached by enough runs: train longer."
-    if study.forecast is not None:
-        yield _forecast(study.forecast)
+    if study.proof is not None:
+        yield _forecast(study.proof)
 
 
 def _law(clock: ClockLaw) -> str:

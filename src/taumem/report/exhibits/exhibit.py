@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from taumem.analysis import Onset
+from taumem.analysis import Onset, Study
 from taumem.record import ItemKind, RunRecord
 from taumem.report.exhibits.pictures import PICTURES
 from taumem.report.exhibits.strings import STRINGS
 from taumem.report.exhibits.texts import TEXTS
 from taumem.report.exhibits.way import Way
-from taumem.report.onset_names import is_of_run
-from taumem.report.study import Study, curve_of
 from taumem.report.wording import number, percent
 
 __all__ = ["Exhibit", "ShownLook", "exhibits_of", "looks_to_show", "way_of"]
@@ -88,7 +86,7 @@ def _exhibit(way: Way, record: RunRecord, study: Study) -> Exhibit:
     shown = tuple(
         ShownLook(name, step, _words(record, step), drawn) for (name, step), drawn in zip(looks, samples, strict=True)
     )
-    excluded = " (kept out of every fit)" if n_train in study.held_back else ""
+    excluded = " (kept out of every fit)" if n_train in study.excluded else ""
     late = f" · {onset.clock} = {number(onset.step)} steps" if onset else ""
     return Exhibit(way.kind, f"P = {n_train:,}{excluded}{late}", shown)
 
@@ -97,7 +95,8 @@ def _onset_of(record: RunRecord, study: Study) -> Onset | None:
     """The run's own onset of the clock that speaks for the study; None where it was not located."""
     # Copies are what the samples show: where there is a diagram, the clock that counts them says when to look.
     clock = study.phase.clock if study.phase else study.headline.clock if study.headline else ""
-    own = (onset for onset in study.onsets if onset.clock == clock and onset.usable and is_of_run(onset, record))
+    keys = (record.header.key, record.header.key.pair)
+    own = (onset for onset in study.onsets if onset.clock == clock and onset.usable and onset.run in keys)
     return next(own, None)
 
 
@@ -131,7 +130,7 @@ def looks_to_show(steps: Sequence[int], onset: Onset | None) -> list[tuple[str, 
 
 def _words(record: RunRecord, step: int) -> str:
     words = f"{number(step / record.header.data.n_train)} steps per example"
-    copies = curve_of(record, "copy_fraction")
+    copies = record.curve_or_none("copy_fraction")
     if copies is not None and step in copies.steps:
         k = int(np.searchsorted(copies.steps, step))
         words += f" · copies: {percent(float(copies.values[k]))} of {copies.counts[k]:,}"

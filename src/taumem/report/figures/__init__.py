@@ -1,4 +1,4 @@
-"""One function a figure: each draws a :class:`~taumem.report.study.Study` and returns a plotly figure."""
+"""One function a figure: each draws a :class:`~taumem.analysis.Study` and returns a plotly figure."""
 
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law

@@ -7,9 +7,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from taumem.analysis import Study
 from taumem.record import Curve, RunHeader, RunKey
 from taumem.report.figures.style import MUTED, log_axis, rgba, styled
-from taumem.report.study import Study, curve_of
 
 __all__ = ["Line", "add_chance", "add_chances", "add_key", "add_lines", "finished", "lines_of", "share_axis"]
 
@@ -63,7 +63,7 @@ class Line:
 
 def lines_of(study: Study, quantity: str, words: str, dash: str = "solid") -> list[Line]:
     """One quantity of every run that has it."""
-    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
+    curves = [(record.header, record.curve_or_none(quantity)) for record in study.records]
     return [Line(run, curve, words, dash) for run, curve in curves if curve is not None]
 
 

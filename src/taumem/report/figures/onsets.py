@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import Law, Onset
+from taumem.analysis import ClockLaw, Forecast, Law, Onset, Study
 from taumem.errors import TaumemWarning
 from taumem.report.figures.style import ACCENT, INK, clock_color, log_axis, rgba, styled
-from taumem.report.onset_names import run_of
-from taumem.report.study import ClockLaw, Forecast, Study
 from taumem.report.wording import number, onset_span, percent, power, span, state
 
 __all__ = ["law"]
@@ -42,10 +40,10 @@ def law(study: Study) -> go.Figure:
     shown = study.headline.clock if study.headline else ""
     for clock in study.clocks:
         _add_clock(figure, clock, study, visible=True if clock.clock == shown else "legendonly")
-    if study.forecast is not None:
-        _add_forecast(figure, study.forecast)
-    if any(onset.n_train in study.held_back for onset in study.onsets):
-        words = "measured after the forecast" if study.forecast else "kept out of every fit"
+    if study.proof is not None:
+        _add_forecast(figure, study.proof)
+    if any(onset.n_train in study.excluded for onset in study.onsets):
+        words = "measured after the forecast" if study.proof else "kept out of every fit"
         marker = {"symbol": "diamond", "size": 10, "color": ACCENT}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
     sizes = study.sizes
@@ -68,8 +66,8 @@ def _add_clock(figure: go.Figure, clock: ClockLaw, study: Study, *, visible: boo
         name = f"{clock.clock} ∝ P<sup>{value}</sup> {interval}"
     if clock.drawn is not None and study.sizes:
         _add_line(figure, clock.drawn, study.sizes, color, shared)
-    fitted = [onset for onset in clock.onsets if onset.n_train not in study.held_back]
-    excluded = [onset for onset in clock.onsets if onset.n_train in study.held_back]
+    fitted = [onset for onset in clock.onsets if onset.n_train not in study.excluded]
+    excluded = [onset for onset in clock.onsets if onset.n_train in study.excluded]
     _add_onsets(figure, fitted, color, name, shared)
     if excluded:
         _add_onsets(figure, excluded, color, "", {**shared, "showlegend": False}, diamonds=True)
@@ -137,7 +135,7 @@ def _add_onsets(
         },
         name=name,
         customdata=[
-            [f"{o.clock} · {run_of(o).label}", onset_span(o), number(o.step / o.n_train), state(o)] for o in onsets
+            [f"{o.clock} · {o.run.label}", onset_span(o), number(o.step / o.n_train), state(o)] for o in onsets
         ],
         hovertemplate=(
             "%{customdata[0]}<br>%{customdata[1]} steps (%{customdata[2]} per example)<br>%{customdata[3]}"

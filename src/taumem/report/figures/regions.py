@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from taumem.analysis import PhaseDiagram
-from taumem.analysis.phase import Look, Region
+from taumem.analysis.regions import Look, Region
 
 __all__ = ["Part", "Stretch", "room_around", "stretches_of", "strips_of"]
 
@@ -18,7 +18,7 @@ class Part:
     """A part of the diagram in one color: a region, or of partial generalization that with so many levels reached.
 
     Attributes:
-        region: as :class:`taumem.analysis.phase.Look` has it.
+        region: as :class:`taumem.analysis.regions.Look` has it.
         grammar_level: the levels reached in partial generalization; 0 in the other regions.
     """
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from taumem.analysis import Study
 from taumem.report.figures.lines import (
     Line,
     add_chance,
@@ -16,7 +17,6 @@ from taumem.report.figures.lines import (
     share_axis,
 )
 from taumem.report.figures.style import size_colors
-from taumem.report.study import Study
 from taumem.report.wording import number, percent
 
 __all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from taumem.analysis import Study
 from taumem.report.sections import (
     bits,
     copies,
@@ -19,7 +20,6 @@ from taumem.report.sections import (
     unchecked,
 )
 from taumem.report.sections.section import Panel, Section
-from taumem.report.study import Study
 
 __all__ = ["SECTIONS", "Panel", "Section"]
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from taumem.analysis import has_levels
+from taumem.analysis import Study, has_levels
 from taumem.report import figures
 from taumem.report.sections.section import Section, over_training
-from taumem.report.study import Study
 
 __all__ = ["section"]
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from taumem.analysis import Study
 from taumem.report.sections.section import Section
-from taumem.report.study import Study
 
 __all__ = ["section"]
 
 
 def section(study: Study) -> Iterator[Section]:
     """Show it where something was forecast."""
-    if study.forecast is not None:
+    if study.proof is not None:
         yield Section("forecast", "Forecast and measurement", template="forecast")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from taumem.analysis import Study
 from taumem.report import figures
 from taumem.report.sections.section import Panel, Section, has_points
-from taumem.report.study import Study
 
 __all__ = ["section"]
 

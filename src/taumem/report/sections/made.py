@@ -4,8 +4,8 @@ import json
 import math
 from collections.abc import Collection, Iterator
 
+from taumem.analysis import Study
 from taumem.report.sections.section import Section
-from taumem.report.study import Study
 from taumem.report.wording import sizes_text
 
 __all__ = ["section"]
@@ -31,7 +31,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Held-out items", sizes_text(sorted({run.data.n_heldout for run in runs}))),
         ("Training examples P", sizes_text(sorted({run.data.n_train for run in runs}))),
         *_facts_of_text(study),
-        ("Kept out of every fit", sizes_text(sorted(study.held_back)) or "none"),
+        ("Kept out of every fit", sizes_text(sorted(study.excluded)) or "none"),
         ("Batch size", sizes_text(study.batch_sizes)),
         ("Weights measured", _listed({run.weights for run in runs})),
         ("Seeds", _listed({run.seed for run in runs})),

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from taumem.analysis import Study
 from taumem.record import ItemKind
 from taumem.report.exhibits import exhibits_of
 from taumem.report.exhibits.texts import VERBATIM
 from taumem.report.sections.section import Section
-from taumem.report.study import Study
 
 __all__ = ["section"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from taumem.report.study import Study
+from taumem.analysis import Study
 
 __all__ = ["Panel", "Section", "has_points", "over_training"]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from taumem.analysis import Study
 from taumem.report import figures
 from taumem.report.exhibits import way_of
 from taumem.report.items import kind_of
 from taumem.report.sections.section import Section
-from taumem.report.study import Study
 
 __all__ = ["section"]
 
