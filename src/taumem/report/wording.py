@@ -81,7 +81,8 @@ def span(interval: Interval) -> str:
 def onset_span(onset: Onset) -> str:
     """Write an onset with what bounds it, in steps.
 
-    >>> onset_span(Onset("tau_val", 500, 450, 560, "no", n_train=64, batch_size=16))
+    >>> from taumem.record import RunKey
+    >>> onset_span(Onset(500, 450, 560, "no", "tau_val", RunKey(n_train=64, batch_size=16)))
     '500 [450, 560]'
     """
     return span(Interval(onset.step, onset.low, onset.high, onset.confidence))
