@@ -503,12 +503,12 @@ def _add_row(table: Table, *cells: object) -> None:
 def _show_demo(result: "DemoResult") -> None:
     table = _table("", "forecast", "measured")
     forecast, measured = result.forecast, result.measured
-    high = "" if measured.high is None else f"{measured.high:,.0f}"
+    high = f"{measured.high:,.0f}" if math.isfinite(measured.high) else ""
     _add_row(
         table,
-        f"{forecast.clock} at P = {result.n_train}",
-        f"{forecast.step:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
-        f"{measured.step:,.0f} [{measured.low:,.0f}, {high}]",
+        f"{result.clock} at P = {result.n_train}",
+        f"{forecast.value:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
+        f"{measured.value:,.0f} [{measured.low:,.0f}, {high}]",
     )
     _show_table(table)
     copies = _table("", "step", "copies", "95 % interval", "chance")
