@@ -38,7 +38,7 @@ def load_experiment(source: str | Path, changes: Sequence[str] = ()) -> Experime
     Raises:
         ConfigError: no such file or preset, not TOML or JSON, or a key or value that an experiment does not have.
     """
-    content, old_names = in_new_names(_read(source))
+    content, old_names = _in_new_names(_read(source))
     for change in changes:
         key, value = _parse(change)
         old_names += [key] if key in NEW_NAMES else []
@@ -54,19 +54,19 @@ def read_experiment(file: Path) -> Experiment:
     Raises:
         ConfigError: it cannot be read, or is no experiment.
     """
-    content, _ = in_new_names(_read(file))
+    content, _ = _in_new_names(_read(file))
     return _validated(content, str(file))
 
 
 def recipe_of(content: Mapping[str, Any]) -> dict[str, Any] | None:
     """The recipe that a record holds, in today's names and with today's defaults; None if it is none of this taumem."""
     try:
-        return Experiment.model_validate(in_new_names(content)[0] | {"n_train": [2]}).recipe
+        return Experiment.model_validate(_in_new_names(content)[0] | {"n_train": [2]}).recipe
     except ValidationError:
         return None
 
 
-def in_new_names(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _in_new_names(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Give an experiment's content in today's names, and the old ones that it had."""
     renamed, found = deepcopy(dict(content)), []
     for old, new in NEW_NAMES.items():

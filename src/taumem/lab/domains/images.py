@@ -46,7 +46,7 @@ class ImagesConfig(DataConfig):
 
     source: Literal["images"]
     path: str | None = None
-    """Where they are. There is no default: nobody else knows."""
+    """Where they are. There is no default: only the user knows."""
     size: int | None = Field(default=None, ge=1)
     pad_to: int | None = Field(default=None, ge=1)
     grayscale: bool = False
