@@ -6,7 +6,9 @@ from taumem.record.estimate import Estimate, Measurement, Reading
 from taumem.record.files import write_atomically
 from taumem.record.header import SCHEMA_VERSION, DataFacts, ItemKind, RunHeader
 from taumem.record.key import Half, RunKey
-from taumem.record.run import RunRecord, find_runs, read_runs
+from taumem.record.places import find_runs, read_runs
+from taumem.record.run import RunRecord
+from taumem.record.sealing import seal, unseal
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -23,5 +25,7 @@ __all__ = [
     "RunRecord",
     "find_runs",
     "read_runs",
+    "seal",
+    "unseal",
     "write_atomically",
 ]
