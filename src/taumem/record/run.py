@@ -71,9 +71,10 @@ class RunRecord:
         return cls(path, header, RunFolder(path, measurements))
 
     @classmethod
-    def of(cls, header: RunHeader, measurements: Iterable[Measurement], path: Path | str = "") -> "RunRecord":
-        """Make a run in memory; its arrays are those of the folder at ``path``, if there is one."""
-        return cls(Path(path), header, RunFolder(Path(path), measurements))
+    def of(cls, header: RunHeader, measurements: Iterable[Measurement]) -> "RunRecord":
+        """Make a run in memory, without arrays; a fact that comes twice is taken once."""
+        nowhere = Path("(in memory)")
+        return cls(nowhere, header, RunFolder(nowhere, measurements))
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -95,10 +96,6 @@ class RunRecord:
         """The names of what was measured, sorted."""
         return sorted({quantity for quantity, _ in self._kept.series})
 
-    def holds(self, quantity: str, t: float | None = None) -> bool:
-        """Whether a quantity was measured: whether it has a :meth:`curve`."""
-        return (quantity, t) in self._kept.series
-
     def curve(self, quantity: str, t: float | None = None) -> Curve:
         """One quantity over training.
 
@@ -109,7 +106,7 @@ class RunRecord:
         Raises:
             RecordError: the run has no such quantity.
         """
-        if not self.holds(quantity, t):
+        if (quantity, t) not in self._kept.series:
             at = "" if t is None else f" at t = {t:g}"
             raise RecordError(
                 f"{self.path}: no measurement of '{quantity}'{at}; it has: {', '.join(self.quantities) or 'none'}."
@@ -118,8 +115,7 @@ class RunRecord:
 
     def curve_or_none(self, quantity: str) -> Curve | None:
         """A quantity that belongs to no single diffusion time, over training; None where the run has none."""
-        rows = [m for m in self.measurements if m.quantity == quantity and m.t is None]
-        return Curve.from_measurements(quantity, rows) if rows else None
+        return self._kept.curve(quantity, None) if (quantity, None) in self._kept.series else None
 
     def array_steps(self) -> list[int]:
         """The steps at which arrays (samples) were kept, ascending."""

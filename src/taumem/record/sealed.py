@@ -9,7 +9,8 @@ they were written:
 ``manifest.json``           :class:`Manifest`: the series, the runs with their headers, how each column is packed
 ``rows``                    [series, runs]: how many measurements there are
 ``place``                   of each measurement among those of its run, from 0
-``step``, ``value``, ...    what was measured: the fields of a measurement; NaN stands for None
+``step``, ``value``, ...    what was measured: the fields of a measurement; NaN stands for None (``se`` may be of single
+                            precision)
 ``n_items``                 of how many items the values were kept; -1 for None
 ``items``                   these, one after the other, as differences from look to look of the whole numbers that
                             :mod:`taumem.record.items` makes of them
@@ -29,11 +30,11 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from taumem.errors import RecordError
 from taumem.record.curve import Curve
@@ -50,17 +51,6 @@ VERSION: Literal[1] = 1
 """Raised when a reader of the previous version would misread a file."""
 
 DIGEST_LENGTH = 64
-
-
-def _inside(name: str) -> str:
-    """Refuse names that could lead out of the folder that a study is unsealed into."""
-    parts = PurePosixPath(name).parts
-    if name != "." and (not parts or name[0] == "/" or any(p[0] == "." for p in parts) or set(name) & set("\\:\0")):
-        raise ValueError(f"no name of a file in a study: {name!r}")
-    return name
-
-
-Name = Annotated[str, AfterValidator(_inside)]
 
 
 class Entry(BaseModel):
@@ -82,11 +72,22 @@ class Manifest(BaseModel):
     digits: int | None = None
     """To which the values of items were rounded; None where nothing was."""
     series: tuple[Series, ...]
-    runs: dict[Name, Entry]
+    runs: dict[str, Entry]
     """By name: the run's folder below the study's."""
-    files: dict[Name, str]
+    files: dict[str, str]
     """Texts that stood beside the runs: the experiment."""
     columns: dict[str, Packing]
+
+    @field_validator("runs", "files")
+    @classmethod
+    def _refuse_names_outside(cls, named: dict[str, Any]) -> dict[str, Any]:
+        # What is unsealed stays in its folder.
+        for name in named:
+            parts = PurePosixPath(name).parts
+            hidden = any(part.startswith(".") for part in parts)
+            if name != "." and (not parts or name[0] == "/" or hidden or set(name) & set("\\:\0")):
+                raise ValueError(f"{name!r} is no name of a file in a study")
+        return named
 
 
 class SealedStudy:
@@ -213,7 +214,7 @@ class SealedRun:
             steps=column("step"),
             examples=column("examples"),
             values=column("value"),
-            se=column("se"),
+            se=column("se").astype(np.float64),
             low=column("low"),
             high=column("high"),
             counts=column("count"),

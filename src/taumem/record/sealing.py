@@ -38,6 +38,7 @@ def seal(
     digits: int | None = None,
     pictures: int | None = None,
     shades: int | None = None,
+    short_errors: bool = False,
     extra: Mapping[Path, Iterable[Measurement]] | None = None,
     replace: bool = False,
     progress: Progress | None = None,
@@ -50,9 +51,10 @@ def seal(
         study: the study's folder; or a sealed file, to make a smaller one of it.
         file: the file to write; ``STUDY.sealed`` if not given.
         digits: round the values of items to so many significant digits of the mean of their look, from 2 to 7. That
-            mean stays exact, and so do all values, errors, intervals and counts.
+            mean stays exact, and so do all other numbers.
         pictures: keep the arrays of the first so many samples of each look.
         shades: round arrays of images to so many shades between -1 and 1, from 2 to 256.
+        short_errors: keep standard errors to 7 digits only (in single precision): they are a quarter of what is left.
         extra: measurements to add to runs, by the runs' paths as :func:`find_runs` gives them; what can be told from
             all samples alone, for instance. A fact that a run holds already stays as it is.
         replace: whether to overwrite a file that exists.
@@ -76,6 +78,8 @@ def seal(
 
     measured = [RunRecord.of(r.header, [*r.measurements, *extra.get(r.path, ())]) for r in records.values()]
     series, columns = _columns([record.measurements for record in measured], digits)
+    if short_errors:
+        columns["se"] = _single(columns["se"])
     stacks: dict[tuple[str, str, tuple[int, ...]], list[NDArray[Any]]] = {}
     runs = {
         name: Entry(
@@ -196,6 +200,13 @@ def _numbers(values: list[Any], name: str) -> NDArray[Any]:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     except OverflowError:
         raise RecordError(f"{name} = {max(values)} is too large to be sealed.") from None
+
+
+def _single(errors: NDArray[np.float64]) -> NDArray[Any]:
+    """The same in single precision, unless some would be lost there."""
+    with np.errstate(all="ignore"):
+        single = errors.astype(np.float32)
+    return single if np.allclose(single, errors, rtol=1e-7, atol=0, equal_nan=True) else errors
 
 
 def _coded(block: Sequence[Measurement], digits: int | None) -> tuple[int, NDArray[np.uint64]]:
