@@ -60,8 +60,6 @@ def unpack(packing: Packing, file: bytes) -> NDArray[Any]:
         ValueError: the file does not hold what the packing says.
     """
     stored: NDArray[Any] = np.load(io.BytesIO(file), allow_pickle=False)
-    if packing.form == "plain" and packing.shades is None:
-        return stored
     dtype = np.dtype(packing.dtype)
     if packing.form != "plain":
         kept = np.dtype(np.uint8) if packing.shades else dtype
@@ -78,8 +76,8 @@ def shade(array: NDArray[Any], shades: int) -> NDArray[np.uint8]:
     >>> shade(np.array([-1.0, 0.0, 1.0, 7.0]), 256).tolist()
     [0, 128, 255, 255]
     """
-    numbers = np.round((np.nan_to_num(array.astype(np.float64)) + 1) * ((shades - 1) / 2))
-    return np.clip(numbers, 0, shades - 1).astype(np.uint8)
+    inside = np.clip(np.nan_to_num(array.astype(np.float64)), -1, 1)
+    return np.round((inside + 1) * ((shades - 1) / 2)).astype(np.uint8)
 
 
 def differences(bits: NDArray[Any]) -> NDArray[Any]:

@@ -229,7 +229,9 @@ class SealedRun:
     def arrays(self, step: int) -> Arrays:
         """The arrays kept at a step."""
         places = self._study.array_places[self._name, step]
-        return {name: self._study.column(f"arrays/{number}")[place].copy() for name, (number, place) in places.items()}
+        return {
+            name: self._study.column(f"arrays/{number}")[place, ...].copy() for name, (number, place) in places.items()
+        }
 
     def _rows(self, block: int) -> slice:
         return slice(*self._study.bounds[block : block + 2])
