@@ -91,8 +91,8 @@ def test_whatever_runs_hold_survives_sealing_and_unsealing(tmp_path_factory, run
 def test_a_study_is_sealed_to_the_same_bytes_whenever_and_wherever_it_is(tmp_path):
     one, other = (seal(write_study(tmp_path / name / "study")) for name in "ab")
     assert one.read_bytes() == other.read_bytes()
-    assert seal(one.with_suffix(""), tmp_path / "third").read_bytes() == one.read_bytes()
-    assert seal(unseal(one, tmp_path / "unsealed"), tmp_path / "fourth").read_bytes() == one.read_bytes()
+    assert seal(one.with_suffix(""), tmp_path / "third.sealed").read_bytes() == one.read_bytes()
+    assert seal(unseal(one, tmp_path / "unsealed"), tmp_path / "fourth.sealed").read_bytes() == one.read_bytes()
 
 
 def test_runs_of_schema_1_are_sealed_and_unsealed_with_what_they_left_unsaid(tmp_path):
@@ -134,7 +134,7 @@ def test_numbers_that_no_column_holds_are_refused(tmp_path):
 def test_rounded_items_keep_the_mean_of_each_look_and_nothing_else_changes(tmp_path):
     study = write_study(tmp_path / "study")
     file = seal(study, digits=3)
-    assert file.stat().st_size < seal(study, tmp_path / "exact").stat().st_size
+    assert file.stat().st_size < seal(study, tmp_path / "exact.sealed").stat().st_size
     for run, sealed in zip(read_runs(study), read_runs(file), strict=True):
         exact, rounded = run.curve("train_loss"), sealed.curve("train_loss")
         np.testing.assert_array_equal(rounded.values, exact.values)
@@ -142,7 +142,7 @@ def test_rounded_items_keep_the_mean_of_each_look_and_nothing_else_changes(tmp_p
         assert 0 < np.max(abs(rounded.items - exact.items) / exact.values[:, None]) <= 1.001e-2
         without = [[m.model_copy(update={"items": None}) for m in one.measurements] for one in (run, sealed)]
         assert without[0] == without[1]
-    assert seal(unseal(file, tmp_path / "again"), tmp_path / "twice", digits=3).read_bytes() == file.read_bytes()
+    assert seal(unseal(file, tmp_path / "again"), tmp_path / "twice.sealed", digits=3).read_bytes() == file.read_bytes()
 
 
 def test_the_first_pictures_are_kept_in_shades_and_what_belongs_to_them(tmp_path):
@@ -186,7 +186,7 @@ def test_measurements_are_added_to_the_runs_they_are_for(tmp_path):
     assert plain.curve_or_none("agreement") is None
     assert more.measurements == [*RunRecord.read(path).measurements, extra[0]]  # what was there first stands
     with pytest.raises(ConfigError, match="which is not a run of"):
-        seal(study, tmp_path / "other", extra={study / "elsewhere": extra})
+        seal(study, tmp_path / "other.sealed", extra={study / "elsewhere": extra})
 
 
 @pytest.mark.parametrize("options", [{"digits": 1}, {"digits": 8}, {"pictures": -1}, {"shades": 1}, {"shades": 257}])
@@ -282,6 +282,11 @@ def test_pickles_are_not_opened(tmp_path):
     file = rewritten(seal(write_study(tmp_path / "study", n=1)), change)
     with pytest.raises(RecordError, match="cannot be understood"):
         read_runs(file)[0].curve("train_loss")
+
+
+def test_a_sealed_file_has_its_suffix(tmp_path):
+    with pytest.raises(ConfigError, match=r"the name of a sealed study ends in \.sealed"):
+        seal(write_study(tmp_path / "study"), tmp_path / "study.npz")
 
 
 def test_nothing_is_overwritten_unasked(tmp_path):

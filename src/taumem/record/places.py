@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from taumem.errors import RecordError
+from taumem.record.manifest import SUFFIX
 from taumem.record.run import RunRecord
-from taumem.record.sealed import SUFFIX, find_sealed, twin_of
+from taumem.record.sealed import find_sealed, twin_of
 
 __all__ = ["find_runs", "read_runs", "visible"]
 

@@ -18,10 +18,11 @@ from taumem.record.estimate import Measurement
 from taumem.record.files import write_atomically
 from taumem.record.items import CODINGS, numbers_of
 from taumem.record.kept import Arrays, Series
+from taumem.record.manifest import COLUMNS, DIGEST_LENGTH, SUFFIX, Entry, Manifest
 from taumem.record.packing import differences, pack
 from taumem.record.places import read_runs, visible
 from taumem.record.run import RunRecord
-from taumem.record.sealed import COLUMNS, DIGEST_LENGTH, SUFFIX, Entry, Manifest, SealedStudy
+from taumem.record.sealed import SealedStudy
 
 __all__ = ["Progress", "seal", "unseal"]
 
@@ -49,7 +50,7 @@ def seal(
 
     Args:
         study: the study's folder; or a sealed file, to make a smaller one of it.
-        file: the file to write; ``STUDY.sealed`` if not given.
+        file: the file to write, with the suffix ``.sealed``; ``STUDY.sealed`` if not given.
         digits: round the values of items to so many significant digits of the mean of their look, from 2 to 7. That
             mean stays exact, and so do all other numbers.
         pictures: keep the arrays of the first so many samples of each look.
@@ -65,12 +66,14 @@ def seal(
 
     Raises:
         RecordError: no runs there, a record that cannot be read, or a file that exists.
-        ConfigError: an option out of its range, or extra measurements for a run that is not there.
+        ConfigError: an option out of its range, a file of another suffix, or measurements for a run that is not there.
     """
     _check_options(digits, pictures, shades)
     study, extra = Path(study), dict(extra or {})
     records, texts = _contents(study)
-    file = Path(file) if file else study.resolve().with_name(study.resolve().name.removesuffix(SUFFIX) + SUFFIX)
+    file = Path(file) if file else _beside(study)
+    if file.suffix != SUFFIX:
+        raise ConfigError(f"{file}: the name of a sealed study ends in {SUFFIX}.")
     if file.exists() and not replace:
         raise RecordError(f"{file}: exists; name another file, or remove this one first.")
     if unknown := extra.keys() - {record.path for record in records.values()}:
@@ -151,6 +154,11 @@ def _check_options(digits: int | None, pictures: int | None, shades: int | None)
         if value is not None and not (low <= value and (high is None or value <= high)):
             wanted = f"from {low} to {high}" if high else f"at least {low}"
             raise ConfigError(f"{name} = {value}; expected {wanted}, or nothing to keep all.")
+
+
+def _beside(study: Path) -> Path:
+    named = study if study.name.strip(".") else study.resolve()
+    return named.with_name(named.name.removesuffix(SUFFIX) + SUFFIX)
 
 
 def _contents(study: Path) -> tuple[dict[str, RunRecord], dict[str, str]]:
