@@ -35,6 +35,7 @@ from taumem.analysis.twins import (
     agreement,
     agreement_chance,
     agreement_curve,
+    agreement_measurements,
     gap_sym,
     twin_losses,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "agreement",
     "agreement_chance",
     "agreement_curve",
+    "agreement_measurements",
     "exact_interval",
     "families",
     "find_onsets",

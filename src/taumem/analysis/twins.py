@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.errors import ConfigError
-from taumem.record import Curve, Estimate, RunRecord
+from taumem.record import Curve, Estimate, Measurement, RunRecord
 
 __all__ = [
     "TwinLosses",
     "agreement",
     "agreement_chance",
     "agreement_curve",
+    "agreement_measurements",
     "gap_sym",
     "sampled_steps",
     "twin_losses",
@@ -171,7 +172,7 @@ def sampled_steps(a: RunRecord, b: RunRecord) -> list[int]:
 
 
 def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
-    """The agreement of two runs over training, from the samples they kept (the array ``samples``).
+    """The agreement of two runs over training: as it was recorded, else from the samples they kept (``samples``).
 
     Args:
         a: one run.
@@ -180,25 +181,37 @@ def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
     Raises:
         ConfigError: no step has samples of both runs, or they do not pair up.
     """
-    pairs = [(step, a.arrays(step), b.arrays(step)) for step in sampled_steps(a, b)]
-    pairs = [pair for pair in pairs if "samples" in pair[1] and "samples" in pair[2]]
-    if not pairs:
+    for record in (a, b):
+        if (recorded := record.curve_or_none("agreement")) is not None:
+            return recorded
+    found = agreement_measurements(a, b)
+    if not found:
         raise ConfigError(f"{a.path} and {b.path}: no step has samples of both runs; sample both at the same steps.")
-    estimates = [agreement(of_a["samples"], of_b["samples"]) for _, of_a, of_b in pairs]
-    unknown = np.full(len(pairs), np.nan)
-    steps = np.array([step for step, _, _ in pairs], dtype=np.int64)
-    items = [e.items or () for e in estimates]
-    return Curve(
-        quantity="agreement",
-        steps=steps,
-        examples=steps * a.header.batch_size,
-        values=np.array([e.value for e in estimates]),
-        se=np.array([np.nan if e.se is None else e.se for e in estimates]),
-        low=unknown,
-        high=unknown,
-        counts=np.array([e.count for e in estimates], dtype=np.int64),
-        items=np.array(items) if len({len(i) for i in items}) == 1 else None,
-    )
+    return Curve.from_measurements("agreement", [m for m in found if m.quantity == "agreement"])
+
+
+def agreement_measurements(a: RunRecord, b: RunRecord) -> list[Measurement]:
+    """What the samples that two runs kept say of their agreement, and of its chance level, at each step.
+
+    Once it is added to a record, samples may be dropped from it.
+
+    Args:
+        a: one run.
+        b: the other; its samples come from the same initial noise at each step.
+
+    Raises:
+        ConfigError: the samples of a step do not pair up.
+    """
+    found = []
+    for step in sampled_steps(a, b):
+        of_a, of_b = (record.arrays(step).get("samples") for record in (a, b))
+        if of_a is None or of_b is None:
+            continue
+        # Of the chance level no items are kept: they are another pairing's.
+        estimates = (agreement(of_a, of_b), agreement_chance(of_a, of_b).model_copy(update={"items": None}))
+        examples = step * a.header.batch_size
+        found += [Measurement.of(each, step=step, examples=examples, seconds=0.0) for each in estimates]
+    return found
 
 
 def _check_pairs(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> None:

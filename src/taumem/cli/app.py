@@ -12,7 +12,7 @@ import taumem
 from taumem.cli.console import err
 from taumem.errors import TaumemError, TaumemWarning
 
-__all__ = ["Confidence", "FormerLevel", "Json", "OutputFolder", "Runs", "app", "main", "one_confidence"]
+__all__ = ["Confidence", "FormerLevel", "Json", "OutputFile", "OutputFolder", "Runs", "app", "main", "one_confidence"]
 
 app = App(
     name="taumem",
@@ -23,6 +23,7 @@ app = App(
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
+OutputFile = OutputFolder
 Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
 Confidence = Annotated[float, Parameter(name="--confidence")]
 FormerLevel = Annotated[float | None, Parameter(name="--level", show=False)]

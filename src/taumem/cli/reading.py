@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from taumem.cli.app import Confidence, FormerLevel, Json, OutputFolder, Runs, app, one_confidence
+from taumem.cli.app import Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
 from taumem.cli.console import as_json, out, print_json
 from taumem.cli.tables import show_forecast, show_study
 
@@ -21,7 +21,7 @@ def fit(
     floor: bool = False,
     confidence: Confidence = 0.9,
     level: FormerLevel = None,
-    output: OutputFolder | None = None,
+    output: OutputFile | None = None,
     json: Json = False,
 ) -> None:
     """Find the clocks of runs and fit the law tau = c P^a to each.
@@ -90,7 +90,7 @@ def forecast(
 
 @app.command
 def report(
-    runs: Runs, /, *, output: OutputFolder = Path("report.html"), title: str | None = None, json: Json = False
+    runs: Runs, /, *, output: OutputFile = Path("report.html"), title: str | None = None, json: Json = False
 ) -> None:
     """Write one self-contained page about some runs.
 

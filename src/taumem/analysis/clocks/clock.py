@@ -80,9 +80,13 @@ class Seen:
     @cached_property
     def agreement(self) -> Curve | None:
         """How alike the samples of both models are; None where fewer than 2 looks past step 0 have samples of both."""
-        if self.twin is None or sum(step > 0 for step in sampled_steps(self.record, self.twin)) < FEWEST_SAMPLED:
+        if self.twin is None or self.other is None:
             return None
-        return agreement_curve(self.record, self.twin)
+        for one in (self, self.other):
+            if (recorded := one.items_curve("agreement", looks=FEWEST_SAMPLED)) is not None:
+                return recorded
+        steps = sampled_steps(self.record, self.twin)
+        return agreement_curve(self.record, self.twin) if sum(step > 0 for step in steps) >= FEWEST_SAMPLED else None
 
 
 @dataclass(frozen=True)

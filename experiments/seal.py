@@ -1,0 +1,79 @@
+"""Seal the studies of this folder, and write what is read off them as text: how the committed files were made.
+
+    python experiments/seal.py               # all studies whose runs are here, as folders or sealed
+    python experiments/seal.py text/english
+
+A study's folder, made again by `taumem run experiments/STUDY.toml -o experiments/STUDY`, becomes STUDY.sealed. Onsets
+and laws, which anybody can read off it by `taumem fit`, go into STUDY.onsets.tsv and STUDY.laws.tsv, so that a change
+of a rule shows in a diff. The sealed files are smaller than lossless ones: the values of items have 4 or 5 digits of
+the mean of their look (which is exact), and of images 12 pictures are kept per look, in 256 shades. What docs/ print
+is the same to the last digit.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from taumem import Study, read_runs
+from taumem.analysis import agreement_measurements, find_twins
+from taumem.record import seal, write_atomically
+
+HERE = Path(__file__).parent
+IMAGES: dict[str, Any] = {"digits": 4, "pictures": 12, "shades": 256}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "images/fashion": IMAGES,
+    "images/full-batch": IMAGES,
+    "text/english": {"digits": 4},
+    "text/full-batch": {"digits": 4},
+    "text/text8": {"digits": 4},
+    "grammar/levels": {"digits": 5},
+    "grammar/masked": {"digits": 5},
+    "grammar/uniform": {"digits": 5},
+    "grammar/m4-masked": {"digits": 4},
+    "grammar/m4-uniform": {"digits": 4},
+    "grammar/full-batch": {"digits": 4},
+}
+ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
+LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")
+
+
+def main() -> None:
+    """Seal what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="*", default=list(OPTIONS))
+    for name in parser.parse_args().studies:
+        folder, options = HERE / name, OPTIONS[name]
+        if folder.is_dir():
+            twins = find_twins(read_runs(folder)) if "pictures" in options else []
+            extra = {a.path: agreement_measurements(a, b) for a, b in twins}
+            file = seal(folder, **options, short_errors=True, extra=extra, replace=True)
+            print(f"{file.relative_to(HERE)}: {file.stat().st_size / 1e6:.2f} MB")
+        write_tables(folder)
+
+
+def write_tables(study: Path) -> None:
+    """Write the onsets and the laws of a sealed study beside it, to five digits."""
+    read = Study.of(read_runs(study.with_name(f"{study.name}.sealed")))
+    onsets = [
+        (o.clock, o.n_train, o.seed, o.run.half or "", o.censored, *map(number, (o.step, o.low, o.high)))
+        for o in read.onsets
+    ]
+    laws = []
+    linear, _ = read.fits(1.0)
+    for clock, law in read.laws.items():
+        ends = map(number, (law.exponent.value, law.exponent.low, law.exponent.high))
+        per_example = number(linear[clock].prefactor.value) if clock in linear else ""
+        tested = "" if law.linearity is None else number(law.linearity)
+        laws.append((clock, *ends, per_example, tested, law.n_onsets, law.n_censored))
+    for kind, names, rows in (("onsets", ONSETS, onsets), ("laws", LAWS, laws)):
+        lines = ["\t".join(names), *("\t".join(map(str, row)) for row in rows)]
+        write_atomically(study.with_name(f"{study.name}.{kind}.tsv"), "\n".join(lines) + "\n")
+
+
+def number(value: float) -> str:
+    """Five significant digits."""
+    return f"{value:.5g}"
+
+
+if __name__ == "__main__":
+    main()
