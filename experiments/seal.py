@@ -29,8 +29,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "grammar/levels": {"digits": 5},
     "grammar/masked": {"digits": 5},
     "grammar/uniform": {"digits": 5},
-    "grammar/m4-masked": {"digits": 4},
-    "grammar/m4-uniform": {"digits": 4},
+    "grammar/m4-masked": {"digits": 5},
+    "grammar/m4-uniform": {"digits": 5},
     "grammar/full-batch": {"digits": 4},
 }
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
