@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check package lowest clean
 
 demo: .venv/.installed
 	$(VENV)/taumem demo
@@ -14,6 +14,14 @@ check: .venv/.installed-dev
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/mypy
+
+# The sdist and the wheel, in dist/, and whether they work elsewhere.
+package: .venv/.installed-dev
+	bash .ci/package
+
+# The lowest versions that pyproject.toml allows.
+lowest: .venv/.installed-dev
+	bash .ci/lowest
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("taumem needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
