@@ -23,8 +23,9 @@ import numpy as np
 
 from taumem.analysis import Onset, fit_law
 from taumem.errors import TaumemWarning
+from taumem.record import RunKey
 
-PREFACTOR, SIGMA, LEVEL = 8.0, 0.15, 0.9
+PREFACTOR, SIGMA, CONFIDENCE = 8.0, 0.15, 0.9
 DESIGNS = {"3 x 2": ((32, 64, 128), 2), "5 x 3": ((16, 32, 64, 128, 256), 3)}
 CENSORINGS = ("none", "right", "grid", "both")
 REACHES = (2, 4, 8)
@@ -66,15 +67,16 @@ def simulated(setting: Setting, exponent: float, rng: np.random.Generator) -> li
 
 
 def _censored(step: float, end: float, size: int, seed: int, censoring: str) -> Onset:
+    run = RunKey(size, 16, seed=seed)
     if censoring in ("right", "both") and step > end:
-        return Onset("tau", end, end, math.inf, "right", size, 16, seed=seed)
+        return Onset(end, end, math.inf, "right", "tau", run)
     if censoring in ("grid", "both"):
-        check = math.floor(math.log(step) / math.log(1.2))
-        # the run is also checked at its end
-        low, high = 1.2**check, 1.2 ** (check + 1)
+        look = math.floor(math.log(step) / math.log(1.2))
+        # the run is also looked at when it ends
+        low, high = 1.2**look, 1.2 ** (look + 1)
         high = min(high, end) if censoring == "both" else high
-        return Onset("tau", math.sqrt(low * high), low, high, "interval", size, 16, seed=seed)
-    return Onset("tau", step, step, step, "no", size, 16, seed=seed)
+        return Onset(math.sqrt(low * high), low, high, "interval", "tau", run)
+    return Onset(step, step, step, "no", "tau", run)
 
 
 def coverage(setting: Setting, studies: int, seed: int = 0) -> dict[str, float]:
@@ -86,7 +88,7 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> dict[str, float]:
     for _ in range(studies):
         drawn = isinstance(setting.planted, str)
         exponent = float(1 + 0.1 * rng.standard_normal()) if drawn else float(setting.planted)
-        law = fit_law(simulated(setting, exponent, rng), exponent=setting.exponent, confidence=LEVEL)
+        law = fit_law(simulated(setting, exponent, rng), exponent=setting.exponent, confidence=CONFIDENCE)
         if setting.fit != "fixed":
             hits.setdefault("exponent", []).append(exponent in law.exponent)
         hits.setdefault("prefactor", []).append(PREFACTOR in law.prefactor)
@@ -96,7 +98,7 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> dict[str, float]:
                 warnings.simplefilter("ignore", TaumemWarning)  # far forecasts are the point here
                 hits.setdefault(f"new run {reach}x", []).append(new in law.predict(reach * largest))
         if law.linearity is not None:
-            hits.setdefault("a = 1 refused", []).append(law.linearity < 1 - LEVEL)
+            hits.setdefault("a = 1 refused", []).append(law.linearity < 1 - CONFIDENCE)
     return {name: float(np.mean(found)) for name, found in hits.items()}
 
 
@@ -118,7 +120,9 @@ def main() -> None:
             flush=True,
         )
     if arguments.json:
-        arguments.json.write_text(json.dumps({"studies": arguments.studies, "level": LEVEL, "rows": rows}, indent=2))
+        arguments.json.write_text(
+            json.dumps({"studies": arguments.studies, "confidence": CONFIDENCE, "rows": rows}, indent=2)
+        )
 
 
 if __name__ == "__main__":

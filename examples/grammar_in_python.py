@@ -29,7 +29,7 @@ def main(steps: int = 400) -> list[dict[str, float]]:
     for member in members:
         denoiser = member.learner.denoiser.eval()
         samples = taumem.sample_in_any_order(diffusion, denoiser, 500, (grammar.d,), torch.Generator().manual_seed(0))
-        reading = taumem.GrammarLevels(grammar, member.data).measure(samples, denoiser, torch.Generator())
+        reading = taumem.GrammarLevels(grammar, member.data).measure(samples)
         shares = {estimate.quantity: estimate.value for estimate in reading.estimates}
         levels = ", ".join(f"{shares[f'valid[{level}]']:.0%}" for level in range(1, grammar.L + 1))
         print(

@@ -28,7 +28,7 @@ def main(folder: Path = Path("run"), n_train: int = 16, steps: int = 600) -> lis
         )
         for step in taumem.train(learner, diffusion, split.train, batch_size=16, seed=0, clip=1.0):
             if monitor.due(step.index):
-                for found in monitor.check(learner.averaged, step.index, step.examples):
+                for found in monitor.look(learner.averaged, step.index, step.examples):
                     if found.quantity in ("gap", "copy_fraction") and found.t is None:
                         print(f"step {step.index:4d}  {found.quantity} {found.value:.2f}")
             if step.index == steps:

@@ -15,7 +15,7 @@ def main() -> float:
     memorizer = taumem.EmpiricalDenoiser(diffusion, split.train)
     samples = taumem.sample(diffusion, memorizer, 128, split.item_shape, generator_for(0, "samples"), steps=50)
 
-    reading = taumem.Copies(split.train, split.heldout).measure(samples, memorizer, generator_for(0, "unused"))
+    reading = taumem.Copies(split.train, split.heldout).measure(samples)
     for found in reading.estimates:
         print(f"{found.quantity}: {found.value:.1%} [{found.low:.1%}, {found.high:.1%}] of {found.count}")
     return reading.estimates[0].value

@@ -11,7 +11,7 @@ from taumem.models import MLP
 
 
 def your_loss(model, x0, t, noise):
-    """A flow-matching loss, one number an item: taumem never needs to know what you train."""
+    """A flow-matching loss, one number per item: taumem never needs to know what you train."""
     xt = (1 - t[:, None]) * x0 + t[:, None] * noise
     return (model(xt, t) - (noise - x0)).square().mean(dim=1)
 
@@ -36,7 +36,7 @@ def main(steps: int = 1500) -> int:
         optimizer.step()
 
         if step % 50 == 0:
-            found = {e.quantity: e for e in probe.measure(model, generator).estimates if e.t is None}
+            found = {e.quantity: e for e in probe.measure(model).estimates if e.t is None}
             gap, heldout = found["gap"], found["heldout_loss"]
             print(f"step {step:5d}  held-out {heldout.value:.3f}  gap {gap.value:+.2f} ± {gap.se:.2f}")
             if heldout.value < best_loss:

@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from taumem import LogCadence, LossGap, load_experiment, train
 from taumem.lab import plans_of
 from taumem.probes.probe import undisturbed
@@ -44,12 +42,12 @@ def curve(plan) -> Iterator[tuple[int, float, float]]:
     split, _ = plan.data()
     diffusion, learner, monitor = plan.diffusion(), plan.learner(), plan.experiment.monitor
     sets = {"train": split.train[: monitor.n_items], "heldout": split.heldout[: monitor.n_heldout_items]}
-    losses, cadence = LossGap(diffusion, sets, levels=monitor.levels), LogCadence(16, 4)
-    clip, unused = plan.experiment.training.clip, torch.Generator()
+    losses, cadence = LossGap(diffusion, sets, times=monitor.levels), LogCadence(16, 4)
+    clip = plan.experiment.training.clip
     for step in train(learner, diffusion, split.train, batch_size=plan.batch_size, seed=plan.seed, clip=clip):
         if cadence.due(step.index):
             with undisturbed(learner.averaged):
-                found = {e.quantity: e.value for e in losses.measure(learner.averaged, unused).estimates if e.t is None}
+                found = {e.quantity: e.value for e in losses.measure(learner.averaged).estimates if e.t is None}
             yield step.index, found["heldout_loss"], found["gap"]
         if step.index >= plan.steps:
             return

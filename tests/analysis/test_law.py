@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from taumem.analysis import Onset, fit_each_clock, fit_law
+from taumem.analysis import ClockLaw, Onset, fit_law
 from taumem.errors import ConfigError, TaumemWarning
+from taumem.record import RunKey
 
 
 def onset(n_train, step, censored="no", low=None, high=None, **more):
     low = step if low is None else low
     high = step if high is None else high
-    return Onset("tau_val", float(step), low, high, censored, n_train, **{"batch_size": 16, **more})
+    run = RunKey(n_train, **{"batch_size": 16, **more})
+    return Onset(float(step), low, high, censored, "tau_val", run)
 
 
 def right(n_train, step):
@@ -32,7 +34,7 @@ def planted(sizes, seeds, *, exponent=1.0, sigma=0.15, seed=0):
     return [onset(p, 8 * p**exponent * math.exp(sigma * rng.standard_normal())) for p in sizes for _ in range(seeds)]
 
 
-def t_interval(onsets, n_train, level, free):
+def t_interval(onsets, n_train, confidence, free):
     """Ordinary regression of log tau on log P: the intervals of the prefactor, the exponent and a new run."""
     x, y = np.log([o.n_train for o in onsets]), np.log([o.step for o in onsets])
     design = np.stack([np.ones_like(x), x], 1) if free else np.ones((len(x), 1))
@@ -41,7 +43,7 @@ def t_interval(onsets, n_train, level, free):
     dof = len(x) - design.shape[1]
     s = math.sqrt(np.sum((y - design @ beta) ** 2) / dof)
     covariance = np.linalg.inv(design.T @ design)
-    t = stats.t.ppf((1 + level) / 2, dof)
+    t = stats.t.ppf((1 + confidence) / 2, dof)
     half = t * s * np.sqrt(np.diag(covariance))
     at = np.array([1, math.log(n_train)])[: design.shape[1]]
     center = at @ beta + (0 if free else math.log(n_train))
@@ -51,12 +53,12 @@ def t_interval(onsets, n_train, level, free):
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 8])
-@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
-def test_without_censoring_the_intervals_are_the_exact_t_intervals(seeds, level):
+@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
+def test_without_censoring_the_intervals_are_the_exact_t_intervals(seeds, confidence):
     onsets = planted((32, 64, 128), seeds)
     for exponent in (None, 1.0):
-        law = fit_law(onsets, exponent=exponent, confidence=level)
-        pairs, forecast, p_value = t_interval(onsets, 512, level, exponent is None)
+        law = fit_law(onsets, exponent=exponent, confidence=confidence)
+        pairs, forecast, p_value = t_interval(onsets, 512, confidence, exponent is None)
         found = law.predict(512)
         for name, (low, high), mine in [
             ("prefactor", pairs[0], (math.log(law.prefactor.low), math.log(law.prefactor.high))),
@@ -229,7 +231,7 @@ def test_the_same_onsets_always_give_the_same_law():
         ([onset(32, 250), onset(64, 500, weights="ema")], {}, "more than one weights"),
         ([onset(32, 250), onset(64, 500, data="text8")], {}, "more than one data"),
         ([onset(32, 0), onset(64, 500)], {}, "no logarithm"),
-        ([onset(32, 250), onset(64, 500)], {"level": 90}, "between 0 and 1"),
+        ([onset(32, 250), onset(64, 500)], {"confidence": 90}, "between 0 and 1"),
         ([onset(32, 250), onset(64, 500)], {"exponent": (1.0, 0.0)}, "standard deviation > 0"),
         ([onset(32, 250), onset(64, 500)], {"exponent": math.nan}, "finite number"),
     ],
@@ -244,7 +246,7 @@ def test_a_forecast_for_no_training_set_is_refused():
     with pytest.raises(ConfigError, match="at least 1"):
         law.predict(0)
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        law.predict(64, level=1.0)
+        law.predict(64, confidence=1.0)
 
 
 def test_batches_of_the_whole_training_set_are_a_law_of_their_own():
@@ -259,9 +261,11 @@ def test_batches_of_the_whole_training_set_are_a_law_of_their_own():
 
 def test_each_clock_gets_its_law_or_the_reason_why_it_has_none():
     pilots = planted((32, 64), 2)
-    laws, reasons = fit_each_clock([replace(onset(32, 9), clock="tau_split"), *pilots], exponent=None)
-    assert list(laws) == ["tau_val"]
-    assert "needs 2 located onsets" in reasons["tau_split"]
+    split, val = ClockLaw.of_each([replace(onset(32, 9), clock="tau_split"), *pilots], floor=False, confidence=0.9)
+    assert (split.clock, split.free, split.drawn) == ("tau_split", None, None)
+    assert "needs 2 located onsets" in split.reason
+    assert val.free == fit_law(pilots, exponent=None)
+    assert (val.linear, val.reason) == (fit_law(pilots), "")
 
 
 def test_the_bend_is_the_quadratic_term_of_least_squares():

@@ -102,17 +102,17 @@ def test_the_region_is_the_planted_one_at_every_look_of_every_run(planted):
         level = sum(look.step >= tau_level(each, look.n_train) for each in (1, 2, 3))
         expected = ("underfit", "partial", "partial", "generalization")[level]
         if look.step >= C * look.n_train:
-            assert (look.region, look.level) == ("memorization", 3)  # copies obey the grammar
+            assert (look.region, look.grammar_level) == ("memorization", 3)  # copies obey the grammar
         else:
-            assert (look.region, look.level) == (expected, level)
-        seen.add((look.region, look.level))
+            assert (look.region, look.grammar_level) == (expected, level)
+        seen.add((look.region, look.grammar_level))
     assert seen == {("underfit", 0), ("partial", 1), ("partial", 2), ("generalization", 3), ("memorization", 3)}
 
 
 def test_a_level_counts_only_with_all_below_it(tmp_path):
     """Level 2 seems to be reached at once, level 1 at step 1000: nothing is learned before."""
     run = planted_run(tmp_path, 2048, levels=(1000, 16, 3000))
-    levels = [(look.step, look.level) for look in diagram([run]).looks if look.region != "memorization"]
+    levels = [(look.step, look.grammar_level) for look in diagram([run]).looks if look.region != "memorization"]
     assert levels == [(s, 0 if s < 1000 else 2 if s < 3000 else 3) for s in LOOKS if s < C * 2048]
 
 
@@ -127,7 +127,7 @@ def test_what_the_first_look_shows_was_reached_from_the_first_look_on(tmp_path):
 
 def test_what_no_look_shows_was_never_reached(tmp_path):
     run = planted_run(tmp_path, 2048, levels=(1e9, 1e9, 1e9), tau_mem=1e9)
-    assert {(look.region, look.level) for look in diagram([run]).looks} == {("underfit", 0)}
+    assert {(look.region, look.grammar_level) for look in diagram([run]).looks} == {("underfit", 0)}
 
 
 def test_another_clock_can_be_the_one_of_memorization(tmp_path, records):
@@ -184,8 +184,8 @@ def test_copies_and_a_level_at_the_same_look_are_no_learning(tmp_path):
     assert [b.n_copied for b in found.boundaries] == [0, 1, 1]
 
 
-def test_sizes_that_are_held_back_enter_no_fit_but_are_drawn(records):
-    held = diagram(records, held_back={2048})
+def test_sizes_that_are_excluded_enter_no_fit_but_are_drawn(records):
+    held = diagram(records, excluded={2048})
     assert held.memorization.free.sizes == (32, 128, 512)
     assert 2048 in {look.n_train for look in held.looks}
     assert 2048 in {price.n_train for price in held.price}
@@ -230,7 +230,7 @@ def test_the_price_is_read_at_the_last_look_before_copies_were_seen(tmp_path):
         assert price.step == pytest.approx(step)
         assert price.novel_valid.value == pytest.approx(novel(step), abs=1 / N_SAMPLES)
         assert price.loss_above_exact.value == pytest.approx(10 / step)
-        assert price.level == sum(step >= tau_level(level, price.n_train) for level in (1, 2, 3))
+        assert price.grammar_level == sum(step >= tau_level(level, price.n_train) for level in (1, 2, 3))
         assert (price.n_runs, price.reached, price.n_left_out) == (1, True, 0)
 
 
@@ -250,7 +250,7 @@ def test_the_share_of_one_run_has_its_exact_interval(tmp_path):
     (price,) = diagram([planted_run(tmp_path, 128, novel=lambda _: 0.3)]).price
     ends = binomtest(120, 400).proportion_ci(0.95, method="exact")
     assert (price.novel_valid.low, price.novel_valid.high) == pytest.approx((ends.low, ends.high))
-    assert price.novel_valid.level == 0.95
+    assert price.novel_valid.confidence == 0.95
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

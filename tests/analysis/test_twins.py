@@ -46,7 +46,7 @@ def test_twins_are_compared_at_the_steps_that_both_have(tmp_path):
     b.measurements = [m for m in b.measurements if m.step > 100]
     assert twin_losses(a, b).steps.min() > 100
     b.measurements = [m.model_copy(update={"step": m.step + 1}) for m in b.measurements]
-    with pytest.raises(ConfigError, match="no step was checked in both"):
+    with pytest.raises(ConfigError, match="no step was looked at in both"):
         gap_sym(a, b)
 
 

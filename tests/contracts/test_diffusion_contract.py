@@ -248,6 +248,13 @@ def test_log_prob_takes_each_item_at_its_own_time(case):
     torch.testing.assert_close(case.diffusion.log_prob(xt, x0, t), torch.cat(alone))
 
 
+def test_log_prob_of_a_candidate_does_not_hang_on_the_others(case):
+    x0, t = case.items(9, seeded()), times(0.5, 9)
+    xt = case.diffusion.corrupt(x0, t, case.diffusion.noise(x0, seeded(1)))
+    parts = [case.diffusion.log_prob(xt, part, t) for part in torch.split(x0, 4)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), case.diffusion.log_prob(xt, x0, t))
+
+
 def test_the_average_under_certain_weights_is_the_candidate(case):
     x0 = case.items(6, seeded())
     torch.testing.assert_close(case.diffusion.average(torch.eye(6), x0), case.certain(x0))

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from taumem.analysis import find_twins
 from taumem.errors import ConfigError, DataError, RecordError
 from taumem.lab import RunPlan, load_experiment, plans_of, run, sweep
 from taumem.lab.run import Interrupted
-from taumem.record import RunRecord
+from taumem.record import CopyRule, RunRecord
 
 
 def facts(record: RunRecord) -> list[dict]:
@@ -36,6 +38,29 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path, interrupted_at):
         states = [load_file(plan.checkpoint(tmp_path / which, step)) for which in ("unbroken", "broken")]
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[0] | states[1])
     assert [int(path.stem) for path in plan.checkpoints(tmp_path / "broken")] == [32, 60]
+
+
+def test_a_run_notes_how_it_was_measured_and_one_of_the_first_schema_that_had_not_goes_on(tmp_path):
+    plan = RunPlan(tiny(), 8, 0, "a")
+    run(plan, tmp_path / "unbroken")
+    unbroken = RunRecord.read(tmp_path / "unbroken" / plan.name)
+    assert set(unbroken.header.probes) == {"LossGap", "EmpiricalGap", "Copies"}
+    assert unbroken.header.copy_rule == CopyRule(measure="gap_ratio", threshold=1 / 3)
+
+    def pulse(step: int) -> None:
+        if step == 37:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(plan, tmp_path / "broken", pulse)
+    file = tmp_path / "broken" / plan.name / "run.json"
+    content = json.loads(file.read_text()) | {"schema_version": 1}
+    del content["probes"], content["copy_rule"], content["data"]["kind"]
+    file.write_text(json.dumps(content))
+    run(plan, tmp_path / "broken")
+    broken = RunRecord.read(tmp_path / "broken" / plan.name)
+    assert facts(broken) == facts(unbroken)
+    assert broken.header.noted == unbroken.header.noted
 
 
 def test_a_finished_run_is_not_made_again(tmp_path):

@@ -53,7 +53,7 @@ def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
     (plan,) = plans_of(study)
     split, _ = plan.data()
     _, entropy, *_ = probes_of(study, plan.diffusion(), split, {"train": split.train, "heldout": split.heldout}, 0)
-    assert entropy.levels == pytest.approx([0.5**0.5])  # where half of the symbols are lost
+    assert entropy.times == pytest.approx([0.5**0.5])  # where half of the symbols are lost
     assert plan.diffusion().schedule == Polynomial(2)
     asked = []
 

@@ -54,6 +54,21 @@ def test_the_empirical_denoiser_answers_each_item_at_its_own_time():
         )
 
 
+def test_a_large_training_set_is_compared_part_by_part(monkeypatch):
+    compared = []
+
+    class Watched(GaussianDiffusion):
+        def log_prob(self, xt, x0, t):
+            compared.append(len(x0))
+            return super().log_prob(xt, x0, t)
+
+    xt, t, train = normal(7, 3), torch.full((7,), 0.4, dtype=F64), normal(50, 3, seed=1)
+    whole = EmpiricalDenoiser(Watched(), train)(xt, t)
+    monkeypatch.setattr("taumem.models.empirical.CANDIDATES_AT_ONCE", 20)
+    torch.testing.assert_close(EmpiricalDenoiser(Watched(), train)(xt, t), whole)
+    assert compared == [50, 20, 20, 10]
+
+
 def test_an_item_that_stands_twice_counts_twice():
     diffusion, xt, t = GaussianDiffusion(), normal(5, 3), torch.full((5,), 0.6, dtype=F64)
     a, b = normal(2, 1, 3, seed=1)

@@ -38,6 +38,11 @@ def test_due_and_steps_agree_far_out(cadence, k):
         assert cadence.due(step + 1) == (step + 1 in cadence.steps(until=step + 1))
 
 
+@given(cadences, st.integers(0, 1000), st.integers(0, 1000))
+def test_a_look_is_due_if_a_step_of_the_formula_has_come_since(cadence, step, since):
+    assert cadence.due(step, since) == any(since < look <= step for look in brute_force(cadence, step))
+
+
 @given(cadences)
 def test_two_looks_lie_a_constant_factor_apart_but_for_rounding(cadence):
     steps = cadence.steps(until=10_000)

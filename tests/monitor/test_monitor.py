@@ -1,10 +1,13 @@
 """The monitor: it sees everything and touches nothing."""
 
+import json
 import random
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from taumem.data import GaussianMixture
@@ -13,7 +16,7 @@ from taumem.errors import ConfigError, RecordError
 from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned, UNet
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Agreement, Copies, EmpiricalGap, LossGap, SymmetricGap
-from taumem.record import DataFacts, Estimate, Reading, RunHeader, RunRecord
+from taumem.record import CopyRule, DataFacts, Estimate, Reading, RunHeader, RunRecord
 from taumem.training import Learner, train
 
 DIFFUSION = GaussianDiffusion()
@@ -58,8 +61,8 @@ def careless_loss(denoiser, x0, t, noise):
 class Careless(LossGap):
     """The same probe with a loss that draws noise itself, under names of its own."""
 
-    def measure(self, denoiser, generator):
-        reading = super().measure(denoiser, generator)
+    def measure(self, denoiser):
+        reading = super().measure(denoiser)
         return Reading(tuple(e.model_copy(update={"quantity": f"own_{e.quantity}"}) for e in reading.estimates))
 
 
@@ -93,7 +96,7 @@ def plain_training(seed: int, watch=None):
     for step, other in zip(*loops, strict=True):
         losses += [step.loss, other.loss]
         if monitor is not None and monitor.due(step.index):
-            monitor.check(learners[0].denoiser, step.index, step.examples)
+            monitor.look(learners[0].denoiser, step.index, step.examples)
         if step.index == STEPS:
             break
     weights = [v for a in learners for m in (a.denoiser, a.averaged) for v in m.state_dict().values()]
@@ -118,7 +121,7 @@ class ModeSeen:
         self.seen: list[bool] = []
         self.fails = fails
 
-    def measure(self, denoiser, generator):
+    def measure(self, denoiser):
         self.seen += [m.training for m in denoiser.modules()] + [torch.is_grad_enabled()]
         torch.rand(3)
         if self.fails:
@@ -136,9 +139,9 @@ def test_every_module_gets_its_own_mode_back_and_so_does_the_random_state_even_w
         monitor = Monitor(record, [probe])
         if fails:
             with pytest.raises(ZeroDivisionError):
-                monitor.check(denoiser, 1, 4)
+                monitor.look(denoiser, 1, 4)
         else:
-            monitor.check(denoiser, 1, 4)
+            monitor.look(denoiser, 1, 4)
     assert not any(probe.seen)
     assert torch.is_grad_enabled()
     assert [m.training for m in denoiser.modules()] == before[0]
@@ -155,13 +158,13 @@ def test_the_twin_is_asked_in_evaluation_mode_and_goes_back_to_training(tmp_path
     for folder, mode in (("a", True), ("b", False)):
         twin.train(mode)
         with open_record(tmp_path / folder) as record:
-            answers.append([m.value for m in monitor_of(record, twin).check(ours, 1, 4)])
+            answers.append([m.value for m in monitor_of(record, twin).look(ours, 1, 4)])
         assert all(m.training is mode for m in twin.modules())
     np.testing.assert_array_equal(*answers)
 
 
-def run(path, steps, *, monitor_seed=0, probes=None, sample_probes=None) -> dict:
-    """Check an exact denoiser at some steps; all that the record then holds but the clock's seconds."""
+def run(path, steps, *, probes=None, sample_probes=None) -> dict:
+    """Look at an exact denoiser at some steps; all that the record then holds but the clock's seconds."""
     probes = [LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS})] if probes is None else probes
     with open_record(path) as record:
         monitor = Monitor(
@@ -170,10 +173,9 @@ def run(path, steps, *, monitor_seed=0, probes=None, sample_probes=None) -> dict
             cadence=LogCadence(first=1),
             sampler=draw_vectors,
             sample_probes=[Copies(VECTORS, OTHERS)] if sample_probes is None else sample_probes,
-            seed=monitor_seed,
         )
         for step in steps:
-            monitor.check(EXACT, step, 4 * step)
+            monitor.look(EXACT, step, 4 * step)
     lines = (path / "measurements.jsonl").read_bytes().count(b"\n")
     record = RunRecord.read(path)
     assert len(record.measurements) == lines
@@ -189,75 +191,60 @@ def test_a_resumed_run_measures_again_what_it_had_and_writes_it_once(tmp_path):
 
 def test_the_clock_of_a_resumed_run_goes_on_where_it_stood(tmp_path):
     with open_record(tmp_path) as record:
-        first = Monitor(record, [LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS})]).check(EXACT, 1, 4)[0]
+        first = Monitor(record, [LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS})]).look(EXACT, 1, 4)[0]
         record.append([first.model_copy(update={"step": 2, "seconds": 1000.0})])
     with open_record(tmp_path) as record:
-        later = Monitor(record, [LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS})]).check(EXACT, 3, 4)
+        later = Monitor(record, [LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS})]).look(EXACT, 3, 4)
     assert all(1000 <= m.seconds < 1060 for m in later)
 
 
-class Dice:
-    """A probe whose answer is nothing but its draw."""
+class Says:
+    """A probe, or a question to samples, that always says the same."""
 
-    def __init__(self, name: str = "dice") -> None:
+    def __init__(self, name: str = "word", **settings) -> None:
         self.name = name
+        self.settings = settings
 
-    def measure(self, *asked):
-        return Reading((Estimate(quantity=self.name, value=float(torch.rand(1, generator=asked[-1]))),))
-
-
-class OtherDice(Dice):
-    """Another kind of probe: each kind has draws of its own."""
+    def measure(self, asked):
+        return Reading((Estimate(quantity=self.name, value=1.0),))
 
 
 def test_adding_a_probe_changes_no_other_number(tmp_path):
-    few = run(tmp_path / "few", [1, 2, 8], probes=[Dice()], sample_probes=[Copies(VECTORS, OTHERS), Dice("last")])
+    losses = LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS})
+    few = run(tmp_path / "few", [1, 2, 8], probes=[losses], sample_probes=[Copies(VECTORS, OTHERS)])
     more = run(
         tmp_path / "more",
         [1, 2, 8],
-        probes=[OtherDice("other"), LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS}), Dice()],
-        sample_probes=[Agreement(EXACT, draw_vectors), Dice("first"), Copies(VECTORS, OTHERS), Dice("last")],
+        probes=[EmpiricalGap(DIFFUSION, VECTORS, OTHERS), losses],
+        sample_probes=[Agreement(EXACT, draw_vectors), Copies(VECTORS, OTHERS)],
     )
     assert {key: more[key] for key in few} == few
     assert len(more) > len(few)
 
 
-def test_a_probe_draws_afresh_at_every_step_and_for_every_seed(tmp_path):
-    draws = [
-        value.value
-        for seed in (0, 1)
-        for value in run(tmp_path / str(seed), [1, 2, 3], monitor_seed=seed, probes=[Dice()], sample_probes=[]).values()
-    ]
-    assert len(set(draws)) == 6
-
-
-def test_the_sampler_starts_from_the_same_noise_at_every_look_and_so_do_the_questions_about_samples(tmp_path):
+@pytest.mark.parametrize("seed", [0, 3])
+def test_both_twins_samples_start_from_the_same_noise_at_every_look(tmp_path, seed):
     states = []
 
     def sampler(denoiser, generator):
         states.append(generator.get_state())
         return draw_vectors(denoiser, generator)
 
-    class Looking:
-        def measure(self, samples, denoiser, generator):
-            states.append(generator.get_state())
-            return Reading(())
-
     with open_record(tmp_path) as record:
-        monitor = Monitor(record, [], sampler=sampler, sample_probes=[Looking(), Agreement(EXACT, draw_vectors)])
-        for step in (8, 16, 40, 64):
-            monitor.check(EXACT, step, step)
-        assert record.curve("agreement").values == pytest.approx([1, 1, 1])  # not at 40, which is no doubling
+        monitor = Monitor(record, [], sampler=sampler, sample_probes=[Agreement(EXACT, sampler, seed=seed)], seed=seed)
+        for step in (8, 16, 24, 64):
+            monitor.look(EXACT, step, step)
+        assert record.curve("agreement").values == pytest.approx([1, 1, 1])  # not at 24: no doubling since 16
     assert len(states) == 6
     assert all(torch.equal(state, states[0]) for state in states)
 
 
 @pytest.mark.parametrize(("samples", "drawn"), [(None, [8, 16]), (True, [8, 9, 16]), (False, [])])
-def test_samples_follow_their_cadence_unless_told_otherwise(tmp_path, samples, drawn):
+def test_samples_follow_their_cadence_unless_said_otherwise(tmp_path, samples, drawn):
     with open_record(tmp_path) as record:
         monitor = Monitor(record, [], sampler=draw_vectors, sample_probes=[Copies(VECTORS, OTHERS)])
         for step in (8, 9, 16):
-            monitor.check(EXACT, step, step, samples=samples)
+            monitor.look(EXACT, step, step, samples=samples)
         assert record.array_steps() == drawn == record.steps
 
 
@@ -266,8 +253,8 @@ def test_something_is_due_when_either_cadence_says_so(tmp_path):
         cadences = {"cadence": LogCadence(first=4, per_doubling=1), "sample_cadence": LogCadence(3, per_doubling=1)}
         both = Monitor(record, [], sampler=draw_vectors, **cadences)
         losses_alone = Monitor(record, [], **cadences)
-    assert [s for s in range(17) if both.due(s)] == [3, 4, 6, 8, 12, 16]
-    assert [s for s in range(17) if losses_alone.due(s)] == [4, 8, 16]
+        assert list(looks_of(both, range(17))) == [3, 4, 6, 8, 12, 16]
+        assert list(looks_of(losses_alone, range(17))) == [4, 8, 16]
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), 1e30])
@@ -279,23 +266,192 @@ def test_a_model_that_has_diverged_is_an_error_that_names_the_step(tmp_path, wei
     with open_record(tmp_path) as record:
         monitor = Monitor(record, [*probes, EmpiricalGap(DIFFUSION, VECTORS, OTHERS)])
         with pytest.raises(RecordError, match=r"not finite at step 40 .*training has diverged"):
-            monitor.check(denoiser, 40, 160)
-        monitor.check(EmpiricalDenoiser(DIFFUSION, VECTORS), 41, 164)
+            monitor.look(denoiser, 40, 160)
+        monitor.look(EmpiricalDenoiser(DIFFUSION, VECTORS), 41, 164)
     assert RunRecord.read(tmp_path).steps == [41]
 
 
 def test_two_probes_that_answer_by_one_name_are_refused(tmp_path):
     with open_record(tmp_path) as record:
-        with pytest.raises(ConfigError, match="give 'dice' 2 times; a record holds each fact once a step"):
-            Monitor(record, [Dice(), Dice()]).check(EXACT, 1, 4)
+        with pytest.raises(ConfigError, match="give 'word' 2 times; a record holds each fact once a step"):
+            Monitor(record, [Says(), Says()]).look(EXACT, 1, 4)
         assert record.measurements == []
 
 
-def test_what_check_returns_is_what_the_record_holds(tmp_path):
+def test_what_look_returns_is_what_the_record_holds(tmp_path):
     with open_record(tmp_path) as record:
-        returned = Monitor(record, [Dice()], sampler=draw_vectors, sample_probes=[Copies(VECTORS, OTHERS)]).check(
-            EXACT, 8, 32
-        )
+        monitor = Monitor(record, [Says()], sampler=draw_vectors, sample_probes=[Copies(VECTORS, OTHERS)])
+        returned = monitor.look(EXACT, 8, 32)
         assert returned == record.measurements
     assert RunRecord.read(tmp_path).measurements == returned
     assert {(m.step, m.examples) for m in returned} == {(8, 32)}
+
+
+# --- when to look -----------------------------------------------------------------------------------------------------
+
+
+def looks_of(monitor, steps) -> dict[int, bool]:
+    """Ask at these steps, and look where it is due: the steps of the looks, and whether samples were drawn there."""
+    looks = {}
+    for step in map(int, steps):
+        if monitor.due(step):
+            found = monitor.look(EXACT, step, step)
+            looks[step] = any(m.quantity == "samples" for m in found)
+            assert not monitor.due(step)  # one look a step, however often the loop asks
+    return looks
+
+
+def cheap(record, cadence, sample_cadence) -> Monitor:
+    return Monitor(
+        record,
+        [Says("losses")],
+        cadence=cadence,
+        sampler=lambda denoiser, generator: torch.zeros(2, 4),
+        sample_probes=[Says("samples")],
+        sample_cadence=sample_cadence,
+    )
+
+
+cadences = st.builds(LogCadence, first=st.integers(1, 40), per_doubling=st.integers(1, 6))
+firings = st.lists(st.integers(1, 60), max_size=40).map(lambda gaps: np.cumsum(gaps, dtype=int).tolist())
+
+
+def expected(cadence, sample_cadence, firings) -> dict[int, bool]:
+    """The first firing at or after each step of the cadences, and whether it comes after one of the samples' own."""
+    until = max(firings, default=0)
+    looks, drawn = ({min(f for f in firings if f >= s) for s in c.steps(until)} for c in (cadence, sample_cadence))
+    return {step: step in drawn for step in sorted(looks | drawn)}
+
+
+@given(cadences, cadences, firings)
+def test_each_step_of_the_cadence_leads_to_one_look_at_the_first_firing_at_or_after_it(
+    tmp_path_factory, cadence, sample_cadence, firings
+):
+    with open_record(tmp_path_factory.mktemp("run")) as record:
+        looks = looks_of(cheap(record, cadence, sample_cadence), firings)
+    assert looks == expected(cadence, sample_cadence, firings)
+
+
+@given(cadences, cadences)
+def test_a_loop_that_asks_at_every_step_looks_at_the_steps_of_the_cadence(tmp_path_factory, cadence, sample_cadence):
+    with open_record(tmp_path_factory.mktemp("run")) as record:
+        looks = looks_of(cheap(record, cadence, sample_cadence), range(1, 151))
+    assert list(looks) == sorted({*cadence.steps(150), *sample_cadence.steps(150)})
+    assert [step for step, drawn in looks.items() if drawn] == sample_cadence.steps(150)
+
+
+@given(cadences, cadences, st.integers(1, 20), st.integers(1, 150), st.data())
+def test_where_training_goes_on_from_an_earlier_checkpoint_the_looks_are_those_of_an_unbroken_run(
+    tmp_path_factory, cadence, sample_cadence, every, killed_at, data
+):
+    saved_at = data.draw(st.integers(0, killed_at))
+    firings = range(every, 151, every)
+    with open_record(tmp_path_factory.mktemp("unbroken")) as record:
+        unbroken = looks_of(cheap(record, cadence, sample_cadence), firings)
+        facts = [m.key for m in record.measurements]
+    path = tmp_path_factory.mktemp("broken")
+    with open_record(path) as record:
+        looks_of(cheap(record, cadence, sample_cadence), [s for s in firings if s <= killed_at])
+    with open_record(path) as record:
+        rest = looks_of(cheap(record, cadence, sample_cadence), [s for s in firings if s > saved_at])
+        assert rest == {step: drawn for step, drawn in unbroken.items() if step > saved_at}
+        assert [m.key for m in record.measurements] == facts
+
+
+def test_a_loop_that_goes_back_looks_again_at_the_same_steps(tmp_path):
+    with open_record(tmp_path) as record:
+        monitor = Monitor(record, [Says()], cadence=LogCadence(first=4, per_doubling=1))
+        assert list(looks_of(monitor, range(1, 20))) == [4, 8, 16]
+        assert list(looks_of(monitor, range(6, 40))) == [8, 16, 32]
+        assert record.steps == [4, 8, 16, 32]
+
+
+def test_a_look_out_of_turn_takes_the_place_of_none_that_comes_after_it(tmp_path):
+    with open_record(tmp_path) as record:
+        monitor = Monitor(record, [Says()], cadence=LogCadence(first=4, per_doubling=1))
+        monitor.look(EXACT, 7, 7)
+        assert list(looks_of(monitor, [8, 12, 15, 20])) == [8, 20]
+
+
+# --- what the header says of it ---------------------------------------------------------------------------------------
+
+
+def sampling(record, *, threshold=1 / 3, seed=0, **changes) -> Monitor:
+    losses = LossGap(DIFFUSION, {"train": VECTORS, "heldout": OTHERS}, times=(0.2, 0.4), seed=seed)
+    return Monitor(
+        record,
+        [losses],
+        **{"sampler": draw_vectors, "sample_probes": [Copies(VECTORS, OTHERS, threshold=threshold)], **changes},
+    )
+
+
+def test_the_settings_of_all_probes_and_the_rule_of_a_copy_are_in_the_header(tmp_path):
+    n_items = {"train": 32, "heldout": 32}
+    with open_record(tmp_path) as record:
+        sampling(record)
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert found["probes"] == {
+        "LossGap": {"times": [0.2, 0.4], "seed": 0, "n_items": n_items},
+        "Copies": {"threshold": 1 / 3, "n_items": n_items},
+    }
+    assert found["copy_rule"] == {"measure": "gap_ratio", "threshold": 1 / 3}
+    with open_record(tmp_path) as record:
+        sampling(record).look(EXACT, 8, 8)  # the same again
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"threshold": 0.2},
+            r"was measured otherwise before: its Copies\.threshold is 0\.33.*, this one has 0\.2\. Choose",
+        ),
+        (
+            {"seed": 1},
+            r"its LossGap\.seed is 0, this one has 1\. Choose another output folder, or measure as before\.$",
+        ),
+    ],
+)
+def test_a_run_is_not_continued_with_other_settings(tmp_path, changes, message):
+    with open_record(tmp_path) as record:
+        sampling(record)
+    with open_record(tmp_path) as record, pytest.raises(RecordError, match=message):
+        sampling(record, **changes)
+
+
+def test_a_run_of_the_first_schema_has_noted_nothing_and_can_be_continued(tmp_path):
+    with open_record(tmp_path) as record:
+        Monitor(record, []).look(EXACT, 8, 8)
+    file = tmp_path / "run.json"
+    content = json.loads(file.read_text())
+    assert not content["probes"]
+    file.write_text(json.dumps(content | {"schema_version": 1}))
+    with open_record(tmp_path) as record:
+        sampling(record)
+    assert set(RunRecord.read(tmp_path).header.probes) == {"LossGap", "Copies"}
+
+
+def test_two_probes_of_one_class_are_told_apart_and_one_without_settings_has_none(tmp_path):
+    class Silent:
+        def measure(self, denoiser):
+            return Reading(())
+
+    with open_record(tmp_path) as record:
+        Monitor(record, [Says(a=1), Silent(), Says(a=2)])
+        assert record.header.probes == {"Says": {"a": 1}, "Silent": {}, "Says 2": {"a": 2}}
+
+
+def test_what_is_not_asked_for_want_of_samples_is_not_noted(tmp_path):
+    with open_record(tmp_path) as record:
+        sampling(record, sampler=None)
+        assert (set(record.header.probes), record.header.copy_rule) == ({"LossGap"}, None)
+
+
+def test_copies_are_counted_by_one_rule(tmp_path):
+    copies = [Copies(VECTORS, OTHERS, threshold=threshold) for threshold in (0.2, 0.3)]
+    with open_record(tmp_path) as record:
+        with pytest.raises(ConfigError, match=r"count copies by one rule; .*nearer than 0\.2 .*nearer than 0\.3 "):
+            sampling(record, sample_probes=copies)
+        assert sampling(record, sample_probes=copies[:1]).record.header.copy_rule == CopyRule(
+            measure="gap_ratio", threshold=0.2
+        )

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_nearest import LargestStorage
+from test_euclidean import LargestStorage
 
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors import Substrings, longest_match, nearest_hamming

@@ -33,7 +33,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def measured(probe, denoiser):
-    reading = probe.measure(denoiser, seeded())
+    reading = probe.measure(denoiser)
     assert not reading.arrays
     return {e.quantity: e for e in reading.estimates}
 
@@ -210,7 +210,7 @@ class Recorder:
 def test_every_number_of_masked_positions_is_as_frequent_and_pairs_are_opposite(n_times):
     recorder = Recorder(5)
     data = independent(320, 10, 0)
-    BitsPerSymbol(MaskedDiffusion(5), {"heldout": data}, n_times=n_times).measure(recorder, seeded())
+    BitsPerSymbol(MaskedDiffusion(5), {"heldout": data}, n_times=n_times, block=320).measure(recorder)
     hidden = torch.stack([mask for mask, _ in recorder.asked])
     assert len(hidden) == n_times
     counts = torch.bincount(hidden.sum(dim=2).flatten(), minlength=11)
@@ -227,7 +227,7 @@ def test_every_number_of_masked_positions_is_as_frequent_and_pairs_are_opposite(
 def test_the_time_is_that_at_which_so_many_are_masked():
     recorder = Recorder(5)
     BitsPerSymbol(MaskedDiffusion(5, CosineKeeping()), {"heldout": independent(5000, 10, 0)}, n_times=3).measure(
-        recorder, seeded()
+        recorder
     )
     for mask, t in [map(torch.cat, zip(*recorder.asked, strict=True))]:
         lost, k = torch.sin(t.double() * math.pi / 2), mask.sum(dim=1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from reference_problem import DIFFUSION, EXACT, generator, items
+from reference_problem import DIFFUSION, items
 
 from taumem.errors import ConfigError
 from taumem.probes import Copies, EmpiricalGap
@@ -12,24 +12,18 @@ from taumem.probes.probe import share
 LINE = torch.tensor([[0.0], [1.0], [10.0]])
 
 
-def measure(probe: Copies, samples: torch.Tensor):
-    return probe.measure(samples, EXACT, generator())
-
-
 @pytest.mark.parametrize(
     ("place", "ratio"), [(0.0, 0.0), (0.2, 0.25), (0.25, 1 / 3), (0.3, 3 / 7), (0.5, 1.0), (9.0, 1 / 8)]
 )
 def test_a_copy_is_nearer_to_its_item_than_a_third_of_the_way_to_the_next(place, ratio):
-    reading = measure(Copies(LINE, LINE[:0]), torch.tensor([[place]]))
+    reading = Copies(LINE, LINE[:0]).measure(torch.tensor([[place]]))
     assert reading.arrays["gap_ratio"].tolist() == pytest.approx([ratio])
     assert reading.estimates == (share("copy_fraction", int(ratio < 1 / 3), 1),)
 
 
 def test_the_threshold_may_be_another():
     samples = torch.tensor([[0.2], [0.3], [0.4]])  # ratios 1/4, 3/7, 2/3
-    counts = [
-        measure(Copies(LINE, LINE[:0], threshold=c), samples).estimates[0].value * 3 for c in (0.2, 0.3, 0.5, 0.7)
-    ]
+    counts = [Copies(LINE, LINE[:0], threshold=c).measure(samples).estimates[0].value * 3 for c in (0.2, 0.3, 0.5, 0.7)]
     assert counts == pytest.approx([0, 1, 2, 3])
 
 
@@ -37,30 +31,30 @@ def test_duplicates_in_the_training_set_hide_no_copy():
     train = items(50, 0)
     probe = Copies(torch.cat([train, train, train[:5]]), items(200, 1))
     plain = Copies(train, items(200, 1))
-    assert measure(probe, train).estimates[0].value == 1
+    assert probe.measure(train).estimates[0].value == 1
     samples = items(64, 2)
-    assert measure(probe, samples).estimates == measure(plain, samples).estimates
+    assert probe.measure(samples).estimates == plain.measure(samples).estimates
 
 
 def test_chance_is_the_rate_of_held_out_data_under_the_same_rule():
     train, heldout = items(400, 0)[:, :2], items(3000, 1)[:, :2]  # in two dimensions chance copies are common
-    _, chance = measure(Copies(train, heldout), heldout[:10]).estimates
+    _, chance = Copies(train, heldout).measure(heldout[:10]).estimates
     distances = torch.cdist(heldout.double(), train.double()).sort(dim=1).values
     count = int((distances[:, 0] / distances[:, 1] < 1 / 3).sum())
     assert count > 100
     assert chance == share("copy_fraction_chance", count, 3000)
-    fresh, _ = measure(Copies(train, heldout), items(3000, 2)[:, :2]).estimates
+    fresh, _ = Copies(train, heldout).measure(items(3000, 2)[:, :2]).estimates
     assert chance.low < fresh.high
     assert fresh.low < chance.high
 
 
 def test_without_held_out_data_there_is_no_chance_level():
-    assert [e.quantity for e in measure(Copies(LINE, LINE[:0]), LINE).estimates] == ["copy_fraction"]
+    assert [e.quantity for e in Copies(LINE, LINE[:0]).measure(LINE).estimates] == ["copy_fraction"]
 
 
 def test_kept_samples_stand_beside_their_nearest_training_items():
     train, samples = items(30, 0), items(20, 1)
-    arrays = measure(Copies(train, train[:0], keep=8), samples).arrays
+    arrays = Copies(train, train[:0], keep=8).measure(samples).arrays
     places = torch.cdist(samples.double(), train.double()).argmin(dim=1)[:8]
     np.testing.assert_allclose(arrays["samples"], samples[:8], rtol=1e-3)
     np.testing.assert_allclose(arrays["nearest"], train[places], rtol=1e-3, atol=1e-4)
@@ -87,7 +81,7 @@ def test_the_empirical_gap_needs_items_with_a_spread(train, heldout):
         EmpiricalGap(DIFFUSION, train, heldout)
 
 
-@pytest.mark.parametrize("levels", [(), (0.0,), (1.5,)])
-def test_the_empirical_gap_refuses_levels_outside_the_open_interval(levels):
-    with pytest.raises(ConfigError, match="levels are diffusion times"):
-        EmpiricalGap(DIFFUSION, LINE, LINE, levels=levels)
+@pytest.mark.parametrize("times", [(), (0.0,), (1.5,)])
+def test_the_empirical_gap_refuses_times_outside_the_open_interval(times):
+    with pytest.raises(ConfigError, match="asks at diffusion times"):
+        EmpiricalGap(DIFFUSION, LINE, LINE, times=times)

@@ -14,11 +14,11 @@ from taumem.randomness import generator_for
 GRAMMAR = RandomHierarchyModel(v=6, m=3, s=2, L=3)
 SPLIT = GRAMMAR.split(64, 512, seed=1)
 MASKED = MaskedDiffusion(6, weighting="x0")
-LEVELS = (0.3, 0.6)
+TIMES = (0.3, 0.6)
 
 
 def shares(samples, train=SPLIT.train, grammar=GRAMMAR):
-    return {e.quantity: e for e in GrammarLevels(grammar, train).measure(samples, None, None).estimates}
+    return {e.quantity: e for e in GrammarLevels(grammar, train).measure(samples).estimates}
 
 
 def test_each_sample_counts_by_the_level_that_it_reaches():
@@ -79,7 +79,7 @@ def test_samples_of_the_memorizer_are_copies_and_those_of_the_exact_denoiser_as_
 
 def test_what_is_kept_of_the_samples_says_their_level_and_whether_they_are_copies():
     samples = torch.cat([SPLIT.train[:1], spoiled(SPLIT.heldout[0], 2)[None]])
-    arrays = GrammarLevels(GRAMMAR, SPLIT.train, keep=2).measure(samples, None, None).arrays
+    arrays = GrammarLevels(GRAMMAR, SPLIT.train, keep=2).measure(samples).arrays
     assert np.array_equal(arrays["samples"], samples.numpy())
     assert arrays["level"].tolist() == [3, 1]
     assert arrays["copied"].tolist() == [True, False]
@@ -92,11 +92,11 @@ def test_what_is_kept_of_the_samples_says_their_level_and_whether_they_are_copie
 def loss_gap():
     sets = {"train": SPLIT.train, "heldout": SPLIT.heldout}
     exact, empirical = BeliefDenoiser(GRAMMAR, MASKED), EmpiricalDenoiser(MASKED, SPLIT.train)
-    return LossGap(MASKED, sets, levels=LEVELS, exact=exact, empirical=empirical)
+    return LossGap(MASKED, sets, times=TIMES, exact=exact, empirical=empirical)
 
 
 def test_the_exact_denoiser_lies_on_the_floor_and_the_memorizer_on_its_own(loss_gap):
-    exact = by_name(loss_gap.measure(BeliefDenoiser(GRAMMAR, MASKED), generator()))
+    exact = by_name(loss_gap.measure(BeliefDenoiser(GRAMMAR, MASKED)))
     for quantity in ("train_loss_above_exact", "heldout_loss_above_exact", "gap_exact"):
         assert (exact[quantity, None].value, exact[quantity, None].se) == (0, 0)
     above = exact["train_loss_above_empirical", None]
@@ -107,8 +107,8 @@ def test_the_memorizer_is_on_its_own_floor_and_below_the_exact_one_on_its_traini
     # As its own held-out set, since on any other the memorizer's loss is infinite.
     sets = {"train": SPLIT.train, "heldout": SPLIT.train}
     memorizer = EmpiricalDenoiser(MASKED, SPLIT.train)
-    probe = LossGap(MASKED, sets, levels=LEVELS, exact=BeliefDenoiser(GRAMMAR, MASKED), empirical=memorizer)
-    found = by_name(probe.measure(memorizer, generator()))
+    probe = LossGap(MASKED, sets, times=TIMES, exact=BeliefDenoiser(GRAMMAR, MASKED), empirical=memorizer)
+    found = by_name(probe.measure(memorizer))
     assert found["train_loss_above_empirical", None].value == 0
     assert found["train_loss_above_exact", None].value < -10 * found["train_loss_above_exact", None].se < 0
 
@@ -122,8 +122,8 @@ def test_a_loss_above_the_exact_one_is_a_kullback_leibler_divergence():
     def uniform(xt, t):
         return torch.full((*xt.shape, 3), -np.log(3.0))
 
-    probe = LossGap(diffusion, {"train": strings, "heldout": strings}, levels=(0.5,), exact=exact)
-    above = by_name(probe.measure(uniform, generator()))["heldout_loss_above_exact", None]
+    probe = LossGap(diffusion, {"train": strings, "heldout": strings}, times=(0.5,), exact=exact)
+    above = by_name(probe.measure(uniform))["heldout_loss_above_exact", None]
     strings = {tuple(x) for x in strings.tolist()}
     assert above.value == pytest.approx(divergence_from_uniform(strings), abs=4 * above.se)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from reference_problem import DIFFUSION, EXACT, by_name, generator, items, memorized
+from reference_problem import DIFFUSION, EXACT, by_name, items, memorized
 from scipy import stats
 
 from taumem.probes import EmpiricalGap, LossGap, SymmetricGap, membership
@@ -39,7 +39,7 @@ def test_the_errors_of_the_loss_gap_and_of_membership_are_the_spread_over_data_a
     for seed in range(REPEATS):
         data = items(n_train + n_heldout, seed)
         sets = {"train": data[:n_train], "heldout": data[n_train:]}
-        reading = LossGap(DIFFUSION, sets, levels=(0.15, 0.5), seed=seed).measure(EXACT, generator())
+        reading = LossGap(DIFFUSION, sets, times=(0.15, 0.5), seed=seed).measure(EXACT)
         for key, estimate in by_name(reading).items():
             if estimate.se is not None:
                 found.setdefault(key, []).append((estimate.value, estimate.se))
@@ -56,8 +56,8 @@ def test_the_error_of_the_symmetric_gap_is_the_spread_over_data_and_noise():
     found = []
     for seed in range(REPEATS):
         data = items(128, 1000 + seed)
-        probe = SymmetricGap(DIFFUSION, data[:64], theirs, data[64:], levels=(0.35, 0.6), seed=seed)
-        (gap,) = probe.measure(ours, generator()).estimates
+        probe = SymmetricGap(DIFFUSION, data[:64], theirs, data[64:], times=(0.35, 0.6), seed=seed)
+        (gap,) = probe.measure(ours).estimates
         found.append((gap.value, gap.se))
     values, errors = np.array(found).T
     assert right(values, errors)
@@ -69,7 +69,7 @@ def test_the_error_of_the_empirical_gap_is_the_spread_over_data_and_noise():
     for seed in range(REPEATS):
         probe = EmpiricalGap(DIFFUSION, train, items(64, 1000 + seed), seed=seed)
         probe.scale = 1.0  # the scale is of the data, not of the model: its own spread is not part of the error
-        (gap,) = probe.measure(EXACT, generator()).estimates
+        (gap,) = probe.measure(EXACT).estimates
         found.append((gap.value, gap.se))
     assert right(*np.array(found).T)
 
@@ -102,7 +102,7 @@ def test_the_variance_of_a_sum_counts_what_pairs_share(n, m):
 
 def test_one_item_alone_has_no_error():
     assert mean("x", torch.tensor([2.0])).se is None
-    gap = by_name(LossGap(DIFFUSION, {"train": items(1, 0), "heldout": items(5, 1)}).measure(EXACT, generator()))
+    gap = by_name(LossGap(DIFFUSION, {"train": items(1, 0), "heldout": items(5, 1)}).measure(EXACT))
     assert gap["gap", None].se is None
     assert gap["membership_auc", None].se is None
     assert gap["heldout_loss", None].se > 0
@@ -118,11 +118,11 @@ def test_an_average_and_its_error_are_numpys_in_double_precision():
     np.testing.assert_allclose(estimate.items, exact, rtol=1e-6)
 
 
-@pytest.mark.parametrize("level", [0.9, 0.95])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
 @pytest.mark.parametrize(("count", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 50), (17, 64), (250, 512)])
-def test_the_interval_of_a_share_is_that_of_clopper_and_pearson(count, n, level):
-    estimate = share("x", count, n, confidence=level)
-    tail = (1 - level) / 2
+def test_the_interval_of_a_share_is_that_of_clopper_and_pearson(count, n, confidence):
+    estimate = share("x", count, n, confidence=confidence)
+    tail = (1 - confidence) / 2
     low = 0.0 if count == 0 else stats.beta.ppf(tail, count, n - count + 1)
     high = 1.0 if count == n else stats.beta.isf(tail, count + 1, n - count)
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=1e-9)

@@ -25,7 +25,7 @@ def spoiled(text, n):
 
 def test_a_copy_differs_at_no_more_than_the_thresholds_share_of_its_positions():
     samples = torch.stack([TRAIN[0], spoiled(TRAIN[1], 1), spoiled(TRAIN[2], 2), HELDOUT[0]])
-    reading = TextCopies(TRAIN, HELDOUT, threshold=1 / 32).measure(samples, None, None)
+    reading = TextCopies(TRAIN, HELDOUT, threshold=1 / 32).measure(samples)
     found = estimates(reading)
     assert found["copy_fraction"] == share("copy_fraction", 2, 4)
     assert found["exact_copies"] == share("exact_copies", 1, 4)
@@ -33,7 +33,7 @@ def test_a_copy_differs_at_no_more_than_the_thresholds_share_of_its_positions():
     assert reading.arrays["copied"].tolist() == [True, True, False, False]
     np.testing.assert_array_equal(reading.arrays["hamming"][:3], np.float32([0, 1 / 32, 2 / 32]))
     np.testing.assert_array_equal(reading.arrays["nearest"][:3], TRAIN[:3])
-    wider = TextCopies(TRAIN, HELDOUT, threshold=2 / 32).measure(samples, None, None)
+    wider = TextCopies(TRAIN, HELDOUT, threshold=2 / 32).measure(samples)
     assert estimates(wider)["copy_fraction"].value == 0.75
 
 
@@ -41,7 +41,7 @@ def test_the_longest_passage_is_found_wherever_it_stands_in_a_training_text():
     samples = HELDOUT[:2].clone()
     samples[0, 3:23] = TRAIN[5, 11:31]
     samples[1, :8] = TRAIN[7, 24:]
-    found = estimates(TextCopies(TRAIN, HELDOUT).measure(samples, None, None))
+    found = estimates(TextCopies(TRAIN, HELDOUT).measure(samples))
     assert found["longest_match"].value == (20 + 8) / 2
     assert found["longest_match"].count == found["longest_match_chance"].count == 2
     assert found["longest_match_chance"].value <= 2
@@ -50,7 +50,7 @@ def test_the_longest_passage_is_found_wherever_it_stands_in_a_training_text():
 
 def test_all_samples_of_the_memorizer_are_exact_copies():
     train, heldout = texts(64, 1), texts(200, 2)
-    found = estimates(TextCopies(train, heldout).measure(drawn(memorizer(train)), None, None))
+    found = estimates(TextCopies(train, heldout).measure(drawn(memorizer(train))))
     assert found["copy_fraction"].value == found["exact_copies"].value == 1
     assert found["longest_match"].value == 32
     assert found["longest_match"].value > found["longest_match_chance"].value + 5
@@ -58,7 +58,7 @@ def test_all_samples_of_the_memorizer_are_exact_copies():
 
 def test_the_exact_denoiser_copies_as_held_out_texts_do():
     train, heldout = texts(256, 1), texts(400, 2)
-    found = estimates(TextCopies(train, heldout, threshold=0.1).measure(drawn(MarkovDenoiser()), None, None))
+    found = estimates(TextCopies(train, heldout, threshold=0.1).measure(drawn(MarkovDenoiser())))
     copies, chance = found["copy_fraction"], found["copy_fraction_chance"]
     assert chance.value > 0.1  # so that there is something to compare
     assert copies.low < chance.high
@@ -68,7 +68,7 @@ def test_the_exact_denoiser_copies_as_held_out_texts_do():
 
 
 def test_what_is_kept_are_tokens_in_four_bytes():
-    arrays = TextCopies(TRAIN, HELDOUT, keep=3).measure(HELDOUT[:5], None, None).arrays
+    arrays = TextCopies(TRAIN, HELDOUT, keep=3).measure(HELDOUT[:5]).arrays
     kinds = {name: (array.dtype, array.shape) for name, array in arrays.items()}
     assert kinds == {
         "samples": (np.int32, (3, 32)),
@@ -80,7 +80,7 @@ def test_what_is_kept_are_tokens_in_four_bytes():
 
 
 def test_without_held_out_texts_there_is_no_level_of_chance():
-    found = estimates(TextCopies(TRAIN, TRAIN[:0]).measure(HELDOUT, None, None))
+    found = estimates(TextCopies(TRAIN, TRAIN[:0]).measure(HELDOUT))
     assert sorted(found) == ["copy_fraction", "exact_copies", "longest_match"]
 
 
@@ -106,7 +106,7 @@ def test_the_agreement_of_tokens_is_the_share_of_equal_symbols():
         samples[:, :8] = 1 - samples[:, :8]
         return samples
 
-    found = by_name(Agreement(twin, sampler).measure(ours, MarkovDenoiser(), generator()))
+    found = by_name(Agreement(twin, sampler).measure(ours))
     assert found["agreement", None].value == 24 / 32
     assert found["agreement", None].se == 0
     assert abs(found["agreement_chance", None].value - 0.5) < 0.1

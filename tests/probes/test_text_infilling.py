@@ -22,7 +22,7 @@ TRAIN, HELDOUT = (torch.randint(27, (40, 24), generator=generator(seed)) for see
 @pytest.mark.parametrize("positions_per_step", [1, 5, 100])
 def test_the_memorizer_completes_every_training_text_and_no_held_out_one(positions_per_step):
     probe = Infilling(LETTERS, TRAIN, HELDOUT, positions_per_step=positions_per_step)
-    found = estimates(probe.measure(EmpiricalDenoiser(LETTERS, TRAIN), generator()))
+    found = estimates(probe.measure(EmpiricalDenoiser(LETTERS, TRAIN)))
     assert found["infill_copies"].value == found["infill_accuracy"].value == 1
     assert found["infill_copies"].low > 0.9
     assert found["infill_copies_chance"].value == 0
@@ -36,7 +36,7 @@ def test_the_exact_denoiser_completes_training_texts_as_often_as_held_out_ones(p
     probe = Infilling(
         DIFFUSION, texts(400, 1), texts(400, 2), n_items=400, positions_per_step=positions_per_step, tolerance=0.2
     )
-    found = estimates(probe.measure(MarkovDenoiser(), generator()))
+    found = estimates(probe.measure(MarkovDenoiser()))
     copies, chance = found["infill_copies"], found["infill_copies_chance"]
     assert 0.2 < chance.value < 1  # there is something to be guessed
     assert copies.low < chance.high
@@ -63,7 +63,7 @@ def test_at_most_the_tolerance_of_the_hidden_symbols_may_be_wrong():
 
     def share(n, **options):
         probe = Infilling(LETTERS, train, train, **options)
-        return estimates(probe.measure(mistaken(n), generator()))
+        return estimates(probe.measure(mistaken(n)))
 
     assert [share(n)["infill_copies"].value for n in (0, 1, 2)] == [1, 1, 0]
     assert [share(n, tolerance=0.1)["infill_copies"].value for n in (1, 2, 3)] == [1, 1, 0]
@@ -81,7 +81,7 @@ def test_both_sets_meet_the_same_masks_which_depend_on_the_seed_alone():
         seen.append(xt == 27)
         return torch.zeros(*xt.shape, 27)
 
-    probe.measure(watching, generator())
+    probe.measure(watching)
     first = torch.cat([x for x in seen if int(x[0].sum()) == 12])
     assert torch.equal(first, torch.cat([probe.hidden, probe.hidden[:10]]))
 
@@ -115,11 +115,10 @@ def test_known_symbols_stay_whatever_the_model_says():
 def test_the_same_question_gets_the_same_answer_and_changes_nothing():
     model = Categorical(Transformer(24, 27, width=16, depth=1, generator=generator()), LETTERS).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    probe, state, own = Infilling(LETTERS, TRAIN, HELDOUT), torch.get_rng_state(), generator(5)
+    probe, state = Infilling(LETTERS, TRAIN, HELDOUT), torch.get_rng_state()
     with undisturbed(model):
-        assert probe.measure(model, own) == probe.measure(model, generator(6))
+        assert probe.measure(model) == probe.measure(model)
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(own.get_state(), generator(5).get_state())
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(parameter.grad is not None for parameter in nn.Module.parameters(model))
@@ -174,7 +173,7 @@ def test_positions_that_the_model_is_sure_of_are_filled_in_together():
         looks.append(len(x))
         return EmpiricalDenoiser(LETTERS, TRAIN)(x, t)
 
-    Infilling(LETTERS, TRAIN, TRAIN).measure(denoiser, generator())
+    Infilling(LETTERS, TRAIN, TRAIN).measure(denoiser)
     assert looks == [32, 8, 32, 8]
 
 
@@ -182,7 +181,7 @@ def test_giving_up_texts_early_changes_no_number():
     train = texts(100, 1)
     model = memorizer(train[:50])  # some texts come back, some do not
     probe = Infilling(DIFFUSION, train, train, tolerance=0.1, positions_per_step=1)
-    found = estimates(probe.measure(model, generator()))
+    found = estimates(probe.measure(model))
     whole = infill(DIFFUSION, model, torch.where(probe.hidden, 2, train))
     wrong = ((whole != train).sum(dim=1) / (WINDOW // 2)).numpy()
     assert found["infill_copies"].value == np.mean(wrong <= 0.1)

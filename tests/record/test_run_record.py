@@ -201,7 +201,7 @@ def rewrite(path: Path, change) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(schema_version=3), r"schema version 3; this taumem reads versions 1 to 2. Use the taumem that"),
+        (lambda c: c.update(schema_version=3), r"schema version 3; this taumem reads versions 1 to 2. Use the"),
         (lambda c: c.pop("schema_version"), r"schema version None; .* or run the experiment again"),
         (lambda c: c.update(mood="good"), r"mood: Extra inputs are not permitted. Use the taumem that wrote it"),
         (lambda c: c["data"].update(mood="good"), r"data.mood: Extra inputs"),

@@ -66,7 +66,7 @@ def test_each_look_lies_in_the_color_of_its_region(study):
     looks = next(t for t in figure.data if t.customdata is not None and t.mode == "markers")
     assert len(looks.x) == len(study.phase.looks)
     for x, look in zip(looks.x, study.phase.looks, strict=True):
-        words = f"partial generalization (level {look.level})" if look.region == "partial" else look.region
+        words = f"partial generalization (level {look.grammar_level})" if look.region == "partial" else look.region
         assert region_at(figure, x, look.step) == words
 
 

@@ -1,23 +1,35 @@
 """From records to meaning: when something set in (Onset), and how that grows with the training set (Law).
 
-Read-only, numpy and scipy alone. ``find_onsets`` reads every clock off the records; ``fit_law`` takes the
-onsets of one clock; ``Law.predict`` forecasts a run that nobody has made yet.
+Read-only, numpy and scipy alone. A ``Study`` is some runs and all that is read off them: ``Study.of(runs)``. Below it,
+``find_onsets`` reads every clock off the records, ``fit_law`` takes the onsets of one clock, and ``Law.predict``
+forecasts a run that has not been made yet.
 """
 
-from taumem.analysis.clocks import tau_copy, tau_gap, tau_gap_sym, tau_gen, tau_infill, tau_level, tau_split, tau_val
-from taumem.analysis.find import (
-    COPY_THRESHOLDS,
-    GAP_SYM_THRESHOLDS,
-    GAP_THRESHOLDS,
-    INFILL_THRESHOLDS,
-    find_onsets,
-    find_twins,
+from taumem.analysis.clocks import (
+    CLOCKS,
+    Clock,
+    Seen,
+    add_clock,
+    families,
+    tau_copy,
+    tau_gap,
+    tau_gap_sym,
+    tau_gen,
+    tau_infill,
+    tau_level,
+    tau_split,
+    tau_val,
 )
+from taumem.analysis.find import find_onsets, find_twins
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import NEAR_ONE, Law, fit_law
-from taumem.analysis.laws import fit_each_clock
+from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
+from taumem.analysis.placing import Placed
+from taumem.analysis.shares import exact_interval
+from taumem.analysis.stopping import CopiesExceed, LossTurned, StoppingRule, Verdict
+from taumem.analysis.study import Forecast, Study
 from taumem.analysis.twins import (
     TwinLosses,
     agreement,
@@ -28,22 +40,31 @@ from taumem.analysis.twins import (
 )
 
 __all__ = [
-    "COPY_THRESHOLDS",
-    "GAP_SYM_THRESHOLDS",
-    "GAP_THRESHOLDS",
-    "INFILL_THRESHOLDS",
+    "CLOCKS",
     "NEAR_ONE",
+    "Clock",
+    "ClockLaw",
+    "CopiesExceed",
+    "Forecast",
     "Interval",
     "Law",
+    "LossTurned",
     "Onset",
     "PhaseDiagram",
+    "Placed",
+    "Seen",
+    "StoppingRule",
+    "Study",
     "TwinLosses",
+    "Verdict",
+    "add_clock",
     "agreement",
     "agreement_chance",
     "agreement_curve",
+    "exact_interval",
+    "families",
     "find_onsets",
     "find_twins",
-    "fit_each_clock",
     "fit_law",
     "gap_sym",
     "has_levels",

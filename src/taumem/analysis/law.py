@@ -175,7 +175,8 @@ def fit_law(
         ConfigError: clocks, data sets, weights or batch sizes differ; or too few onsets were located: 2 are
             needed, at different sizes where the exponent is free (and one size more with a floor).
 
-    >>> pilots = [Onset("tau_val", 8 * p, 7 * p, 9 * p, "no", p, batch_size=16) for p in (32, 64, 128)]
+    >>> runs = [RunKey(n_train=p, batch_size=16) for p in (32, 64, 128)]
+    >>> pilots = [Onset(8 * r.n_train, 7 * r.n_train, 9 * r.n_train, "no", "tau_val", r) for r in runs]
     >>> forecast = fit_law(pilots).predict(256)
     >>> f"{forecast.value:.3g} steps, {forecast.examples.value:.3g} examples"
     '2.05e+03 steps, 3.28e+04 examples'
@@ -302,8 +303,8 @@ def _check_enough(onsets: Sequence[Onset], free: bool, floor: bool) -> None:
         return
     counts = {kind: sum(o.censored == kind for o in onsets) for kind in ("right", "left")}
     came = f"{len(located)} located at {len(sizes)} size(s) ({', '.join(f'P = {s}' for s in sizes) or 'none'})"
-    unlocated = f"{counts['right']} not reached when the run ended, {counts['left']} reached before the first check"
-    do = "train longer" if counts["right"] else "check earlier" if counts["left"] else "add runs at more sizes"
+    unlocated = f"{counts['right']} not reached when the run ended, {counts['left']} reached before the first look"
+    do = "train longer" if counts["right"] else "look earlier" if counts["left"] else "add runs at more sizes"
     wanted = f"2 located onsets at {sizes_needed} or more different sizes" if sizes_needed > 1 else "2 located onsets"
     also = "; or fix the exponent" if free else ""
     raise ConfigError(

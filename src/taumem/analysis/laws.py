@@ -1,47 +1,93 @@
-"""The laws of all clocks at once."""
+"""The laws of a clock, each fitted once, and the reason where one cannot be fitted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Exponent, Law, fit_law
 from taumem.analysis.onset import Onset
 from taumem.errors import ConfigError
 
-__all__ = ["fit_each_clock"]
+__all__ = ["ClockLaw"]
 
 
-def fit_each_clock(
-    onsets: Sequence[Onset],
-    *,
-    exponent: Exponent = 1.0,
-    floor: bool = False,
-    confidence: float = 0.9,
-) -> tuple[dict[str, Law], dict[str, str]]:
-    """Fit a law to each clock that has enough located onsets.
+@dataclass(frozen=True, eq=False)
+class ClockLaw:
+    """One clock: its onsets, and the laws that they determine, fitted when they are asked for.
 
-    Args:
-        onsets: of any clocks; each argument after it is that of :func:`fit_law`.
-        exponent: a number to fix it, None to leave it free, or a pair (mean, standard deviation).
-        floor: also fit tau_0.
-        confidence: probability of the intervals, in (0, 1).
-
-    Returns:
-        The laws, and for each clock without one the reason; both by clock, in the order the clocks came.
-
-    Raises:
-        ConfigError: ``confidence`` is out of its range.
+    Attributes:
+        clock: what was timed.
+        onsets: all of them, those of excluded sizes included.
+        fitted: those that the laws rest on.
+        floor: whether tau_0 is fitted too.
+        confidence: probability of the laws' intervals.
     """
-    check_confidence(confidence)
-    laws: dict[str, Law] = {}
-    reasons: dict[str, str] = {}
-    for clock in dict.fromkeys(onset.clock for onset in onsets):
+
+    clock: str
+    onsets: tuple[Onset, ...]
+    fitted: tuple[Onset, ...]
+    floor: bool = False
+    confidence: float = 0.9
+    _fits: dict[Exponent, Law | str] = field(default_factory=dict, repr=False)
+
+    def law(self, exponent: Exponent) -> Law | None:
+        """The law with this exponent (see :func:`taumem.analysis.fit_law`); None where it cannot be fitted."""
+        fit = self._fit(exponent)
+        return fit if isinstance(fit, Law) else None
+
+    @property
+    def linear(self) -> Law | None:
+        """The law with its exponent fixed to 1; None where it cannot be fitted."""
+        return self.law(1.0)
+
+    @property
+    def free(self) -> Law | None:
+        """The law with a free exponent; None where it cannot be fitted."""
+        return self.law(None)
+
+    @property
+    def drawn(self) -> Law | None:
+        """The law that figures draw: the free one, so that data and not an assumption tilt the line."""
+        return self.free or self.linear
+
+    @property
+    def reason(self) -> str:
+        """Why the linear law, or else the free one, is missing; empty if both are there."""
+        return self.why_not(1.0) or self.why_not(None)
+
+    def why_not(self, exponent: Exponent) -> str:
+        """Why there is no law with this exponent; empty if there is one."""
+        fit = self._fit(exponent)
+        return fit if isinstance(fit, str) else ""
+
+    def _fit(self, exponent: Exponent) -> Law | str:
+        if exponent not in self._fits:
+            self._fits[exponent] = self._fitted(exponent)
+        return self._fits[exponent]
+
+    def _fitted(self, exponent: Exponent) -> Law | str:
+        if not self.fitted:
+            return f"{self.clock}: every size with an onset is excluded from the fits."
         try:
-            laws[clock] = fit_law(
-                [onset for onset in onsets if onset.clock == clock],
-                exponent=exponent,
-                floor=floor,
-                confidence=confidence,
-            )
+            return fit_law(self.fitted, exponent=exponent, floor=self.floor, confidence=self.confidence)
         except ConfigError as error:
-            reasons[clock] = str(error)
-    return laws, reasons
+            return str(error)
+
+    @classmethod
+    def of_each(
+        cls, onsets: Sequence[Onset], *, excluded: frozenset[int] = frozenset(), floor: bool, confidence: float
+    ) -> "tuple[ClockLaw, ...]":
+        """One for each clock, in the order in which the clocks come.
+
+        Args:
+            onsets: of any clocks.
+            excluded: training-set sizes to keep out of the fits.
+            floor: whether to fit tau_0 too.
+            confidence: probability of the laws' intervals, in (0, 1).
+        """
+        by_clock: dict[str, list[Onset]] = {}
+        for onset in onsets:
+            by_clock.setdefault(onset.clock, []).append(onset)
+        return tuple(
+            cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), floor, confidence)
+            for clock, own in by_clock.items()
+        )

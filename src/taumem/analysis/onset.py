@@ -2,69 +2,69 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from taumem.analysis.interval import finite_or_none
+from taumem.analysis.placing import Placed
+from taumem.record import RunKey
 
-__all__ = ["Censoring", "Onset"]
-
-Censoring = Literal["no", "interval", "left", "right"]
+__all__ = ["Onset"]
 
 
 @dataclass(frozen=True)
-class Onset:
-    """When something set in: a step, or the bounds that the checks put on it.
-
-    ``censored`` says how much is known:
-
-    - ``no``: the step was located; [low, high] is its interval at ``confidence``.
-    - ``interval``: it lies between two checks, low < onset <= high; ``step`` is their geometric mean.
-    - ``left``: it had set in by the first check; low is 0 and ``step`` equals high.
-    - ``right``: it had not set in when the run ended; ``step`` equals low and high is infinite. A result, no failure.
+class Onset(Placed):
+    """When something set in, by which clock, and in which run; see :class:`taumem.analysis.placing.Placed`.
 
     Attributes:
         clock: what was timed, such as ``tau_val`` or ``tau_gap_sym[0.2]``.
-        step: optimizer steps.
-        low: lower end, in steps.
-        high: upper end, in steps; infinite where nothing bounds it.
-        censored: see above.
-        n_train: number of training examples P.
-        batch_size: training examples a step.
+        run: the run or the pair of runs it was found in.
         rule: the clock's definition, in a sentence.
         confidence: probability that [low, high] is meant to hold the step, in (0, 1).
-        source: the run or runs it was found in.
-        seed: their seed; None where none is known.
-        data: the data set's name; empty where none is known.
-        weights: which weights were measured, ``raw`` or ``ema``: they are different clocks.
     """
 
     clock: str
-    step: float
-    low: float
-    high: float
-    censored: Censoring
-    n_train: int
-    batch_size: int
+    run: RunKey
     rule: str = ""
     confidence: float = 0.9
-    source: str = ""
-    seed: int | None = None
-    data: str = ""
-    weights: str = "raw"
+
+    @property
+    def n_train(self) -> int:
+        """Number of training examples P."""
+        return self.run.n_train
+
+    @property
+    def batch_size(self) -> int:
+        """Training examples a step."""
+        return self.run.batch_size
+
+    @property
+    def seed(self) -> int | None:
+        """The run's seed; None where none is known."""
+        return self.run.seed
+
+    @property
+    def data(self) -> str:
+        """The data set's name; empty where none is known."""
+        return self.run.data
+
+    @property
+    def weights(self) -> str:
+        """Which weights were measured, ``raw`` or ``ema``: they are different clocks."""
+        return self.run.weights
+
+    @property
+    def source(self) -> str:
+        """The run or the pair of runs, in words."""
+        return str(self.run) if self.run.experiment else ""
 
     @property
     def examples(self) -> float:
         """Training examples seen at the onset.
 
-        >>> Onset("tau_val", 500, 450, 560, "no", n_train=64, batch_size=16).examples
+        >>> Onset(500, 450, 560, "no", "tau_val", RunKey(n_train=64, batch_size=16)).examples
         8000
         """
         return self.step * self.batch_size
-
-    @property
-    def usable(self) -> bool:
-        """Whether the onset has a location, rather than a bound on one side."""
-        return self.censored in ("no", "interval")
 
     @property
     def log_bounds(self) -> tuple[float, float]:
@@ -75,4 +75,6 @@ class Onset:
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file; ``high`` is None where nothing bounds the onset."""
-        return {**self.__dict__, "high": finite_or_none(self.high), "examples": self.examples}
+        names = ("clock", "step", "low", "high", "censored", "n_train", "batch_size", "rule", "confidence")
+        facts = {name: getattr(self, name) for name in (*names, "source", "seed", "data", "weights", "examples")}
+        return facts | {"high": finite_or_none(self.high)}

@@ -1,16 +1,18 @@
-"""Placing an onset among the checks: where a curve passes a threshold, and what the checks leave unknown."""
+"""Placing an onset among the looks: where a curve passes a threshold, and what the looks leave unknown."""
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.onset import Censoring, Onset
 from taumem.errors import ConfigError
-from taumem.record import RunHeader
 
 __all__ = [
-    "between_checks",
+    "Censoring",
+    "Placed",
+    "between_looks",
     "for_good",
     "last_passage",
     "left_censored",
@@ -20,25 +22,46 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Censoring = Literal["no", "interval", "left", "right"]
 
 
-def passage(
-    clock: str,
-    values: Floats,
-    resampled: Floats,
-    threshold: float,
-    x: Floats,
-    rule: str,
-    confidence: float,
-    run: RunHeader,
-) -> Onset:
-    """Place the last upward passage of a curve [checks], with its interval from resampled curves."""
+@dataclass(frozen=True)
+class Placed:
+    """When something set in: a step, or the bounds that the looks put on it.
+
+    ``censored`` says how much is known:
+
+    - ``no``: the step was located; [low, high] is its interval.
+    - ``interval``: it lies between two looks, low < onset <= high; ``step`` is their geometric mean.
+    - ``left``: it had set in by the first look; low is 0 and ``step`` equals high.
+    - ``right``: it had not set in when the run ended; ``step`` equals low and high is infinite. A result, no failure.
+
+    Attributes:
+        step: optimizer steps.
+        low: lower end, in steps.
+        high: upper end, in steps; infinite where nothing bounds it.
+        censored: see above.
+    """
+
+    step: float
+    low: float
+    high: float
+    censored: Censoring
+
+    @property
+    def usable(self) -> bool:
+        """Whether the onset has a location, rather than a bound on one side."""
+        return self.censored in ("no", "interval")
+
+
+def passage(values: Floats, resampled: Floats, threshold: float, x: Floats, confidence: float) -> Placed:
+    """Place the last upward passage of a curve [looks], with its interval from resampled curves."""
     at = float(last_passage(x, values[None, :], threshold)[0])
     if at == math.inf:
-        return right_censored(clock, float(x[-1]), rule, confidence, run)
+        return right_censored(float(x[-1]))
     if at == -math.inf:
-        return left_censored(clock, float(x[0]), rule, confidence, run)
-    return located(clock, at, last_passage(x, resampled, threshold), x, rule, confidence, run)
+        return left_censored(float(x[0]))
+    return located(at, last_passage(x, resampled, threshold), x, confidence)
 
 
 def last_passage(x: Floats, values: Floats, threshold: float) -> Floats:
@@ -56,29 +79,31 @@ def last_passage(x: Floats, values: Floats, threshold: float) -> Floats:
 
 
 def for_good(holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether it holds at this check and at every later one."""
+    """Whether it holds at this look and at every later one."""
     return np.logical_and.accumulate(holds[::-1])[::-1]
 
 
-def between_checks(
-    clock: str, steps: NDArray[np.generic], holds: NDArray[np.bool_], rule: str, confidence: float, run: RunHeader
-) -> Onset:
-    """Place an onset between the last check without it and the first with it."""
+def between_looks(steps: NDArray[np.generic], holds: NDArray[np.bool_]) -> Placed:
+    """Place an onset between the last look without it and the first with it.
+
+    Raises:
+        ConfigError: no look is past step 0.
+    """
     at = np.asarray(steps, dtype=float)
     at, holds = at[at > 0], holds[np.asarray(steps, dtype=float) > 0]
     if len(at) == 0:
-        raise ConfigError(f"{clock}: no check past step 0; a clock needs some.")
+        raise ConfigError("no look past step 0; a clock needs some.")
     if not holds.any():
-        return right_censored(clock, math.log(at[-1]), rule, confidence, run)
+        return right_censored(math.log(at[-1]))
     first = int(np.argmax(holds))
     if first == 0:
-        return left_censored(clock, math.log(at[0]), rule, confidence, run)
+        return left_censored(math.log(at[0]))
     low, high = float(at[first - 1]), float(at[first])
-    return _onset(clock, math.sqrt(low * high), low, high, "interval", rule, confidence, run)
+    return Placed(math.sqrt(low * high), low, high, "interval")
 
 
-def located(clock: str, at: float, resampled: Floats, x: Floats, rule: str, confidence: float, run: RunHeader) -> Onset:
-    """The bootstrap's interval, and in quadrature half the distance between the checks around the onset."""
+def located(at: float, resampled: Floats, x: Floats, confidence: float) -> Placed:
+    """The bootstrap's interval, and in quadrature half the distance between the looks around the onset."""
     # 'lower' and 'higher' never average an infinite resample with a finite one
     low = float(np.quantile(resampled, (1 - confidence) / 2, method="lower"))
     high = float(np.quantile(resampled, (1 + confidence) / 2, method="higher"))
@@ -86,44 +111,16 @@ def located(clock: str, at: float, resampled: Floats, x: Floats, rule: str, conf
     spacing = float(x[right] - x[right - 1]) / 2
     low = at - math.hypot(max(at - low, 0), spacing)
     high = at + math.hypot(max(high - at, 0), spacing)
-    return _onset(clock, math.exp(at), math.exp(low), math.exp(high), "no", rule, confidence, run)
+    return Placed(math.exp(at), math.exp(low), math.exp(high), "no")
 
 
-def right_censored(clock: str, log_bound: float, rule: str, confidence: float, run: RunHeader) -> Onset:
+def right_censored(log_bound: float) -> Placed:
     """An onset that the run did not reach: only a lower bound is known."""
     bound = round(math.exp(log_bound), 6)
-    return _onset(clock, bound, bound, math.inf, "right", rule, confidence, run)
+    return Placed(bound, bound, math.inf, "right")
 
 
-def left_censored(clock: str, log_bound: float, rule: str, confidence: float, run: RunHeader) -> Onset:
-    """An onset before the first check: only an upper bound is known."""
+def left_censored(log_bound: float) -> Placed:
+    """An onset before the first look: only an upper bound is known."""
     bound = round(math.exp(log_bound), 6)
-    return _onset(clock, bound, 0.0, bound, "left", rule, confidence, run)
-
-
-def _onset(
-    clock: str,
-    step: float,
-    low: float,
-    high: float,
-    censored: Censoring,
-    rule: str,
-    confidence: float,
-    run: RunHeader,
-) -> Onset:
-    half = f" half={run.half}" if run.half else ""
-    return Onset(
-        clock=clock,
-        step=step,
-        low=low,
-        high=high,
-        censored=censored,
-        n_train=run.data.n_train,
-        batch_size=run.batch_size,
-        rule=rule,
-        confidence=confidence,
-        source=f"{run.name} P={run.data.n_train} seed={run.seed}{half}",
-        seed=run.seed,
-        data=run.data.name,
-        weights=run.weights,
-    )
+    return Placed(bound, 0.0, bound, "left")

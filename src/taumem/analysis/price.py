@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from taumem.analysis.interval import Interval
+from taumem.analysis.shares import exact_interval
 from taumem.record import RunRecord
 
 __all__ = ["Price", "Stop", "price_of"]
@@ -107,7 +108,7 @@ def price_of(n_train: int, ratio: float, stops: Sequence[Stop], *, n_left_out: i
 
 
 def _over_runs(stops: Sequence[Stop], quantity: str, pool: Pool) -> Interval | None:
-    """Bring one quantity at these steps together, each run's from its last check up to its step."""
+    """Bring one quantity at these steps together, each run's from its last look up to its step."""
     rows = []
     for stop in stops:
         if quantity in stop.record.quantities:
@@ -119,9 +120,7 @@ def _over_runs(stops: Sequence[Stop], quantity: str, pool: Pool) -> Interval | N
 
 def _pooled_share(values: Floats, _: Floats, counts: Floats) -> Interval:
     hits, n = float(np.round(values * counts).sum()), float(counts.sum())
-    tail, value = (1 - CONFIDENCE) / 2, hits / n
-    low = float(betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
+    value, (low, high) = hits / n, exact_interval(hits, n, CONFIDENCE)
     scatter = _t_reach(_variance(values), len(values))
     return Interval(value, max(0.0, min(low, value - scatter)), min(1.0, max(high, value + scatter)), CONFIDENCE)
 

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TwinLosses:
-    """The per-item losses of two models on both training sets, [checks, items], at the steps that both have.
+    """The per-item losses of two models on both training sets, [looks, items], at the steps that both have.
 
     Items of set A are paired across the two models: same items, same noise, same order. So are the items of
     B.
@@ -84,7 +84,7 @@ def twin_losses(a: RunRecord, b: RunRecord) -> TwinLosses:
 
     Raises:
         RecordError: a run lacks one of the two quantities.
-        ConfigError: the per-item values were not kept or do not pair up, or no check is at the same step.
+        ConfigError: the per-item values were not kept or do not pair up, or no look is at the same step.
     """
     a_train, a_twin = a.curve("train_loss"), a.curve("twin_loss")
     b_train, b_twin = b.curve("train_loss"), b.curve("twin_loss")
@@ -93,7 +93,7 @@ def twin_losses(a: RunRecord, b: RunRecord) -> TwinLosses:
     for curve in curves[1:]:
         steps = np.intersect1d(steps, curve.steps)
     if len(steps) == 0:
-        raise ConfigError(f"{a.path} and {b.path}: no step was checked in both; give twins the same checks.")
+        raise ConfigError(f"{a.path} and {b.path}: no step was looked at in both; give twins the same looks.")
     items = []
     for curve, run in zip(curves, (a, b, b, a), strict=True):
         if curve.items is None:

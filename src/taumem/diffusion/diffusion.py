@@ -37,7 +37,7 @@ class Diffusion(Protocol):
         ...
 
     def log_prob(self, xt: Batch, x0: Items, t: Times) -> Float[Tensor, "batch n"]:
-        """Give log q(xt | x0) under each candidate x0, up to a constant that is the same for all candidates."""
+        """Give log q(xt | x0) under each candidate x0, up to a constant of xt and t, the same for all candidates."""
         ...
 
     def average(self, weights: Float[Tensor, "batch n"], x0: Items) -> Shaped[Tensor, "batch ..."]:

@@ -253,7 +253,7 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCoun
         probe = Copies(split.train, split.heldout)
         denoiser = learner.averaged.eval()
         samples = plan.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
-        reading = probe.measure(samples, denoiser, generator_for(plan.seed, "unused"))
+        reading = probe.measure(samples)
         found.append(reading.estimates[0])
         chance.append(reading.estimates[1])
     count = sum(round(e.value * e.count) for e in found)

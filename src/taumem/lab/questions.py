@@ -51,17 +51,17 @@ def probes_of(
             held-out ones, and of the twin's training items where there is one.
         seed: of the probes' noise.
     """
-    levels, data = experiment.monitor.levels, experiment.data
+    data = experiment.data
     exact = make_exact(data, diffusion)
     empirical = EmpiricalDenoiser(diffusion, split.train) if exact else None
-    losses = LossGap(diffusion, sets, levels=levels, seed=seed, exact=exact, empirical=empirical)
+    losses = LossGap(diffusion, sets, times=experiment.monitor.levels, seed=seed, exact=exact, empirical=empirical)
     if isinstance(diffusion, GaussianDiffusion):
         return [losses, EmpiricalGap(diffusion, split.train, sets["heldout"], seed=seed)]
     if not isinstance(data, TextConfig):
         return [losses]
     known = {name: items for name, items in sets.items() if name != "twin"}
     halfway = time_when(torch.tensor([HALFWAY], dtype=torch.float64), diffusion.schedule).tolist()
-    asked: list[Probe] = [losses, PredictiveEntropy(diffusion, known, levels=halfway, seed=seed)]
+    asked: list[Probe] = [losses, PredictiveEntropy(diffusion, known, times=halfway, seed=seed)]
     if diffusion.mask is not None:
         # Asked under masks only: hidden symbols need a mask, and the bound under uniform noise needs steps.
         ngram = fit_ngram(split.train.cpu(), diffusion.vocabulary).bits_by_window(sets["heldout"].cpu())

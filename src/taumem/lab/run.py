@@ -278,7 +278,7 @@ class _Running:
         step, last = self.learner.step, self.learner.step >= self.plan.steps
         if last or self.monitor.due(step):
             self.broken = True
-            self.monitor.check(self.learner.averaged, step, self.learner.examples, samples=last or None)
+            self.monitor.look(self.learner.averaged, step, self.learner.examples, samples=last or None)
             self.broken = False
             self.finished = self._is_finished()
         if self.finished or step in self.plan.keep:

@@ -7,6 +7,9 @@ from taumem.shapes import Batch, Items, Times
 
 __all__ = ["EmpiricalDenoiser"]
 
+CANDIDATES_AT_ONCE = 4096
+"""Training items that are compared at a time: to compare them takes some of their size in double precision."""
+
 
 class EmpiricalDenoiser:
     """The posterior mean of x0 given xt when the data are the training items, each with weight 1/P.
@@ -15,6 +18,8 @@ class EmpiricalDenoiser:
     toward, if nothing stops it. For every diffusion, tokens included:
 
         x0_hat = sum_i w_i x_i,    w = softmax_i log q(xt | x_i)
+
+    Memory is a few times batch * P numbers.
 
     Args:
         diffusion: gives log q(xt | x0) and averages candidates.
@@ -27,5 +32,6 @@ class EmpiricalDenoiser:
 
     def __call__(self, xt: Batch, t: Times) -> Batch:
         """Predict x0 from xt at times t."""
-        weights = torch.softmax(self.diffusion.log_prob(xt, self.train, t), dim=1)
-        return self.diffusion.average(weights, self.train)
+        parts = torch.split(self.train, CANDIDATES_AT_ONCE)
+        log_probs = torch.cat([self.diffusion.log_prob(xt, part, t) for part in parts], dim=1)
+        return self.diffusion.average(torch.softmax(log_probs, dim=1), self.train)

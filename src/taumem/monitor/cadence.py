@@ -30,12 +30,18 @@ class LogCadence:
                 f"got {self.first} and {self.per_doubling}."
             )
 
-    def due(self, step: int) -> bool:
-        """Say whether to look at this step."""
-        if step < self.first:
-            return False
-        k = math.floor(self.per_doubling * math.log2(step / self.first))
-        return step in (self._step(k), self._step(k + 1))
+    def due(self, step: int, since: int | None = None) -> bool:
+        """Say whether a step to look at has come after ``since``, up to this step.
+
+        Args:
+            step: optimizer steps taken.
+            since: the step of the last look, 0 before the first; None asks about this very step alone.
+
+        >>> cadence = LogCadence(first=10, per_doubling=2)
+        >>> cadence.due(50), cadence.due(50, since=30), cadence.due(50, since=40)
+        (False, True, False)
+        """
+        return self._latest(step) > max(step - 1 if since is None else since, 0)
 
     def steps(self, until: int) -> list[int]:
         """Give all steps to look at, up to and including ``until``."""
@@ -46,6 +52,13 @@ class LogCadence:
                 found.append(step)
             k += 1
         return found
+
+    def _latest(self, step: int) -> int:
+        """Give the last step to look at, up to this one; 0 before the first."""
+        if step < self.first:
+            return 0
+        k = math.floor(self.per_doubling * math.log2(step / self.first))
+        return step if self._step(k + 1) == step else self._step(k)
 
     def _step(self, k: int) -> int:
         return round(self.first * 2 ** (k / self.per_doubling))

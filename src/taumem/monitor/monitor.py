@@ -4,22 +4,21 @@
 
     for step in train(learner, diffusion, split.train, batch_size=16, seed=0):
         if monitor.due(step.index):
-            monitor.check(learner.averaged, step.index, step.examples)
+            monitor.look(learner.averaged, step.index, step.examples)
 """
 
 import time
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Sequence
-
-import torch
+from typing import Any
 
 from taumem.diffusion import Denoiser
 from taumem.errors import ConfigError
 from taumem.monitor.cadence import LogCadence
-from taumem.probes import Probe, SampleProbe, Sampler
-from taumem.probes.probe import undisturbed
-from taumem.randomness import generator_for
-from taumem.record import Measurement, Reading, RunRecord
+from taumem.probes import CountsCopies, Probe, SampleProbe, Sampler
+from taumem.probes.probe import draw_samples, undisturbed
+from taumem.record import CopyRule, Measurement, Reading, RunRecord
 
 __all__ = ["Monitor"]
 
@@ -28,7 +27,13 @@ class Monitor:
     """Asks its probes when they are due, and writes down what they say.
 
     A monitored run is bit-identical to an unmonitored one: the model is in evaluation mode while it is asked, and in
-    its former mode after; every draw comes from a generator that belongs to the monitor.
+    its former mode after; every draw comes from a generator that belongs to the monitor or to a probe.
+
+    A look is due once a step of the cadence has been passed since the last look, so that a loop that asks every 50
+    steps misses none. A loop that asks at every step looks at the steps of the cadence. Where training goes on from an
+    earlier checkpoint, the looks after it are made again, at the same steps; the record keeps the first facts.
+
+    How the probes measure, their ``settings`` and the rule of a copy, is noted in the record's header.
 
     Args:
         record: where measurements go.
@@ -37,7 +42,11 @@ class Monitor:
         sampler: draws samples for the sample probes, from the same noise at every look; None for no samples.
         sample_probes: asked about samples, which cost more than losses.
         sample_cadence: when to draw samples.
-        seed: of the monitor's draws.
+        seed: of the noise that samples start from.
+
+    Raises:
+        RecordError: the record was opened for reading, or was measured with other settings before.
+        ConfigError: two probes count copies by different rules.
     """
 
     def __init__(
@@ -58,13 +67,17 @@ class Monitor:
         self.sample_probes = tuple(sample_probes)
         self.sample_cadence = sample_cadence or LogCadence(per_doubling=1)
         self.seed = seed
+        asked: list[Probe | SampleProbe] = [*self.probes, *(self.sample_probes if sampler else ())]
+        record.note_probes(_settings(asked), _copy_rule(asked))
+        self._looks = record.steps
+        self._last_look: int | None = None
         self._began = time.monotonic() - max((m.seconds for m in record.measurements), default=0.0)
 
     def due(self, step: int) -> bool:
         """Say whether anything is to be measured at this step."""
-        return self.cadence.due(step) or (self.sampler is not None and self.sample_cadence.due(step))
+        return self.cadence.due(step, self._since(step)) or self._samples_are_due(step)
 
-    def check(self, denoiser: Denoiser, step: int, examples: int, *, samples: bool | None = None) -> list[Measurement]:
+    def look(self, denoiser: Denoiser, step: int, examples: int, *, samples: bool | None = None) -> list[Measurement]:
         """Ask all probes, the sample probes only when they are due, and record what they say.
 
         Args:
@@ -81,14 +94,10 @@ class Monitor:
             ConfigError: two probes give the same quantity, or arrays of the same name.
         """
         with undisturbed(denoiser):
-            readings = [
-                probe.measure(denoiser, generator_for(self.seed, type(probe).__name__, step)) for probe in self.probes
-            ]
-            if self.sampler is not None and (self.sample_cadence.due(step) if samples is None else samples):
-                drawn = self.sampler(denoiser, self._sampling_generator())
-                readings += [
-                    question.measure(drawn, denoiser, self._sampling_generator()) for question in self.sample_probes
-                ]
+            readings = [probe.measure(denoiser) for probe in self.probes]
+            if self.sampler is not None and (self._samples_are_due(step) if samples is None else samples):
+                drawn = draw_samples(self.sampler, denoiser, self.seed)
+                readings += [probe.measure(drawn) for probe in self.sample_probes]
         seconds = round(time.monotonic() - self._began, 3)
         measurements = [
             Measurement.of(estimate, step=step, examples=examples, seconds=seconds)
@@ -99,11 +108,40 @@ class Monitor:
         if arrays := {name: array for reading in readings for name, array in reading.arrays.items()}:
             self.record.keep_arrays(step, arrays)
         self.record.append(measurements)
+        self._last_look = step
+        insort(self._looks, step)
         return measurements
 
-    def _sampling_generator(self) -> torch.Generator:
-        # The same at every step: samples then show how one and the same noise is denoised as training goes on.
-        return generator_for(self.seed, "samples")
+    def _samples_are_due(self, step: int) -> bool:
+        # One last look serves both cadences: each look draws the samples that are due by then.
+        return self.sampler is not None and self.sample_cadence.due(step, self._since(step))
+
+    def _since(self, step: int) -> int:
+        """The last look; where training goes on from an earlier checkpoint, the last one before this step."""
+        if step == self._last_look:
+            return step
+        place = bisect_left(self._looks, step)
+        return self._looks[place - 1] if place else 0
+
+
+def _settings(probes: Sequence[Probe | SampleProbe]) -> dict[str, dict[str, Any]]:
+    """The settings of each probe by the name of its class, with a number from the second of a class on."""
+    named: dict[str, dict[str, Any]] = {}
+    seen: Counter[str] = Counter()
+    for probe in probes:
+        name = type(probe).__name__
+        seen[name] += 1
+        # A probe of another's making may have none.
+        named[name if seen[name] == 1 else f"{name} {seen[name]}"] = getattr(probe, "settings", {})
+    return named
+
+
+def _copy_rule(probes: Sequence[Probe | SampleProbe]) -> CopyRule | None:
+    rules = {probe.copy_rule for probe in probes if isinstance(probe, CountsCopies)}
+    if len(rules) > 1:
+        sentences = "; another: ".join(sorted(rule.sentence for rule in rules))
+        raise ConfigError(f"the probes of one monitor count copies by one rule; one here: {sentences}.")
+    return next(iter(rules), None)
 
 
 def _refuse_one_name_twice(readings: Sequence[Reading]) -> None:

@@ -7,9 +7,9 @@ from taumem.probes.grammar_levels import GrammarLevels
 from taumem.probes.infilling import Infilling, infill
 from taumem.probes.likelihood import BitsPerSymbol
 from taumem.probes.loss_gap import LossGap, SymmetricGap
-from taumem.probes.membership import membership
+from taumem.probes.membership_inference import membership
 from taumem.probes.predictive_entropy import PredictiveEntropy
-from taumem.probes.probe import ItemLoss, Probe, SampleProbe, Sampler, share
+from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
 from taumem.probes.text_copies import TextCopies
 
@@ -17,6 +17,7 @@ __all__ = [
     "Agreement",
     "BitsPerSymbol",
     "Copies",
+    "CountsCopies",
     "EmpiricalGap",
     "GrammarLevels",
     "Infilling",

@@ -5,11 +5,11 @@ Models that have learned the distribution do; models that have learned their tra
 Reference: Kadkhodaie et al. 2024, arXiv 2310.02557.
 """
 
-from torch import Generator
+from typing import Any
 
 from taumem.analysis import agreement, agreement_chance
 from taumem.diffusion import Denoiser
-from taumem.probes.probe import Sampler, undisturbed
+from taumem.probes.probe import Sampler, draw_samples
 from taumem.record import Reading
 from taumem.shapes import Items
 
@@ -23,18 +23,24 @@ class Agreement:
     symbols of tokens, in [0, 1]; ``agreement_chance`` is the same for pairs from different noise.
 
     Args:
-        twin: the other model.
+        twin: the other model; it may be in training too.
         sampler: draws samples from a denoiser and a generator; the measured model's samples come from it too.
+        seed: of the noise that the samples start from: the monitor's, so that both models start from the same.
     """
 
-    def __init__(self, twin: Denoiser, sampler: Sampler) -> None:
+    def __init__(self, twin: Denoiser, sampler: Sampler, *, seed: int = 0) -> None:
         self.twin = twin
         self.sampler = sampler
+        self.seed = seed
 
-    def measure(self, samples: Items, denoiser: Denoiser, generator: Generator) -> Reading:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The seed."""
+        return {"seed": self.seed}
+
+    def measure(self, samples: Items) -> Reading:
         """Draw the twin's samples from the same noise and compare."""
-        with undisturbed(self.twin):
-            drawn = self.sampler(self.twin, generator)
+        drawn = draw_samples(self.sampler, self.twin, self.seed)
         ours, theirs = (items.float() if items.is_floating_point() else items for items in (samples, drawn))
         pair = ours.cpu().numpy(), theirs.cpu().numpy()
         return Reading((agreement(*pair), agreement_chance(*pair)))

@@ -1,12 +1,14 @@
 """The share of samples that are copies of training items, beside the share that chance alone would give."""
 
-import torch
+from typing import Any
 
-from taumem.diffusion import Denoiser
+from jaxtyping import Float, Int
+from torch import Tensor
+
 from taumem.errors import ConfigError
 from taumem.neighbors import distinct_items, gap_ratio, nearest
 from taumem.probes.probe import share
-from taumem.record import Reading
+from taumem.record import CopyRule, Reading
 from taumem.shapes import Items
 
 __all__ = ["Copies"]
@@ -40,20 +42,32 @@ class Copies:
         self.keep = keep
         self.chance = share("copy_fraction_chance", self._count(heldout)[0], len(heldout)) if len(heldout) else None
 
-    def measure(self, samples: Items, denoiser: Denoiser, generator: torch.Generator) -> Reading:
-        """Count the copies among the samples; neither the denoiser nor the generator is used."""
-        count, ratios, nearest_items = self._count(samples)
+    @property
+    def copy_rule(self) -> CopyRule:
+        """A copy's gap ratio is below the threshold."""
+        return CopyRule(measure="gap_ratio", threshold=self.threshold)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The threshold, and how many distinct training items and held-out items there are."""
+        n_items = {"train": len(self.train), "heldout": self.chance.count if self.chance else 0}
+        return {"threshold": self.threshold, "n_items": n_items}
+
+    def measure(self, samples: Items) -> Reading:
+        """Count the copies among the samples."""
+        count, ratios, places = self._count(samples)
         found = share("copy_fraction", count, len(samples))
         return Reading(
             (found,) if self.chance is None else (found, self.chance),
             {
                 "samples": samples[: self.keep].half().cpu().numpy(),
-                "nearest": nearest_items[: self.keep].half().cpu().numpy(),
+                "nearest": self.train[places[: self.keep]].half().cpu().numpy(),
                 "gap_ratio": ratios[: self.keep].cpu().numpy(),
             },
         )
 
-    def _count(self, items: Items) -> tuple[int, torch.Tensor, Items]:
-        distances, positions = nearest(items, self.train, k=2)
+    def _count(self, items: Items) -> tuple[int, Float[Tensor, "n"], Int[Tensor, "n"]]:
+        """How many are copies, the gap ratio of each, and the place of its nearest training item."""
+        distances, places = nearest(items, self.train, k=2)
         ratios = gap_ratio(distances)
-        return int((ratios < self.threshold).sum()), ratios, self.train[positions[:, 0]]
+        return int((ratios < self.threshold).sum()), ratios, places[:, 0]

@@ -1,17 +1,18 @@
 """How far a denoiser is from total memorization: its distance to the exact optimum on the training set."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Generator
 
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.models import EmpiricalDenoiser
-from taumem.probes.probe import check_levels, mean
+from taumem.probes.probe import BLOCK, check_times, in_blocks, mean
 from taumem.randomness import generator_for
 from taumem.record import Reading
-from taumem.shapes import Items
+from taumem.shapes import Batch, Items, PerItem, Times
 
 __all__ = ["EmpiricalGap"]
 
@@ -26,11 +27,12 @@ class EmpiricalGap:
         diffusion: corrupts, and defines the optimum.
         train: training items [P, ...].
         heldout: items to corrupt.
-        levels: diffusion times; around 0.5 and above, where neither denoiser merely returns its input.
+        times: diffusion times in (0, 1); around 0.5 and above, where neither denoiser merely returns its input.
         seed: of the noise.
+        block: items that the denoisers look at together.
 
     Raises:
-        ConfigError: no training items, held-out items that are all the same, or a level outside (0, 1).
+        ConfigError: no training items, held-out items that are all the same, or a time outside (0, 1).
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class EmpiricalGap:
         train: Items,
         heldout: Items,
         *,
-        levels: Sequence[float] = (0.55,),
+        times: Sequence[float] = (0.55,),
         seed: int = 0,
+        block: int = BLOCK,
     ) -> None:
-        check_levels(levels)
+        check_times(times)
         if len(train) == 0 or not bool((heldout != heldout[:1]).any()):
             raise ConfigError(
                 "the empirical gap needs training items, and held-out items that differ from one another; "
@@ -51,20 +54,28 @@ class EmpiricalGap:
         self.diffusion = diffusion
         self.optimum = EmpiricalDenoiser(diffusion, train)
         self.heldout = heldout
-        self.levels = tuple(levels)
+        self.times = tuple(times)
         self.seed = seed
+        self.block = block
         self.scale = float((heldout - heldout.mean(dim=0)).square().mean())
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The diffusion times, the seed of the noise and the numbers of items."""
+        n_items = {"train": len(self.optimum.train), "heldout": len(self.heldout)}
+        return {"times": list(self.times), "seed": self.seed, "n_items": n_items}
+
     @torch.no_grad()
-    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Measure the distance at each level. The noise is the probe's own, fixed; the generator is not used."""
-        estimates = []
-        for k, t in enumerate(self.levels):
-            noise = self.diffusion.noise(
-                self.heldout, generator_for(self.seed, "empirical gap", k, device=self.heldout.device)
-            )
-            times = torch.full((len(self.heldout),), t, device=self.heldout.device)
-            xt = self.diffusion.corrupt(self.heldout, times, noise)
-            difference = denoiser(xt, times) - self.optimum(xt, times)
-            estimates.append(mean("empirical_gap", difference.square().flatten(1).mean(dim=1) / self.scale, t=t))
+    def measure(self, denoiser: Denoiser) -> Reading:
+        """Measure the distance at each time, under the same noise at every look."""
+        x0, estimates = self.heldout, []
+        for k, t in enumerate(self.times):
+            noise = self.diffusion.noise(x0, generator_for(self.seed, "empirical gap", k, device=x0.device))
+            at = torch.full((len(x0),), t, device=x0.device)
+            distances = in_blocks(partial(self._distances, denoiser), self.block, x0, at, noise)
+            estimates.append(mean("empirical_gap", distances / self.scale, t=t))
         return Reading(tuple(estimates))
+
+    def _distances(self, denoiser: Denoiser, x0: Batch, t: Times, noise: Batch) -> PerItem:
+        xt = self.diffusion.corrupt(x0, t, noise)
+        return (denoiser(xt, t) - self.optimum(xt, t)).square().flatten(1).mean(dim=1)

@@ -1,11 +1,12 @@
 """How far the samples of a grammar's model obey the grammar, and whether they are training strings."""
 
+from typing import Any
+
 import torch
 
 from taumem.data import RandomHierarchyModel
-from taumem.diffusion import Denoiser
 from taumem.probes.probe import share
-from taumem.record import Estimate, Reading
+from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Items
 
 __all__ = ["GrammarLevels"]
@@ -33,18 +34,31 @@ class GrammarLevels:
         self.share_of_language = float(grammar.log_prob(torch.tensor(sorted(self.train))).exp().sum())
         self.keep = keep
 
-    def measure(self, samples: Items, denoiser: Denoiser, generator: torch.Generator) -> Reading:
-        """Parse the samples and count the copies; neither the denoiser nor the generator is used."""
+    @property
+    def copy_rule(self) -> CopyRule:
+        """A copy is a training string."""
+        return CopyRule(measure="identical", threshold=0)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How many distinct training strings there are."""
+        return {"n_items": {"train": len(self.train)}}
+
+    def measure(self, samples: Items) -> Reading:
+        """Parse the samples and count the copies."""
         samples = samples.cpu()
         reached = self.grammar.levels(samples).reached
         copied = torch.tensor([tuple(string) in self.train for string in samples.tolist()])
         valid = reached == self.grammar.L
-        levels = [share(f"valid[{level}]", int((reached >= level).sum()), len(samples)) for level in self._levels]
+        valid_up_to = [
+            share(f"valid[{grammar_level}]", int((reached >= grammar_level).sum()), len(samples))
+            for grammar_level in range(1, self.grammar.L + 1)
+        ]
         return Reading(
             (
-                *levels,
+                *valid_up_to,
                 share("copy_fraction", int(copied.sum()), len(samples)),
-                self._chance(levels[-1]),
+                self._chance(valid_up_to[-1]),
                 share("novel_valid", int((valid & ~copied).sum()), len(samples)),
             ),
             {
@@ -53,10 +67,6 @@ class GrammarLevels:
                 "copied": copied[: self.keep].numpy(),
             },
         )
-
-    @property
-    def _levels(self) -> range:
-        return range(1, self.grammar.L + 1)
 
     def _chance(self, valid: Estimate) -> Estimate:
         """Scale the share of valid samples, and its interval, by the training strings' share of the language."""

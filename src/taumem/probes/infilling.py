@@ -5,10 +5,11 @@ much earlier than samples from scratch do, which have to hit upon a training tex
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from taumem.diffusion import Denoiser, Diffusion, MaskedDiffusion
 from taumem.diffusion.keeping import time_when
@@ -88,14 +89,28 @@ class Infilling:
             )
         self.diffusion = diffusion
         self.train, self.heldout = train[:n_items], heldout[:n_items]
+        self.share_masked = share_masked
         self.tolerance = tolerance
         self.pace = (positions_per_step, sure)
+        self.seed = seed
         n = max(len(self.train), len(self.heldout))
         self.hidden = _masks(n, train.shape[1], share_masked, seed).to(train.device)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is hidden and what may be wrong, the pace, the seed of the masks and the numbers of texts."""
+        return {
+            "share_masked": self.share_masked,
+            "tolerance": self.tolerance,
+            "positions_per_step": self.pace[0],
+            "sure": self.pace[1],
+            "seed": self.seed,
+            "n_items": {"train": len(self.train), "heldout": len(self.heldout)},
+        }
+
     @torch.no_grad()
-    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Fill in the texts of both sets; the generator is not used."""
+    def measure(self, denoiser: Denoiser) -> Reading:
+        """Fill in the texts of both sets."""
         known, found = self._fill_in(denoiser, self.train)
         guessed, found_heldout = self._fill_in(denoiser, self.heldout)
         return Reading(

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
-from torch import Generator, Tensor
+from torch import Tensor
 
 from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.errors import ConfigError
-from taumem.probes.probe import mean
+from taumem.probes.probe import BLOCK, in_blocks, mean
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
@@ -51,6 +53,7 @@ class BitsPerSymbol:
         sets: items of each set by name, of one shape.
         n_times: corruptions of each item, at least 1.
         seed: of the noise.
+        block: items that the model looks at together.
         baselines: bits per symbol that other models take on the held-out set, by name: ``heldout_bits_NAME`` is
             recorded beside; given item by item, [n], with its error.
 
@@ -69,6 +72,7 @@ class BitsPerSymbol:
         *,
         n_times: int = 8,
         seed: int = 0,
+        block: int = BLOCK,
         baselines: Mapping[str, float | Float[Tensor, "n"]] | None = None,
     ) -> None:
         if not isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
@@ -86,15 +90,23 @@ class BitsPerSymbol:
         self.sets = dict(sets)
         self.n_times = n_times
         self.seed = seed
+        self.block = block
         self.baselines = dict(baselines or {})
         self._longest = max(self.sets.values(), key=len)
 
-    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Measure all sets. The noise is the probe's own, fixed; the generator is not used."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The number of corruptions, the seed of their noise and the numbers of items."""
+        n_items = {name: len(items) for name, items in self.sets.items()}
+        return {"n_times": self.n_times, "seed": self.seed, "n_items": n_items}
+
+    def measure(self, denoiser: Denoiser) -> Reading:
+        """Measure all sets, under the same noise at every look."""
         totals = {name: torch.zeros(len(items), dtype=torch.float64) for name, items in self.sets.items()}
         for corruption in self._corruptions():
             for name, items in self.sets.items():
-                totals[name] += self._bits(denoiser, items, *(part[: len(items)] for part in corruption))
+                corrupted = (part[: len(items)] for part in corruption)
+                totals[name] += in_blocks(partial(self._bits, denoiser), self.block, items, *corrupted)
         estimates = [mean(f"{name}_bits", total / self.n_times) for name, total in totals.items()]
         return Reading((*estimates, *self._of_the_others()))
 

@@ -6,33 +6,35 @@ the same noise at every step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
-from taumem.probes.membership import membership
-from taumem.probes.probe import ItemLoss, check_levels, mean, undisturbed, variance_of_sum
+from taumem.probes.membership_inference import membership
+from taumem.probes.probe import BLOCK, ItemLoss, check_times, in_blocks, mean, undisturbed, variance_of_sum
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
 __all__ = ["LossGap", "SymmetricGap", "paired_losses"]
 
-LEVELS = (0.15, 0.35, 0.55)
-"""Diffusion times of the probe. Early in training the gap sits below t = 0.7; items matter more than levels do."""
+TIMES = (0.15, 0.35, 0.55)
+"""Diffusion times of the probe. Early in training the gap sits below t = 0.7; items matter more than times do."""
 
 
 class LossGap:
-    """Measures the loss of each set at each level, the relative gap 1 - train / held-out, and membership.
+    """Measures the loss of each set at each diffusion time, the relative gap 1 - train / held-out, and membership.
 
-    For every set named S, ``S_loss`` at each level t, and over all levels (t None) with the value of each item.
+    For every set named S, ``S_loss`` at each time t, and over all times (t None) with the value of each item.
     ``gap`` likewise, between the sets ``train`` and ``heldout``.
 
     Where the exact optimum on the distribution is known, losses are measured from it too, under the same noise and
-    over all levels: ``train_loss_above_exact``, ``heldout_loss_above_exact``, and the gap without the difference in
+    over all times: ``train_loss_above_exact``, ``heldout_loss_above_exact``, and the gap without the difference in
     difficulty of the two sets,
 
         gap_exact = heldout_loss_above_exact - train_loss_above_exact.
@@ -44,14 +46,15 @@ class LossGap:
         diffusion: draws the noise, and gives the loss unless ``loss`` does.
         sets: items of each set by name; ``train`` and ``heldout`` are needed, others (such as ``twin``: the training
             items of another model) are measured too.
-        levels: diffusion times in (0, 1), the same at every step.
+        times: diffusion times in (0, 1), the same at every look.
         seed: of the noise.
+        block: items that a model looks at together.
         loss: the loss of each item, (denoiser, x0, t, noise) -> [batch]; None takes the diffusion's.
         exact: the optimum on the distribution of the data, where it is known.
         empirical: the optimum on the whole training set: :class:`taumem.models.EmpiricalDenoiser`.
 
     Raises:
-        ConfigError: a missing set, an empty one, or a level outside (0, 1).
+        ConfigError: a missing set, an empty one, or a time outside (0, 1).
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class LossGap:
         diffusion: Diffusion,
         sets: Mapping[str, Items],
         *,
-        levels: Sequence[float] = LEVELS,
+        times: Sequence[float] = TIMES,
         seed: int = 0,
+        block: int = BLOCK,
         loss: ItemLoss | None = None,
         exact: Denoiser | None = None,
         empirical: Denoiser | None = None,
@@ -68,32 +72,41 @@ class LossGap:
         for name in ("train", "heldout", *sets):
             if len(sets.get(name, ())) == 0:
                 raise ConfigError(f"the loss gap needs items in the set '{name}'; got {sorted(sets)}.")
-        check_levels(levels)
+        check_times(times)
         self.diffusion = diffusion
         self.sets = dict(sets)
-        self.levels = tuple(levels)
+        self.times = tuple(times)
         self.seed = seed
+        self.block = block
         self.loss = diffusion.loss if loss is None else loss
         self._exact = {name: self._losses(exact, self.sets[name]).mean(dim=0) for name in ("train", "heldout") if exact}
         # On held-out tokens the empirical optimum is surprised without bound.
         self._empirical = self._losses(empirical, self.sets["train"]).mean(dim=0) if empirical else None
 
-    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Measure all sets. The noise is the probe's own, fixed; the generator is not used."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The diffusion times, the seed of the noise and the numbers of items."""
+        n_items = {name: len(items) for name, items in self.sets.items()}
+        return {"times": list(self.times), "seed": self.seed, "n_items": n_items}
+
+    def measure(self, denoiser: Denoiser) -> Reading:
+        """Measure all sets, under the same noise at every look."""
         losses = {name: self._losses(denoiser, items) for name, items in self.sets.items()}
         estimates: list[Estimate] = []
         for name, table in losses.items():
-            estimates += [mean(f"{name}_loss", row, t=t) for t, row in zip(self.levels, table, strict=True)]
+            estimates += [mean(f"{name}_loss", row, t=t) for t, row in zip(self.times, table, strict=True)]
             estimates.append(mean(f"{name}_loss", table.mean(dim=0), keep_items=True))
         train, heldout = losses["train"], losses["heldout"]
-        estimates += [_gap(a, b, t) for t, a, b in zip(self.levels, train, heldout, strict=True)]
+        estimates += [_gap(a, b, t) for t, a, b in zip(self.times, train, heldout, strict=True)]
         estimates.append(_gap(train.mean(dim=0), heldout.mean(dim=0), None))
         estimates += membership(train.mean(dim=0), heldout.mean(dim=0))
         estimates += self._above_the_optima(train.mean(dim=0), heldout.mean(dim=0))
         return Reading(tuple(estimates))
 
-    def _losses(self, denoiser: Denoiser, items: Items) -> Float[Tensor, "levels n"]:
-        return paired_losses(self.diffusion, denoiser, items, self.levels, seed=self.seed, loss=self.loss)
+    def _losses(self, denoiser: Denoiser, items: Items) -> Float[Tensor, "times n"]:
+        return paired_losses(
+            self.diffusion, denoiser, items, self.times, seed=self.seed, block=self.block, loss=self.loss
+        )
 
     def _above_the_optima(self, train: Float[Tensor, "n"], heldout: Float[Tensor, "m"]) -> Iterator[Estimate]:
         if self._exact:
@@ -123,7 +136,7 @@ class SymmetricGap:
         ours: training items of the model that is measured.
         twin: the other model; it may be in training too.
         theirs: training items of the other model.
-        levels, seed, loss: as in :class:`LossGap`.
+        times, seed, block, loss: as in :class:`LossGap`.
     """
 
     def __init__(
@@ -133,28 +146,30 @@ class SymmetricGap:
         twin: Denoiser,
         theirs: Items,
         *,
-        levels: Sequence[float] = LEVELS,
+        times: Sequence[float] = TIMES,
         seed: int = 0,
+        block: int = BLOCK,
         loss: ItemLoss | None = None,
     ) -> None:
-        check_levels(levels)
+        check_times(times)
         self.diffusion = diffusion
         self.sets = (ours, theirs)
         self.twin = twin
-        self.levels = tuple(levels)
+        self.times = tuple(times)
         self.seed = seed
+        self.block = block
         self.loss = diffusion.loss if loss is None else loss
 
-    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Measure both models on both sets. The noise is the probe's own, fixed; the generator is not used."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The diffusion times, the seed of the noise and the numbers of items."""
+        n_items = dict(zip(("ours", "theirs"), map(len, self.sets), strict=True))
+        return {"times": list(self.times), "seed": self.seed, "n_items": n_items}
 
-        def by_item(model: Denoiser, items: Items) -> Float[Tensor, "n"]:
-            with undisturbed(model):
-                table = paired_losses(self.diffusion, model, items, self.levels, seed=self.seed, loss=self.loss)
-            return table.double().mean(dim=0)
-
-        own = [by_item(denoiser, self.sets[0]), by_item(self.twin, self.sets[1])]
-        cross = [by_item(self.twin, self.sets[0]), by_item(denoiser, self.sets[1])]
+    def measure(self, denoiser: Denoiser) -> Reading:
+        """Measure both models on both sets, under the same noise at every look."""
+        own = [self._by_item(denoiser, self.sets[0]), self._by_item(self.twin, self.sets[1])]
+        cross = [self._by_item(self.twin, self.sets[0]), self._by_item(denoiser, self.sets[1])]
         below = sum(float(losses.mean()) for losses in cross)
         _refuse_none(below, "")
         ratio = sum(float(losses.mean()) for losses in own) / below
@@ -168,34 +183,42 @@ class SymmetricGap:
         )
         return Reading((estimate,))
 
+    def _by_item(self, model: Denoiser, items: Items) -> Float[Tensor, "n"]:
+        with undisturbed(model):
+            table = paired_losses(
+                self.diffusion, model, items, self.times, seed=self.seed, block=self.block, loss=self.loss
+            )
+        return table.double().mean(dim=0)
+
 
 @torch.no_grad()
 def paired_losses(
     diffusion: Diffusion,
     denoiser: Denoiser,
     items: Items,
-    levels: Sequence[float],
+    times: Sequence[float],
     *,
     seed: int,
+    block: int = BLOCK,
     loss: ItemLoss | None = None,
-) -> Float[Tensor, "levels n"]:
-    """Give the loss of each item at each level, under noise that depends on (seed, level, shape of the items) alone.
+) -> Float[Tensor, "times n"]:
+    """Give the loss of each item at each time, under noise that depends on (seed, time, shape of the items) alone.
 
-    So two sets of equal size meet the same noise, item by item.
+    So two sets of equal size meet the same noise, item by item, whatever the block.
     """
     loss = diffusion.loss if loss is None else loss
     rows = []
-    for k, t in enumerate(levels):
+    for k, t in enumerate(times):
         noise = diffusion.noise(items, generator_for(seed, "paired noise", k, device=items.device))
-        times = torch.full((len(items),), t, device=items.device)
-        rows.append(loss(denoiser, items, times, noise))
+        at = torch.full((len(items),), t, device=items.device)
+        rows.append(in_blocks(partial(loss, denoiser), block, items, at, noise))
     return torch.stack(rows)
 
 
 def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
     """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
-    _refuse_none(below, "" if t is None else f" at the level t = {t:g}")
+    _refuse_none(below, "" if t is None else f" at t = {t:g}")
     ratio = above / below
     variance = variance_of_sum(train, -ratio * heldout)
     se = None if variance is None else variance**0.5 / below
@@ -206,5 +229,5 @@ def _refuse_none(unseen_loss: float, where: str) -> None:
     if unseen_loss == 0:
         raise ConfigError(
             f"the loss of unseen items is 0{where}, so there is no gap relative to it: the noise may be too weak to "
-            "hide anything there; ask at a higher level, or about more items."
+            "hide anything there; ask at a later time, or about more items."
         )

@@ -2,24 +2,29 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from scipy import stats
 from torch import Generator, Tensor, nn
 
+from taumem.analysis import exact_interval
 from taumem.diffusion import Denoiser
 from taumem.errors import ConfigError
-from taumem.record import Estimate, Reading
+from taumem.randomness import generator_for
+from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Batch, Items, PerItem, Times
 
 __all__ = [
+    "BLOCK",
+    "CountsCopies",
     "ItemLoss",
     "Probe",
     "SampleProbe",
     "Sampler",
-    "check_levels",
+    "check_times",
+    "draw_samples",
+    "in_blocks",
     "mean",
     "share",
     "undisturbed",
@@ -33,19 +38,43 @@ Sampler = Callable[[Denoiser, Generator], Items]
 """Generates samples: (denoiser, generator) -> [n, ...]."""
 
 
-class Probe(Protocol):
-    """A question to a denoiser."""
+BLOCK = 256
+"""Items that a model looks at together, unless a probe is asked to use another number."""
 
-    def measure(self, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Answer. Every random draw comes from the generator; the denoiser stays as it is."""
+
+class Probe(Protocol):
+    """A question to a denoiser. One that draws owns its seed, and draws the same at every look."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What must be known to judge its numbers, as JSON: diffusion times, seed, numbers of items, thresholds."""
+        ...
+
+    def measure(self, denoiser: Denoiser) -> Reading:
+        """Answer; the denoiser stays as it is."""
         ...
 
 
 class SampleProbe(Protocol):
-    """A question to samples of a denoiser."""
+    """A question to samples of a denoiser. One that draws owns its seed, and draws the same at every look."""
 
-    def measure(self, samples: Items, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Answer. The generator is in the state in which the samples' own generator was before it drew them."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What must be known to judge its numbers, as JSON: thresholds, numbers of items, seed."""
+        ...
+
+    def measure(self, samples: Items) -> Reading:
+        """Answer."""
+        ...
+
+
+@runtime_checkable
+class CountsCopies(Protocol):
+    """A probe that counts copies."""
+
+    @property
+    def copy_rule(self) -> CopyRule:
+        """When a sample counts as one."""
         ...
 
 
@@ -64,19 +93,9 @@ def mean(quantity: str, values: Float[Tensor, "n"], *, t: float | None = None, k
 
 
 def share(quantity: str, count: int, n: int, *, confidence: float = 0.95) -> Estimate:
-    """Estimate a share of n items, with the exact two-sided interval of Clopper and Pearson at the given confidence.
-
-    Reference: Clopper & Pearson 1934.
-    """
-    interval = stats.binomtest(count, n).proportion_ci(confidence, method="exact")
-    return Estimate(
-        quantity=quantity,
-        value=count / n,
-        low=float(interval.low),
-        high=float(interval.high),
-        confidence=confidence,
-        count=n,
-    )
+    """Estimate a share of n items, with its exact interval."""
+    low, high = exact_interval(count, n, confidence)
+    return Estimate(quantity=quantity, value=count / n, low=low, high=high, confidence=confidence, count=n)
 
 
 def variance_of_sum(a: Float[Tensor, "n"], b: Float[Tensor, "m"]) -> float | None:
@@ -92,14 +111,36 @@ def variance_of_sum(a: Float[Tensor, "n"], b: Float[Tensor, "m"]) -> float | Non
     return max(float(a.var() / n + b.var() / m + 2 * k * shared / (n * m)), 0.0)
 
 
-def check_levels(levels: Sequence[float]) -> None:
+def check_times(times: Sequence[float]) -> None:
     """Refuse diffusion times at which a probe cannot ask.
 
     Raises:
-        ConfigError: no level, or one outside (0, 1).
+        ConfigError: no time, or one outside (0, 1).
     """
-    if not levels or not all(0 < t < 1 for t in levels):
-        raise ConfigError(f"levels are diffusion times between 0 and 1, at least one; got {list(levels)}.")
+    if not times or not all(0 < t < 1 for t in times):
+        raise ConfigError(f"a probe asks at diffusion times between 0 and 1, at least one; got {list(times)}.")
+
+
+def in_blocks(ask: Callable[..., Tensor], block: int, *rows: Tensor) -> Tensor:
+    """Ask about ``block`` items at a time, so that memory does not grow with their number, and join the answers.
+
+    Args:
+        ask: answers row by row: from as many rows of each tensor, as many rows.
+        block: items at a time, at least 1. It changes answers by rounding only.
+        rows: what to ask about, each tensor [n, ...].
+
+    Raises:
+        ConfigError: a block below 1.
+    """
+    if block < 1:
+        raise ConfigError(f"a model looks at a block of at least 1 item at a time; got block = {block}.")
+    return torch.cat([ask(*part) for part in zip(*(torch.split(tensor, block) for tensor in rows), strict=True)])
+
+
+def draw_samples(sampler: Sampler, denoiser: Denoiser, seed: int) -> Items:
+    """Draw samples from the noise that belongs to a seed: the same for every model, and at every look."""
+    with undisturbed(denoiser):
+        return sampler(denoiser, generator_for(seed, "samples"))
 
 
 @contextmanager

@@ -13,9 +13,8 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import entr
-from torch import Generator, Tensor
+from torch import Tensor
 
-from taumem.diffusion import Denoiser
 from taumem.errors import ConfigError
 from taumem.probes.probe import share
 from taumem.randomness import generator_for
@@ -83,8 +82,19 @@ class TextQuality:
         self.seed = seed
         self.chance = tuple(self._known_words("dictionary_words_chance", self.heldout))
 
-    def measure(self, samples: Items, denoiser: Denoiser, generator: Generator) -> Reading:
-        """Count n-grams and words; neither the denoiser nor the generator is used."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The orders, the number of resamples, the seed, and how many words and held-out texts there are."""
+        return {
+            "orders": list(self.orders),
+            "n_resamples": self.n_resamples,
+            "seed": self.seed,
+            "n_words": len(self.words),
+            "n_items": {"heldout": len(self.heldout)},
+        }
+
+    def measure(self, samples: Items) -> Reading:
+        """Count n-grams and words."""
         samples = samples.cpu()
         n = min(len(samples), len(self.heldout) // 2)
         aside, rest = self.heldout[:n], self.heldout[n:]

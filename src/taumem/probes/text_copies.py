@@ -1,16 +1,14 @@
 """The share of generated texts that are copies of training texts, beside the share that chance alone would give."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from taumem.diffusion import Denoiser
 from taumem.errors import ConfigError
 from taumem.neighbors import Substrings, nearest_hamming
 from taumem.probes.probe import mean, share
-from taumem.record import Estimate, Reading
+from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Items
 
 __all__ = ["TextCopies"]
@@ -63,8 +61,19 @@ class TextCopies:
         self.keep = keep
         self.heldout = self._compare(heldout) if len(heldout) else None
 
-    def measure(self, samples: Items, denoiser: Denoiser, generator: torch.Generator) -> Reading:
-        """Compare the samples with the training texts; neither the denoiser nor the generator is used."""
+    @property
+    def copy_rule(self) -> CopyRule:
+        """A copy differs from a training text at no more than the threshold's share of its positions."""
+        return CopyRule(measure="hamming", threshold=self.threshold)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The threshold, and how many training and held-out texts there are."""
+        n_items = {"train": len(self.train), "heldout": len(self.heldout.copied) if self.heldout else 0}
+        return {"threshold": self.threshold, "n_items": n_items}
+
+    def measure(self, samples: Items) -> Reading:
+        """Compare the samples with the training texts."""
         found = self._compare(samples)
         exact = share("exact_copies", int((found.hamming == 0).sum()), len(samples))
         estimates = (_share("copy_fraction", found), exact, mean("longest_match", found.longest))

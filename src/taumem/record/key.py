@@ -59,6 +59,6 @@ class RunKey:
 
     @property
     def order(self) -> tuple[int, int, str, str, str, str, int]:
-        """Where runs stand when they are listed: by size, seed and half."""
+        """Where runs stand when they are listed: by size, seed, experiment and half."""
         seed = -1 if self.seed is None else self.seed
-        return self.n_train, seed, self.half or "", self.experiment, self.data, self.weights, self.batch_size
+        return self.n_train, seed, self.experiment, self.half or "", self.data, self.weights, self.batch_size

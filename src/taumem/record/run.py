@@ -105,6 +105,11 @@ class RunRecord:
             )
         return Curve.from_measurements(quantity, rows)
 
+    def curve_or_none(self, quantity: str) -> Curve | None:
+        """A quantity that belongs to no single diffusion time, over training; None where the run has none."""
+        rows = [m for m in self.measurements if m.quantity == quantity and m.t is None]
+        return Curve.from_measurements(quantity, rows) if rows else None
+
     def array_steps(self) -> list[int]:
         """The steps at which arrays (samples) were kept, ascending."""
         return sorted(int(file.stem) for file in (self.path / "arrays").glob("*.npz"))

@@ -56,7 +56,7 @@ def train_together(
     Args:
         members: the runs; all of one architecture, at one step, with the same options of AdamW and of the average.
         diffusion: gives the loss.
-        batch_size: examples a step, for each member.
+        batch_size: examples per step, for each member.
         warmup: steps over which the learning rate rises linearly from 0 to its value.
         clip: largest norm of the gradient of one member, or None.
 

@@ -99,7 +99,7 @@ def train(
         learner: what to train; its step and its examples count on.
         diffusion: gives the loss.
         data: the training items [P, ...], on the denoiser's device.
-        batch_size: examples a step. It may exceed P: then items repeat within a batch, under different noise.
+        batch_size: examples per step. It may exceed P: then items repeat within a batch, under different noise.
         seed: of the batches, times and noise.
         warmup: steps over which the learning rate rises linearly from 0 to its value.
         clip: largest norm of the gradient, or None.
@@ -160,7 +160,7 @@ class Draws:
     Args:
         diffusion: draws the noise.
         data: the training items [P, ...].
-        batch_size: examples a step.
+        batch_size: examples per step.
         seed: of everything.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from taumem.analysis import Interval, Law, PhaseDiagram
-from taumem.analysis.phase import Look
+from taumem.analysis.regions import Look
 from taumem.analysis.price import Price
 from taumem.errors import TaumemWarning
 from taumem.report.figures.lines import Line, add_lines, finished

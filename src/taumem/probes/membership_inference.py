@@ -21,7 +21,7 @@ def membership(train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "
 
     Args:
         train_losses: loss of each training item.
-        heldout_losses: loss of each held-out item, under the same noise levels.
+        heldout_losses: loss of each held-out item, at the same diffusion times.
 
     Returns:
         ``membership_auc``: the probability that a training item has the lower loss; 0.5 is chance, 1 certainty.

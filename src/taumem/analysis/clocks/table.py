@@ -1,0 +1,220 @@
+"""The clocks: one table. Finding, fitting, figures, pages and docs loop over it.
+
+Rules are fixed before the studies that report them. To add a clock, add a row; from outside, call :func:`add_clock`.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from taumem.analysis.clocks.clock import Clock, Seen
+from taumem.analysis.clocks.losses import LEARNED, tau_gap, tau_gap_sym, tau_gen, tau_val
+from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
+from taumem.analysis.placing import Placed
+from taumem.analysis.smoothing import FEWEST_LOOKS
+from taumem.errors import ConfigError
+from taumem.record import ItemKind
+
+__all__ = ["CLOCKS", "add_clock", "families", "level_clock"]
+
+N_LEVELS = 16
+"""Levels of a grammar that are timed: strings of more have 65,536 tokens at least."""
+
+CLOCKS: dict[str, Clock] = {}
+"""All clocks by name, in the order in which they are reported."""
+
+
+def add_clock(clock: Clock) -> None:
+    """Put a clock into the table: from then on it is found, fitted, drawn and reported like the others.
+
+    Raises:
+        ConfigError: its name is taken.
+    """
+    if clock.name in CLOCKS:
+        raise ConfigError(f"there is a clock '{clock.name}' already; give yours another family or threshold.")
+    CLOCKS[clock.name] = clock
+
+
+def families() -> dict[str, list[Clock]]:
+    """The clocks by what they time: those of a family differ by their threshold or level alone."""
+    found: dict[str, list[Clock]] = {}
+    for clock in CLOCKS.values():
+        found.setdefault(clock.family, []).append(clock)
+    return found
+
+
+def level_clock(grammar_level: int) -> Clock:
+    """The clock of a level of a grammar.
+
+    Raises:
+        ConfigError: there is none for so high a level.
+    """
+    for clock in CLOCKS.values():
+        if clock.grammar_level == grammar_level:
+            return clock
+    raise ConfigError(f"levels 1 to {N_LEVELS} of a grammar are timed; asked for level {grammar_level}.")
+
+
+# --- how each is read -------------------------------------------------------------------------------------------------
+
+
+def _read_gen(seen: Seen, confidence: float) -> Placed | None:
+    heldout = seen.items_curve("heldout_loss", looks=FEWEST_LOOKS)
+    return None if heldout is None else tau_gen(heldout, confidence=confidence)
+
+
+def _read_val(seen: Seen, confidence: float) -> Placed | None:
+    heldout = seen.items_curve("heldout_loss", looks=FEWEST_LOOKS)
+    return None if heldout is None else tau_val(heldout, confidence=confidence)
+
+
+def _read_gap(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+    train, heldout = seen.items_curve("train_loss"), seen.items_curve("heldout_loss")
+    if train is None or heldout is None or not set(heldout.steps) & set(train.steps) - {0}:
+        return None
+    return tau_gap(train, heldout, threshold=threshold, confidence=confidence)
+
+
+def _read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+    losses = seen.twin_losses
+    return None if losses is None else tau_gap_sym(losses, threshold=threshold, confidence=confidence)
+
+
+def _read_above_chance(seen: Seen, confidence: float, *, quantity: str, threshold: float) -> Placed | None:
+    share, chance = seen.curve(quantity), seen.curve(f"{quantity}_chance")
+    return None if share is None or chance is None else tau_copy(share, chance, threshold=threshold)
+
+
+def _read_level(seen: Seen, confidence: float, *, grammar_level: int) -> Placed | None:
+    valid = seen.curve(f"valid[{grammar_level}]")
+    return None if valid is None else tau_level(valid)
+
+
+def _read_split(seen: Seen, confidence: float) -> Placed | None:
+    curves = [one.items_curve("heldout_loss", looks=FEWEST_LOOKS) for one in (seen, seen.other) if one is not None]
+    learned = [tau_gen(curve).step for curve in curves if curve is not None]
+    if len(learned) < 2 or seen.agreement is None:
+        return None
+    return tau_split(seen.agreement, learned=max(learned))
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+Shades = tuple[tuple[str, str], ...]
+"""Colors by day and by night: Okabe and Ito's, from light to dark where a family has several."""
+
+
+def _passing(
+    thresholds: tuple[float, ...],
+    shades: Shades,
+    *,
+    family: str,
+    read: Callable[..., Placed | None],
+    rule: str,
+    needs: str,
+    of_pairs: bool = False,
+    concerns: frozenset[ItemKind] = frozenset(),
+) -> Iterator[Clock]:
+    """One clock for each threshold that is to be passed."""
+    for x, color in zip(thresholds, shades, strict=True):
+        yield Clock(family, partial(read, threshold=x), rule, needs, x, None, of_pairs, concerns, color)
+
+
+def _levels(shades: Shades) -> Iterator[Clock]:
+    """One clock for each level of a grammar."""
+    rule = (
+        "The lower end of the exact 95 % interval of the share of samples that parse up to level {x} exceeds "
+        f"{LEVEL_REACHED:g}, and the share itself does at every later look; known to lie between that look and the one "
+        "before."
+    )
+    for level in range(1, N_LEVELS + 1):
+        yield Clock(
+            "tau_level",
+            partial(_read_level, grammar_level=level),
+            rule,
+            "samples, and the levels of the grammar that they obey",
+            grammar_level=level,
+            concerns=frozenset({"strings"}),
+            color=shades[min(level, len(shades)) - 1],
+        )
+
+
+def _all() -> Iterator[Clock]:
+    heldout = f"a held-out loss with the loss of each item, at {FEWEST_LOOKS} or more looks"
+    above_chance = (
+        "The lower end of the exact 95 % interval of the {what} exceeds chance by {x}, and the share itself does at "
+        "every later look; known to lie between that look and the one before."
+    )
+    yield Clock(
+        "tau_gen",
+        _read_gen,
+        f"The held-out loss first has made {LEARNED:g} of its fall from the first look to its minimum.",
+        heldout,
+        color=("#5b7083", "#a9bccd"),
+    )
+    yield from _levels(
+        (
+            ("#7cc4d8", "#2c7c92"),
+            ("#4fa9c4", "#3f9ab5"),
+            ("#2b8aa8", "#62b9d1"),
+            ("#176b87", "#8fd3e6"),
+            ("#0b4a60", "#c3ebf5"),
+        )
+    )
+    yield Clock(
+        "tau_val",
+        _read_val,
+        "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to either side; "
+        "it counts once the last 2 looks are above it by more than 2 standard errors.",
+        heldout,
+        color=("#0072b2", "#4cb0e8"),
+    )
+    yield from _passing(
+        (0.10, 0.20),
+        (("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")),
+        family="tau_gap",
+        read=_read_gap,
+        rule="The relative gap 1 - train / held-out loss passes {x} for good (no later look is below), interpolated in "
+        "log step.",
+        needs="training and held-out loss with the loss of each item, at the same looks",
+    )
+    yield from _passing(
+        (0.10, 0.15, 0.20),
+        (("#3cb892", "#2fa57f"), ("#009e73", "#4cd3a5"), ("#00684c", "#9beccf")),
+        family="tau_gap_sym",
+        read=_read_gap_sym,
+        rule="The gap 1 - (L_A(A) + L_B(B)) / (L_B(A) + L_A(B)) of two models on disjoint sets passes {x} for good (no "
+        "later look is below), interpolated in log step.",
+        needs="two runs on disjoint halves a and b, each measured on the other's training set too",
+        of_pairs=True,
+    )
+    yield from _passing(
+        (0.03, 0.05, 0.10),
+        (("#cc79a7", "#b4608f"), ("#a64d80", "#dd8fba"), ("#752c56", "#f3c3dc")),
+        family="tau_copy",
+        read=partial(_read_above_chance, quantity="copy_fraction"),
+        rule=above_chance.replace("{what}", "share of copies"),
+        needs="samples, counted against the training set and against held-out data",
+    )
+    yield from _passing(
+        (0.05, 0.10, 0.50),
+        (("#e8854a", "#c9692f"), ("#d55e00", "#f08a45"), ("#8f3f00", "#fcc9a3")),
+        family="tau_infill",
+        read=partial(_read_above_chance, quantity="infill_copies"),
+        rule=above_chance.replace("{what}", "share of training texts that are completed from half of them"),
+        needs="training and held-out texts that were filled in at the same looks",
+        concerns=frozenset({"texts"}),
+    )
+    yield Clock(
+        "tau_split",
+        _read_split,
+        f"The agreement of two models on disjoint sets falls below {STILL_AGREED:g} of its highest value so far, "
+        "counted from the later tau_gen of the two, by more than 2 paired standard errors, and stays below; known to "
+        "lie between that look and the one before.",
+        "samples of two runs on disjoint halves, at 2 or more common looks",
+        of_pairs=True,
+        color=("#7a52c7", "#b39af0"),
+    )
+
+
+for _clock in _all():
+    add_clock(_clock)

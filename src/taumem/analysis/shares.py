@@ -1,0 +1,47 @@
+"""The exact interval of a share, for everybody."""
+
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+from taumem.analysis.interval import check_confidence
+
+__all__ = ["exact_interval"]
+
+Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
+
+
+@overload
+def exact_interval(count: float, n: float, confidence: float = 0.95) -> tuple[float, float]: ...
+@overload
+def exact_interval(count: Counts, n: Counts | float, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
+def exact_interval(count: Any, n: Any, confidence: float = 0.95) -> tuple[Any, Any]:
+    """The exact two-sided interval of a share: count of n, such as copies among samples.
+
+    It holds the true share with at least the given probability, whatever that share is. Of no items it is [0, 1].
+
+    Args:
+        count: how many, from 0 to n; a number or an array.
+        n: of how many; likewise.
+        confidence: probability of the interval, in (0, 1).
+
+    Returns:
+        Lower and upper ends: numbers for numbers, arrays for arrays.
+
+    Raises:
+        ConfigError: the confidence is out of its range.
+
+    Reference: Clopper and Pearson 1934, Biometrika 26, 404.
+
+    >>> low, high = exact_interval(6, 100)
+    >>> f"{low:.4f} {high:.4f}"
+    '0.0223 0.1260'
+    """
+    check_confidence(confidence)
+    k, of, tail = np.asarray(count, dtype=float), np.asarray(n, dtype=float), (1 - confidence) / 2
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), of - k + 1, tail), 0.0)
+    high = np.where(k < of, betaincinv(k + 1, np.maximum(of - k, 1), 1 - tail), 1.0)
+    return (low, high) if low.ndim else (float(low), float(high))

@@ -1,0 +1,285 @@
+"""A study: some runs, and all that is read off them, computed once and only when it is asked for."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from taumem.analysis.clocks import CLOCKS, families
+from taumem.analysis.find import find_onsets, find_twins
+from taumem.analysis.interval import Interval, check_confidence
+from taumem.analysis.law import NEAR_ONE, Exponent, Law
+from taumem.analysis.laws import ClockLaw
+from taumem.analysis.onset import Onset
+from taumem.analysis.phase import PhaseDiagram, has_levels
+from taumem.errors import ConfigError, nearest_name
+from taumem.record import RunRecord
+
+__all__ = ["Forecast", "Study"]
+
+HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
+"""Which clock speaks for a study that forecasts none: the first of these with a law."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A clock of a run that has not been made yet, and what was measured once it had.
+
+    Attributes:
+        clock: what is forecast.
+        n_train: number of training examples of the run.
+        predicted: in steps, with its interval.
+        measured: in steps; None while it is not known, an infinite upper end if the run ended too early.
+        law: what the forecast rests on; None if it came from elsewhere.
+    """
+
+    clock: str
+    n_train: int
+    predicted: Interval
+    measured: Interval | None = None
+    law: Law | None = None
+
+    @property
+    def relative_error(self) -> float | None:
+        """Forecast over measurement, less 1; None without a located measurement.
+
+        >>> made = Interval(1100.0, 900.0, 1300.0, confidence=0.9)
+        >>> seen = Interval(1000.0, 950.0, 1050.0, confidence=0.9)
+        >>> round(Forecast("tau_val", 256, made, seen).relative_error, 3)
+        0.1
+        """
+        if self.measured is None or self.measured.low <= 0 or math.isinf(self.measured.high):
+            return None
+        return self.predicted.value / self.measured.value - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain facts for a JSON file."""
+        examples = self.predicted.examples
+        return {
+            "clock": self.clock,
+            "n_train": self.n_train,
+            "steps": self.predicted.to_json(),
+            "examples": examples and examples.to_json(),
+            "law": self.law and self.law.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Some runs, and what they mean.
+
+    Attributes:
+        records: the runs, by size, seed and half.
+        excluded: sizes kept out of every fit.
+        proof: a forecast that is held against a measurement, or None.
+        floor: whether laws have a tau_0, the onset that small sizes cannot undercut.
+        confidence: probability of every interval.
+    """
+
+    records: tuple[RunRecord, ...]
+    excluded: frozenset[int] = frozenset()
+    proof: Forecast | None = None
+    floor: bool = False
+    confidence: float = 0.9
+
+    @classmethod
+    def of(
+        cls,
+        records: Sequence[RunRecord],
+        *,
+        excluded: Collection[int] = frozenset(),
+        proof: Forecast | None = None,
+        floor: bool = False,
+        confidence: float = 0.9,
+    ) -> "Study":
+        """Bring runs together.
+
+        Args:
+            records: of one study, in any order.
+            excluded: training-set sizes to keep out of the fits, such as the one that was forecast.
+            proof: what was forecast, if anything, and what was measured.
+            floor: also fit tau_0 in each law.
+            confidence: probability of every interval, in (0, 1).
+
+        Raises:
+            ConfigError: the confidence is out of its range, or two runs are the same half of the same pair.
+        """
+        check_confidence(confidence)
+        find_twins(records)
+        ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
+        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
+
+    # --- what is read off the runs ------------------------------------------------------------------------------------
+
+    @cached_property
+    def twins(self) -> tuple[tuple[RunRecord, RunRecord], ...]:
+        """Pairs of runs on disjoint halves."""
+        return tuple(find_twins(self.records))
+
+    @cached_property
+    def onsets(self) -> tuple[Onset, ...]:
+        """Of every clock, in the order of the clocks."""
+        return tuple(find_onsets(self.records, confidence=self.confidence))
+
+    @cached_property
+    def clocks(self) -> tuple[ClockLaw, ...]:
+        """By clock, its onsets and laws; of the levels of a hierarchy, the laws are boundaries of ``phase``."""
+        # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
+        of_levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
+        onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
+        return ClockLaw.of_each(onsets, excluded=self.excluded, floor=self.floor, confidence=self.confidence)
+
+    @property
+    def laws(self) -> dict[str, Law]:
+        """By clock, the law with a free exponent; clocks without one are left out."""
+        return self.fits(None)[0]
+
+    def fits(self, exponent: Exponent) -> tuple[dict[str, Law], dict[str, str]]:
+        """The laws with this exponent by clock, and for each clock without one the reason.
+
+        Args:
+            exponent: a number to fix it, None to leave it free, or a pair (mean, standard deviation).
+        """
+        laws = {clock.clock: law for clock in self.clocks if (law := clock.law(exponent)) is not None}
+        reasons = {clock.clock: why for clock in self.clocks if (why := clock.why_not(exponent))}
+        for boundary in self.phase.boundaries if self.phase else ():
+            if exponent is not None:
+                reasons[boundary.clock] = f"{boundary.clock}: levels do not grow in proportion to P"
+            elif boundary.free is not None:
+                laws[boundary.clock] = boundary.free
+            elif boundary.reason:
+                reasons[boundary.clock] = boundary.reason
+        return laws, reasons
+
+    @property
+    def phase(self) -> PhaseDiagram | None:
+        """The phase diagram of data with a hierarchy; None where there is none to draw."""
+        return None if isinstance(self._phase, str) else self._phase
+
+    @property
+    def no_phase(self) -> str:
+        """Why data with a hierarchy have no phase diagram; empty otherwise."""
+        return self._phase if isinstance(self._phase, str) else ""
+
+    @cached_property
+    def _phase(self) -> PhaseDiagram | str:
+        if not has_levels(self.records):
+            return ""
+        try:
+            return PhaseDiagram.of(
+                self.records, self.onsets, excluded=self.excluded, floor=self.floor, confidence=self.confidence
+            )
+        except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
+            return str(error)
+
+    def forecast(self, n_train: int, clock: str = "tau_val") -> Forecast:
+        """Forecast how long a run on more data may train: the exponent is taken to be 1, give or take 0.1.
+
+        Args:
+            n_train: number of training examples P of the run to forecast, at least 1.
+            clock: which clock.
+
+        Raises:
+            ConfigError: these runs have no such clock, it does not grow in proportion to P, too few of its onsets were
+                located, or ``n_train`` is out of its range.
+
+        Warns:
+            TaumemWarning: ``n_train`` is far beyond the largest size with a located onset.
+        """
+        found = list(dict.fromkeys(onset.clock for onset in self.onsets))
+        if clock not in found:
+            if clock in CLOCKS:
+                raise ConfigError(f"these runs have no {clock}, which needs {CLOCKS[clock].needs}.")
+            raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, found)}")
+        if clock in CLOCKS and CLOCKS[clock].grammar_level is not None:
+            raise ConfigError(
+                f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast."
+            )
+        of_clock = next(each for each in self.clocks if each.clock == clock)
+        law = of_clock.law(NEAR_ONE)
+        if law is None:
+            raise ConfigError(of_clock.why_not(NEAR_ONE))
+        return Forecast(clock, n_train, law.predict(n_train), law=law)
+
+    # --- what it is about ---------------------------------------------------------------------------------------------
+
+    @property
+    def sizes(self) -> list[int]:
+        """The distinct numbers of training examples, ascending; that of the forecast included."""
+        sizes = {record.header.data.n_train for record in self.records}
+        return sorted(sizes | ({self.proof.n_train} if self.proof else set()))
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """The distinct batch sizes, ascending."""
+        return sorted({record.header.batch_size for record in self.records})
+
+    @property
+    def experiments(self) -> list[str]:
+        """The distinct experiments, sorted."""
+        return sorted({record.header.name for record in self.records})
+
+    @property
+    def headline(self) -> ClockLaw | None:
+        """The clock that speaks for the study: the forecast one, that of the phase diagram, or a well-known one."""
+        by_name = {clock.clock: clock for clock in self.clocks}
+        if self.proof is not None and self.proof.clock in by_name:
+            return by_name[self.proof.clock]
+        if self.phase is not None and (clock := by_name.get(self.phase.clock)) is not None and clock.drawn:
+            return clock
+        well_known = (by_name[name] for name in HEADLINE_CLOCKS if name in by_name)
+        with_law = (clock for clock in (*well_known, *self.clocks) if clock.drawn)
+        return next(with_law, next(iter(self.clocks), None))
+
+    def run_of(self, onset: Onset) -> RunRecord | None:
+        """The run that an onset was found in: the one on half ``a`` if it was found in a pair."""
+        return next((r for r in self.records if onset.run in (r.header.key, r.header.key.pair)), None)
+
+    def missing(self) -> Iterator[str]:
+        """Say, one sentence each, which questions could not be asked, and why."""
+        found = {onset.clock for onset in self.onsets}
+        kinds = {record.header.data.kind for record in self.records}
+        for family, members in families().items():
+            first = members[0]
+            if not any(clock.name in found for clock in members) and (not first.concerns or first.concerns & kinds):
+                yield f"{family} could not be read: it needs {first.needs}, and no run here has them."
+        yield from (clock.reason for clock in self.clocks if clock.reason)
+        yield from self._missing_of_the_diagram()
+        if self.records and len({record.header.seed for record in self.records}) == 1:
+            yield "One seed only: how far an onset moves from seed to seed was not measured."
+        if len(self.batch_sizes) == 1:
+            yield (
+                f"One batch size only ({self.batch_sizes[0]:,}): every onset in steps holds at this batch size, and "
+                "nothing here says what another one would give."
+            )
+        if self.proof is None:
+            yield "No forecast was handed in, so none is held against a measurement."
+
+    def _missing_of_the_diagram(self) -> Iterator[str]:
+        if self.no_phase:
+            yield f"No phase diagram: {self.no_phase}"
+        if self.phase is None:
+            return
+        yield from (boundary.reason for boundary in self.phase.boundaries if boundary.reason)
+        if self.phase.left_out:
+            yield (
+                "The phase diagram leaves out runs in which copies and levels were not both counted: "
+                f"{', '.join(self.phase.left_out)}."
+            )
+
+    def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
+        """Plain facts for a JSON file: onsets, laws and phases.
+
+        Args:
+            exponent: of the laws, as in :meth:`fits`.
+        """
+        laws, reasons = self.fits(exponent)
+        return {
+            "confidence": self.confidence,
+            "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
+            "laws": {clock: law.to_json() for clock, law in laws.items()},
+            "not_fitted": reasons,
+            "onsets": [onset.to_json() for onset in self.onsets],
+            **(self.phase.to_json() if self.phase else {}),
+        }

@@ -1,0 +1,10 @@
+"""The command line: each verb reads files and writes files. Parsing and printing, nothing else.
+
+Exit codes: 0 done; 2 the input cannot be used (one line says why, and what to do); 130 interrupted (the same command
+goes on from there).
+"""
+
+from taumem.cli import files, making, reading  # noqa: F401 (each puts its verbs into the app)
+from taumem.cli.app import app, main
+
+__all__ = ["app", "main"]

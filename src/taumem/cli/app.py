@@ -1,0 +1,57 @@
+"""The app that the verbs are put into, what they share, and what becomes of an error."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.markup import escape
+
+import taumem
+from taumem.cli.console import err
+from taumem.errors import TaumemError, TaumemWarning
+
+__all__ = ["Confidence", "FormerLevel", "Json", "OutputFolder", "Runs", "app", "main", "one_confidence"]
+
+app = App(
+    name="taumem",
+    help="When does a diffusion model start to memorize? Measure it, forecast it, stop in time.",
+    version=taumem.__version__,
+    suppress_keyboard_interrupt=False,
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
+Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
+Confidence = Annotated[float, Parameter(name="--confidence")]
+FormerLevel = Annotated[float | None, Parameter(name="--level", show=False)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line, and exit."""
+    warnings.showwarning = _show_warning
+    try:
+        app(arguments)
+    except TaumemError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}; check the path and its permissions.", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("\nInterrupted. What was done is kept: the same command goes on from there.")
+        sys.exit(130)
+
+
+def one_confidence(confidence: float, former: float | None) -> float:
+    """The confidence, where ``--level``, its former name, may have been given instead."""
+    if former is None:
+        return confidence
+    warnings.warn("--level is called --confidence now.", TaumemWarning, stacklevel=2)
+    return former
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    if issubclass(category, TaumemWarning):
+        err.print(f"[yellow]note:[/] {escape(str(message))}", soft_wrap=True)

@@ -1,0 +1,118 @@
+"""The verbs that train: demo, run."""
+
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.markup import escape
+
+from taumem.cli.app import Json, OutputFolder, app
+from taumem.cli.console import out, print_json, progress_bars
+from taumem.cli.tables import show_demo, show_study
+
+__all__ = ["demo", "run"]
+
+
+@app.command
+def demo(
+    *,
+    output: OutputFolder | None = None,
+    seed: int = 0,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    workers: int | None = None,
+    json: Json = False,
+) -> None:
+    """Forecast when an image model starts to memorize, then train it and see.
+
+    Built-in images, no network; about three minutes on two cores. Interrupted, the same command goes on.
+
+    Parameters
+    ----------
+    output
+        Folder for the runs, the report and demo.json; taumem-demo (or taumem-demo-quick) if not given. Another seed
+        needs another folder.
+    seed
+        Of the data's shuffle, the weights, and everything else.
+    quick
+        Half the sizes, in about a minute.
+    workers
+        Processes at once; as many as processors if not given.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.lab.demo import demo as run_demo
+    from taumem.record import write_atomically
+
+    output = output or Path("taumem-demo-quick" if quick else "taumem-demo")
+    with progress_bars() as advance:
+        result = run_demo(output, seed=seed, quick=quick, workers=workers, progress=advance)
+    text = result.model_dump_json(indent=2)
+    write_atomically(output / "demo.json", text + "\n")
+    print(text) if json else show_demo(result)
+
+
+@app.command(name=["run", "sweep"])
+def run(
+    experiment: str,
+    /,
+    *,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    output: OutputFolder | None = None,
+    seed: Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)] = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    json: Json = False,
+) -> None:
+    """Make all runs of an experiment, fit its laws and write its report (under both names).
+
+    Interrupted, the same command goes on. A study of a grammar ends with the phase diagram, the levels that were
+    learned and the price of stopping early.
+
+    Parameters
+    ----------
+    experiment
+        A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture, grammar, grammar-phase,
+        text; grammar-paper, text8-paper, favero-cifar10. Keys and values are those of the file;
+        docs/experiments.md lists them.
+    set
+        Keys to change, such as training.batch_size=32.
+    output
+        Folder for the runs and the report; the experiment's name if not given.
+    seed
+        Seeds to use instead of the experiment's.
+    device
+        Where to train: cpu, cuda, cuda:1.
+    workers
+        Processes at once; as many as processors on the CPU, 1 elsewhere, if not given.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.analysis import Study
+    from taumem.lab import load_experiment, sweep
+    from taumem.record import read_runs
+    from taumem.report import write_report
+
+    began = time.monotonic()
+    changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
+    chosen = load_experiment(experiment, changes)
+    folder = output or Path(chosen.name)
+    with progress_bars() as advance:
+        sweep(
+            chosen,
+            folder,
+            device=device,
+            workers=workers,
+            progress=lambda done, total: advance("runs", done, total),
+        )
+    options = [part for change in changes for part in ("--set", change)]
+    command = shlex.join(["taumem", "run", experiment, *options, "-o", str(folder), "--device", device])
+    study = Study.of(read_runs(folder))  # with those of other sizes and seeds that were made here before
+    report = write_report(folder / "report.html", study, title=chosen.name, reproduce=command)
+    content = study.to_json() | {"report": str(report), "seconds": round(time.monotonic() - began, 1)}
+    if json:
+        print_json(content)
+        return
+    show_study(study)
+    out.print(f"Report: {escape(str(report))}   ({content['seconds']:.0f} s)", soft_wrap=True)

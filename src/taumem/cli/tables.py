@@ -1,0 +1,185 @@
+"""What verbs print for a reader: clocks and laws, a forecast, a phase diagram, the demo."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Column
+
+from taumem.cli.console import add_row, err, new_table, out, show_table
+
+if TYPE_CHECKING:
+    from taumem.analysis import Forecast, Interval, Onset, PhaseDiagram, Study
+    from taumem.lab.demo import DemoResult
+
+__all__ = ["show_demo", "show_forecast", "show_study"]
+
+EXPECTED = ("tau_gen", "tau_val")
+"""The clocks that a run has as a rule: where one is missing, the table says why."""
+
+
+def show_study(study: "Study", exponent: float | None = None) -> None:
+    """Print the clocks of a study by size, their laws, and its phase diagram.
+
+    Args:
+        study: what to print.
+        exponent: of the laws; None for a free one.
+    """
+    if len(study.experiments) > 1:
+        err.print(f"[yellow]several experiments in one fit:[/] {escape(', '.join(study.experiments))}", soft_wrap=True)
+    if study.no_phase:
+        err.print(f"[yellow]no phase diagram:[/] {escape(study.no_phase)}", soft_wrap=True)
+    laws, reasons = study.fits(exponent)
+    sizes = sorted({onset.n_train for onset in study.onsets})
+    found = list(dict.fromkeys(onset.clock for onset in study.onsets))
+    copied = _copied(study.phase)
+    whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps per example")]
+    table = new_table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
+    for clock in found:
+        law = laws.get(clock)
+        cells = [_onsets_in_words([o for o in study.onsets if o.clock == clock and o.n_train == n]) for n in sizes]
+        add_row(
+            table,
+            clock,
+            *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
+            _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
+            "" if law is None or law.linearity is None else f"{law.linearity:.2g}",
+        )
+    show_table(table)
+    out.print(
+        "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
+        "< where some had reached it by the first look.[/]"
+    )
+    if copied:
+        out.print(
+            "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
+            "level's law leaves out those that copied first.[/]"
+        )
+    _show_bends(study, exponent)
+    _show_what_is_missing(found, reasons)
+    if study.phase is not None:
+        _show_phase(study.phase)
+
+
+def show_forecast(forecast: "Forecast") -> None:
+    """Print a forecast, and before it what speaks against it."""
+    from taumem.report import wording
+
+    predicted, law = forecast.predicted, forecast.law
+    assert law is not None
+    if law.is_refuted:
+        err.print(
+            f"[yellow]these onsets speak against the law:[/] an exponent as far from 1 as theirs has p = "
+            f"{law.linearity:.2g}; see `taumem fit`.",
+            soft_wrap=True,
+        )
+    if law.bend is not None and law.is_bent:
+        beyond = forecast.n_train > max(law.sizes)
+        off = "off" if not beyond else "too early" if law.bend.value > 0 else "too late"
+        err.print(
+            f"[yellow]these onsets bend:[/] their exponent changes by {wording.change(law.bend)} from each size to its "
+            f"double, which the forecast leaves out: it may well be {off}.",
+            soft_wrap=True,
+        )
+    examples = predicted.examples
+    seen = f" ({examples.value:,.0f} examples at batch size {law.batch_size})" if examples else ""
+    out.print(
+        f"P = {forecast.n_train:,}: {forecast.clock} forecast at [bold]{predicted.value:,.0f}[/] steps "
+        f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{seen}, "
+        f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}."
+    )
+
+
+def show_demo(result: "DemoResult") -> None:
+    """Print what the demo found."""
+    forecast, measured = result.forecast, result.measured
+    table = new_table("", "forecast", "measured")
+    high = "" if measured.high is None else f"{measured.high:,.0f}"
+    add_row(
+        table,
+        f"{forecast.clock} at P = {result.n_train}",
+        f"{forecast.step:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
+        f"{measured.step:,.0f} [{measured.low:,.0f}, {high}]",
+    )
+    show_table(table)
+    copies = new_table("", "step", "copies", "95 % interval", "chance")
+    for name, count in (("stopped there", result.copies_at_stop), ("much later", result.copies_late)):
+        add_row(
+            copies,
+            name,
+            f"{count.step:,}",
+            f"{count.count} of {count.n}",
+            f"{count.low:.1%} to {count.high:.1%}",
+            f"{count.chance:.1%}",
+        )
+    show_table(copies)
+    out.print(f"[bold]{escape(result.sentence)}[/]", soft_wrap=True)
+    out.print(f"Report: {escape(result.report)}   ({result.seconds:.0f} s)", soft_wrap=True)
+
+
+def _show_bends(study: "Study", exponent: float | None) -> None:
+    from taumem.report import wording
+
+    laws, _ = study.fits(exponent)
+    tested = {clock: law.bend for clock, law in laws.items() if law.bend}
+    bends = [f"{clock} {wording.change(bend)}" for clock, bend in tested.items() if laws[clock].is_bent]
+    if bends:
+        out.print(
+            f"[dim]bent (of {len(tested)} clocks tested, each at 5 %), by a change of the exponent from each size to "
+            f"its double: {escape('; '.join(bends))}[/]",
+            soft_wrap=True,
+        )
+
+
+def _show_what_is_missing(found: Sequence[str], reasons: dict[str, str]) -> None:
+    from taumem.analysis import CLOCKS
+
+    for clock in EXPECTED:
+        if clock not in found:
+            out.print(
+                f"[dim]no {clock}, which needs {CLOCKS[clock].needs}: train longer, or look more often "
+                "(per_doubling)[/]",
+                soft_wrap=True,
+            )
+    alike: dict[str, list[str]] = {}
+    for clock, reason in reasons.items():
+        alike.setdefault(reason.removeprefix(f"{clock}: "), []).append(clock)
+    for reason, clocks in alike.items():
+        out.print(f"[dim]no law for {escape(', '.join(clocks))}: {escape(reason)}[/]", soft_wrap=True)
+
+
+def _show_phase(phase: "PhaseDiagram") -> None:
+    """What was learned before copies were seen, and what stopping there costs."""
+    table = new_table("P", "P/P*", "stop at", "levels reached", "novel and valid", "loss above the exact floor")
+    for price in phase.price:
+        intervals = (price.novel_valid, price.loss_above_exact)
+        values = (_interval_in_words(interval) if interval else "-" for interval in intervals)
+        mark = "" if price.reached else ">"
+        add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.grammar_level, *values)
+    show_table(table)
+    out.print(
+        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before; "
+        "intervals 95 %. "
+        f"P* = {phase.sample_complexities[-1]:,} strings teach all {phase.depth} levels.[/]"
+    )
+
+
+def _copied(phase: "PhaseDiagram | None") -> set[tuple[str, int]]:
+    """The clocks of levels and the sizes at which some run had not learned the level when it copied, or ended."""
+    sizes = phase.levels if phase else ()
+    return {(at.clock, size.n_train) for size in sizes for at in size.levels if at.n_learned < at.n_runs}
+
+
+def _onsets_in_words(onsets: "Sequence[Onset]") -> str:
+    if not onsets:
+        return ""
+    mean = math.exp(sum(math.log(onset.step) for onset in onsets) / len(onsets))
+    kinds = {onset.censored for onset in onsets}
+    return f"{'>' if 'right' in kinds else '<' if 'left' in kinds else ''}{mean:,.0f}"
+
+
+def _interval_in_words(interval: "Interval") -> str:
+    if not math.isfinite(interval.high - interval.low):
+        return f"{interval.value:.3g}"
+    return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"

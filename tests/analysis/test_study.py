@@ -1,0 +1,104 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from planted import STEPS, curve, header, heldout, items_of, share_curve, twins, written
+
+from taumem.analysis import Forecast, Interval, Study, find_onsets, fit_law
+from taumem.analysis.law import NEAR_ONE
+from taumem.errors import ConfigError
+
+SIZES = (16, 32, 64, 128)
+T = STEPS.astype(float)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    runs = []
+    for n_train in SIZES:
+        loss = items_of(heldout(T, 8.0 * n_train), 48, np.random.default_rng(n_train), noise=0.02)
+        runs.append(written(folder, header(n_train), [curve("heldout_loss", T, loss)]))
+    return runs
+
+
+def of(records, clock):
+    return [onset for onset in find_onsets(records) if onset.clock == clock]
+
+
+def test_a_study_is_what_its_parts_say(records):
+    study = Study.of(records[::-1])
+    assert list(study.onsets) == find_onsets(records)
+    assert study.laws["tau_val"] == fit_law(of(records, "tau_val"), exponent=None)
+    assert study.fits(1.0)[0]["tau_val"] == fit_law(of(records, "tau_val"))
+    assert (study.sizes, study.batch_sizes, study.experiments) == ([*SIZES], [16], ["study"])
+    assert study.headline.clock == "tau_val"
+
+
+def test_nothing_is_computed_before_it_is_asked_for_and_nothing_twice(records, monkeypatch):
+    fits = []
+    monkeypatch.setattr("taumem.analysis.laws.fit_law", lambda *a, **k: fits.append(k["exponent"]) or fit_law(*a, **k))
+    study = Study.of(records)
+    assert "onsets" not in vars(study)
+    for _ in range(2):
+        study.forecast(256)
+        study.to_json()
+    assert sorted(map(str, fits)) == sorted(map(str, [NEAR_ONE, None, None]))  # tau_val, and both clocks once
+
+
+def test_a_forecast_is_the_prediction_of_the_law_with_an_exponent_near_one(records):
+    forecast = Study.of(records[:3], confidence=0.5).forecast(128)
+    law = fit_law(
+        [o for o in find_onsets(records[:3], confidence=0.5) if o.clock == "tau_val"], exponent=NEAR_ONE, confidence=0.5
+    )
+    assert (forecast.law, forecast.predicted) == (law, law.predict(128))
+    content = json.loads(json.dumps(forecast.to_json(), allow_nan=False))
+    assert content["examples"]["value"] == pytest.approx(16 * content["steps"]["value"])
+
+
+def test_excluded_sizes_enter_no_fit_but_are_there(records):
+    study = Study.of(records, excluded={128})
+    assert study.laws["tau_val"].sizes == (16, 32, 64)
+    assert max(onset.n_train for onset in study.onsets) == 128
+    none = Study.of(records, excluded=SIZES)
+    assert none.laws == {}
+    assert "every size with an onset is excluded" in none.fits(None)[1]["tau_val"]
+
+
+def test_a_forecast_that_cannot_be_is_refused_with_a_reason(records, tmp_path):
+    study = Study.of(records)
+    with pytest.raises(ConfigError, match="did you mean 'tau_val'"):
+        study.forecast(256, "tau_vla")
+    with pytest.raises(ConfigError, match=r"no tau_copy\[0.05\], which needs samples"):
+        study.forecast(256, "tau_copy[0.05]")
+    with pytest.raises(ConfigError, match="needs 2 located onsets"):
+        Study.of(records[:1]).forecast(256)
+    valid = written(tmp_path, header(), [share_curve("valid[1]", T, [100] * len(T), 100)])
+    with pytest.raises(ConfigError, match="does not grow in proportion to P"):
+        Study.of([valid]).forecast(256, "tau_level[1]")
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        Study.of(records, confidence=90)
+
+
+def test_the_run_of_an_onset_is_found_by_its_key(tmp_path, records):
+    a, b = twins(tmp_path, lambda s: 0.02 + 0.1 * np.log(s / 10), n_train=32, seed=7)
+    study = Study.of([*records, b, a])
+    assert study.twins == ((a, b),)
+    for onset in study.onsets:
+        run = study.run_of(onset)
+        assert run.header.key == onset.run or (onset.run.half == "ab" and run is a)
+
+
+def test_what_is_missing_is_said_of_every_clock_that_concerns_the_data(records):
+    said = " ".join(Study.of(records).missing())
+    assert "tau_copy could not be read: it needs samples" in said
+    assert "tau_val could not be read" not in said
+    assert "tau_level" not in said  # no question of vectors
+    assert "One seed only" in said
+
+
+def test_the_error_of_a_forecast_needs_a_measurement():
+    made = Interval(1100.0, 900.0, 1300.0, 0.9)
+    assert Forecast("tau_val", 256, made).relative_error is None
+    assert Forecast("tau_val", 256, made, Interval(900.0, 900.0, math.inf, 0.9)).relative_error is None
