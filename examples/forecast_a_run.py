@@ -7,21 +7,23 @@ from pathlib import Path
 
 import taumem
 
-STUDY = Path(__file__).parent.parent / "experiments" / "images" / "fashion"
+RUNS = Path(__file__).parent.parent / "experiments" / "images" / "fashion"
 
 
 def main() -> taumem.Interval:
-    pilots = [run for run in taumem.read_runs(STUDY) if run.header.data.n_train <= 64 and run.header.seed == 0]
-    onsets = [onset for onset in taumem.find_onsets(pilots) if onset.clock == "tau_val"]
-    for onset in onsets:
-        print(f"P = {onset.n_train:4d}: tau_val = {onset.step:6,.0f} steps [{onset.low:,.0f}, {onset.high:,.0f}]")
+    pilots = [run for run in taumem.read_runs(RUNS) if run.header.data.n_train <= 64 and run.header.seed == 0]
+    study = taumem.Study.of(pilots)
+    for onset in study.onsets:
+        if onset.clock == "tau_val":
+            print(f"P = {onset.n_train:4d}: tau_val = {onset.step:6,.0f} steps [{onset.low:,.0f}, {onset.high:,.0f}]")
 
-    law = taumem.fit_law(onsets, exponent=(1.0, 0.1))
+    forecast = study.forecast(256)
+    law = forecast.law
     print(f"law: {law.prefactor.value:.1f} steps for each training example, exponent {law.exponent.value:.2f}")
 
-    forecast = law.predict(256)
-    print(f"P =  256: forecast {forecast.value:,.0f} steps [{forecast.low:,.0f}, {forecast.high:,.0f}]")
-    return forecast
+    steps = forecast.predicted
+    print(f"P =  256: forecast {steps.value:,.0f} steps [{steps.low:,.0f}, {steps.high:,.0f}]")
+    return steps
 
 
 if __name__ == "__main__":

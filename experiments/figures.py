@@ -16,7 +16,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from taumem import read_runs
-from taumem.report import Study, figures
+from taumem.analysis import Study
+from taumem.report import figures
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "figures"

@@ -24,8 +24,8 @@ def test_every_example_is_tested_here():
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
 
-def test_a_watched_loop_stops_where_the_heldout_loss_is_lowest(capsys):
-    best = load("watch_your_loop").main()
+def test_a_watched_loop_stops_where_the_heldout_loss_is_lowest(tmp_path, capsys):
+    best = load("watch_your_loop").main(tmp_path / "run")
     assert 50 <= best < 750
     assert "keep step" in capsys.readouterr().out
 

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from planting import Floats, at_step, mean, share
 
 from taumem.record import DataFacts, Estimate, Measurement, RunHeader, RunRecord
-
-Floats = NDArray[np.float64]
 
 SYMBOLS, RULES, DEPTH, LENGTH = 6, 3, 3, 8
 STARS = tuple(SYMBOLS * RULES ** (level + 1) for level in range(1, DEPTH + 1))  # 54, 162, 486
@@ -30,6 +28,7 @@ def header(n_train: int, *, seed: int = 0, **more: object) -> RunHeader:
         n_train=n_train,
         n_heldout=512,
         item_shape=(LENGTH,),
+        kind="strings",
         sample_complexities=STARS,
     )
     facts = {"name": "grammar", "batch_size": 32, "steps": 40 * n_train, "versions": {"taumem": "0.1.0"}}
@@ -44,7 +43,7 @@ def study(
     last: float = 12.0,
     **more: object,
 ) -> list[RunRecord]:
-    """Write the runs of a study to disk, and read them back; each goes on for `last` x tau_mem."""
+    """Write the runs of a study to disk, and read them back; each to `last` x tau_mem; seed 0 keeps samples."""
     return [_run(folder, header(n, seed=seed, **more), last) for n in sizes for seed in seeds]
 
 
@@ -60,11 +59,12 @@ def _run(folder: Path, run: RunHeader, last: float) -> RunRecord:
     with RunRecord.open(path, run) as record:
         for k, step in enumerate(steps):
             copied = float(0.93 * (1 - np.exp(-max(step / tau_mem - 0.9, 0) / 1.5)))
-            facts += _at(run, int(step), _losses(step, tau_mem, times, n_train, rng))
+            facts += at_step(run, step, _losses(step, tau_mem, times, n_train, rng))
             if k % 2 == 0:
                 learned = _learned(step, times, n_train)
-                facts += _at(run, int(step), _looks(copied, learned, n_train, rng))
-                record.keep_arrays(int(step), _strings(strings, copied, learned, rng))
+                facts += at_step(run, step, _looks(copied, learned, n_train, rng))
+                if run.seed == 0:
+                    record.keep_arrays(int(step), _strings(strings, copied, learned, rng))
         record.append(facts)
     return RunRecord.read(path)
 
@@ -86,18 +86,11 @@ def _looks(copied: float, learned: Floats, n_train: int, rng: np.random.Generato
         valid.append(left)
     chance = n_train / 13122 * (valid[-1] + copies) / N_SAMPLES
     return [
-        *(_share(f"valid[{level + 1}]", hits + copies) for level, hits in enumerate(valid)),
-        _share("copy_fraction", copies),
+        *(share(f"valid[{level}]", hits + copies, N_SAMPLES) for level, hits in enumerate(valid, start=1)),
+        share("copy_fraction", copies, N_SAMPLES),
         Estimate(quantity="copy_fraction_chance", value=chance, count=N_SAMPLES),
-        _share("novel_valid", valid[-1]),
+        share("novel_valid", valid[-1], N_SAMPLES),
     ]
-
-
-def _share(quantity: str, hits: int) -> Estimate:
-    ends = binomtest(hits, N_SAMPLES).proportion_ci(0.95, method="exact")
-    return Estimate(
-        quantity=quantity, value=hits / N_SAMPLES, low=float(ends.low), high=float(ends.high), count=N_SAMPLES
-    )
 
 
 def _losses(
@@ -108,17 +101,11 @@ def _losses(
     items = np.random.default_rng(5).normal(0, 0.12, N_ITEMS) + rng.normal(0, 0.01, N_ITEMS)
     items -= items.mean()
     own = above - 0.6 * (1 - 1 / (1 + (step / (3 * tau_mem)) ** 1.5)) * (above + 0.6)
-
-    def mean(quantity: str, value: float, *, keep: bool = True) -> Estimate:
-        at = tuple((value + items).tolist())
-        se = float(items.std(ddof=1) / np.sqrt(N_ITEMS))
-        return Estimate(quantity=quantity, value=value, se=se, count=N_ITEMS, items=at if keep else None)
-
     return [
-        mean("heldout_loss", 0.8 + above),
-        mean("train_loss", 0.8 + own),
-        mean("heldout_loss_above_exact", above, keep=False),
-        mean("train_loss_above_exact", own, keep=False),
+        mean("heldout_loss", 0.8 + above + items),
+        mean("train_loss", 0.8 + own + items),
+        mean("heldout_loss_above_exact", above + items, keep=False),
+        mean("train_loss_above_exact", own + items, keep=False),
     ]
 
 
@@ -131,7 +118,3 @@ def _strings(strings: NDArray[np.int16], copied: float, learned: Floats, rng: np
         "level": np.where(is_copy, DEPTH, level).astype(np.int8),
         "copied": is_copy,
     }
-
-
-def _at(run: RunHeader, step: int, estimates: list[Estimate]) -> list[Measurement]:
-    return [Measurement.of(e, step=step, examples=step * run.batch_size, seconds=step / 30) for e in estimates]

@@ -4,23 +4,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest
+from planting import Floats, at_step, mean, share
 
 from taumem.record import DataFacts, Estimate, Measurement, RunHeader, RunRecord
-
-Floats = NDArray[np.float64]
 
 STEPS_PER_EXAMPLE = 6.0
 N_ITEMS = 96
 SIDE = 14
 N_SAMPLES = 64
-HELD_BACK = frozenset({128})
+EXCLUDED = frozenset({128})
 
 
 def header(n_train: int, *, seed: int = 0, half: str | None = None, steps: int = 4000, **more: object) -> RunHeader:
     data = DataFacts(
-        name="Planted shapes", fingerprint="5f0c" * 16, n_train=n_train, n_heldout=512, item_shape=(1, SIDE, SIDE)
+        name="Planted shapes",
+        fingerprint="5f0c" * 16,
+        n_train=n_train,
+        n_heldout=512,
+        item_shape=(1, SIDE, SIDE),
+        kind="images",
     )
     facts = {
         "name": "planted",
@@ -69,37 +71,21 @@ def _run(folder: Path, run: RunHeader, *, samples: bool) -> RunRecord:
             rows["twin_loss"] = other[:, None] * theirs
         for k, step in enumerate(steps):
             noise = 1 + 0.01 * rng.standard_normal(N_ITEMS)
-            estimates = [_mean(name, table[k] * noise) for name, table in rows.items()]
+            estimates = [mean(name, table[k] * noise) for name, table in rows.items()]
             estimates.append(Estimate(quantity="gap", value=1 - own[k] / other[k], se=0.02, count=2 * N_ITEMS))
             auc = 0.5 + 0.5 * (1 - own[k] / other[k]) ** 0.7
             estimates.append(Estimate(quantity="membership_auc", value=auc, se=0.02, count=2 * N_ITEMS))
-            facts += _at(run, int(step), estimates)
+            facts += at_step(run, step, estimates)
         for step in np.unique(np.round(np.geomspace(16, run.steps, 9)).astype(int)) if samples else []:
-            share = float(np.clip(0.9 * (1 - np.exp(-max(step / tau - 2.5, 0) / 5)), 0, 1))
-            facts += _at(run, int(step), _copies(round(share * N_SAMPLES)))
-            record.keep_arrays(int(step), _samples(size, share, rng, shared_seed=run.seed, own=code))
+            copied = float(np.clip(0.9 * (1 - np.exp(-max(step / tau - 2.5, 0) / 5)), 0, 1))
+            copies = share("copy_fraction", round(copied * N_SAMPLES), N_SAMPLES)
+            facts += at_step(run, step, [copies, share("copy_fraction_chance", 1, 512)])
+            record.keep_arrays(int(step), _samples(size, copied, rng, shared_seed=run.seed, own=code))
         record.append(facts)
     return RunRecord.read(path)
 
 
-def _at(run: RunHeader, step: int, estimates: list[Estimate]) -> list[Measurement]:
-    return [Measurement.of(e, step=step, examples=step * run.batch_size, seconds=step / 30) for e in estimates]
-
-
-def _mean(quantity: str, items: Floats) -> Estimate:
-    se = float(items.std(ddof=1) / np.sqrt(len(items)))
-    return Estimate(quantity=quantity, value=float(items.mean()), se=se, count=len(items), items=tuple(items.tolist()))
-
-
-def _copies(count: int) -> list[Estimate]:
-    def share(quantity: str, k: int, n: int) -> Estimate:
-        ends = binomtest(k, n).proportion_ci(0.95, method="exact")
-        return Estimate(quantity=quantity, value=k / n, low=float(ends.low), high=float(ends.high), count=n)
-
-    return [share("copy_fraction", count, N_SAMPLES), share("copy_fraction_chance", 1, 512)]
-
-
-def _samples(size: int, share: float, rng: np.random.Generator, *, shared_seed: int, own: int) -> dict[str, Floats]:
+def _samples(size: int, copied: float, rng: np.random.Generator, *, shared_seed: int, own: int) -> dict[str, Floats]:
     """Blobs: both models draw the same ones, until each draws items of its own training set."""
     y, x = np.mgrid[:SIDE, :SIDE]
 
@@ -110,8 +96,8 @@ def _samples(size: int, share: float, rng: np.random.Generator, *, shared_seed: 
 
     common = blobs(np.random.default_rng([size, shared_seed]))
     nearest = blobs(np.random.default_rng([size, shared_seed, own, 7]))
-    is_copy = np.random.default_rng(5).uniform(size=N_SAMPLES) < share
-    weight = np.where(is_copy, 0.97, 0.3 * share)[:, None, None, None]
+    is_copy = np.random.default_rng(5).uniform(size=N_SAMPLES) < copied
+    weight = np.where(is_copy, 0.97, 0.3 * copied)[:, None, None, None]
     samples = (1 - weight) * common + weight * nearest + 0.04 * rng.standard_normal(common.shape)
     return {
         "samples": samples.astype(np.float32),

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from planting import at_step, mean, share
 
 from taumem.record import DataFacts, Estimate, Measurement, RunHeader, RunRecord
 
-Floats = NDArray[np.float64]
 Tokens = NDArray[np.int16]
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz"
@@ -34,6 +33,7 @@ def header(n_train: int, *, seed: int = 0, alphabet: str = ALPHABET, **more: obj
         n_train=n_train,
         n_heldout=512,
         item_shape=(WINDOW,),
+        kind="texts",
         alphabet=alphabet,
     )
     facts = {"name": "text", "batch_size": 8, "steps": 60 * n_train, "versions": {"taumem": "0.1.0"}}
@@ -69,12 +69,12 @@ def _run(folder: Path, run: RunHeader) -> RunRecord:
             )
             own = other * (1 - memory)
             noise = 1 + 0.01 * rng.standard_normal(N_ITEMS)
-            estimates = [_mean("heldout_loss", other * items * noise), _mean("train_loss", own * items * noise)]
+            estimates = [mean("heldout_loss", other * items * noise), mean("train_loss", own * items * noise)]
             estimates += [_bits("heldout_bits", 0.85 * other), _bits("train_bits", 0.85 * own)]
             estimates.append(Estimate(quantity="heldout_bits_ngram", value=NGRAM_BITS[n_train], count=512))
-            facts += _at(run, int(step), estimates)
+            facts += at_step(run, step, estimates)
             if k % 3 == 2:
-                facts += _at(run, int(step), _looks(memory, u))
+                facts += at_step(run, step, _looks(memory, u))
                 record.keep_arrays(int(step), _texts(memory, rng))
         record.append(facts)
     return RunRecord.read(path)
@@ -83,12 +83,12 @@ def _run(folder: Path, run: RunHeader) -> RunRecord:
 def _looks(memory: float, u: float) -> list[Estimate]:
     filled, words = float(np.clip(1.4 * memory - 0.3, 0, 1)), float(np.clip(0.2 + 0.35 * np.log1p(4 * u), 0, 0.94))
     return [
-        _share("copy_fraction", max(memory - 0.75, 0) * 2, N_SAMPLES),
-        _share("copy_fraction_chance", 0.0, 512),
-        _share("infill_copies", filled, N_SAMPLES),
-        _share("infill_copies_chance", 0.008, N_SAMPLES),
-        _share("dictionary_words", words, 1200),
-        _share("dictionary_words_chance", 0.97, 5000),
+        share("copy_fraction", round(max(memory - 0.75, 0) * 2 * N_SAMPLES), N_SAMPLES),
+        share("copy_fraction_chance", 0, 512),
+        share("infill_copies", round(filled * N_SAMPLES), N_SAMPLES),
+        share("infill_copies_chance", 1, N_SAMPLES),
+        share("dictionary_words", round(words * 1200), 1200),
+        share("dictionary_words_chance", 4850, 5000),
         Estimate(quantity="ngram_divergence[3]", value=0.35 + 0.6 * (1 - words), se=0.02, count=N_SAMPLES),
         Estimate(quantity="ngram_divergence_chance[3]", value=0.31, se=0.02, count=N_SAMPLES),
         Estimate(quantity="heldout_entropy", value=2.2 * (1 - 0.8 * memory), se=0.03, count=N_ITEMS),
@@ -107,20 +107,5 @@ def _texts(memory: float, rng: np.random.Generator) -> dict[str, NDArray[np.gene
     return {"samples": samples, "nearest": nearest, "hamming": hamming.astype(np.float32), "copied": hamming <= 0.05}
 
 
-def _at(run: RunHeader, step: int, estimates: list[Estimate]) -> list[Measurement]:
-    return [Measurement.of(e, step=step, examples=step * run.batch_size, seconds=step / 20) for e in estimates]
-
-
-def _mean(quantity: str, items: Floats) -> Estimate:
-    se = float(items.std(ddof=1) / np.sqrt(len(items)))
-    return Estimate(quantity=quantity, value=float(items.mean()), se=se, count=len(items), items=tuple(items.tolist()))
-
-
 def _bits(quantity: str, value: float) -> Estimate:
     return Estimate(quantity=quantity, value=value, se=0.02, count=N_ITEMS)
-
-
-def _share(quantity: str, value: float, n: int) -> Estimate:
-    hits = round(value * n)
-    ends = binomtest(hits, n).proportion_ci(0.95, method="exact")
-    return Estimate(quantity=quantity, value=hits / n, low=float(ends.low), high=float(ends.high), count=n)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from planted_study import STEPS_PER_EXAMPLE
 
-from taumem.analysis import gap_sym
+from taumem.analysis import Forecast, Study, gap_sym
 from taumem.record import Curve
-from taumem.report import Forecast, Study, figures
+from taumem.report import figures
 from taumem.report.figures.lines import Line, share_axis
 
 
@@ -19,57 +19,56 @@ def drawn(figure, size):
     return [t for t in traces(figure, legendgroup=str(size)) if t.customdata is not None]
 
 
-def test_the_law_passes_through_the_planted_points(study):
-    line = next(t for t in figures.law(study).data if t.meta == "tau_val" and t.mode == "lines" and t.line.width)
+@pytest.fixture(scope="module")
+def law(study):
+    return figures.law(study)
+
+
+def test_the_law_passes_through_the_planted_points(law):
+    line = next(t for t in law.data if t.meta == "tau_val" and t.mode == "lines" and t.line.width)
     at = np.exp(np.interp(np.log(64), np.log(np.asarray(line.x, float)), np.log(np.asarray(line.y, float))))
     assert at == pytest.approx(STEPS_PER_EXAMPLE * 64, rel=0.1)
 
 
-def test_the_law_names_its_exponent_and_shows_one_clock_at_first(study):
-    figure = figures.law(study)
-    named = [t for t in figure.data if t.meta == "tau_val" and t.name and t.name.startswith("tau_val ∝ P<sup>")]
+def test_the_law_names_its_exponent_and_shows_one_clock_at_first(law):
+    named = [t for t in law.data if t.meta == "tau_val" and t.name and t.name.startswith("tau_val ∝ P<sup>")]
     assert len(named) == 1
-    assert {t.visible for t in figure.data if t.meta == "tau_val"} <= {True, None}
-    assert {t.visible for t in figure.data if t.meta not in ("tau_val", None)} == {"legendonly"}
+    assert {t.visible for t in law.data if t.meta == "tau_val"} <= {True, None}
+    assert {t.visible for t in law.data if t.meta not in ("tau_val", None)} == {"legendonly"}
 
 
-def test_the_band_of_the_law_holds_its_line(study):
-    band, line = [t for t in figures.law(study).data if t.meta == "tau_val" and t.mode == "lines"][:2]
+def test_the_band_of_the_law_holds_its_line(law):
+    band, line = [t for t in law.data if t.meta == "tau_val" and t.mode == "lines"][:2]
     n = len(line.x)
     high, low = np.asarray(band.y[:n], float), np.asarray(band.y[n:], float)[::-1]
     assert (low < np.asarray(line.y, float)).all()
     assert (np.asarray(line.y, float) < high).all()
 
 
-def test_held_back_sizes_are_diamonds_and_the_forecast_is_a_bar(study, forecast):
-    figure = figures.law(study)
-    diamonds = [t for t in figure.data if t.meta == "tau_val" and t.mode == "markers" and set(t.x) == {128}]
+def test_excluded_sizes_are_diamonds_and_the_forecast_is_a_bar(law, forecast):
+    diamonds = [t for t in law.data if t.meta == "tau_val" and t.mode == "markers" and set(t.x) == {128}]
     assert any(set(t.marker.symbol) == {"diamond"} for t in diamonds)
-    assert any(t.name == "measured after the forecast" for t in figure.data)
-    bar = next(t for t in figure.data if t.name and t.name.startswith("forecast for P = 128"))
+    assert any(t.name == "measured after the forecast" for t in law.data)
+    bar = next(t for t in law.data if t.name and t.name.startswith("forecast for P = 128"))
     assert tuple(bar.y) == (forecast.predicted.low, forecast.predicted.high)
 
 
 def test_a_forecast_alone_draws_no_measurement(records, forecast):
     waiting = Study.of(
-        [r for r in records if r.header.data.n_train < 128],
-        forecast=Forecast(forecast.clock, 128, forecast.predicted),
+        [r for r in records if r.header.data.n_train < 64 and r.header.half == "a"],
+        proof=Forecast(forecast.clock, 128, forecast.predicted),
     )
     figure = figures.law(waiting)
     assert any(t.name and t.name.startswith("forecast for P = 128") for t in figure.data)
     assert not any(t.name == "measured after the forecast" for t in figure.data)
 
 
-def test_bounds_are_triangles_at_the_bound(records):
-    cut = [r for r in records if r.header.data.n_train >= 32]
-    for record in cut:
-        assert record.last_step == 3000
-    study = Study.of(cut)
+def test_bounds_are_triangles_at_the_bound(study, law):
+    assert {record.last_step for record in study.records} == {3000}
     censored = [o for o in study.onsets if o.censored == "right"]
     assert censored
-    figure = figures.law(study)
     for onset in censored:
-        points = [t for t in figure.data if t.meta == onset.clock and t.mode == "markers" and onset.n_train in t.x]
+        points = [t for t in law.data if t.meta == onset.clock and t.mode == "markers" and onset.n_train in t.x]
         shown = {(x, y, s) for t in points for x, y, s in zip(t.x, t.y, t.marker.symbol, strict=True)}
         assert (onset.n_train, onset.step, "triangle-up-open") in shown
 
@@ -86,6 +85,11 @@ def test_every_size_is_in_the_legend_once(study):
     for draw in (figures.losses, figures.gap, figures.copies, figures.agreement, figures.membership):
         names = [t.name for t in draw(study).data if t.showlegend is not False and t.name.startswith("P = ")]
         assert names == ["P = 16", "P = 32", "P = 64", "P = 128"]
+
+
+def test_an_onset_says_which_run_it_was_found_in(law):
+    said = {row[0] for t in law.data if t.mode == "markers" and t.customdata is not None for row in t.customdata}
+    assert said >= {"tau_gap_sym[0.2] · P = 16 · halves a, b · seed 0", "tau_val · P = 128 · half b · seed 0"}
 
 
 def test_the_minimum_of_the_heldout_loss_is_marked_on_it(study):
@@ -109,7 +113,7 @@ def test_the_gap_is_each_runs_own_where_there_are_no_twins(records):
 
 
 def test_the_gap_collapses_against_steps_per_example(study):
-    """At one number of steps an example, the planted gap is the same at every size."""
+    """At one number of steps per example, the planted gap is the same at every size."""
 
     def spread(*, per_example: bool) -> float:
         figure = figures.gap(study, per_example=per_example)
@@ -149,10 +153,10 @@ def test_agreement_falls_from_above_chance(study):
     assert abs(chance.y[0]) < 0.3
 
 
-def test_colors_are_distinct_by_day_and_by_night(study):
+def test_colors_are_distinct_by_day_and_by_night(study, law):
     night = figures.night(study.sizes)
     assert len(set(night.values())) == len(night)
-    for figure in (figures.losses(study), figures.law(study)):
+    for figure in (figures.losses(study), law):
         used = {t.line.color for t in figure.data if t.line.color and t.line.color.startswith("#")}
         assert used <= set(night)
 

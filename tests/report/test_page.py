@@ -1,62 +1,23 @@
-"""The page: self-contained, honest about what is missing, and whole in a browser."""
+"""The page: self-contained, honest about what is missing, and of one study alone."""
 
 import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
+import planted_grammar
 import planted_study
+import planted_text
 import pytest
-from planted_study import HELD_BACK
+from conftest import COMMAND
+from planted_study import EXCLUDED
+from planted_text import WINDOW
+from reading import Page
 
-from taumem.analysis import Interval, Onset, fit_law
-from taumem.errors import ConfigError
-from taumem.record import RunRecord
-from taumem.report import Forecast, Study, write_report
-from taumem.report.page import _verdict
-from taumem.report.study import ClockLaw
-
-
-class Page(HTMLParser):
-    """What a browser would load, read and run."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.html = path.read_text(encoding="utf-8")
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.figures: list[dict] = []
-        self._inside = ""
-        self.feed(self.html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._inside = "json" if dict(attrs).get("type") == "application/json" else tag
-
-    def handle_endtag(self, tag):
-        self._inside = ""
-
-    def handle_data(self, data):
-        if self._inside == "json":
-            self.figures.append(json.loads(data))
-        elif self._inside not in ("script", "style"):
-            self.words += data
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory, records, forecast):
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    command = "taumem run planted --seed 0"
-    assert write_report(path, records, held_back=HELD_BACK, forecast=forecast, reproduce=command) == path
-    return path
-
-
-@pytest.fixture(scope="module")
-def page(written):
-    return Page(written)
+from taumem.analysis import ClockLaw, Forecast, Interval, Onset, Study
+from taumem.record import RunKey, RunRecord
+from taumem.report import page_of, write_report
+from taumem.report.exhibits import exhibits_of
+from taumem.report.summary import title_of, verdict
 
 
 def test_nothing_is_loaded_from_anywhere(page):
@@ -77,7 +38,7 @@ def test_plotly_is_there_once_and_the_page_is_light(page):
 def test_the_page_says_the_law_the_forecast_and_the_measurement(page):
     headline = re.search(r"<h1>(.*?)</h1>", page.html).group(1)
     found = re.fullmatch(
-        r"tau_val grows as P<sup>(.*?)</sup> \[(.*?), (.*?)\]: (.*?) steps an example at batch size 16\. "
+        r"tau_val grows as P<sup>(.*?)</sup> \[(.*?), (.*?)\]: (.*?) steps per example at batch size 16\. "
         r"Forecast for P = 128: 768 \[640, 930\] steps; measured 760 \[700, 830\]\.",
         headline,
     )
@@ -114,41 +75,140 @@ def test_every_figure_is_whole_json_with_a_place(page):
     assert all(figure["data"] for figure in page.figures)
 
 
-def test_the_same_records_give_the_same_page(tmp_path, records, forecast, page):
-    again = write_report(
-        tmp_path / "again.html",
-        list(reversed(records)),
-        held_back=HELD_BACK,
-        forecast=forecast,
-        reproduce="taumem run planted --seed 0",
-    )
-    assert again.read_text(encoding="utf-8") == page.html
+def test_the_same_records_in_another_order_give_the_same_page(tmp_path, records, forecast, page):
+    path = tmp_path / "again" / "report.html"
+    again = Study.of(list(reversed(records)), excluded=EXCLUDED, proof=forecast)
+    assert write_report(path, again, reproduce=COMMAND) == path
+    assert path.read_text(encoding="utf-8") == page.html
 
 
 def test_every_text_from_outside_is_escaped(tmp_path):
     nasty = "<script>alert(1)</script>\"'&</script>"
-    records = planted_study.study(
-        tmp_path / "runs", (16, 32), steps=400, name=nasty, weights=nasty, device=nasty, versions={nasty: nasty}
-    )
-    for titles in ({}, {"title": nasty, "sentence": nasty, "reproduce": nasty}):
-        page = Page(write_report(tmp_path / "report.html", records, **titles))
-        assert "<script>alert" not in page.html
-        assert "alert(1)" in page.words
-        assert len(page.figures) == 9
+    outside = {"name": nasty, "weights": nasty, "device": nasty, "versions": {nasty: nasty}}
+    study = Study.of(planted_study.study(tmp_path, (16,), steps=400, **outside))
+    assert title_of(study) == nasty
+    page = Page(page_of(study, sentence=nasty, reproduce=nasty))
+    assert "<script>alert" not in page.html
+    assert page.words.count("alert(1)") > 10
+    assert len(page.figures) == 9
+
+
+def test_a_title_of_ones_own_is_shown(tmp_path):
+    page = Page(page_of(Study.of([]), title="Ours & theirs"))
+    assert page.words.count("Ours & theirs") == 2
+
+
+def test_no_section_comes_twice(page, grammar_page, text_page):
+    for each in (page, grammar_page, text_page):
+        assert len(set(each.sections)) == len(each.sections)
+        assert each.sections[-3:] == ["checks", "definitions", "made"]
+
+
+# --- the page of a grammar --------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_grammar_shows_the_diagram_and_the_price(grammar_page, grammar):
+    assert "The phase diagram, and the price of stopping early" in grammar_page.words
+    assert grammar_page.plots >= {"phase", "price", "levels-step", "levels-example"}
+    for price in grammar.phase.price:
+        assert f"{price.n_train:,}" in grammar_page.words
+    for words in (
+        "by copying",
+        "learned",
+        "9 of 21 runs",
+        "up to level x",
+        "Here x = 1, 2, 3.",
+        "A sample is a copy if it is a training item.",
+        "Samples before, at and after the onset",
+        "novel and valid",
+        "symbol by symbol",
+    ):
+        assert words in grammar_page.words, words
+    assert "nearest training images" not in grammar_page.words
+
+
+def test_runs_of_a_grammar_that_saw_little_give_a_page(tmp_path):
+    page = Page(page_of(Study.of(planted_grammar.study(tmp_path, (512, 1024), seeds=(0,), last=0.02))))
+    assert "not reached" in page.words
+    for figure in page.figures:
+        json.dumps(figure, allow_nan=False)
+
+
+def test_one_run_of_a_grammar_gives_a_diagram_without_boundaries(tmp_path):
+    page = Page(page_of(Study.of(planted_grammar.study(tmp_path, (256,), seeds=(0,)))))
+    assert "The phase diagram" in page.words
+
+
+# --- the page of texts ------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_texts_shows_texts_bits_and_infilling(text_page):
+    names = ("bits-step", "bits-example", "infilling-step", "infilling-example", "words", "divergence", "entropy")
+    assert text_page.plots >= set(names)
+    for words in (
+        "Samples over their nearest training texts",
+        "n-gram model with Kneser-Ney smoothing",
+        "Texts filled in from memory",
+        "copy · 0 % of the symbols differ",
+        "symbol by symbol",
+        "A sample is a copy if it differs from a training item at no more than 5 % of its positions.",
+        f"{512 * WINDOW:,}",
+    ):
+        assert words in text_page.words, words
+    assert "by pixels" not in text_page.words
+    assert "nearest training image" not in text_page.words
+
+
+def test_a_text_on_the_page_has_no_space_that_is_not_its_own(text_page, texts):
+    (code, *_) = re.findall(r'<code role="img"[^>]*>(.*?)</code>', text_page.html, re.DOTALL)
+    sample = exhibits_of(texts)[0].looks[0].samples[0]
+    lines = [re.sub("<[^>]*>", "", line) for line in re.split('<span class="near">', code)]
+    assert "\n" not in code
+    assert sorted("".join(lines)) == sorted(sample.sample + sample.nearest)
+
+
+def test_a_run_on_texts_that_has_only_begun_gives_a_page(tmp_path):
+    with RunRecord.open(tmp_path / "run", planted_text.header(32)) as record:
+        pass
+    page = Page(page_of(Study.of([record])))
+    assert "No clock could be read" in page.words
+    assert not page.figures
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+def test_the_figures_are_finite(page, grammar_page, text_page):
+    for each in (page, grammar_page, text_page):
+        for figure in each.figures:
+            json.dumps(figure, allow_nan=False)
+            assert figure["data"]
+
+
+def test_a_study_has_no_section_of_another_kind(page, grammar_page, text_page):
+    assert not {"phase", "strings", "texts", "bits", "infilling", "language"} & set(page.sections)
+    assert not {"pictures", "texts", "bits", "infilling", "language"} & set(grammar_page.sections)
+    assert not {"phase", "pictures", "strings"} & set(text_page.sections)
+    for words in ("phase diagram", "grammar", "up to level", "tau_level", "strings"):
+        assert words not in page.words, words
+    for each in (page, grammar_page):
+        written = each.html.partition("<script>")[0].partition("plotly.js")[0]
+        for words in ("its per symbol", "n-gram", "filled in", "alphabet", "--verbatim", "read like"):
+            assert words not in written, words
 
 
 # --- studies with little in them -------------------------------------------------------------------------------------
 
 
-def test_no_runs_give_a_page_that_says_so(tmp_path):
-    page = Page(write_report(tmp_path / "report.html", []))
+def test_no_runs_give_a_page_that_says_so():
+    page = Page(page_of(Study.of([])))
     assert "There are no runs to report on yet." in page.words
     assert not page.figures
 
 
 def test_one_run_without_samples_or_twin_gives_a_page_that_says_so(tmp_path):
     records = planted_study.study(tmp_path / "runs", (32,), halves=(None,), steps=800, samples=False)
-    page = Page(write_report(tmp_path / "report.html", records))
+    page = Page(page_of(Study.of(records)))
     for words in (
         "No law yet",
         "tau_gap_sym could not be read: it needs two runs on disjoint halves",
@@ -163,23 +223,23 @@ def test_one_run_without_samples_or_twin_gives_a_page_that_says_so(tmp_path):
 def test_a_run_that_has_only_begun_gives_a_page(tmp_path):
     with RunRecord.open(tmp_path / "run", planted_study.header(16)) as record:
         pass
-    page = Page(write_report(tmp_path / "report.html", [record]))
+    page = Page(page_of(Study.of([record])))
     assert "No clock could be read from these runs yet." in page.words
 
 
 def test_runs_that_ended_before_every_onset_give_a_page_that_says_so(tmp_path):
-    records = planted_study.study(tmp_path / "runs", (256, 512), steps=300)
-    page = Page(write_report(tmp_path / "report.html", records))
+    records = planted_study.study(tmp_path / "runs", (256, 512), halves=(None,), steps=300)
+    page = Page(page_of(Study.of(records)))
     assert "No law yet" in page.words
     assert "not reached when the run ended" in page.words
 
 
-def test_a_measurement_that_ended_too_early_is_a_bound(tmp_path, records):
+def test_a_measurement_that_ended_too_early_is_a_bound(records):
     made, seen = Interval(768.0, 640.0, 930.0, 0.9, 16), Interval(500.0, 500.0, np.inf, 0.9, 16)
-    forecast = Forecast("tau_val", 128, made, seen)
+    forecast = Forecast("tau_val", 64, made, seen)
     assert forecast.relative_error is None
-    page = Page(write_report(tmp_path / "report.html", records, held_back=HELD_BACK, forecast=forecast))
-    assert "measured > 500." in page.words
+    some = [record for record in records if record.header.half == "a" and record.header.data.n_train < 64]
+    assert verdict(Study.of(some, proof=forecast)).endswith("; measured > 500.")
 
 
 def test_samples_that_are_no_images_give_a_page(tmp_path):
@@ -187,7 +247,7 @@ def test_samples_that_are_no_images_give_a_page(tmp_path):
     planted_study.study(tmp_path, (16,), halves=(None,), steps=300, samples=False)
     with RunRecord.open(path, planted_study.header(16)) as record:
         record.keep_arrays(10, {"samples": np.zeros((4, 9), dtype=np.int64)})
-    page = Page(write_report(tmp_path / "report.html", [RunRecord.read(path)]))
+    page = Page(page_of(Study.of([RunRecord.read(path)])))
     assert "No run kept samples that are images" in page.words
 
 
@@ -195,65 +255,26 @@ def test_batches_as_large_as_the_training_set_are_one_study(tmp_path):
     records = [
         record
         for size in (16, 32)
-        for record in planted_study.study(tmp_path / str(size), (size,), steps=1500, samples=False, batch_size=size)
+        for record in planted_study.study(
+            tmp_path / str(size), (size,), steps=1500, halves=(None,), samples=False, batch_size=size
+        )
     ]
-    page = Page(write_report(tmp_path / "report.html", records))
+    page = Page(page_of(Study.of(records)))
     headline = re.search(r"<h1>(.*?)</h1>", page.html).group(1)
-    assert "steps an example" in headline
+    assert "steps per example" in headline
     assert "at batch size" not in headline
     assert "One batch size only" not in page.words
 
 
-def test_the_same_run_twice_is_refused(tmp_path, records):
-    with pytest.raises(ConfigError, match="give each run once"):
-        write_report(tmp_path / "report.html", [*records, records[0]])
-    assert not (tmp_path / "report.html").exists()
-
-
-# --- in a browser ----------------------------------------------------------------------------------------------------
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=10000",
-    "--dump-dom",
-]
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_draws_every_figure_without_an_error(tmp_path, written, scheme):
-    settings = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-    profile = tmp_path / "profile"
-    profile.mkdir()
-    run = subprocess.run(
-        [CHROMIUM, *FLAGS, *settings, f"--user-data-dir={profile}", written.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert not [line for line in run.stderr.splitlines() if "CONSOLE" in line]
-    assert run.stdout.count('class="main-svg"') >= 2 * 9
-    assert run.stdout.count("js-plotly-plot") >= 9
+# --- the verdict ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("bend", "said"), [(0.2, "The line bends: its exponent changes by +0.20"), (0.0, "P^1")])
 def test_the_verdict_says_whether_the_line_bends(records, monkeypatch, bend, said):
     steps = {p: 8 * p ** (1 + bend / 2 * np.log2(p / 64)) for p in (16, 32, 64, 128)}
-    onsets = [
-        Onset("tau_val", x * step, x * step, x * step, "no", p, 16) for p, step in steps.items() for x in (0.99, 1.01)
-    ]
-    law = fit_law(onsets, exponent=None)
-    monkeypatch.setattr(Study, "headline", ClockLaw("tau_val", tuple(onsets), law, law))
-    verdict = _verdict(Study.of(records))
-    assert said in verdict
-    assert ("bends" in verdict) == (bend > 0)
+    found = [(x * step, RunKey(p, 16)) for p, step in steps.items() for x in (0.99, 1.01)]
+    onsets = tuple(Onset(step, step, step, "no", "tau_val", run) for step, run in found)
+    monkeypatch.setattr(Study, "headline", ClockLaw("tau_val", onsets, onsets))
+    words = verdict(Study.of(records[:1]))
+    assert said in words
+    assert ("bends" in words) == (bend > 0)

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Column
 
 from taumem.cli.app import Json, app
-from taumem.cli.console import add_row, new_table, out, print_json
+from taumem.cli.console import add_row, new_table, out, print_json, show_table
 from taumem.errors import TaumemError
 
 __all__ = ["ls"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from taumem.analysis import NEAR_ONE, Interval, Onset, find_onsets, fit_each_clock, fit_law
+from taumem.analysis import NEAR_ONE, ClockLaw, Forecast, Interval, Onset, Study, find_onsets, fit_law
 from taumem.errors import RecordError
 from taumem.lab.experiment import Experiment, load_experiment
 from taumem.lab.run import RunPlan
@@ -20,7 +20,7 @@ from taumem.lab.study import plans_of, sweep
 from taumem.probes import Copies, share
 from taumem.randomness import generator_for
 from taumem.record import Estimate
-from taumem.report import Forecast, write_report
+from taumem.report import write_report
 from taumem.training import load_checkpoint
 
 __all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "ExponentReading", "demo", "forecast_and_prove"]
@@ -176,11 +176,9 @@ def forecast_and_prove(
     sentence = _sentence(forecast, measured, at_stop, at_end, late)
     report = write_report(
         folder / "report.html",
-        runs,
+        Study.of(runs, excluded={n_train}, proof=proof),
         title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
         sentence=sentence,
-        held_back={n_train},
-        forecast=proof,
         reproduce=reproduce,
     )
     return DemoResult(
@@ -234,10 +232,10 @@ def _reading(interval: Interval) -> ClockReading:
 
 
 def _exponents(onsets: Sequence[Onset]) -> dict[str, ExponentReading]:
-    laws, _ = fit_each_clock(onsets, exponent=None)
     return {
-        clock: ExponentReading(value=law.exponent.value, low=law.exponent.low, high=law.exponent.high)
-        for clock, law in laws.items()
+        clock.clock: ExponentReading(value=law.exponent.value, low=law.exponent.low, high=law.exponent.high)
+        for clock in ClockLaw.of_each(onsets, floor=False, confidence=CONFIDENCE)
+        if (law := clock.free) is not None
     }
 
 

@@ -21,8 +21,8 @@ __all__ = [
 
 _STATES = {
     "no": "located",
-    "interval": "between two checks",
-    "left": "before the first check",
+    "interval": "between two looks",
+    "left": "before the first look",
     "right": "not reached when the run ended",
 }
 
@@ -81,7 +81,8 @@ def span(interval: Interval) -> str:
 def onset_span(onset: Onset) -> str:
     """Write an onset with what bounds it, in steps.
 
-    >>> onset_span(Onset("tau_val", 500, 450, 560, "no", n_train=64, batch_size=16))
+    >>> from taumem.record import RunKey
+    >>> onset_span(Onset(500, 450, 560, "no", "tau_val", RunKey(n_train=64, batch_size=16)))
     '500 [450, 560]'
     """
     return span(Interval(onset.step, onset.low, onset.high, onset.confidence))
@@ -99,7 +100,7 @@ def typical(onset: TypicalOnset) -> str:
         return f"{number(onset.step)} [{number(onset.low)}, {number(onset.high)}]"
     if onset.low > 0:
         return f"> {number(onset.low)}"
-    return f"< {number(onset.high)}" if math.isfinite(onset.high) else "before the first check or not reached"
+    return f"< {number(onset.high)}" if math.isfinite(onset.high) else "before the first look or not reached"
 
 
 def state(onset: Onset) -> str:
@@ -136,7 +137,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def sizes_text(sizes: list[int]) -> str:
-    """List numbers of training examples.
+    """List whole numbers, such as sizes of training sets.
 
     >>> sizes_text([16, 1024])
     '16, 1,024'

@@ -1,7 +1,8 @@
-"""One function a figure: each draws a :class:`~taumem.report.study.Study` and returns a plotly figure."""
+"""One function a figure: each draws a :class:`~taumem.analysis.Study` and returns a plotly figure."""
 
-from taumem.report.figures.law import law
-from taumem.report.figures.phase import levels, phase_diagram, price
+from taumem.report.figures.learning import levels, price
+from taumem.report.figures.onsets import law
+from taumem.report.figures.phase import phase_diagram
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
 from taumem.report.figures.style import night
 from taumem.report.figures.text import bits, dictionary_words, entropy, infilling, ngram_divergence

@@ -7,15 +7,15 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from taumem.record import Curve, RunHeader
+from taumem.analysis import Study
+from taumem.record import Curve, RunHeader, RunKey
 from taumem.report.figures.style import MUTED, log_axis, rgba, styled
-from taumem.report.study import Study, curve_of
 
 __all__ = ["Line", "add_chance", "add_chances", "add_key", "add_lines", "finished", "lines_of", "share_axis"]
 
 STEPS, PER_EXAMPLE = "optimizer steps", "steps per training example"
 CROWDED = 20
-"""Checks from which a line is drawn without a dot at each."""
+"""Looks from which a line is drawn without a dot at each."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Line:
 
     Attributes:
         run: whose curve it is.
-        curve: what is drawn; checks at step 0 have no place on a logarithmic axis and are left out.
+        curve: what is drawn; looks at step 0 have no place on a logarithmic axis and are left out.
         quantity: what it is called in the text under the pointer.
         dash: plotly's name of the line's pattern.
         pair: whether the curve belongs to both halves of a pair.
@@ -42,11 +42,9 @@ class Line:
         return self.run.data.n_train
 
     @property
-    def label(self) -> str:
-        """Which run this is, in a few words."""
-        half = f" · half {self.run.half}" if self.run.half in ("a", "b") else ""
-        half = " · halves a, b" if self.pair else half
-        return f"P = {self.n_train:,}{half} · seed {self.run.seed}"
+    def key(self) -> RunKey:
+        """The run, or the pair of runs."""
+        return self.run.key.pair if self.pair else self.run.key
 
     def x(self, *, per_example: bool) -> NDArray[np.float64]:
         """Steps, or steps per training example, past step 0."""
@@ -65,7 +63,7 @@ class Line:
 
 def lines_of(study: Study, quantity: str, words: str, dash: str = "solid") -> list[Line]:
     """One quantity of every run that has it."""
-    curves = [(record.header, curve_of(record, quantity)) for record in study.records]
+    curves = [(record.header, record.curve_or_none(quantity)) for record in study.records]
     return [Line(run, curve, words, dash) for run, curve in curves if curve is not None]
 
 
@@ -107,11 +105,11 @@ def add_lines(
         named.add(line.n_train)
 
 
-def add_chance(figure: go.Figure, level: float, name: str) -> None:
-    """Draw the level that chance alone would give, across the whole figure."""
+def add_chance(figure: go.Figure, chance: float, name: str) -> None:
+    """Draw what chance alone would give, across the whole figure."""
     figure.add_scatter(
         x=_x_range(figure),
-        y=[level, level],
+        y=[chance, chance],
         mode="lines",
         line={"color": MUTED, "width": 1.2, "dash": "dash"},
         name=name,
@@ -147,7 +145,7 @@ def finished(
 
 
 def share_axis(title: str, lines: Sequence[Line], chance: float = 0.0) -> dict[str, object]:
-    """Give an axis of shares that holds the lines with their intervals, and a level of chance, with a little room."""
+    """Give an axis of shares that holds the lines with their intervals, and chance, with a little room."""
     top = max([0.05, chance, *(float(np.nan_to_num(_band(line)[1]).max(initial=0.0)) for line in lines)])
     return {"title_text": title, "tickformat": ".0%", "range": [-0.02 * top, min(1.1 * top, 1.03)]}
 
@@ -164,7 +162,7 @@ def _hover(line: Line, *, with_interval: bool) -> str:
     steps, per_example, low, high = (f"%{{customdata[{k}]:,.3~r}}" for k in range(4))
     interval = f" [{low}, {high}]" if with_interval else ""
     return (
-        f"{line.label}<br>{steps} steps = {per_example} an example<br>"
+        f"{line.key.label}<br>{steps} steps = {per_example} per example<br>"
         f"{line.quantity} %{{y:.3~r}}{interval}<extra></extra>"
     )
 

@@ -3,13 +3,13 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import Interval, agreement_chance, agreement_curve, has_levels
+from taumem.analysis import Interval, Study, agreement_chance, agreement_curve, has_levels
 from taumem.analysis.twins import sampled_steps
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of, share_axis
 from taumem.report.figures.style import size_colors
-from taumem.report.study import Study, curve_of
+from taumem.report.items import kind_of
 from taumem.report.wording import share
 
 __all__ = ["agreement", "chance_of_copies", "copies", "membership"]
@@ -42,7 +42,7 @@ def chance_of_copies(study: Study) -> Interval | None:
 
     None if it was not measured.
     """
-    curves = [c for record in study.records if (c := curve_of(record, "copy_fraction_chance")) is not None]
+    curves = [c for record in study.records if (c := record.curve_or_none("copy_fraction_chance")) is not None]
     if not curves:
         return None
     value = float(np.mean([curve.values.mean() for curve in curves]))
@@ -68,7 +68,7 @@ def agreement(study: Study, *, per_example: bool = False) -> go.Figure:
     if lines:
         add_chance(figure, float(np.mean(chances)), "other noise (chance)")
     # Of tokens it is the share of positions with equal symbols.
-    tokens = any(a.header.data.alphabet or a.header.data.sample_complexities for a, _ in study.twins)
+    tokens = any(kind_of(a.header.data) in ("strings", "texts") for a, _ in study.twins)
     y = {
         "title_text": "equal symbols" if tokens else "cosine similarity",
         "range": [min([-0.05, *(c - 0.05 for c in chances)]), 1.03],
@@ -94,7 +94,7 @@ def membership(study: Study, *, per_example: bool = True) -> go.Figure:
 def _agreement(a: RunRecord, b: RunRecord) -> tuple[Line, float] | None:
     """The agreement of a pair and its chance level: as the probe recorded them, else from the samples kept."""
     for record in (a, b):
-        curve, chance = curve_of(record, "agreement"), curve_of(record, "agreement_chance")
+        curve, chance = record.curve_or_none("agreement"), record.curve_or_none("agreement_chance")
         if curve is not None and chance is not None:
             return Line(record.header, curve, "similarity", pair=True), float(chance.values.mean())
     try:

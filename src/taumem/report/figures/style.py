@@ -5,12 +5,13 @@ Figures are drawn in the colors of the day. :func:`night` says what each turns i
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-COPY_THRESHOLDS = GAP_SYM_THRESHOLDS = GAP_THRESHOLDS = INFILL_THRESHOLDS = ()
+from taumem.analysis import CLOCKS
 
 __all__ = [
     "ACCENT",
@@ -37,24 +38,6 @@ VERY_SHORT_RANGE, SHORT_RANGE = 0.7, 1.9
 
 _NIGHT = {INK: "#e6e9ef", MUTED: "#98a2b3", GRID: "#2b313c", ACCENT: "#fb923c", PAPER: "#14171c"}
 
-_FAMILIES = {
-    # Okabe and Ito's colors; within a clock's family, thresholds go from light to dark.
-    "tau_gen": [("#5b7083", "#a9bccd")],
-    "tau_level": [
-        ("#7cc4d8", "#2c7c92"),
-        ("#4fa9c4", "#3f9ab5"),
-        ("#2b8aa8", "#62b9d1"),
-        ("#176b87", "#8fd3e6"),
-        ("#0b4a60", "#c3ebf5"),
-    ],
-    "tau_val": [("#0072b2", "#4cb0e8")],
-    "tau_gap": [("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")],
-    "tau_gap_sym": [("#3cb892", "#2fa57f"), ("#009e73", "#4cd3a5"), ("#00684c", "#9beccf")],
-    "tau_copy": [("#cc79a7", "#b4608f"), ("#a64d80", "#dd8fba"), ("#752c56", "#f3c3dc")],
-    "tau_infill": [("#e8854a", "#c9692f"), ("#d55e00", "#f08a45"), ("#8f3f00", "#fcc9a3")],
-    "tau_split": [("#7a52c7", "#b39af0")],
-}
-
 _REGIONS = {
     # One way of growing darker, from nothing learned to all of it, and a warm color that is lighter than its end: the
     # regions differ in lightness, whatever colors a reader sees.
@@ -71,42 +54,29 @@ def size_colors(sizes: Sequence[int]) -> dict[int, str]:
 
 
 def clock_color(clock: str) -> str:
-    """The color of a clock: its family's hue, darker for a higher threshold or level."""
-    family, _, threshold = clock.partition("[")
-    if family == "tau_level":
-        shades = _FAMILIES[family]
-        return shades[min(int(threshold.rstrip("]")), len(shades)) - 1][0]
-    thresholds = {
-        "tau_gap": GAP_THRESHOLDS,
-        "tau_gap_sym": GAP_SYM_THRESHOLDS,
-        "tau_copy": COPY_THRESHOLDS,
-        "tau_infill": INFILL_THRESHOLDS,
-    }
-    names = [f"{value:g}]" for value in thresholds.get(family, ())]
-    shades = _FAMILIES.get(family, [(INK, _NIGHT[INK])])
-    place = names.index(threshold) if threshold in names else 0
-    return shades[min(place, len(shades) - 1)][0]
+    """The color of a clock, as the table of clocks has it."""
+    return CLOCKS[clock].color[0]
 
 
-def region_color(region: str, level: int, depth: int) -> str:
+def region_color(region: str, grammar_level: int, depth: int) -> str:
     """The color of a region of the phase diagram.
 
     Args:
-        region: its name, as :class:`taumem.analysis.phase.Look` has it.
-        level: the levels reached, which tell partial generalizations apart.
+        region: its name, as :class:`taumem.analysis.regions.Look` has it.
+        grammar_level: how many levels were reached, which tell partial generalizations apart.
         depth: the number of levels.
     """
     shades = _REGIONS[region]
     last = len(shades) - 1
-    place = round(last * (level - 1) / max(depth - 2, 1)) if last else 0  # few levels take shades far apart
+    place = round(last * (grammar_level - 1) / max(depth - 2, 1)) if last else 0  # few levels take shades far apart
     return shades[min(place, last)][0]
 
 
 def night(sizes: Sequence[int]) -> dict[str, str]:
     """What each color of the day turns into on a dark page."""
     by_day, by_night = _viridis(len(sizes), 0.04, 0.80), _viridis(len(sizes), 0.36, 0.97)
-    families = {day: dark for shades in (*_FAMILIES.values(), *_REGIONS.values()) for day, dark in shades}
-    return {**_NIGHT, **families, **dict(zip(by_day, by_night, strict=True))}
+    clocks, regions = (clock.color for clock in CLOCKS.values()), chain.from_iterable(_REGIONS.values())
+    return {**_NIGHT, **dict(clocks), **dict(regions), **dict(zip(by_day, by_night, strict=True))}
 
 
 def rgba(color: str, alpha: float) -> str:

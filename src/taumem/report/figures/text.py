@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from taumem.analysis import Study
 from taumem.report.figures.lines import (
     Line,
     add_chance,
@@ -16,7 +17,6 @@ from taumem.report.figures.lines import (
     share_axis,
 )
 from taumem.report.figures.style import size_colors
-from taumem.report.study import Study
 from taumem.report.wording import number, percent
 
 __all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence"]
@@ -68,7 +68,7 @@ def dictionary_words(study: Study, *, per_example: bool = False) -> go.Figure:
     lines, chances = _with_chance(study, "dictionary_words", "dictionary_words_chance", "words")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
-    _add_level(figure, chances, "held-out texts", percent)
+    _add_reference(figure, chances, "held-out texts", percent)
     y = {"title_text": "words in the dictionary", "tickformat": ".0%", "range": [-0.02, 1.03]}
     return finished(figure, lines, per_example=per_example, y=y)
 
@@ -84,7 +84,7 @@ def ngram_divergence(study: Study, *, per_example: bool = False, n: int = 3) -> 
     lines, chances = _with_chance(study, f"ngram_divergence[{n}]", f"ngram_divergence_chance[{n}]", "divergence")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
-    _add_level(figure, chances, "other held-out texts")
+    _add_reference(figure, chances, "other held-out texts")
     y = {"title_text": f"divergence of {n}-grams, bits", "rangemode": "tozero"}
     return finished(figure, lines, per_example=per_example, y=y)
 
@@ -110,23 +110,25 @@ def _with_chance(study: Study, quantity: str, chance: str, words: str) -> tuple[
     return lines_of(study, quantity, words), lines_of(study, chance, "chance", "dot")
 
 
-def _add_level(figure: go.Figure, chances: Sequence[Line], name: str, write: Callable[[float], str] = number) -> None:
-    """Draw one level for all runs: the same texts, which no training changes."""
+def _add_reference(
+    figure: go.Figure, chances: Sequence[Line], name: str, write: Callable[[float], str] = number
+) -> None:
+    """Draw one line for all runs: the same texts, which no training changes."""
     if chances and figure.data:
-        level = float(np.mean([line.curve.values.mean() for line in chances]))
-        add_chance(figure, level, f"{name}: {write(level)}")
+        value = float(np.mean([line.curve.values.mean() for line in chances]))
+        add_chance(figure, value, f"{name}: {write(value)}")
 
 
 def _add_baseline(figure: go.Figure, lines: Sequence[Line], color: str, *, per_example: bool) -> None:
     """Draw what another model of the same size of training set needs, as long as the runs of that size go on."""
-    level = float(np.mean([line.curve.values.mean() for line in lines]))
+    value = float(np.mean([line.curve.values.mean() for line in lines]))
     x = np.concatenate([line.x(per_example=per_example) for line in lines])
     if not len(x):
         return
-    name = f"n-gram model, P = {lines[0].n_train:,}: {number(level)} bits"
+    name = f"n-gram model, P = {lines[0].n_train:,}: {number(value)} bits"
     figure.add_scatter(
         x=[float(x.min()), float(x.max())],
-        y=[level, level],
+        y=[value, value],
         mode="lines",
         line={"color": color, "width": 1.2, "dash": "dash"},
         name=name,

@@ -2,11 +2,10 @@
 
 import plotly.graph_objects as go
 
-from taumem.analysis import Onset, gap_sym
+from taumem.analysis import Study, gap_sym
 from taumem.errors import ConfigError
 from taumem.report.figures.lines import Line, add_key, add_lines, finished, lines_of
 from taumem.report.figures.style import INK, size_colors
-from taumem.report.study import Study, curve_of, run_of
 from taumem.report.wording import onset_span
 
 __all__ = ["gap", "gap_lines", "losses", "mark_onsets"]
@@ -52,7 +51,7 @@ def gap_lines(study: Study) -> list[Line]:
     """The symmetrized gap of every pair of twins; the gap of every run where there are no twins."""
     pairs: list[Line] = []
     for a, b in study.twins:
-        if curve_of(a, "twin_loss") is None or curve_of(b, "twin_loss") is None:
+        if a.curve_or_none("twin_loss") is None or b.curve_or_none("twin_loss") is None:
             continue
         try:
             pairs.append(Line(a.header, gap_sym(a, b), "gap of two models", pair=True))
@@ -66,7 +65,8 @@ def gap_lines(study: Study) -> list[Line]:
 def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool) -> None:
     """Mark where a clock went off, on the lines that it was read from."""
     onsets = [onset for onset in study.onsets if onset.clock == clock and onset.usable]
-    marks = [(onset, line) for onset in onsets if (line := _line_of(onset, study, lines)) is not None]
+    by_run = {line.key: line for line in lines}
+    marks = [(onset, by_run[onset.run]) for onset in onsets if onset.run in by_run]
     if not marks:
         return
     colors = size_colors(study.sizes)
@@ -90,11 +90,6 @@ def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, 
             "color": [colors[onset.n_train] for onset, _ in marks],
             "line": {"color": INK, "width": 1.4},
         },
-        customdata=[[line.label, onset_span(onset)] for onset, line in marks],
+        customdata=[[line.key.label, onset_span(onset)] for onset, line in marks],
         hovertemplate=f"%{{customdata[0]}}<br>{clock} = %{{customdata[1]}} steps<extra></extra>",
     )
-
-
-def _line_of(onset: Onset, study: Study, lines: list[Line]) -> Line | None:
-    run = run_of(onset, study.records)
-    return next((line for line in lines if run is not None and line.run is run.header), None)

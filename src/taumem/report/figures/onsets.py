@@ -1,4 +1,4 @@
-"""The law: when each clock went off against the number of training examples, and what it forecasts."""
+"""When each clock went off against the number of training examples, with the law, and what it forecasts."""
 
 import math
 import warnings
@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import Law, Onset
+from taumem.analysis import ClockLaw, Forecast, Law, Onset, Study
 from taumem.errors import TaumemWarning
 from taumem.report.figures.style import ACCENT, INK, clock_color, log_axis, rgba, styled
-from taumem.report.study import ClockLaw, Forecast, Study
 from taumem.report.wording import number, onset_span, percent, power, span, state
 
 __all__ = ["law"]
@@ -30,7 +29,7 @@ MARGIN = 1.25
 def law(study: Study) -> go.Figure:
     """Onsets against the number of training examples, with the fitted law and its prediction band, for every clock.
 
-    Filled: located. Open: known to lie between two checks. Triangles: bounds, pointing where the onset lies.
+    Filled: located. Open: known to lie between two looks. Triangles: bounds, pointing where the onset lies.
     One clock is shown at first; the others are a touch on the legend away. Each trace's ``meta`` names its clock, for
     a page that lets its reader choose.
 
@@ -41,10 +40,10 @@ def law(study: Study) -> go.Figure:
     shown = study.headline.clock if study.headline else ""
     for clock in study.clocks:
         _add_clock(figure, clock, study, visible=True if clock.clock == shown else "legendonly")
-    if study.forecast is not None:
-        _add_forecast(figure, study.forecast)
-    if any(onset.n_train in study.held_back for onset in study.onsets):
-        words = "measured after the forecast" if study.forecast else "held back from the fit"
+    if study.proof is not None:
+        _add_forecast(figure, study.proof)
+    if any(onset.n_train in study.excluded for onset in study.onsets):
+        words = "measured after the forecast" if study.proof else "kept out of every fit"
         marker = {"symbol": "diamond", "size": 10, "color": ACCENT}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=words)
     sizes = study.sizes
@@ -67,11 +66,11 @@ def _add_clock(figure: go.Figure, clock: ClockLaw, study: Study, *, visible: boo
         name = f"{clock.clock} ∝ P<sup>{value}</sup> {interval}"
     if clock.drawn is not None and study.sizes:
         _add_line(figure, clock.drawn, study.sizes, color, shared)
-    fitted = [onset for onset in clock.onsets if onset.n_train not in study.held_back]
-    later = [onset for onset in clock.onsets if onset.n_train in study.held_back]
+    fitted = [onset for onset in clock.onsets if onset.n_train not in study.excluded]
+    excluded = [onset for onset in clock.onsets if onset.n_train in study.excluded]
     _add_onsets(figure, fitted, color, name, shared)
-    if later:
-        _add_onsets(figure, later, color, "", {**shared, "showlegend": False}, diamonds=True)
+    if excluded:
+        _add_onsets(figure, excluded, color, "", {**shared, "showlegend": False}, diamonds=True)
 
 
 def _add_line(figure: go.Figure, law: Law, sizes: Sequence[int], color: str, shared: dict[str, Any]) -> None:
@@ -135,9 +134,12 @@ def _add_onsets(
             "line": {"width": 1.4, "color": ACCENT if diamonds else color},
         },
         name=name,
-        customdata=[[onset_span(o), f"{number(o.step / o.n_train)} an example", _who(o), state(o)] for o in onsets],
+        customdata=[
+            [f"{o.clock} · {o.run.label}", onset_span(o), number(o.step / o.n_train), state(o)] for o in onsets
+        ],
         hovertemplate=(
-            "%{customdata[2]}<br>%{customdata[0]} steps (%{customdata[1]})<br>%{customdata[3]}<extra></extra>"
+            "%{customdata[0]}<br>%{customdata[1]} steps (%{customdata[2]} per example)<br>%{customdata[3]}"
+            "<extra></extra>"
         ),
         **shared,
     )
@@ -167,9 +169,3 @@ def _add_forecast(figure: go.Figure, forecast: Forecast) -> None:
         showlegend=False,
         hovertemplate=f"forecast: {number(predicted.value)} steps<extra></extra>",
     )
-
-
-def _who(onset: Onset) -> str:
-    halves = [word.removeprefix("half=") for word in onset.source.split() if word.startswith("half=")]
-    half = f" · half {halves[0]}" if halves and halves[0] in ("a", "b") else ""
-    return f"{onset.clock} · P = {onset.n_train:,}{half} · seed {onset.seed}"

@@ -1,6 +1,6 @@
-"""Samples that are text before, at and after the onset, each over its nearest training text: where do they agree?"""
+"""Samples that are text, each over its nearest training text: where do they agree?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.record import RunRecord
-from taumem.report.gallery import words_of
-from taumem.report.strings import exhibited, keeps_strings, moments_around_the_onset
-from taumem.report.study import Study
+from taumem.record import DataFacts, RunHeader
+from taumem.report.exhibits.strings import are_tokens
+from taumem.report.exhibits.way import Arrays, Way
+from taumem.report.items import copies_among
 from taumem.report.wording import percent
 
-__all__ = ["VERBATIM", "Stretch", "TextExhibit", "TextMoment", "TextSample", "text_gallery"]
+__all__ = ["TEXTS", "VERBATIM", "Stretch", "TextSample"]
 
 N_TEXTS = 6
 CHUNK = 8
@@ -23,6 +23,8 @@ VERBATIM = 8
 """Symbols from which on the longest passage that agrees is shown as a verbatim one."""
 _SIGNS = {"\n": "↵", "\r": "↵", "\t": "⇥", "\x00": "␀"}
 _MASK, _UNKNOWN = "░", "�"
+
+Tokens = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -69,70 +71,29 @@ class TextSample:
         return f"sample: {self.sample} – nearest training text: {self.nearest}"
 
 
-@dataclass(frozen=True)
-class TextMoment:
-    """A step at which texts were kept."""
-
-    name: str
-    step: int
-    words: str
-    samples: tuple[TextSample, ...]
-
-
-@dataclass(frozen=True)
-class TextExhibit:
-    """The moments of one run."""
-
-    title: str
-    moments: tuple[TextMoment, ...]
-
-
-def text_gallery(study: Study) -> list[TextExhibit]:
-    """Show texts of the run on the fewest training examples, and of the one on the most.
-
-    The first 6 samples are shown, whatever they say: the same noise at each moment.
-
-    Args:
-        study: whose samples to show; runs without an alphabet, or without the nearest training texts, are passed over.
-
-    Returns:
-        At most two exhibits; none where no run kept texts.
-    """
-    return [_exhibit(record, study) for record in exhibited([r for r in study.records if _keeps_texts(r)])]
-
-
-def _exhibit(record: RunRecord, study: Study) -> TextExhibit:
-    title, shown = moments_around_the_onset(record, study)
-    signs = _signs(record.header.data.alphabet)
-    return TextExhibit(
-        title,
-        tuple(
-            TextMoment(name, step, words_of(record, step), tuple(_samples(arrays, signs)))
-            for name, step, arrays in shown
-        ),
-    )
-
-
-def _keeps_texts(record: RunRecord) -> bool:
-    if not record.header.data.alphabet or not keeps_strings(record):
+def _can_show(data: DataFacts, arrays: Arrays) -> bool:
+    if not data.alphabet or not are_tokens(arrays):
         return False
-    arrays = record.arrays(record.array_steps()[-1])
     return "nearest" in arrays and arrays["nearest"].shape == arrays["samples"].shape
+
+
+def _show(run: RunHeader, looks: Sequence[Arrays]) -> Iterator[tuple[TextSample, ...]]:
+    signs = _signs(run.data.alphabet)
+    for arrays in looks:
+        of_look = zip(arrays["samples"][:N_TEXTS], arrays["nearest"], copies_among(run, arrays), strict=False)
+        yield tuple(_sample(tokens, near, bool(copied), signs) for tokens, near, copied in of_look)
+
+
+def _sample(tokens: Tokens, near: Tokens, copied: bool, signs: NDArray[np.str_]) -> TextSample:
+    same = tokens == near
+    sample, nearest = ("".join(signs[np.clip(row, 0, len(signs) - 1)]) for row in (tokens, near))
+    return TextSample(sample, nearest, copied, float(1 - same.mean()), _chunks(sample, nearest, same))
 
 
 def _signs(alphabet: str) -> NDArray[np.str_]:
     """How each symbol is shown, the mask and all beyond it too: one character each, so that columns stay in line."""
     shown = [_SIGNS.get(symbol, symbol if symbol.isprintable() else _UNKNOWN) for symbol in alphabet]
     return np.array([*shown, _MASK, _UNKNOWN])
-
-
-def _samples(arrays: Mapping[str, NDArray[Any]], signs: NDArray[np.str_]) -> Iterator[TextSample]:
-    for k, (tokens, near) in enumerate(zip(arrays["samples"][:N_TEXTS], arrays["nearest"], strict=False)):
-        same = tokens == near
-        sample, nearest = ("".join(signs[np.clip(row, 0, len(signs) - 1)]) for row in (tokens, near))
-        yield TextSample(
-            sample, nearest, bool(arrays["copied"][k]), float(1 - same.mean()), _chunks(sample, nearest, same)
-        )
 
 
 def _chunks(sample: str, nearest: str, same: NDArray[np.bool_]) -> tuple[tuple[Stretch, ...], ...]:
@@ -161,3 +122,6 @@ def _longest(same: NDArray[np.bool_]) -> tuple[int, int]:
     begins, ends = edges[::2], edges[1::2]
     k = int(np.argmax(ends - begins))
     return int(begins[k]), int(ends[k])
+
+
+TEXTS = Way("texts", _can_show, _show)

@@ -1,0 +1,22 @@
+"""What was learned of a grammar and what was copied, and what stopping in time costs."""
+
+from collections.abc import Iterator
+
+from taumem.analysis import Study
+from taumem.report import figures
+from taumem.report.sections.section import Panel, Section
+
+__all__ = ["section"]
+
+
+def section(study: Study) -> Iterator[Section]:
+    """Show it where there is a phase diagram."""
+    if study.phase is not None:
+        panels = (
+            Panel("phase", "The phase diagram", figures.phase_diagram(study)),
+            Panel("price", "What a model can do when copies set in, against P / P*", figures.price(study)),
+            Panel("levels-step", "against the step", figures.levels(study)),
+            Panel("levels-example", "against the step per training example", figures.levels(study, per_example=True)),
+        )
+        title = "The phase diagram, and the price of stopping early"
+        yield Section("phase", title, panels=panels, template="phase")

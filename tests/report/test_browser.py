@@ -1,0 +1,76 @@
+"""A browser draws every page whole, by day and by night. One test, so that the browser starts once."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=10000",
+    "--allow-file-access-from-files",  # so that the page around them may look into the frames
+    "--dump-dom",
+]
+AROUND = """<!doctype html>
+<pre></pre>
+<script>
+"use strict";
+const seen = {};
+const look = (frame) => {
+  const { document, matchMedia } = frame.contentWindow;
+  const all = (selector) => document.querySelectorAll(selector).length;
+  return { dark: matchMedia("(prefers-color-scheme: dark)").matches, plots: all(".js-plotly-plot"),
+    drawings: all(".main-svg"), ink: document.querySelector(".plot text").style.fill };
+};
+for (const name of %s) {
+  const frame = Object.assign(document.createElement("iframe"), { src: `${name}.html`, width: 1200, height: 900 });
+  frame.style.colorScheme = "light";
+  frame.onload = () => {
+    const day = look(frame);
+    frame.style.colorScheme = "dark";
+    setTimeout(() => {
+      seen[name] = [day, look(frame)];
+      document.querySelector("pre").textContent = JSON.stringify(seen);
+    }, 1500);
+  };
+  document.body.append(frame);
+}
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
+def test_a_browser_draws_every_figure_by_day_and_by_night_without_an_error(tmp_path, page, grammar_page, text_page):
+    pages = {"images": page, "grammar": grammar_page, "texts": text_page}
+    for name, written in pages.items():
+        (tmp_path / f"{name}.html").write_text(written.html, encoding="utf-8")
+    (tmp_path / "around.html").write_text(AROUND % json.dumps(list(pages)), encoding="utf-8")
+    (tmp_path / "profile").mkdir()
+    run = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "around.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert not [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+    seen = json.loads(unescape(re.search("<pre>(.*?)</pre>", run.stdout).group(1)))
+    assert set(seen) == set(pages)
+    for name, (day, night) in seen.items():
+        for drawn in (day, night):
+            assert drawn["plots"] == len(pages[name].figures)
+            assert drawn["drawings"] >= 2 * len(pages[name].figures)
+        assert (day["dark"], night["dark"]) == (False, True)
+        assert (day["ink"], night["ink"]) == ("rgb(102, 112, 128)", "rgb(152, 162, 179)"), name
