@@ -1,0 +1,41 @@
+"""Write the tables of docs/ that restate tables of the code: the clocks. A test holds the two together.
+
+python docs/tables.py
+"""
+
+from pathlib import Path
+
+from taumem.analysis import families
+
+DOCS = Path(__file__).parent
+BEGIN, END = "<!-- made by docs/tables.py -->\n", "<!-- end -->\n"
+
+
+def main() -> None:
+    """Bring the pages up to date."""
+    for page, table in TABLES.items():
+        file = DOCS / page
+        file.write_text(with_table(file.read_text(encoding="utf-8"), table()), encoding="utf-8")
+
+
+def with_table(page: str, table: str) -> str:
+    """The page with the table between its two marks."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + table + END + rest.split(END)[1]
+
+
+def clocks() -> str:
+    """One row for each family of clocks: its definition, and what it needs."""
+    rows = ["| clock | when it strikes | what it needs |", "|---|---|---|"]
+    for family, members in families().items():
+        first, values = members[0], ", ".join(clock.x for clock in members if clock.threshold is not None)
+        index = "l" if first.grammar_level is not None else "x"
+        name, rule = (f"{family}[{index}]" if first.x else family), first.rule.replace("{x}", index)
+        rows.append(f"| `{name}` | {rule}{f' x = {values}.' if values else ''} | {first.needs} |")
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"clocks.md": clocks}
+
+if __name__ == "__main__":
+    main()
