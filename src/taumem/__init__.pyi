@@ -4,6 +4,7 @@ from .analysis import Interval as Interval
 from .analysis import Law as Law
 from .analysis import Onset as Onset
 from .analysis import PhaseDiagram as PhaseDiagram
+from .analysis import Study as Study
 from .analysis import find_onsets as find_onsets
 from .analysis import fit_law as fit_law
 from .data import GaussianMixture as GaussianMixture
