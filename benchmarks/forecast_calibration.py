@@ -50,10 +50,10 @@ def report(results: list[DemoResult]) -> str:
     for r in results:
         table.add_row(
             str(r.seed),
-            f"{r.forecast.step:,.0f}",
-            f"{r.forecast.low:,.0f} to {r.forecast.high or float('inf'):,.0f}",
-            f"{r.measured.step:,.0f}",
-            f"{r.measured.low:,.0f} to {r.measured.high or float('inf'):,.0f}",
+            f"{r.forecast.value:,.0f}",
+            f"{r.forecast.low:,.0f} to {r.forecast.high:,.0f}",
+            f"{r.measured.value:,.0f}",
+            f"{r.measured.low:,.0f} to {r.measured.high:,.0f}",
             "" if r.relative_error is None else f"{r.relative_error:+.0%}",
             {True: "yes", False: "no", None: "not reached"}[r.covered],
         )

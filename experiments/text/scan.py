@@ -39,10 +39,10 @@ def main() -> None:
 
 def curve(plan) -> Iterator[tuple[int, float, float]]:
     """Give step, held-out loss and gap, four times a doubling, as a model is trained."""
-    split, _ = plan.data()
-    diffusion, learner, monitor = plan.diffusion(), plan.learner(), plan.experiment.monitor
+    prepared = plan.prepare()
+    split, diffusion, learner, monitor = prepared.split, prepared.diffusion, prepared.learner(), plan.experiment.monitor
     sets = {"train": split.train[: monitor.n_items], "heldout": split.heldout[: monitor.n_heldout_items]}
-    losses, cadence = LossGap(diffusion, sets, times=monitor.levels), LogCadence(16, 4)
+    losses, cadence = LossGap(diffusion, sets, times=monitor.times), LogCadence(16, 4)
     clip = plan.experiment.training.clip
     for step in train(learner, diffusion, split.train, batch_size=plan.batch_size, seed=plan.seed, clip=clip):
         if cadence.due(step.index):

@@ -6,6 +6,7 @@ from planted import STEPS, curve, header, items_of, twins, written
 
 from taumem.analysis import agreement, agreement_chance, agreement_curve, gap_sym, twin_losses
 from taumem.errors import ConfigError, RecordError
+from taumem.record import RunRecord
 
 
 def test_the_gap_of_planted_twins_is_the_planted_one(tmp_path):
@@ -43,9 +44,9 @@ def test_the_standard_error_is_the_spread_of_the_gap_over_redrawn_items(tmp_path
 
 def test_twins_are_compared_at_the_steps_that_both_have(tmp_path):
     a, b = twins(tmp_path, lambda s: 0.1 + 0 * s)
-    b.measurements = [m for m in b.measurements if m.step > 100]
-    assert twin_losses(a, b).steps.min() > 100
-    b.measurements = [m.model_copy(update={"step": m.step + 1}) for m in b.measurements]
+    late = [m for m in b.measurements if m.step > 100]
+    assert twin_losses(a, RunRecord.of(b.header, late)).steps.min() > 100
+    b = RunRecord.of(b.header, [m.model_copy(update={"step": m.step + 1}) for m in late])
     with pytest.raises(ConfigError, match="no step was looked at in both"):
         gap_sym(a, b)
 
@@ -54,15 +55,13 @@ def test_twins_without_paired_items_are_refused(tmp_path):
     a, b = twins(tmp_path, lambda s: 0.1 + 0 * s)
     shorter = [m.model_copy(update={"items": m.items[:-1]}) for m in b.measurements]
     without = [m.model_copy(update={"items": None}) for m in b.measurements]
-    b.measurements = shorter
-    with pytest.raises(ConfigError, match="items of set A"):
-        gap_sym(a, b)
-    b.measurements = without
-    with pytest.raises(ConfigError, match="without the losses of its items"):
-        gap_sym(a, b)
-    b.measurements = [m for m in without if m.quantity != "twin_loss"]
-    with pytest.raises(RecordError, match="twin_loss"):
-        gap_sym(a, b)
+    for measurements, kind, message in (
+        (shorter, ConfigError, "items of set A"),
+        (without, ConfigError, "without the losses of its items"),
+        ([m for m in without if m.quantity != "twin_loss"], RecordError, "twin_loss"),
+    ):
+        with pytest.raises(kind, match=message):
+            gap_sym(a, RunRecord.of(b.header, measurements))
 
 
 def test_equal_samples_agree_and_unrelated_ones_do_not():

@@ -4,7 +4,7 @@ import pytest
 from tiny import tiny
 
 from taumem.errors import ConfigError, RecordError
-from taumem.lab.demo import forecast_and_prove
+from taumem.lab.demo import DemoResult, forecast_and_prove
 
 PILOTS = {
     "n_train": [8, 16, 32],
@@ -26,16 +26,18 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
         progress=lambda stage, done, total: stages.append(stage),
     )
     assert list(dict.fromkeys(stages)) == ["pilots", "target", "copies"]
-    assert result.forecast.low < result.forecast.step < result.forecast.high
-    assert result.copies_at_stop.step == round(result.forecast.step)
-    assert result.copies_late.step == round(3 * result.forecast.step)
+    assert result.forecast.low < result.forecast.value < result.forecast.high
+    assert result.copies_at_stop.step == round(result.forecast.value)
+    assert result.copies_late.step == round(3 * result.forecast.value)
     assert result.copies_at_stop.n == result.copies_late.n == 512
     assert "tau_val" in result.exponents
-    assert result.sentence.startswith(f"Forecast {result.forecast.step:,.0f} steps")
+    assert result.sentence.startswith(f"Forecast {result.forecast.value:,.0f} steps")
     assert (tmp_path / "report.html").exists()
     if result.relative_error is not None:
-        assert result.relative_error == pytest.approx(result.forecast.step / result.measured.step - 1)
-    json.loads(result.model_dump_json())
+        assert result.relative_error == pytest.approx(result.forecast.value / result.measured.value - 1)
+    content = json.loads(result.model_dump_json())
+    assert set(content["forecast"]) == set(content["measured"]) == {"value", "low", "high", "confidence"}
+    assert DemoResult.model_validate(content).model_dump() == result.model_dump()
 
     with pytest.raises(RecordError, match="holds other pilots"):
         forecast_and_prove(tiny(**PILOTS, seeds=[1]), tmp_path, n_train=64, late=3, workers=1)

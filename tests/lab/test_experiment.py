@@ -6,22 +6,9 @@ from tiny import TINY, tiny
 
 from taumem.errors import ConfigError
 from taumem.lab import Experiment, load_experiment, preset_names
-from taumem.lab.experiment import (
-    FashionMnistConfig,
-    GaussianConfig,
-    GrammarConfig,
-    ImagesConfig,
-    MaskedConfig,
-    MixtureConfig,
-    MLPConfig,
-    MonitorConfig,
-    TextConfig,
-    TrainingConfig,
-    TransformerConfig,
-    TreeConfig,
-    UNetConfig,
-    UniformConfig,
-)
+from taumem.lab.diffusions import GaussianConfig
+from taumem.lab.experiment import MonitorConfig, TrainingConfig
+from taumem.lab.sections import DataConfig, DiffusionConfig, ModelConfig
 
 GRAMMAR = 'name = "x"\nn_train = [8]\n[data]\nsource = "grammar"\nv = 4\nm = 2\ns = 2\nL = 2\n'
 
@@ -64,6 +51,10 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
             ["no run a dropout of its own", "dropout = 0"],
         ),
         (f'{GRAMMAR}[diffusion]\nkind = "masked"\n[model]\nkind = "tree"\nwidths = "x"', ["model.widths: input"]),
+        ('name = "x"\nn_train = [8]\nmodel = "unet"', ["model: expected a section with keys", "got 'unet'"]),
+        ('name = "x"\nn_train = [8]\n[model]\nkind = 3', ["model.kind is 3; Known: ", "mlp"]),
+        ('name = "x"\nn_train = [8]\n[model]\nkind = "mlp"\nwidth = 1', ["model.width: input should be", "got 1"]),
+        ('name = "x"\nn_train = [8]\n[monitor]\nlevels = [0.5]\ntimes = [0.5]', ["'monitor.levels'"]),
         ("name = ", ["not valid TOML"]),
     ],
 )
@@ -136,13 +127,14 @@ def test_an_experiment_cannot_be_changed():
 def test_every_key_and_preset_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
     sections = {
-        "data": (FashionMnistConfig, ImagesConfig, MixtureConfig, GrammarConfig, TextConfig),
-        "diffusion": (GaussianConfig, MaskedConfig, UniformConfig),
-        "model": (UNetConfig, MLPConfig, TreeConfig, TransformerConfig),
+        "data": DataConfig.members.values(),
+        "diffusion": DiffusionConfig.members.values(),
+        "model": ModelConfig.members.values(),
         "training": (TrainingConfig,),
         "monitor": (MonitorConfig,),
     }
-    keys = {f"{name}.{key}" for name, configs in sections.items() for config in configs for key in config.model_fields}
+    ours = {name: [c for c in configs if c.__module__.startswith("taumem.")] for name, configs in sections.items()}
+    keys = {f"{name}.{key}" for name, configs in ours.items() for config in configs for key in config.model_fields}
     keys |= set(Experiment.model_fields) - set(sections)
     assert {key for key in keys if f"`{key}`" not in page} == set()
     assert {name for name in preset_names() if f"`{name}`" not in page} == set()

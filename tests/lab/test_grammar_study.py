@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from taumem.analysis import PhaseDiagram, find_onsets
 from taumem.errors import ConfigError, RecordError
-from taumem.lab import Experiment, plans_of, run, run_together, sweep
-from taumem.lab.run import Interrupted
+from taumem.lab import Experiment, Interrupted, make_run, make_runs_together, plans_of, sweep
+from taumem.monitor import Monitor
 from taumem.record import RunRecord
 
 TINY = {
@@ -28,7 +28,7 @@ TINY = {
         "together": True,
     },
     "monitor": {
-        "levels": [0.3, 0.6],
+        "times": [0.3, 0.6],
         "n_items": 8,
         "n_heldout_items": 8,
         "first": 4,
@@ -56,7 +56,7 @@ def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind
     study = tiny(diffusion={"kind": kind, "weighting": "x0"})
     together = sweep(study, tmp_path / "together", workers=1)
     for record, plan in zip(together, plans_of(study), strict=True):
-        run(plan, tmp_path / "alone")
+        make_run(plan, tmp_path / "alone")
         alone = RunRecord.read(tmp_path / "alone" / plan.name)
         losses = {key: value for key, value in measured(alone).items() if key[1].endswith("_loss")}
         assert len(losses) > 50
@@ -79,15 +79,15 @@ def test_two_workers_share_the_runs_out(tmp_path):
 @pytest.mark.parametrize("interrupted_at", [1, 8, 37])
 def test_interrupted_together_they_end_as_unbroken_ones(tmp_path, interrupted_at):
     plans = plans_of(tiny())
-    run_together(plans, tmp_path / "unbroken")
+    make_runs_together(plans, tmp_path / "unbroken")
 
-    def pulse(plan, step: int) -> None:
+    def on_step(plan, step: int) -> None:
         if plan.n_train == 16 and step == interrupted_at:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run_together(plans, tmp_path / "broken", pulse)
-    run_together(plans, tmp_path / "broken")
+        make_runs_together(plans, tmp_path / "broken", on_step)
+    make_runs_together(plans, tmp_path / "broken")
     for plan in plans:
         unbroken, broken = (RunRecord.read(tmp_path / which / plan.name) for which in ("unbroken", "broken"))
         assert measured(broken) == measured(unbroken)
@@ -98,49 +98,70 @@ def test_interrupted_together_they_end_as_unbroken_ones(tmp_path, interrupted_at
 def test_runs_that_a_kill_left_at_different_steps_go_on(tmp_path):
     plans = plans_of(tiny())
 
-    def pulse(plan, step: int) -> None:
+    def on_step(plan, step: int) -> None:
         if step == 20:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run_together(plans[:1], tmp_path, pulse)
-    run_together(plans, tmp_path)
+        make_runs_together(plans[:1], tmp_path, on_step)
+    make_runs_together(plans, tmp_path)
     assert {RunRecord.read(tmp_path / plan.name).last_step for plan in plans} == {60}
 
 
 def test_what_stops_one_run_saves_the_others_at_one_step(tmp_path):
     plans = plans_of(tiny())
 
-    def pulse(plan, step: int) -> None:
+    def on_step(plan, step: int) -> None:
         if plan == plans[1] and step == 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_together(plans, tmp_path, pulse)
+        make_runs_together(plans, tmp_path, on_step)
     assert [[int(file.stem) for file in plan.checkpoints(tmp_path)] for plan in plans] == [[10], [10], [10]]
 
 
 def test_a_run_that_diverges_is_not_saved_and_the_others_are(tmp_path):
     plans = plans_of(tiny(**training(learning_rate=1e20)))
     with pytest.raises(RecordError, match="finite"):
-        run_together(plans, tmp_path)
+        make_runs_together(plans, tmp_path)
     assert [len(plan.checkpoints(tmp_path)) for plan in plans] == [0, 1, 1]
+
+
+def test_a_look_that_another_runs_end_prevented_is_made_up_for(tmp_path, monkeypatch):
+    plans = plans_of(tiny())
+    make_runs_together(plans, tmp_path / "unbroken")
+    plain_look = Monitor.look
+
+    def look(self, denoiser, step, *arguments, **options):
+        if step == 8 and self.record.path == tmp_path / "broken" / plans[1].name:
+            raise MemoryError
+        return plain_look(self, denoiser, step, *arguments, **options)
+
+    monkeypatch.setattr(Monitor, "look", look)
+    with pytest.raises(MemoryError):
+        make_runs_together(plans, tmp_path / "broken")
+    monkeypatch.undo()
+    assert [len(plan.checkpoints(tmp_path / "broken")) for plan in plans] == [1, 0, 1]
+    make_runs_together(plans, tmp_path / "broken")
+    for plan in plans:
+        unbroken, broken = (RunRecord.read(tmp_path / which / plan.name) for which in ("unbroken", "broken"))
+        assert broken.steps == unbroken.steps
 
 
 def test_a_record_that_is_older_than_a_key_goes_on(tmp_path):
     (plan, *_) = plans_of(tiny(n_train=[8]))
-    run(plan, tmp_path)
+    make_run(plan, tmp_path)
     file = tmp_path / plan.name / "run.json"
     header = json.loads(file.read_text())
     del header["experiment"]["training"]["stop_at_copies"]
     file.write_text(json.dumps(header))
     steps: list[int] = []
-    run(plan, tmp_path, steps.append)
+    make_run(plan, tmp_path, lambda plan, step: steps.append(step))
     assert steps == []
     header["experiment"]["training"]["learning_rate"] = 0.5
     file.write_text(json.dumps(header))
     with pytest.raises(RecordError, match="another run"):
-        run(plan, tmp_path)
+        make_run(plan, tmp_path)
 
 
 def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):
@@ -169,10 +190,10 @@ def test_a_study_of_a_grammar_has_levels_and_a_price(tmp_path):
 
 def test_twins_draw_disjoint_strings(tmp_path):
     a, b = plans_of(tiny(n_train=[12], twins=True))
-    (mine, theirs), (twin, ours) = a.data(), b.data()
-    assert torch.equal(ours, mine.train)
-    assert torch.equal(theirs, twin.train)
-    assert not set(map(tuple, mine.train.tolist())) & set(map(tuple, twin.train.tolist()))
+    one, other = a.prepare(), b.prepare()
+    assert torch.equal(other.twin_items, one.split.train)
+    assert torch.equal(one.twin_items, other.split.train)
+    assert not set(map(tuple, one.split.train.tolist())) & set(map(tuple, other.split.train.tolist()))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from tiny import tiny
 
 from taumem.analysis import find_twins
 from taumem.errors import ConfigError, DataError, RecordError
-from taumem.lab import RunPlan, load_experiment, plans_of, run, sweep
-from taumem.lab.run import Interrupted
+from taumem.lab import Interrupted, RunPlan, load_experiment, make_run, plans_of, sweep
 from taumem.record import CopyRule, RunRecord
 
 
@@ -21,15 +20,15 @@ def facts(record: RunRecord) -> list[dict]:
 @pytest.mark.parametrize("interrupted_at", [1, 5, 8, 37, 60])
 def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path, interrupted_at):
     plan = RunPlan(tiny(), 8, 0, "a", keep=(32,))
-    run(plan, tmp_path / "unbroken")
+    make_run(plan, tmp_path / "unbroken")
 
-    def pulse(step: int) -> None:
+    def on_step(plan: RunPlan, step: int) -> None:
         if step == interrupted_at:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run(plan, tmp_path / "broken", pulse)
-    run(plan, tmp_path / "broken")
+        make_run(plan, tmp_path / "broken", on_step)
+    make_run(plan, tmp_path / "broken")
 
     unbroken, broken = (RunRecord.read(tmp_path / which / plan.name) for which in ("unbroken", "broken"))
     assert facts(broken) == facts(unbroken)
@@ -42,22 +41,22 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path, interrupted_at):
 
 def test_a_run_notes_how_it_was_measured_and_one_of_the_first_schema_that_had_not_goes_on(tmp_path):
     plan = RunPlan(tiny(), 8, 0, "a")
-    run(plan, tmp_path / "unbroken")
+    make_run(plan, tmp_path / "unbroken")
     unbroken = RunRecord.read(tmp_path / "unbroken" / plan.name)
     assert set(unbroken.header.probes) == {"LossGap", "EmpiricalGap", "Copies"}
     assert unbroken.header.copy_rule == CopyRule(measure="gap_ratio", threshold=1 / 3)
 
-    def pulse(step: int) -> None:
+    def on_step(plan: RunPlan, step: int) -> None:
         if step == 37:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        run(plan, tmp_path / "broken", pulse)
+        make_run(plan, tmp_path / "broken", on_step)
     file = tmp_path / "broken" / plan.name / "run.json"
     content = json.loads(file.read_text()) | {"schema_version": 1}
     del content["probes"], content["copy_rule"], content["data"]["kind"]
     file.write_text(json.dumps(content))
-    run(plan, tmp_path / "broken")
+    make_run(plan, tmp_path / "broken")
     broken = RunRecord.read(tmp_path / "broken" / plan.name)
     assert facts(broken) == facts(unbroken)
     assert broken.header.noted == unbroken.header.noted
@@ -65,9 +64,9 @@ def test_a_run_notes_how_it_was_measured_and_one_of_the_first_schema_that_had_no
 
 def test_a_finished_run_is_not_made_again(tmp_path):
     plan = RunPlan(tiny(), 8, 0, None)
-    run(plan, tmp_path)
+    make_run(plan, tmp_path)
     steps: list[int] = []
-    run(plan, tmp_path, steps.append)
+    make_run(plan, tmp_path, lambda plan, step: steps.append(step))
     assert steps == []
 
 
@@ -84,10 +83,10 @@ def test_runs_in_processes_equal_runs_in_turn(tmp_path):
 
 def test_twins_are_trained_on_disjoint_sets_and_measured_on_each_others(tmp_path):
     a, b = plans_of(tiny(n_train=[16]))
-    (mine, theirs), (twin, ours) = a.data(), b.data()
-    assert torch.equal(ours, mine.train)
-    assert torch.equal(theirs, twin.train)
-    assert not {tuple(x) for x in mine.train.tolist()} & {tuple(x) for x in twin.train.tolist()}
+    one, other = a.prepare(), b.prepare()
+    assert torch.equal(other.twin_items, one.split.train)
+    assert torch.equal(one.twin_items, other.split.train)
+    assert not set(map(tuple, one.split.train.tolist())) & set(map(tuple, other.split.train.tolist()))
     records = sweep(tiny(n_train=[16]), tmp_path, workers=1)
     assert len(find_twins(records)) == 1
     assert {"train_loss", "heldout_loss", "twin_loss", "gap", "copy_fraction", "membership_auc"} <= set(
@@ -98,7 +97,7 @@ def test_twins_are_trained_on_disjoint_sets_and_measured_on_each_others(tmp_path
 
 
 def test_sizes_are_nested_and_the_heldout_data_stay_the_same():
-    small, large = (RunPlan(tiny(), n, 0, "b").data()[0] for n in (8, 16))
+    small, large = (RunPlan(tiny(), n, 0, "b").prepare().split for n in (8, 16))
     assert torch.equal(large.train[:8], small.train)
     assert torch.equal(large.heldout, small.heldout)
 

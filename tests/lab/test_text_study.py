@@ -7,11 +7,11 @@ import torch
 
 from taumem.analysis import find_onsets
 from taumem.cli import main
+from taumem.data import load_text
 from taumem.diffusion import Polynomial
 from taumem.errors import ConfigError, DataError
 from taumem.lab import Experiment, load_experiment, plans_of, sweep
-from taumem.lab.catalog import make_text
-from taumem.lab.questions import probes_of
+from taumem.record import RunRecord
 
 TINY = {
     "name": "tiny-text",
@@ -51,17 +51,18 @@ def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
     masked = {"kind": "masked", "schedule": "polynomial", "exponent": 2, "sampler": "cosine-grid"}
     study = tiny(n_train=[4], twins=False, diffusion=masked, monitor={**TINY["monitor"], "sampling_steps": 3})
     (plan,) = plans_of(study)
-    split, _ = plan.data()
-    _, entropy, *_ = probes_of(study, plan.diffusion(), split, {"train": split.train, "heldout": split.heldout}, 0)
+    prepared = plan.prepare()
+    with RunRecord.open(tmp_path, prepared.header()) as record:
+        _, entropy, *_ = prepared.monitor(record).probes
     assert entropy.times == pytest.approx([0.5**0.5])  # where half of the symbols are lost
-    assert plan.diffusion().schedule == Polynomial(2)
+    assert prepared.diffusion.schedule == Polynomial(2)
     asked = []
 
     def denoiser(xt, t):
         asked.append(float(t[0]))
         return torch.full((*xt.shape, 27), 1 / 27).log()
 
-    plan.sampler(5)(denoiser, torch.Generator().manual_seed(0))
+    prepared.sampler(5)(denoiser, torch.Generator().manual_seed(0))
     assert asked == pytest.approx([1, math.cos(math.pi / 6) ** 0.5, 0.5**0.5])
     with pytest.raises(ConfigError, match=r"exponent.*less than or equal to 4"):
         load_experiment("text", ["diffusion.schedule=polynomial", "diffusion.exponent=12"])
@@ -73,21 +74,21 @@ def test_unless_said_a_fifth_of_a_small_text_is_held_out(tmp_path):
     file = tmp_path / "own.txt"
     file.write_text("".join(f"line {k} says {k * k * 7919 % 1000003} and {k * 104729 % 999983}\n" for k in range(60)))
     study = tiny(n_train=[4], data={"source": "text", "window": 16, "path": str(file)})
-    n_windows = make_text(study.data).n_windows(16)
-    assert all(len(plan.data()[0].heldout) == n_windows // 5 < 512 for plan in plans_of(study))
+    n_windows = load_text(file).n_windows(16)
+    assert all(len(plan.prepare().split.heldout) == n_windows // 5 < 512 for plan in plans_of(study))
 
 
 def test_twins_are_blamed_only_where_one_set_alone_would_do(tmp_path):
     file = tmp_path / "own.txt"
     file.write_bytes(b"caf\xe9 " * 500)
     with pytest.raises(DataError, match=r"^(?!two disjoint).*not valid UTF-8"):
-        plans_of(tiny(data={**TINY["data"], "path": str(file)}))[0].data()
+        plans_of(tiny(data={**TINY["data"], "path": str(file)}))[0].prepare()
     with pytest.raises(DataError, match=r"^(?!two disjoint).*P = 9999 windows"):
-        plans_of(tiny(n_train=[9999]))[0].data()
+        plans_of(tiny(n_train=[9999]))[0].prepare()
 
 
 def test_sizes_are_nested_and_twins_share_no_window():
-    plans = {(plan.n_train, plan.half): plan.data()[0] for plan in plans_of(tiny())}
+    plans = {(plan.n_train, plan.half): plan.prepare().split for plan in plans_of(tiny())}
     assert torch.equal(plans[8, "a"].train[:4], plans[4, "a"].train)
     assert torch.equal(plans[8, "a"].heldout, plans[4, "b"].heldout)
     assert not set(map(tuple, plans[8, "a"].train.tolist())) & set(map(tuple, plans[8, "b"].train.tolist()))

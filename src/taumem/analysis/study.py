@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -109,6 +109,18 @@ class Study:
         find_twins(records)
         ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
+
+    def excluding(self, sizes: Collection[int], proof: Forecast | None = None) -> "Study":
+        """The same runs with these sizes kept out of every fit; onsets that were found are not found again.
+
+        Args:
+            sizes: numbers of training examples.
+            proof: a forecast that is held against a measurement.
+        """
+        study = replace(self, excluded=frozenset(sizes), proof=proof)
+        if "onsets" in vars(self):
+            vars(study)["onsets"] = self.onsets
+        return study
 
     # --- what is read off the runs ------------------------------------------------------------------------------------
 

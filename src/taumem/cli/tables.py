@@ -95,12 +95,12 @@ def show_demo(result: "DemoResult") -> None:
     """Print what the demo found."""
     forecast, measured = result.forecast, result.measured
     table = new_table("", "forecast", "measured")
-    high = "" if measured.high is None else f"{measured.high:,.0f}"
+    high = f"{measured.high:,.0f}" if math.isfinite(measured.high) else ""
     add_row(
         table,
-        f"{forecast.clock} at P = {result.n_train}",
-        f"{forecast.step:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
-        f"{measured.step:,.0f} [{measured.low:,.0f}, {high}]",
+        f"{result.clock} at P = {result.n_train}",
+        f"{forecast.value:,.0f} [{forecast.low:,.0f}, {forecast.high:,.0f}]",
+        f"{measured.value:,.0f} [{measured.low:,.0f}, {high}]",
     )
     show_table(table)
     copies = new_table("", "step", "copies", "95 % interval", "chance")

@@ -1,7 +1,29 @@
 """The laboratory: reproducible experiments."""
 
-from taumem.lab.experiment import Experiment, load_experiment, preset_names
-from taumem.lab.run import RunPlan, run, run_together
-from taumem.lab.study import plans_of, sweep
+from taumem.lab.domain import Asked, Domain, losses
+from taumem.lab.experiment import Experiment
+from taumem.lab.interruption import Interrupted
+from taumem.lab.loading import load_experiment, preset_names
+from taumem.lab.plan import PreparedRun, RunPlan, plans_of
+from taumem.lab.run import make_run, make_runs_together
+from taumem.lab.sections import DataConfig, DiffusionConfig, ModelConfig
+from taumem.lab.studies import sweep
 
-__all__ = ["Experiment", "RunPlan", "load_experiment", "plans_of", "preset_names", "run", "run_together", "sweep"]
+__all__ = [
+    "Asked",
+    "DataConfig",
+    "DiffusionConfig",
+    "Domain",
+    "Experiment",
+    "Interrupted",
+    "ModelConfig",
+    "PreparedRun",
+    "RunPlan",
+    "load_experiment",
+    "losses",
+    "make_run",
+    "make_runs_together",
+    "plans_of",
+    "preset_names",
+    "sweep",
+]

@@ -8,22 +8,25 @@ meets the measurement.
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, PlainSerializer
 
-from taumem.analysis import NEAR_ONE, ClockLaw, Forecast, Interval, Onset, Study, find_onsets, fit_law
+from taumem.analysis import Interval, Onset, Study
 from taumem.errors import RecordError
-from taumem.lab.experiment import Experiment, load_experiment
-from taumem.lab.run import RunPlan
-from taumem.lab.study import plans_of, sweep
+from taumem.lab.experiment import Experiment
+from taumem.lab.loading import load_experiment, read_experiment
+from taumem.lab.plan import RunPlan, plans_of
+from taumem.lab.studies import sweep
 from taumem.probes import Copies, share
 from taumem.randomness import generator_for
 from taumem.record import Estimate
 from taumem.report import write_report
 from taumem.training import load_checkpoint
 
-__all__ = ["CLOCK", "ClockReading", "CopyCount", "DemoResult", "ExponentReading", "demo", "forecast_and_prove"]
+__all__ = ["CLOCK", "CopyCount", "DemoResult", "demo", "forecast_and_prove"]
 
 CLOCK = "tau_val"
 """The clock that is forecast: the minimum of the held-out loss, three times less noisy than a small gap's threshold."""
@@ -32,25 +35,18 @@ CONFIDENCE = 0.9
 N_SAMPLES = 512
 
 Progress = Callable[[str, int, int], None]
-"""Told (stage, work done, work in all)."""
+"""Called with (stage, work done, work in all)."""
 
 
-class ClockReading(BaseModel):
-    """A clock's step with its interval."""
-
-    clock: str
-    step: float
-    low: float
-    high: float | None
-    """None where the clock had not struck when the run ended."""
+def _interval(content: Any) -> Any:
+    """Make an interval of its JSON, where None stands for an end that nothing bounds."""
+    if isinstance(content, dict):
+        unbounded = {"low": -math.inf, "high": math.inf}
+        return Interval(**content | {end: far for end, far in unbounded.items() if content.get(end) is None})
+    return content
 
 
-class ExponentReading(BaseModel):
-    """The exponent of tau in P, left free, over all runs of the demo."""
-
-    value: float
-    low: float
-    high: float
+IntervalInJson = Annotated[Interval, BeforeValidator(_interval), PlainSerializer(Interval.to_json)]
 
 
 class CopyCount(BaseModel):
@@ -73,14 +69,18 @@ class DemoResult(BaseModel):
     pilots: list[int]
     n_train: int
     batch_size: int
+    clock: str
+    """What is forecast and measured, in optimizer steps."""
     confidence: float
-    forecast: ClockReading
-    measured: ClockReading
+    forecast: IntervalInJson
+    measured: IntervalInJson
+    """Its upper end is unbounded where the clock had not struck when the run ended."""
     relative_error: float | None
     """Forecast over measurement, less 1; None where the run ended before the clock struck."""
     covered: bool | None
     """Whether the measurement lies in the forecast's interval; None likewise."""
-    exponents: dict[str, ExponentReading]
+    exponents: dict[str, IntervalInJson]
+    """Of tau in P by the clock, left free, over all runs of the demo."""
     copies_at_stop: CopyCount
     copies_late: CopyCount
     report: str
@@ -101,8 +101,8 @@ def demo(
         folder: for the runs and the report.
         seed: of the data's shuffle, the weights, and everything else.
         quick: half the sizes, in a minute.
-        workers: processes at once; None takes one a processor.
-        progress: told as the work advances.
+        workers: processes at once; None takes one per processor.
+        progress: called as the work advances.
 
     Raises:
         RecordError: the folder holds another experiment.
@@ -137,8 +137,8 @@ def forecast_and_prove(
         folder: for the runs and the report.
         n_train: the size to forecast.
         late: how many times longer than forecast to train, to see what stopping prevents.
-        workers: processes at once; None takes one a processor.
-        progress: told as the work advances.
+        workers: processes at once; None takes one per processor.
+        progress: called as the work advances.
         reproduce: the command that does this again, for the report.
 
     Raises:
@@ -148,23 +148,19 @@ def forecast_and_prove(
     began = time.monotonic()
     _refuse_other_pilots(folder / "pilots" / "experiment.json", pilots)
 
-    def told(stage: str) -> Callable[[int, int], None]:
+    def advance(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(stage, done, total)
 
-    pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=told("pilots"))
-    law = fit_law(
-        [o for o in find_onsets(pilot_runs, confidence=CONFIDENCE) if o.clock == CLOCK],
-        exponent=NEAR_ONE,
-        confidence=CONFIDENCE,
-    )
-    forecast = law.predict(n_train)
+    pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=advance("pilots"))
+    forecast = Study.of(pilot_runs, confidence=CONFIDENCE).forecast(n_train, CLOCK)
 
-    stop, end = round(forecast.value), round(late * forecast.value)
+    predicted = forecast.predicted
+    stop, end = round(predicted.value), round(late * predicted.value)
     target = _target(pilots, n_train, end)
-    target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=told("target"))
-    runs = [*pilot_runs, *target_runs]
-    onsets = find_onsets(runs, confidence=CONFIDENCE)
-    measured = _together([o for o in onsets if o.clock == CLOCK and o.n_train == n_train])
+    target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
+    study = Study.of([*pilot_runs, *target_runs], confidence=CONFIDENCE)
+    measured = _together([onset for onset in study.onsets if onset.clock == CLOCK and onset.n_train == n_train])
+    proof = replace(forecast, measured=measured)
 
     progress("copies", 0, 2)
     at_stop = _count_copies(plans_of(target), folder / "target", stop)
@@ -172,11 +168,10 @@ def forecast_and_prove(
     at_end = _count_copies(plans_of(target), folder / "target", end)
     progress("copies", 2, 2)
 
-    proof = Forecast(CLOCK, n_train, forecast, measured)
-    sentence = _sentence(forecast, measured, at_stop, at_end, late)
+    sentence = _sentence(predicted, measured, at_stop, at_end, late)
     report = write_report(
         folder / "report.html",
-        Study.of(runs, excluded={n_train}, proof=proof),
+        study.excluding({n_train}, proof),
         title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
         sentence=sentence,
         reproduce=reproduce,
@@ -187,12 +182,13 @@ def forecast_and_prove(
         pilots=list(pilots.n_train),
         n_train=n_train,
         batch_size=pilots.batch_size(n_train),
+        clock=CLOCK,
         confidence=CONFIDENCE,
-        forecast=_reading(forecast),
-        measured=_reading(measured),
+        forecast=predicted,
+        measured=measured,
         relative_error=proof.relative_error,
-        covered=None if proof.relative_error is None else measured.value in forecast,
-        exponents=_exponents(onsets),
+        covered=None if proof.relative_error is None else measured.value in predicted,
+        exponents={clock: law.exponent for clock, law in study.laws.items()},
         copies_at_stop=at_stop,
         copies_late=at_end,
         report=str(report),
@@ -202,7 +198,7 @@ def forecast_and_prove(
 
 def _refuse_other_pilots(file: Path, pilots: Experiment) -> None:
     """A forecast rests on its own pilots alone: a folder of other seeds or sizes must not lend it theirs."""
-    if file.exists() and load_experiment(file) != pilots:
+    if file.exists() and read_experiment(file) != pilots:
         raise RecordError(
             f"{file.parent.parent}: holds other pilots (another seed, other sizes, or --quick). "
             "Choose another output folder, or remove this one."
@@ -226,31 +222,18 @@ def _together(onsets: Sequence[Onset]) -> Interval:
     return Interval(step, step * math.exp(-below), step * math.exp(above), confidence, batch_size)
 
 
-def _reading(interval: Interval) -> ClockReading:
-    high = interval.high if math.isfinite(interval.high) else None
-    return ClockReading(clock=CLOCK, step=interval.value, low=interval.low, high=high)
-
-
-def _exponents(onsets: Sequence[Onset]) -> dict[str, ExponentReading]:
-    return {
-        clock.clock: ExponentReading(value=law.exponent.value, low=law.exponent.low, high=law.exponent.high)
-        for clock in ClockLaw.of_each(onsets, floor=False, confidence=CONFIDENCE)
-        if (law := clock.free) is not None
-    }
-
-
 def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCount:
     """Count copies among samples of the models as they stood at a step, each against its own training set."""
     found: list[Estimate] = []
     chance: list[Estimate] = []
     n_each = N_SAMPLES // len(plans)
     for plan in plans:
-        learner = plan.learner()
+        prepared = plan.prepare()
+        learner = prepared.learner()
         load_checkpoint(learner, plan.checkpoint(folder, step))
-        split, _ = plan.data()
-        probe = Copies(split.train, split.heldout)
+        probe = Copies(prepared.split.train, prepared.split.heldout)
         denoiser = learner.averaged.eval()
-        samples = plan.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
+        samples = prepared.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
         reading = probe.measure(samples)
         found.append(reading.estimates[0])
         chance.append(reading.estimates[1])
@@ -270,7 +253,7 @@ def _sentence(forecast: Interval, measured: Interval, at_stop: CopyCount, late: 
     if not math.isfinite(measured.high):
         found = f"not reached by both models in {late.step:,} steps"
     elif measured.low <= 0:
-        found = f"reached before the first check, at {measured.high:,.0f}"
+        found = f"reached before the first look, at {measured.high:,.0f}"
     else:
         found = f"measured {measured.value:,.0f}"
     return (

@@ -6,9 +6,13 @@ from taumem.record.estimate import Estimate, Measurement, Reading
 from taumem.record.files import write_atomically
 from taumem.record.header import SCHEMA_VERSION, DataFacts, ItemKind, RunHeader
 from taumem.record.key import Half, RunKey
-from taumem.record.run import RunRecord, find_runs, read_runs
+from taumem.record.places import find_runs, read_runs
+from taumem.record.quantities import QUANTITIES, Quantity, family_of
+from taumem.record.run import RunRecord
+from taumem.record.sealing import seal, unseal
 
 __all__ = [
+    "QUANTITIES",
     "SCHEMA_VERSION",
     "CopyRule",
     "Curve",
@@ -17,11 +21,15 @@ __all__ = [
     "Half",
     "ItemKind",
     "Measurement",
+    "Quantity",
     "Reading",
     "RunHeader",
     "RunKey",
     "RunRecord",
+    "family_of",
     "find_runs",
     "read_runs",
+    "seal",
+    "unseal",
     "write_atomically",
 ]

@@ -10,7 +10,16 @@ from taumem.errors import RecordError
 from taumem.record.copy_rule import CopyRule
 from taumem.record.key import RunKey
 
-__all__ = ["ADVICE", "SCHEMA_VERSION", "DataFacts", "ItemKind", "RunHeader", "first_problem", "read_header"]
+__all__ = [
+    "ADVICE",
+    "SCHEMA_VERSION",
+    "DataFacts",
+    "ItemKind",
+    "RunHeader",
+    "first_problem",
+    "parse_header",
+    "read_header",
+]
 
 SCHEMA_VERSION = 2
 """Raised when a reader of the previous version would misread a record.
@@ -102,7 +111,7 @@ def read_header(folder: Path) -> RunHeader:
     file = folder / "run.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"{folder}: no run here (no run.json); expected a run's folder.") from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None

@@ -1,91 +1,100 @@
-"""A run on disk: what it was (``run.json``) and what was measured (``measurements.jsonl``), and its samples.
+"""A run: what it is, what was measured in it, and its samples; in a folder, or (to be read alone) in a sealed file.
 
-::
-
-    RUN/
-      run.json              RunHeader: written atomically; probes note their settings in it when they are first asked
-      measurements.jsonl    one Measurement a line, append-only, flushed to the disk at every look
-      arrays/00000128.npz   samples and their nearest training items at a step, written atomically
-
-A kill can tear the last line of ``measurements.jsonl``. Reading drops it with a warning; writing removes it first and
-measures that look again. A fact that is already there is never written twice, so a resumed run has no gap and no
-duplicate.
+A fact that is already there is never written twice, so a resumed run has no gap and no duplicate.
 """
 
 import json
-import math
-import os
-import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-import filelock
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from taumem.errors import RecordError, TaumemWarning, first_difference
+from taumem.errors import RecordError, first_difference
 from taumem.record.copy_rule import CopyRule
 from taumem.record.curve import Curve
 from taumem.record.estimate import Measurement
-from taumem.record.files import write_atomically
-from taumem.record.header import ADVICE, RunHeader, first_problem, read_header
+from taumem.record.folder import RunFolder, read_measurements
+from taumem.record.header import RunHeader, read_header
+from taumem.record.kept import Arrays, Kept
+from taumem.record.sealed import find_sealed, sealed_file_above
+from taumem.record.writer import FolderWriter
 
-__all__ = ["RunRecord", "find_runs", "read_runs"]
+__all__ = ["RunRecord"]
 
 
-@dataclass
 class RunRecord:
     """A run: its header and its measurements, in memory as on disk.
 
-    Open one with :meth:`read` to look at it, or with :meth:`open` to write to it (one writer at a time).
+    Open one with :meth:`read` to look at it, with :meth:`open` to write to it (one writer at a time), or make one in
+    memory with :meth:`of`.
+
+    Args:
+        path: the run's folder; of a sealed run, the sealed file and the run's name in it.
+        header: what the run is.
+        kept: its measurements and arrays.
+        writer: of its folder, if it is to be written to.
     """
 
-    path: Path
-    header: RunHeader
-    measurements: list[Measurement] = field(default_factory=list)
-    _values: dict[tuple[int, str, float | None], float] = field(default_factory=dict, repr=False)
-    _file: IO[bytes] | None = field(default=None, repr=False)
-    _lock: filelock.BaseFileLock | None = field(default=None, repr=False)
+    def __init__(self, path: Path, header: RunHeader, kept: Kept, writer: FolderWriter | None = None) -> None:
+        self.path = path
+        self.header = header
+        self._kept = kept
+        self._writer = writer
+
+    def __repr__(self) -> str:
+        return f"<RunRecord {self.path}: {self.header.key}>"
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
     @classmethod
     def read(cls, path: Path | str) -> "RunRecord":
-        """Read a run's folder.
+        """Read a run.
 
         Args:
-            path: the folder that holds ``run.json``.
+            path: the folder that holds ``run.json``; or a sealed file and the name of a run in it, as
+                ``study.sealed/P000016-seed0``. Where the folder is gone, the run is looked for in the sealed file that
+                stands beside its study.
 
         Raises:
             RecordError: no run there, a header or a line that cannot be understood, or a schema version of the future.
         """
         path = Path(path)
-        record = cls(path, read_header(path))
-        measurements, torn = _read_measurements(path / "measurements.jsonl")
-        if torn:
-            _warn_of_torn_line(path / "measurements.jsonl", torn, len(measurements))
-        record._remember(measurements)
-        return record
+        if not (path / "run.json").exists() and (found := find_sealed(path)):
+            (study, name), *others = found
+            if others:
+                raise RecordError(f"{path}: holds {len(found)} runs; name one of them, such as {study.path / name}.")
+            return cls(study.path / name, study.headers[name], study.run(name))
+        header = read_header(path)
+        measurements, _ = read_measurements(path)
+        return cls(path, header, RunFolder(path, measurements))
+
+    @classmethod
+    def of(cls, header: RunHeader, measurements: Iterable[Measurement]) -> "RunRecord":
+        """Make a run in memory, without arrays; a fact that comes twice is taken once."""
+        nowhere = Path("(in memory)")
+        return cls(nowhere, header, RunFolder(nowhere, measurements))
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        """All that was measured, in the order in which it was written."""
+        return self._kept.measurements
 
     @property
     def steps(self) -> list[int]:
         """The steps at which something was measured, ascending."""
-        return sorted({m.step for m in self.measurements})
+        return self._kept.steps
 
     @property
     def last_step(self) -> int:
         """The last step at which something was measured; 0 for a run that has only begun."""
-        return max((m.step for m in self.measurements), default=0)
+        return max(self.steps, default=0)
 
     @property
     def quantities(self) -> list[str]:
         """The names of what was measured, sorted."""
-        return sorted({m.quantity for m in self.measurements})
+        return sorted({quantity for quantity, _ in self._kept.series})
 
     def curve(self, quantity: str, t: float | None = None) -> Curve:
         """One quantity over training.
@@ -97,37 +106,30 @@ class RunRecord:
         Raises:
             RecordError: the run has no such quantity.
         """
-        rows = [m for m in self.measurements if m.quantity == quantity and m.t == t]
-        if not rows:
+        if (quantity, t) not in self._kept.series:
             at = "" if t is None else f" at t = {t:g}"
             raise RecordError(
                 f"{self.path}: no measurement of '{quantity}'{at}; it has: {', '.join(self.quantities) or 'none'}."
             )
-        return Curve.from_measurements(quantity, rows)
+        return self._kept.curve(quantity, t)
 
     def curve_or_none(self, quantity: str) -> Curve | None:
         """A quantity that belongs to no single diffusion time, over training; None where the run has none."""
-        rows = [m for m in self.measurements if m.quantity == quantity and m.t is None]
-        return Curve.from_measurements(quantity, rows) if rows else None
+        return self._kept.curve(quantity, None) if (quantity, None) in self._kept.series else None
 
     def array_steps(self) -> list[int]:
         """The steps at which arrays (samples) were kept, ascending."""
-        return sorted(int(file.stem) for file in (self.path / "arrays").glob("*.npz"))
+        return self._kept.array_steps()
 
-    def arrays(self, step: int) -> dict[str, NDArray[Any]]:
+    def arrays(self, step: int) -> Arrays:
         """The arrays kept at a step.
 
         Raises:
             RecordError: nothing was kept at that step.
         """
-        file = self._array_file(step)
-        if not file.exists():
-            raise RecordError(f"{self.path}: no arrays at step {step}; there are some at {self.array_steps()}.")
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise RecordError(f"{file}: damaged ({error}); remove it, and the run's samples at step {step}.") from None
+        if step not in (steps := self.array_steps()):
+            raise RecordError(f"{self.path}: no arrays at step {step}; there are some at {steps}.")
+        return self._kept.arrays(step)
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -140,41 +142,14 @@ class RunRecord:
             header: what the run is.
 
         Raises:
-            RecordError: the folder holds another run, cannot be understood, or is being written by another process.
+            RecordError: the folder holds another run, cannot be understood, or is being written by another process; or
+                the run is sealed.
         """
         path = Path(path)
-        lock = filelock.FileLock(path / ".lock", timeout=0)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except filelock.Timeout:
-            raise RecordError(f"{path}: another process is writing this run; wait for it or stop it.") from None
-        except OSError as error:
-            raise RecordError(f"{path}: cannot be written to ({error.strerror}); choose another folder.") from None
-        try:
-            lines = path / "measurements.jsonl"
-            if (path / "run.json").exists():
-                existing = read_header(path)
-                _refuse_another_run(path, existing, header)
-                header = existing
-            elif lines.exists() and lines.stat().st_size:
-                raise RecordError(
-                    f"{path}: holds measurements, but no run.json that says of which run. "
-                    "Choose another output folder, or remove this one."
-                )
-            else:
-                write_atomically(path / "run.json", header.model_dump_json(indent=2) + "\n")
-            measurements, torn = _read_measurements(lines)
-            file = lines.open("ab")
-            if torn:
-                _warn_of_torn_line(lines, torn, len(measurements))
-                file.truncate(lines.stat().st_size - torn)
-        except BaseException:
-            lock.release()
-            raise
-        record = cls(path, header, _file=file, _lock=lock)
-        record._remember(measurements)
-        return record
+        if file := sealed_file_above(path):
+            raise RecordError(f"{path}: is sealed, and sealed runs are not written to; unseal {file} into a folder.")
+        writer = FolderWriter(path, header)
+        return cls(path, writer.header, writer.kept, writer)
 
     def append(self, measurements: Iterable[Measurement]) -> None:
         """Write measurements that the record does not hold yet, and flush them to the disk.
@@ -182,33 +157,7 @@ class RunRecord:
         Raises:
             RecordError: the record was opened for reading, or a number is not finite.
         """
-        file = self._writable()
-        new: dict[tuple[int, str, float | None], Measurement] = {}
-        changed: list[Measurement] = []
-        for m in measurements:
-            if m.key not in self._values:
-                new.setdefault(m.key, m)
-            elif not math.isclose(m.value, self._values[m.key], rel_tol=1e-2, abs_tol=1e-4):
-                changed.append(m)
-        if changed:
-            warnings.warn(
-                f"{self.path}: {changed[0].quantity} at step {changed[0].step} was {self._values[changed[0].key]:.4g} "
-                f"when it was measured first and is {changed[0].value:.4g} now; the record keeps the first. A run with "
-                "other settings needs another folder.",
-                TaumemWarning,
-                stacklevel=2,
-            )
-        for m in new.values():
-            if not m.is_finite:
-                raise RecordError(
-                    f"{self.path}: {m.quantity} or its error is not finite at step {m.step} (it is {m.value}); "
-                    "training has diverged (try a smaller learning rate)."
-                )
-        if new:
-            file.write(b"".join(m.model_dump_json(exclude_none=True).encode() + b"\n" for m in new.values()))
-            file.flush()
-            os.fsync(file.fileno())
-            self._remember(new.values())
+        self._writable().append(measurements)
 
     def note_probes(self, settings: Mapping[str, Mapping[str, Any]], copy_rule: CopyRule | None = None) -> None:
         """Note in the header how the probes measure; numbers measured otherwise belong into another record.
@@ -220,7 +169,7 @@ class RunRecord:
         Raises:
             RecordError: the record was opened for reading, or the run was measured with other settings before.
         """
-        self._writable()
+        writer = self._writable()
         fresh = {"probes": self.header.probes | json.loads(json.dumps(settings))}
         changed = self.header.model_copy(update=fresh | ({"copy_rule": copy_rule} if copy_rule else {}))
         before, now = self.header.noted, changed.noted
@@ -231,7 +180,7 @@ class RunRecord:
             )
         if now != before:
             self.header = changed
-            write_atomically(self.path / "run.json", changed.model_dump_json(indent=2) + "\n")
+            writer.write_header(changed)
 
     def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays (samples and what belongs to them) at a step, in place of those that were kept there.
@@ -239,23 +188,13 @@ class RunRecord:
         Raises:
             RecordError: the record was opened for reading.
         """
-        self._writable()
-
-        def save(path: Path) -> None:
-            with path.open("wb") as file:
-                # numpy 1.26 would keep an argument allow_pickle as one more array.
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-        write_atomically(self._array_file(step), save)
+        self._writable().keep_arrays(step, arrays)
 
     def close(self) -> None:
         """Let others write to this run."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def __enter__(self) -> Self:
         return self
@@ -265,73 +204,7 @@ class RunRecord:
     ) -> None:
         self.close()
 
-    def _writable(self) -> IO[bytes]:
-        if self._file is None:
+    def _writable(self) -> FolderWriter:
+        if self._writer is None:
             raise RecordError(f"{self.path}: opened for reading; use RunRecord.open to write.")
-        return self._file
-
-    def _array_file(self, step: int) -> Path:
-        return self.path / "arrays" / f"{step:08d}.npz"
-
-    def _remember(self, measurements: Iterable[Measurement]) -> None:
-        for m in measurements:
-            if m.key not in self._values:
-                self._values[m.key] = m.value
-                self.measurements.append(m)
-
-
-def read_runs(*places: Path | str) -> list[RunRecord]:
-    """Read runs from their folders, or from folders that hold them at any depth; each run once.
-
-    Raises:
-        RecordError: a place without a run, or a record that cannot be read.
-    """
-    return [RunRecord.read(folder) for folder in find_runs(*places)]
-
-
-def find_runs(*places: Path | str) -> list[Path]:
-    """Find the folders of runs at these places or below them at any depth; each once.
-
-    Raises:
-        RecordError: a place without a run.
-    """
-    folders: dict[Path, Path] = {}
-    for place in map(Path, places):
-        found = sorted(file.parent for file in place.rglob("run.json"))
-        if not found:
-            raise RecordError(f"{place}: no runs here; expected a folder with a run.json in it or below it.")
-        for folder in found:
-            folders.setdefault(folder.resolve(), folder)
-    return list(folders.values())
-
-
-def _read_measurements(file: Path) -> tuple[list[Measurement], int]:
-    """Read the whole lines of a file of measurements, and count the bytes of a last line that a kill cut off."""
-    if not file.exists():
-        return [], 0
-    *lines, tail = file.read_bytes().split(b"\n")
-    measurements = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            measurements.append(Measurement.model_validate_json(line))
-        except ValidationError as error:
-            raise RecordError(f"{file}, line {number}: not a measurement: {first_problem(error)}. {ADVICE}") from None
-    return measurements, len(tail)
-
-
-def _warn_of_torn_line(file: Path, torn: int, kept: int) -> None:
-    warnings.warn(
-        f"{file}: the last line was cut off (by a kill, or it is being written now); "
-        f"dropped {torn} bytes, kept {kept} measurements.",
-        TaumemWarning,
-        stacklevel=3,
-    )
-
-
-def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> None:
-    was, now = existing.identity, wanted.identity
-    if was != now:
-        raise RecordError(
-            f"{path}: holds another run: {first_difference(was, now)}. "
-            "Choose another output folder, or remove this one."
-        )
+        return self._writer

@@ -6,23 +6,22 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 from taumem.errors import RecordError
-from taumem.lab.run import Interrupted, RunPlan, run, run_together
+from taumem.lab.interruption import Interrupted
+from taumem.lab.plan import RunPlan
+from taumem.lab.run import OnStep, make_run, make_runs_together
 
 __all__ = ["available_processors", "execute"]
 
-OnStep = Callable[[RunPlan, int], None]
-SECONDS_BETWEEN_PULSES = 0.2
-
+SECONDS_BETWEEN_REPORTS = 0.2
 
 Job = Sequence[RunPlan]
 """Runs that one process makes: a single one, or several as one batched program."""
@@ -36,7 +35,7 @@ def execute(plans: Sequence[RunPlan], folder: Path, *, workers: int, on_step: On
         folder: of the study.
         workers: processes at once; each computes on its share of the processors. With 1, runs are made in this process.
         together: whether each process trains its share of the runs as one batched program.
-        on_step: told now and then which step a run has reached.
+        on_step: called now and then with a run and the step that it has reached.
 
     Raises:
         KeyboardInterrupt: as it came; runs in other processes have then saved where they stand.
@@ -53,9 +52,9 @@ def execute(plans: Sequence[RunPlan], folder: Path, *, workers: int, on_step: On
 
 def _make(job: Job, folder: Path, on_step: OnStep) -> None:
     if len(job) == 1:
-        run(job[0], folder, partial(on_step, job[0]))
+        make_run(job[0], folder, on_step)
     else:
-        run_together(job, folder, on_step)
+        make_runs_together(job, folder, on_step)
 
 
 def _shared_out(plans: Sequence[RunPlan], workers: int) -> list[list[RunPlan]]:
@@ -78,7 +77,7 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
     steps: Queue[tuple[int, int, int]] = context.Queue()
     stop = context.Event()
 
-    def hear() -> None:
+    def report() -> None:
         while True:
             try:
                 place, position, step = steps.get_nowait()
@@ -90,8 +89,8 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
         pending: set[Future[None]] = {pool.submit(_work, k, job, folder) for k, job in enumerate(jobs)}
         try:
             while pending:
-                done, pending = wait(pending, SECONDS_BETWEEN_PULSES, FIRST_COMPLETED)
-                hear()
+                done, pending = wait(pending, SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
+                report()
                 for future in done:
                     future.result()
         except BrokenProcessPool:
@@ -103,7 +102,7 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-        hear()
+        report()
 
 
 _worker: dict[str, Any] = {}
@@ -113,7 +112,7 @@ _worker: dict[str, Any] = {}
 def _start_worker(steps: "Queue[tuple[int, int, int]]", stop: Event, workers: int) -> None:
     import torch
 
-    # Ctrl-C reaches every process of the terminal; here the parent's word counts, which lets a step end first.
+    # Ctrl-C reaches every process of the terminal; here the parent's flag counts, which lets a step end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(max(1, available_processors() // workers))
@@ -129,17 +128,17 @@ def _leave_with_parent() -> None:
 
 def _work(place: int, job: Job, folder: Path) -> None:
     positions = {plan.name: k for k, plan in enumerate(job)}
-    heard: dict[int, tuple[float, int]] = {}
+    reported: dict[int, tuple[float, int]] = {}
 
     def on_step(plan: RunPlan, step: int) -> None:
         position = positions[plan.name]
-        last_heard, last_step = heard.get(position, (0.0, 0))
+        last_time, last_step = reported.get(position, (0.0, 0))
         if _worker["stop"].is_set():
             raise Interrupted
         now = time.monotonic()
-        if now - last_heard < SECONDS_BETWEEN_PULSES and (step < plan.steps or step == last_step):
+        if now - last_time < SECONDS_BETWEEN_REPORTS and (step < plan.steps or step == last_step):
             return
-        heard[position] = now, step
+        reported[position] = now, step
         _worker["steps"].put((place, position, step))
 
     _make(job, folder, on_step)

@@ -1,0 +1,105 @@
+"""The diffusion processes that several domains share: the configs, beside what they build and how samples are drawn."""
+
+from functools import partial
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from taumem.diffusion import (
+    Cosine,
+    CosineKeeping,
+    Diffusion,
+    GaussianDiffusion,
+    KeepSchedule,
+    Linear,
+    LinearBetas,
+    MaskedDiffusion,
+    Polynomial,
+    UniformDiffusion,
+    cosine_grid,
+    sample,
+    sample_in_any_order,
+)
+from taumem.lab.sections import DiffusionConfig, Draw
+
+__all__ = ["GaussianConfig", "MaskedConfig", "UniformConfig"]
+
+_KEEPING: dict[str, KeepSchedule] = {
+    "linear": Polynomial(),
+    "cosine": CosineKeeping(),
+    "linear-betas": LinearBetas(),
+}
+
+
+class GaussianConfig(DiffusionConfig):
+    """Gaussian diffusion; see :class:`taumem.diffusion.GaussianDiffusion`."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    schedule: Literal["cosine", "linear"] = "cosine"
+    weighting: Literal["eps", "v", "x0"] = "v"
+    """Which squared error is the loss; the network predicts the same quantity."""
+    eta: float = Field(default=0.0, ge=0, le=1)
+    """Randomness of sampling: 0 for DDIM, 1 for ancestral."""
+
+    def build(self, vocabulary: int | None) -> GaussianDiffusion:
+        """Make the process."""
+        schedules = {"cosine": Cosine, "linear": Linear}
+        return GaussianDiffusion(schedules[self.schedule](), self.weighting, self.eta)
+
+    def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
+        """Make the function that draws samples step by step."""
+        return partial(sample, diffusion, steps=steps)
+
+
+class MaskedConfig(DiffusionConfig):
+    """Masked diffusion of tokens; see :class:`taumem.diffusion.MaskedDiffusion`."""
+
+    kind: Literal["masked"]
+    schedule: Literal["linear", "polynomial", "cosine"] = "linear"
+    """How the share of symbols that are kept falls with the diffusion time."""
+    exponent: float = Field(default=1.0, ge=0.5, le=4)
+    """Of the ``polynomial`` schedule, which keeps a share 1 - t^exponent; small times hide little if it is large."""
+    weighting: Literal["elbo", "x0"] = "elbo"
+    """The bound on the likelihood, or the plain cross-entropy of the masked symbols."""
+    t_min: float = Field(default=1e-3, gt=0, lt=1)
+    """The smallest diffusion time of the loss, whose weight under ``elbo`` is 1/t."""
+    sampler: Literal["any-order", "cosine-grid"] = "any-order"
+    """One symbol after another, which is exact; or ``monitor.sampling_steps`` steps of several symbols each."""
+
+    @model_validator(mode="after")
+    def _exponent_is_of_the_polynomial(self) -> "MaskedConfig":
+        if self.exponent != 1 and self.schedule != "polynomial":
+            raise ValueError(f"exponent {self.exponent} is for schedule 'polynomial'; got schedule '{self.schedule}'")
+        return self
+
+    def build(self, vocabulary: int | None) -> MaskedDiffusion:
+        """Make the process."""
+        keeping = Polynomial(self.exponent) if self.schedule == "polynomial" else _KEEPING[self.schedule]
+        return MaskedDiffusion(vocabulary or 0, keeping, self.weighting, self.t_min)
+
+    def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
+        """Make the function that draws samples: symbol by symbol, whatever the steps, or several in each step."""
+        assert isinstance(diffusion, MaskedDiffusion)
+        if self.sampler == "any-order":
+            return partial(sample_in_any_order, diffusion)
+        return partial(sample, diffusion, times=cosine_grid(diffusion.schedule, steps))
+
+
+class UniformConfig(DiffusionConfig):
+    """Uniform diffusion of tokens; see :class:`taumem.diffusion.UniformDiffusion`."""
+
+    kind: Literal["uniform"]
+    schedule: Literal["linear", "cosine", "linear-betas"] = "linear"
+    """``linear-betas``: the discrete one of the grammar's authors, 200 steps."""
+    weighting: Literal["x0", "kl"] = "x0"
+    """The cross-entropy of the clean symbols, or the divergence of a step's posterior."""
+    steps: int | None = Field(default=None, ge=1)
+    """Of the ``kl`` loss; None takes those of ``linear-betas``."""
+
+    def build(self, vocabulary: int | None) -> UniformDiffusion:
+        """Make the process."""
+        return UniformDiffusion(vocabulary or 0, _KEEPING[self.schedule], self.weighting, self.steps)
+
+    def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
+        """Make the function that draws samples step by step."""
+        return partial(sample, diffusion, steps=steps)

@@ -1,0 +1,96 @@
+"""Strings of a random grammar, of which everything is known: the levels of its hierarchy, and the exact optimum."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+from torch import Generator, nn
+
+from taumem.data import RandomHierarchyModel, Split
+from taumem.diffusion import Diffusion, MaskedDiffusion, UniformDiffusion
+from taumem.errors import ConfigError
+from taumem.lab.diffusions import MaskedConfig, UniformConfig
+from taumem.lab.domain import Asked, Domain, losses
+from taumem.lab.networks import MLPConfig, TransformerConfig, of_tokens
+from taumem.lab.sections import DataConfig, ModelConfig, Shape
+from taumem.models import BeliefDenoiser, Categorical, TreeUNet
+from taumem.probes import GrammarLevels, Probe, SampleProbe
+from taumem.record import DataFacts
+
+__all__ = ["GrammarConfig", "TreeConfig"]
+
+
+class TreeConfig(ModelConfig):
+    """The grammar's U-Net; see :class:`taumem.models.TreeUNet`."""
+
+    kind: Literal["tree"]
+    widths: int | tuple[int, ...] = 128
+    """Of each level, from the symbols up; one number for all."""
+    time_features: int = Field(default=0, ge=0)
+    """Functions of the diffusion time that every layer reads; masked diffusion needs none."""
+
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser whose layers are the grammar's levels."""
+        if not isinstance(domain, GrammarDomain):
+            raise ConfigError(f"model.kind '{self.kind}' needs the tree of a grammar; got {type(domain).__name__}.")
+        tokens, grammar = of_tokens(self, diffusion), domain.grammar
+        network = TreeUNet(
+            grammar.s, grammar.L, tokens.vocabulary, symbols=tokens.symbols, **self.options, generator=generator
+        )
+        return Categorical(network, tokens)
+
+
+class GrammarConfig(DataConfig):
+    """Strings of the Random Hierarchy Model; see :class:`taumem.data.RandomHierarchyModel`."""
+
+    diffusions = (MaskedConfig, UniformConfig)
+    models = (TreeConfig, TransformerConfig, MLPConfig)
+
+    source: Literal["grammar"]
+    v: int = Field(ge=2)
+    """Symbols per level."""
+    m: int = Field(ge=1)
+    """Rules per symbol."""
+    s: int = Field(ge=2)
+    """Symbols that a rule makes."""
+    L: int = Field(ge=1)
+    """Levels of rules; strings have s^L tokens."""
+    rules_seed: int = 0
+    """Of the rules, the same for all seeds of a study, which draw other strings."""
+    n_classes: int | None = Field(default=None, ge=1)
+    """Root symbols; None takes all v of them."""
+    zipf: float | tuple[float, ...] = 0.0
+    """How unequal the rules of a symbol are; 0 makes all strings equally probable. Otherwise the likely strings come
+    first, into the held-out data rather than the training set, and ``gap_exact`` is the gap to look at."""
+    n_heldout: int = Field(default=512, ge=1)
+
+    def open(self) -> "GrammarDomain":
+        """Draw the rules."""
+        options = self.model_dump(exclude={"source", "n_heldout", "rules_seed"})
+        return GrammarDomain(RandomHierarchyModel(**options, seed=self.rules_seed), self.n_heldout)
+
+
+@dataclass(frozen=True, eq=False)
+class GrammarDomain:
+    """A grammar, whose strings are drawn for each seed."""
+
+    grammar: RandomHierarchyModel
+    n_heldout: int
+
+    def split(self, n_train: int, seed: int) -> Split:
+        """Draw strings, the first of them to hold out."""
+        return self.grammar.split(n_train, self.n_heldout, seed)
+
+    def facts(self, split: Split) -> DataFacts:
+        """Say that they are strings, and how many it takes to learn each level."""
+        known = {"kind": "strings", "sample_complexities": self.grammar.sample_complexities}
+        return split.facts.model_copy(update=known)
+
+    def probes(self, asked: Asked) -> list[Probe]:
+        """Ask for the losses, also those above the optima."""
+        assert isinstance(asked.diffusion, MaskedDiffusion | UniformDiffusion)
+        return [losses(asked, BeliefDenoiser(self.grammar, asked.diffusion))]
+
+    def sample_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask which levels samples reach, and which of them are copies."""
+        return [GrammarLevels(self.grammar, split.train)]

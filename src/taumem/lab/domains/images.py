@@ -1,0 +1,97 @@
+"""Images: the built-in ones, or one's own from a folder or a file. Copies are found by the distance of pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from taumem.data import Images, Split, load_fashion_mnist, load_images, resize
+from taumem.errors import ConfigError
+from taumem.lab.diffusions import GaussianConfig
+from taumem.lab.domain import Asked, losses, n_heldout_unless_said
+from taumem.lab.networks import MLPConfig, UNetConfig
+from taumem.lab.sections import DataConfig
+from taumem.probes import Copies, EmpiricalGap, Probe, SampleProbe
+from taumem.record import DataFacts
+
+__all__ = ["FashionMnistConfig", "ImagesConfig"]
+
+
+class FashionMnistConfig(DataConfig):
+    """The built-in images."""
+
+    diffusions = (GaussianConfig,)
+    models = (UNetConfig, MLPConfig)
+
+    source: Literal["fashion-mnist"] = "fashion-mnist"
+    size: int | None = Field(default=None, ge=1)
+    """Side in pixels to bring the images to; None keeps 28."""
+    pad_to: int | None = Field(default=None, ge=1)
+    """Side in pixels to pad to, with background, before that."""
+    n_heldout: int = Field(default=512, ge=1)
+
+    def open(self) -> "ImageDomain":
+        """Read the images."""
+        images = load_fashion_mnist()
+        images = images if self.size is None else resize(images, self.size, pad_to=self.pad_to)
+        return ImageDomain(self.source, images, self.n_heldout)
+
+
+class ImagesConfig(DataConfig):
+    """Images of one's own: a folder, an idx, .npy or .npz file, or CIFAR-10's binary files."""
+
+    diffusions = (GaussianConfig,)
+    models = (UNetConfig, MLPConfig)
+
+    source: Literal["images"]
+    path: str | None = None
+    """Where they are. There is no default: only the user knows."""
+    size: int | None = Field(default=None, ge=1)
+    pad_to: int | None = Field(default=None, ge=1)
+    grayscale: bool = False
+    crop: bool = False
+    """Whether to cut the largest central square out of each image."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most this many images, evenly spread over the data."""
+    key: str | None = None
+    """Which array of a .npz file."""
+    value_range: tuple[float, float] | None = None
+    """(black, full intensity) in the units of a .npy or .npz file."""
+    n_heldout: int | None = Field(default=None, ge=1)
+    """None holds out a fifth of the images, at most 512."""
+
+    def open(self) -> "ImageDomain":
+        """Read the images."""
+        if self.path is None:
+            raise ConfigError("the key 'data.path' is missing: say where your images are by --set data.path=FOLDER.")
+        images = load_images(self.path, **self.model_dump(exclude={"source", "path", "n_heldout"}))
+        return ImageDomain(Path(self.path).name, images, self.n_heldout or n_heldout_unless_said(len(images)))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDomain:
+    """Images in memory, [n, channels, height, width]."""
+
+    name: str
+    images: Images
+    n_heldout: int
+
+    def split(self, n_train: int, seed: int) -> Split:
+        """Shuffle the images, with the first of them held out."""
+        return Split.make(self.name, self.images, self.n_heldout, seed=seed)
+
+    def facts(self, split: Split) -> DataFacts:
+        """Say that they are images."""
+        return split.facts.model_copy(update={"kind": "images"})
+
+    def probes(self, asked: Asked) -> list[Probe]:
+        """Ask for the losses, and how near the model is to total memorization."""
+        nearness = EmpiricalGap(
+            asked.diffusion, asked.split.train, asked.sets["heldout"], seed=asked.seed, block=asked.block
+        )
+        return [losses(asked), nearness]
+
+    def sample_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask for copies."""
+        return [Copies(split.train, split.heldout)]

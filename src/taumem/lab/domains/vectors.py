@@ -1,0 +1,72 @@
+"""Vectors from a mixture of Gaussians: the distribution, and so the exact optimum, is known."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from taumem.data import GaussianMixture, Split
+from taumem.diffusion import GaussianDiffusion
+from taumem.lab.diffusions import GaussianConfig
+from taumem.lab.domain import Asked, losses
+from taumem.lab.networks import MLPConfig, UNetConfig
+from taumem.lab.sections import DataConfig
+from taumem.models import MixtureDenoiser
+from taumem.probes import Copies, EmpiricalGap, Probe, SampleProbe
+from taumem.randomness import generator_for
+from taumem.record import DataFacts
+
+__all__ = ["MixtureConfig"]
+
+
+class MixtureConfig(DataConfig):
+    """Two Gaussians, 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = (1, ..., 1): the distribution is known exactly.
+
+    Reference: Bonnaire et al. 2025, arXiv 2505.17638.
+    """
+
+    diffusions = (GaussianConfig,)
+    models = (UNetConfig, MLPConfig)
+
+    source: Literal["mixture"]
+    dimensions: int = Field(default=8, ge=1)
+    n_items: int = Field(default=8192, ge=2)
+    n_heldout: int = Field(default=1024, ge=1)
+
+    def open(self) -> "VectorDomain":
+        """Draw the vectors, the same for all seeds, which shuffle them."""
+        mixture = GaussianMixture.two_modes(self.dimensions)
+        vectors = mixture.sample(self.n_items, generator_for(0, "mixture"))
+        return VectorDomain(self.source, mixture, vectors, self.n_heldout)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorDomain:
+    """Vectors [n, dimensions], and the mixture that they were drawn from."""
+
+    name: str
+    mixture: GaussianMixture
+    vectors: Tensor
+    n_heldout: int
+
+    def split(self, n_train: int, seed: int) -> Split:
+        """Shuffle the vectors, with the first of them held out."""
+        return Split.make(self.name, self.vectors, self.n_heldout, seed=seed)
+
+    def facts(self, split: Split) -> DataFacts:
+        """Say that they are vectors."""
+        return split.facts.model_copy(update={"kind": "vectors"})
+
+    def probes(self, asked: Asked) -> list[Probe]:
+        """Ask for the losses, also those above the optima, and how near the model is to total memorization."""
+        assert isinstance(asked.diffusion, GaussianDiffusion)
+        exact = MixtureDenoiser(asked.diffusion, self.mixture)
+        nearness = EmpiricalGap(
+            asked.diffusion, asked.split.train, asked.sets["heldout"], seed=asked.seed, block=asked.block
+        )
+        return [losses(asked, exact), nearness]
+
+    def sample_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask for copies."""
+        return [Copies(split.train, split.heldout)]

@@ -1,0 +1,45 @@
+"""Stopping a run between two steps, where it can be saved and gone on with."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Interrupted", "ctrl_c_waits"]
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: the run is saved and can go on)
+    """The run was asked to stop between two steps; it has saved where it stands."""
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[Callable[[], None]]:
+    """Let Ctrl-C wait until a step has ended: half a step can be neither saved nor gone on from.
+
+    Gives a function to call between two steps, which raises KeyboardInterrupt if Ctrl-C has come since. A second Ctrl-C
+    does not wait. Where Ctrl-C means something else (in a worker, in another thread, to a handler of the caller's own),
+    nothing changes.
+    """
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+
+    def raise_if_it_came() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    usual = signal.default_int_handler
+    waits = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is usual
+    if waits:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield raise_if_it_came
+    finally:
+        if waits:
+            signal.signal(signal.SIGINT, usual)
+    raise_if_it_came()

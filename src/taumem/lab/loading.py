@@ -1,0 +1,168 @@
+"""Reading experiments: from TOML, from the JSON that a study leaves behind, from presets; and what is wrong with them.
+
+Unknown keys and names are refused with the nearest valid one. Keys that had another name once go on working under it.
+"""
+
+import json
+import tomllib
+import warnings
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from taumem.errors import ConfigError, TaumemWarning, nearest_name
+from taumem.lab.experiment import Experiment
+
+__all__ = ["load_experiment", "preset_names", "read_experiment", "recipe_of"]
+
+NEW_NAMES = {"monitor.levels": "monitor.times"}
+"""Keys that had another name once, with the one of today; both in one section."""
+
+
+def preset_names() -> list[str]:
+    """The names of the experiments that come with the package."""
+    return sorted(_presets())
+
+
+def load_experiment(source: str | Path, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from a file, or take a preset, and change some of its keys.
+
+    Args:
+        source: a .toml or .json file, or a preset's name.
+        changes: such as ``"training.batch_size=32"``; values as in TOML, quotes around plain words may be left out.
+
+    Raises:
+        ConfigError: no such file or preset, not TOML or JSON, or a key or value that an experiment does not have.
+    """
+    content, old_names = _in_new_names(_read(source))
+    for change in changes:
+        key, value = _parse(change)
+        old_names += [key] if key in NEW_NAMES else []
+        _apply(content, NEW_NAMES.get(key, key), value, change)
+    for name in dict.fromkeys(old_names):
+        warnings.warn(f"{name} is called {NEW_NAMES[name]} now.", TaumemWarning, stacklevel=2)
+    return _validated(content, str(source))
+
+
+def read_experiment(file: Path) -> Experiment:
+    """Read the JSON that a study left behind, of whatever version, without a word about names of then.
+
+    Raises:
+        ConfigError: it cannot be read, or is no experiment.
+    """
+    content, _ = _in_new_names(_read(file))
+    return _validated(content, str(file))
+
+
+def recipe_of(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The recipe that a record holds, in today's names and with today's defaults; None if it is none of this taumem."""
+    try:
+        return Experiment.model_validate(_in_new_names(content)[0] | {"n_train": [2]}).recipe
+    except ValidationError:
+        return None
+
+
+def _in_new_names(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Give an experiment's content in today's names, and the old ones that it had."""
+    renamed, found = deepcopy(dict(content)), []
+    for old, new in NEW_NAMES.items():
+        (*sections, was), now = old.split("."), new.split(".")[-1]
+        place: Any = renamed
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if isinstance(place, dict) and was in place and now not in place:
+            place[now] = place.pop(was)
+            found.append(old)
+    return renamed, found
+
+
+def _presets() -> dict[str, Any]:
+    files = (resources.files("taumem.lab") / "presets").iterdir()
+    return {file.name.removesuffix(".toml"): file for file in files if file.name.endswith(".toml")}
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if path.suffix in (".toml", ".json"):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as text ({error}); expected an experiment's file.") from None
+    else:
+        presets = _presets()
+        if str(source) not in presets:
+            raise ConfigError(
+                f"'{source}' is neither a .toml or .json file nor a preset; {nearest_name(str(source), presets)}"
+            )
+        text = presets[str(source)].read_text(encoding="utf-8")
+    try:
+        content: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{source}: not valid {path.suffix[1:].upper() or 'TOML'}: {error}.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source}: expected the keys of an experiment; got a {type(content).__name__}.")
+    return content
+
+
+def _parse(change: str) -> tuple[str, Any]:
+    key, equals, text = (part.strip() for part in change.partition("="))
+    if not equals or not key:
+        raise ConfigError(f"--set takes key=value, such as training.batch_size=32; got '{change}'.")
+    try:
+        return key, tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, text
+
+
+def _apply(content: dict[str, Any], key: str, value: Any, change: str) -> None:
+    *folders, last = key.split(".")
+    place = content
+    for folder in folders:
+        place = place.setdefault(folder, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {change}: '{folder}' is a value, not a section with keys of its own.")
+    if last in ("source", "kind") and place.get(last) != value:
+        place.clear()  # the keys of another source or model mean nothing to this one
+    place[last] = value
+
+
+def _validated(content: Mapping[str, Any], source: str) -> Experiment:
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_explained(error)}") from None
+
+
+def _explained(error: ValidationError) -> str:
+    """The first problem in a sentence: where, what came, what was expected."""
+    # An unknown key is the cause of what a missing one reports, so it is named first.
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "key_unknown")
+    # Beside keys, a location names which type of several was tried.
+    key = ".".join(str(part) for part in problem["loc"] if not _is_a_type(part))
+    known = problem.get("ctx", {})
+    match problem["type"]:
+        case "key_unknown":
+            return f"unknown key '{key and key + '.'}{known['key']}'; {nearest_name(known['key'], known['known'])}"
+        case "tag_unknown":
+            return f"{key}.{known['key']} is {known['tag']!r}; {nearest_name(str(known['tag']), known['known'])}"
+        case "tag_missing":
+            return f"the section '{key}' needs a '{known['key']}'."
+        case "missing":
+            return f"the key '{key}' is missing."
+        case "tuple_type":
+            message = "expected a list, such as [64, 128]"
+        case _:
+            message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], Mapping):  # a whole section: the message itself says what came
+        return f"{key and key + ': '}{message}."
+    return f"{key}: {message[:1].lower()}{message[1:]}; got {problem['input']!r}."
+
+
+def _is_a_type(part: str | int) -> bool:
+    return isinstance(part, str) and (
+        part in ("int", "float", "str") or part.startswith(("tuple[", "literal[", "function-"))
+    )

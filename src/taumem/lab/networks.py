@@ -1,0 +1,93 @@
+"""The networks that several domains share: the configs, beside what they build."""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Generator, nn
+
+from taumem.diffusion import Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
+from taumem.errors import ConfigError
+from taumem.lab.domain import Domain
+from taumem.lab.sections import ModelConfig, Shape
+from taumem.models import MLP, Categorical, OneHot, Preconditioned, Transformer, UNet
+
+__all__ = ["MLPConfig", "TransformerConfig", "UNetConfig", "of_tokens"]
+
+
+class UNetConfig(ModelConfig):
+    """See :class:`taumem.models.UNet`."""
+
+    kind: Literal["unet"] = "unet"
+    channels: int = Field(default=16, ge=2)
+    multipliers: tuple[int, ...] = (1, 4)
+    blocks: tuple[int, ...] | int = (1, 0)
+    attention: tuple[int, ...] = ()
+    head_channels: int = Field(default=32, ge=1)
+    patch: int = Field(default=1, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser of images."""
+        gaussian = _of_numbers(self, diffusion)
+        network = UNet(item_shape, **self.options, generator=generator)
+        return Preconditioned(network, gaussian, predicts=gaussian.weighting)
+
+
+class MLPConfig(ModelConfig):
+    """See :class:`taumem.models.MLP`."""
+
+    kind: Literal["mlp"]
+    width: int = Field(default=128, ge=2)
+    depth: int = Field(default=3, ge=0)
+
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser of anything: of tokens as vectors that are 1 at the symbol and 0 elsewhere."""
+        if isinstance(diffusion, GaussianDiffusion):
+            network = MLP(item_shape, **self.options, generator=generator)
+            return Preconditioned(network, diffusion, predicts=diffusion.weighting)
+        tokens = of_tokens(self, diffusion)
+        network = MLP((*item_shape, tokens.symbols), **self.options, generator=generator)
+        return Categorical(OneHot(network, tokens), tokens)
+
+
+class TransformerConfig(ModelConfig):
+    """For text; see :class:`taumem.models.Transformer`. It takes texts as long as the windows."""
+
+    kind: Literal["transformer"]
+    width: int = Field(default=96, ge=2)
+    depth: int = Field(default=2, ge=1)
+    heads: int = Field(default=2, ge=1)
+    mlp_ratio: float = Field(default=4.0, gt=0)
+    stem: int = Field(default=9, ge=1)
+    """Symbols around a position that its input shows, odd."""
+    time_conditioning: bool = False
+    activation: Literal["relu", "gelu"] = "relu"
+
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser of tokens in a row."""
+        tokens = of_tokens(self, diffusion)
+        network = Transformer(
+            item_shape[0], tokens.vocabulary, symbols=tokens.symbols, **self.options, generator=generator
+        )
+        return Categorical(network, tokens)
+
+
+def of_tokens(config: ModelConfig, diffusion: Diffusion) -> MaskedDiffusion | UniformDiffusion:
+    """Take a diffusion for one of tokens.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    if not isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
+        raise _not_for(config, diffusion)
+    return diffusion
+
+
+def _of_numbers(config: ModelConfig, diffusion: Diffusion) -> GaussianDiffusion:
+    if not isinstance(diffusion, GaussianDiffusion):
+        raise _not_for(config, diffusion)
+    return diffusion
+
+
+def _not_for(config: ModelConfig, diffusion: Diffusion) -> ConfigError:
+    return ConfigError(f"model.kind '{config.kind}' makes no denoiser for {type(diffusion).__name__}.")

@@ -1,0 +1,149 @@
+"""The sections of an experiment that come in kinds: what ``[data]``, ``[diffusion]`` and ``[model]`` may hold.
+
+Each of the three is an open family of configs. One key of a section, its tag, names the member of the family, and a
+member joins by being defined: a class with a ``Literal`` of its own for that key, in whatever module. A config stands
+beside what it builds, so that names become objects in one place.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+from torch import Generator, nn
+
+from taumem.diffusion import Denoiser, Diffusion
+from taumem.errors import ConfigError
+from taumem.lab.domain import Domain
+from taumem.shapes import Items
+
+__all__ = ["Config", "DataConfig", "DiffusionConfig", "Draw", "ModelConfig", "Section", "Shape"]
+
+Shape = tuple[int, ...]
+"""Of one item."""
+
+Draw = Callable[[Denoiser, int, Shape, Generator], Items]
+"""Draws samples: (denoiser, n, item_shape, generator) -> [n, *item_shape]."""
+
+
+class Config(BaseModel):
+    """Keys and values: frozen, and any other key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, content: Any) -> Any:
+        known = list(cls.model_fields)
+        for key in content if isinstance(content, Mapping) else ():
+            if key not in known:
+                raise PydanticCustomError("key_unknown", "there is no key '{key}'", {"key": key, "known": known})
+        return content
+
+
+class Section(Config):
+    """A section whose tag says which keys it has. Values are hashable: tuples, not lists."""
+
+    tag_key: ClassVar[str]
+    """The key that holds the tag."""
+    unless_said: ClassVar[str | None] = None
+    """The tag of a section that has none; None where it must have one."""
+    members: ClassVar[dict[str, type["Section"]]]
+    """All of the family, by their tags."""
+    tag: ClassVar[str]
+    """The tag of this member."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Join the family, if the class has a tag.
+
+        Raises:
+            ConfigError: another class has that tag.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        field = cls.model_fields.get(cls.tag_key)
+        for tag in get_args(field.annotation) if field else ():
+            other = cls.members.setdefault(tag, cls)
+            if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ConfigError(f"{cls.tag_key} '{tag}' is taken by {other.__module__}.{other.__qualname__}.")
+            cls.tag = tag
+            cls.members[tag] = cls  # a notebook's cell may define it once more
+
+    @classmethod
+    def named(cls, content: Any) -> Self:
+        """Make the member of the family that the content's tag names."""
+        if isinstance(content, cls):
+            return content
+        if not isinstance(content, Mapping):
+            raise PydanticCustomError("no_section", "expected a section with keys of its own")
+        content = {**({cls.tag_key: cls.unless_said} if cls.unless_said else {}), **content}
+        if cls.tag_key not in content:
+            raise PydanticCustomError("tag_missing", "a section needs a '{key}'", {"key": cls.tag_key})
+        tag = content[cls.tag_key]
+        if not isinstance(tag, str) or tag not in cls.members:
+            known = {"key": cls.tag_key, "tag": tag, "known": list(cls.members)}
+            raise PydanticCustomError("tag_unknown", "there is no {key} {tag}", known)
+        return cast(Self, cls.members[tag].model_validate(content))
+
+
+class DiffusionConfig(Section, ABC):
+    """A diffusion process, and how samples are drawn by it."""
+
+    tag_key = "kind"
+    unless_said = "gaussian"
+    members: ClassVar[dict[str, type[Section]]] = {}
+
+    kind: str
+
+    @abstractmethod
+    def build(self, vocabulary: int | None) -> Diffusion:
+        """Make the process, of tokens where there is a vocabulary."""
+
+    @abstractmethod
+    def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
+        """Make the function that draws samples by the process that :meth:`build` made, in so many steps."""
+
+
+class ModelConfig(Section, ABC):
+    """A network."""
+
+    tag_key = "kind"
+    members: ClassVar[dict[str, type[Section]]] = {}
+
+    kind: str
+
+    @abstractmethod
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser with fresh weights, drawn from the generator.
+
+        Raises:
+            ConfigError: a network that cannot be.
+        """
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys, as the network's own class calls them."""
+        return self.model_dump(exclude={self.tag_key})
+
+
+class DataConfig(Section, ABC):
+    """A source of data; :meth:`open` gives its domain."""
+
+    tag_key = "source"
+    members: ClassVar[dict[str, type[Section]]] = {}
+
+    diffusions: ClassVar[tuple[type[DiffusionConfig], ...]]
+    """The kinds of diffusion that such data take."""
+    models: ClassVar[tuple[type[ModelConfig], ...]]
+    """The kinds of model that such data take."""
+
+    source: str
+
+    @abstractmethod
+    def open(self) -> Domain:
+        """Read the data, or make what they are drawn from.
+
+        Raises:
+            TaumemError: the data are not there, or cannot be used.
+        """

@@ -1,0 +1,123 @@
+"""Making a study: all the runs of an experiment, in one folder."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import filelock
+import torch
+
+from taumem.errors import ConfigError, RecordError, first_difference
+from taumem.lab.executors import available_processors, execute
+from taumem.lab.experiment import Experiment
+from taumem.lab.loading import read_experiment
+from taumem.lab.plan import RunPlan, plans_of
+from taumem.record import RunRecord, write_atomically
+
+__all__ = ["claim", "sweep"]
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) as a study advances."""
+
+
+def sweep(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    keep: tuple[int, ...] = (),
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[RunRecord]:
+    """Make all runs of an experiment, or what is left of them.
+
+    Args:
+        experiment: what to run.
+        folder: of the study: one folder per run, and ``experiment.json``.
+        keep: steps whose checkpoints are kept.
+        device: of every run.
+        workers: processes at once; None takes one per processor on the CPU, one on any other device.
+        progress: called as the study advances.
+
+    Returns:
+        The records, in the order of the plans.
+
+    Raises:
+        RecordError: the folder holds another experiment.
+        ConfigError: no such device, or a network that cannot be.
+        TaumemError: the first run's that failed.
+    """
+    check_device(device)
+    plans = plans_of(experiment, keep=keep, device=device)
+    check_data_and_network(plans)
+    claim(folder, experiment)
+    total = sum(plan.steps for plan in plans)
+    reached: dict[str, int] = {}
+
+    def on_step(plan: RunPlan, step: int) -> None:
+        reached[plan.name] = step
+        progress(sum(reached.values()), total)
+
+    progress(0, total)
+    workers = available_processors() if workers is None and device == "cpu" else workers or 1
+    execute(plans, folder, workers=workers, on_step=on_step, together=experiment.training.together)
+    progress(total, total)
+    return [RunRecord.read(folder / plan.name) for plan in plans]
+
+
+def claim(folder: Path, experiment: Experiment) -> None:
+    """Note in a folder which experiment it holds; its sizes and seeds may grow.
+
+    Raises:
+        RecordError: the folder holds another experiment.
+    """
+    file = folder / "experiment.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):  # another process may note its sizes in the same moment
+        if file.exists():
+            experiment = _grown(read_experiment(file), experiment, folder)
+        write_atomically(file, experiment.model_dump_json(indent=2) + "\n")
+
+
+def _grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experiment:
+    """The experiment with the sizes and seeds of both."""
+    if existing.recipe != experiment.recipe:
+        difference = first_difference(existing.recipe, experiment.recipe)
+        raise RecordError(
+            f"{folder}: holds another experiment ('{existing.name}'; {difference}). "
+            "Choose another output folder, or remove this one."
+        )
+    both = {name: _union(getattr(existing, name), getattr(experiment, name)) for name in ("n_train", "seeds")}
+    return experiment.model_copy(update=both)
+
+
+def check_data_and_network(plans: Sequence[RunPlan]) -> None:
+    """Refuse a size that the data do not have, and a network that cannot be: now, not an hour from now.
+
+    Raises:
+        TaumemError: the one or the other.
+    """
+    largest = {plan.seed: plan for plan in sorted(plans, key=lambda plan: plan.n_train)}
+    for plan in largest.values():
+        prepared = plan.prepare()
+    prepared.learner()
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        ConfigError: torch knows no such device, or cannot use it here.
+    """
+    try:
+        torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device '{device}': there is none of that name; expected cpu, cuda or cuda:1.") from None
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device '{device}': torch cannot use it here ({reason}). Try cpu, or cuda.") from None
+
+
+def _union(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({*one, *other}))

@@ -1,0 +1,108 @@
+"""The vocabulary of what can be measured: each quantity's name, unit and meaning.
+
+A probe of one's own may record other quantities too; they have no entry here, and a reader shows them by their names.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["QUANTITIES", "Quantity", "family_of"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity that probes record.
+
+    Attributes:
+        name: without an index: ``valid`` stands for ``valid[1]``, ``valid[2]``, ...
+        unit: in a few words; of a share, what it is a share of.
+        meaning: in a sentence without a full stop.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+
+
+def family_of(quantity: str) -> str:
+    """The name of a quantity without its index.
+
+    >>> family_of("valid[2]"), family_of("train_loss")
+    ('valid', 'train_loss')
+    """
+    return quantity.partition("[")[0]
+
+
+LOSS = "nats per position of tokens, else squared error per coordinate"
+SIMILARITY = "share of positions of tokens, else cosine similarity"
+
+_SETS = {"train": "training", "heldout": "held-out", "twin": "the twin's training"}
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        *(
+            Quantity(f"{name}_loss", LOSS, f"the diffusion's loss on {items} items, under noise that stays the same")
+            for name, items in _SETS.items()
+        ),
+        Quantity("gap", "share of the held-out loss", "by how much the training loss is lower: 1 - train / held-out"),
+        Quantity(
+            "gap_sym",
+            "share of the loss on the other model's items",
+            "by how much two models on disjoint sets do better on their own items than the other one does",
+        ),
+        Quantity(
+            "train_loss_above_exact", LOSS, "the training loss, less that of the optimum on the true distribution"
+        ),
+        Quantity(
+            "heldout_loss_above_exact", LOSS, "the held-out loss, less that of the optimum on the true distribution"
+        ),
+        Quantity("gap_exact", LOSS, "how much further the held-out loss is above that optimum than the training loss"),
+        Quantity("train_loss_above_empirical", LOSS, "the training loss, less that of the optimum on the training set"),
+        Quantity(
+            "empirical_gap",
+            "share of the data's variance",
+            "squared distance between the model and the optimum on the training set, on corrupted held-out items",
+        ),
+        Quantity(
+            "membership_auc", "probability", "that a training item has a lower loss than a held-out one; 0.5 is chance"
+        ),
+        Quantity(
+            "membership_tpr",
+            "share of training items",
+            "found by their low loss where at most 1 % of the held-out items are taken for members",
+        ),
+        Quantity("copy_fraction", "share of samples", "that are copies of training items by the run's rule"),
+        Quantity(
+            "copy_fraction_chance",
+            "share of samples",
+            "that the rule would take for copies if nothing was copied: as many as of held-out items",
+        ),
+        Quantity("exact_copies", "share of samples", "that are training items, symbol by symbol"),
+        Quantity("longest_match", "symbols", "of the longest passage of a sample that stands in a training text"),
+        Quantity("longest_match_chance", "symbols", "the same of held-out texts"),
+        Quantity("valid", "share of samples", "that obey the grammar up to a level"),
+        Quantity("novel_valid", "share of samples", "that obey the grammar at all levels and are no training strings"),
+        Quantity("ngram_divergence", "bits", "between the n-grams of samples and of held-out texts (Jensen-Shannon)"),
+        Quantity("ngram_divergence_chance", "bits", "between the n-grams of two sets of held-out texts"),
+        Quantity("dictionary_words", "share of whole words", "in the samples that are in the dictionary"),
+        Quantity("dictionary_words_chance", "share of whole words", "in held-out texts that are in the dictionary"),
+        *(
+            Quantity(f"{name}_bits", "bits per symbol", f"the bound on -log2 p of {items} texts")
+            for name, items in _SETS.items()
+        ),
+        Quantity("heldout_bits_ngram", "bits per symbol", "that the n-gram model takes on held-out texts"),
+        *(
+            Quantity(
+                f"{name}_entropy", "nats per position", f"how unsure the model is of hidden symbols of {items} texts"
+            )
+            for name, items in _SETS.items()
+        ),
+        Quantity("infill_copies", "share of training texts", "that come back when half of them is hidden"),
+        Quantity("infill_copies_chance", "share of held-out texts", "that come back when half of them is hidden"),
+        Quantity("infill_accuracy", "share of hidden symbols", "of training texts, found at the first look"),
+        Quantity("infill_accuracy_heldout", "share of hidden symbols", "of held-out texts, found at the first look"),
+        Quantity("agreement", SIMILARITY, "of the samples that two models draw from the same noise"),
+        Quantity("agreement_chance", SIMILARITY, "of the samples that two models draw from different noise"),
+    )
+}
+"""By name, without an index."""

@@ -1,0 +1,101 @@
+"""Keys of old names: they work as before, with a note where somebody wrote them, and continue what they began."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import TINY, tiny
+
+from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
+from taumem.lab import RunPlan, load_experiment, make_run, preset_names, sweep
+from taumem.lab.loading import read_experiment, recipe_of
+from taumem.record import RunRecord
+
+OLD = {**TINY, "monitor": {**TINY["monitor"], "levels": [0.2, 0.5]}}
+NEW = {**TINY, "monitor": {**TINY["monitor"], "times": [0.2, 0.5]}}
+NOTE = r"monitor\.levels is called monitor\.times now"
+
+
+def test_a_file_with_an_old_name_is_read_with_a_note(tmp_path):
+    for name, text in (("old.json", json.dumps(OLD)), ("old.toml", toml(OLD))):
+        file = tmp_path / name
+        file.write_text(text)
+        with pytest.warns(TaumemWarning, match=NOTE) as notes:
+            assert load_experiment(file) == tiny(**NEW)
+        assert len(notes) == 1
+        with pytest.warns(TaumemWarning, match=NOTE):  # the change is the last word, under whichever name
+            assert load_experiment(file, ["monitor.times=[0.4]"]).monitor.times == (0.4,)
+
+
+def test_a_change_by_an_old_name_is_made_with_a_note():
+    with pytest.warns(TaumemWarning, match=NOTE):
+        assert load_experiment("text", ["monitor.levels=[0.4]"]).monitor.times == (0.4,)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_have_the_names_of_today(name):
+    load_experiment(name)  # a note would be an error here
+
+
+def test_a_study_and_a_run_of_then_go_on_without_a_word(tmp_path):
+    study = tiny(**{**NEW, "n_train": [8], "twins": False})
+    (unbroken,) = sweep(study, tmp_path / "unbroken", workers=1)
+    plan = RunPlan(study, 8, 0, None)
+
+    def on_step(plan: RunPlan, step: int) -> None:
+        if step == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_run(plan, tmp_path / "then", on_step)
+    header = json.loads((tmp_path / "then" / plan.name / "run.json").read_text())
+    monitor = header["experiment"]["monitor"]
+    monitor["levels"] = monitor.pop("times")
+    (tmp_path / "then" / plan.name / "run.json").write_text(json.dumps(header))
+    (tmp_path / "then" / "experiment.json").write_text(json.dumps({**OLD, "n_train": [16], "twins": False}))
+
+    (gone_on,) = sweep(study, tmp_path / "then", workers=1)
+    assert [m.value for m in gone_on.measurements] == [m.value for m in unbroken.measurements]
+    assert RunRecord.read(tmp_path / "then" / plan.name).header.experiment == header["experiment"]
+    noted = load_experiment(tmp_path / "then" / "experiment.json")
+    assert noted.n_train == (8, 16)
+
+    other = tiny(**{**NEW, "n_train": [8], "twins": False, "monitor": {**NEW["monitor"], "times": [0.3]}})
+    with pytest.raises(RecordError, match=r"another run.*monitor\.(times|levels)"):
+        make_run(RunPlan(other, 8, 0, None), tmp_path / "then")
+
+
+def test_the_size_of_blocks_is_no_part_of_the_recipe(tmp_path):
+    study = tiny(n_train=[8], twins=False)
+    sweep(study, tmp_path, workers=1)
+    smaller = study.model_copy(update={"monitor": study.monitor.model_copy(update={"block": 4})})
+    sweep(smaller, tmp_path, workers=1)
+    assert load_experiment(tmp_path / "experiment.json").monitor.block == 4
+
+
+def test_own_images_without_a_path_say_how_to_give_one(tmp_path):
+    with pytest.raises(ConfigError, match=r"--set data\.path=FOLDER"):
+        sweep(load_experiment("own-images"), tmp_path / "out")
+    with pytest.raises(DataError, match="no such file or folder"):
+        sweep(load_experiment("own-images", ["data.path=nowhere"]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def toml(content: dict) -> str:
+    """TOML that has a table for each section: of plain values, JSON's spelling is TOML's."""
+    plain = [f"{key} = {json.dumps(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    sections = [(key, value) for key, value in content.items() if isinstance(value, dict)]
+    return "\n".join([*plain, *(f"[{key}]\n{toml(value)}" for key, value in sections)])
+
+
+COMMITTED = sorted((Path(__file__).parents[2] / "experiments").glob("*/*.toml"))
+
+
+@pytest.mark.parametrize("file", COMMITTED, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_published_records_are_of_their_published_experiments(file):
+    recipe = load_experiment(file).recipe  # a note would be an error here: these have the names of today
+    study = file.with_suffix("")
+    if (study / "experiment.json").exists():
+        assert read_experiment(study / "experiment.json").recipe == recipe
+    for run in sorted(study.glob("*/run.json"))[:2]:
+        assert recipe_of(json.loads(run.read_text())["experiment"]) == recipe
