@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import taumem
-
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 
@@ -102,17 +100,6 @@ def test_importing_it_brings_no_torch(module):
     subprocess.run([sys.executable, "-c", command], check=True)
 
 
-def test_the_public_names_exist_and_type_checkers_know_the_same():
-    declared = {
-        alias.asname
-        for node in ast.walk(TREES["taumem"])
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("taumem.")
-        for alias in node.names
-    }
-    assert declared == set(taumem.__all__) - {"__version__"}
-    assert all(getattr(taumem, name) is not None for name in taumem.__all__)
-
-
 def test_training_frameworks_stay_in_their_adapters():
     for module in set(TREES) - {"taumem"}:
         if module.split(".")[1] not in ("integrations", "lab"):
@@ -126,8 +113,8 @@ def test_a_module_says_what_it_is_and_what_it_exports(module):
     exported = [
         n.value for n in TREES[module].body if isinstance(n, ast.Assign) and "__all__" in ast.unparse(n.targets)
     ]
-    run_not_imported = FILES[module].name in ("__main__.py", "build.py")
-    assert run_not_imported or (len(exported) == 1 and isinstance(exported[0], ast.List)), "no list __all__"
+    spared = module == "taumem" or FILES[module].name in ("__main__.py", "build.py")  # names in the stub; run only
+    assert spared or (len(exported) == 1 and isinstance(exported[0], ast.List)), "no list __all__"
 
 
 def test_what_is_raised_on_purpose_is_a_taumem_error():

@@ -47,9 +47,10 @@ class Infilling:
         share_masked: of the positions that are hidden, in (0, 1); rounded to whole positions, at least one.
         tolerance: largest share of the hidden symbols that may be wrong in a copy, in [0, 1).
         n_items: how many texts of each set, at most.
-        positions_per_step, sure: as in :func:`infill`. With 1 the probe is the most sensitive and the slowest: of 32
-            texts of 64 letters, half of them learned by heart, it found 48 %, with 2 41 % and with 4 29 %, in 1.9, 1.0
-            and 0.6 s for 2 x 128 texts (0.25 million parameters, one core). Compare runs that were asked alike.
+        positions_per_step: as in :func:`infill`, and so is ``sure``. With 1 the probe is the most sensitive and the
+            slowest: of 32 texts of 64 letters, half of them learned by heart, it found 48 %, with 2 41 % and with 4
+            29 %, in 1.9, 1.0 and 0.6 s for 2 x 128 texts (0.25 million parameters, one core). Compare runs that were
+            asked alike.
         seed: of the masks.
 
     Raises:

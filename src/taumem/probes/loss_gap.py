@@ -136,7 +136,7 @@ class SymmetricGap:
         ours: training items of the model that is measured.
         twin: the other model; it may be in training too.
         theirs: training items of the other model.
-        times, seed, block, loss: as in :class:`LossGap`.
+        times: as in :class:`LossGap`, and so are ``seed``, ``block`` and ``loss``.
     """
 
     def __init__(
