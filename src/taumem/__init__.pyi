@@ -1,10 +1,14 @@
 """The public names, written once: type checkers read them here, and Python finds each name's home here."""
 
+from .analysis import CopiesExceed as CopiesExceed
+from .analysis import Forecast as Forecast
 from .analysis import Interval as Interval
 from .analysis import Law as Law
+from .analysis import LossTurned as LossTurned
 from .analysis import Onset as Onset
 from .analysis import PhaseDiagram as PhaseDiagram
 from .analysis import Study as Study
+from .analysis import Verdict as Verdict
 from .analysis import find_onsets as find_onsets
 from .analysis import fit_law as fit_law
 from .data import GaussianMixture as GaussianMixture
@@ -52,13 +56,17 @@ from .probes import EmpiricalGap as EmpiricalGap
 from .probes import GrammarLevels as GrammarLevels
 from .probes import LossGap as LossGap
 from .probes import SymmetricGap as SymmetricGap
+from .record import CopyRule as CopyRule
 from .record import Curve as Curve
 from .record import DataFacts as DataFacts
 from .record import Estimate as Estimate
 from .record import Measurement as Measurement
 from .record import RunHeader as RunHeader
+from .record import RunKey as RunKey
 from .record import RunRecord as RunRecord
 from .record import read_runs as read_runs
+from .record import seal as seal
+from .record import unseal as unseal
 from .report import write_report as write_report
 from .training import Learner as Learner
 from .training import Member as Member

@@ -17,6 +17,8 @@ from PIL import Image
 
 from taumem.analysis import Onset
 from taumem.cli import main
+from taumem.errors import TaumemWarning
+from taumem.record import RunKey
 
 TINY = """
 name = "tiny"
@@ -69,7 +71,7 @@ def test_run_leaves_runs_a_report_and_the_experiment(study):
 
 def test_run_prints_one_json_object(study, capsys):
     content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
-    assert set(content) == {"level", "exponents", "laws", "not_fitted", "onsets", "report", "seconds"}
+    assert set(content) == {"confidence", "exponents", "laws", "not_fitted", "onsets", "report", "seconds"}
     assert Path(content["report"]).exists()
     assert {"tau_gen", "tau_val", "tau_gap[0.2]"} <= {o["clock"] for o in content["onsets"]}
 
@@ -83,7 +85,7 @@ data = {source = "grammar", v = 4, m = 2, s = 2, L = 2, n_heldout = 16}
 diffusion = {kind = "masked", weighting = "x0"}
 model = {kind = "tree", widths = [16, 24]}
 training = {batch_size = 8, learning_rate = 1e-2, ema_window = 0, min_steps = 300, together = true}
-monitor = {levels = [0.3, 0.6], n_items = 16, n_heldout_items = 16, first = 4, n_samples = 64}
+monitor = {times = [0.3, 0.6], n_items = 16, n_heldout_items = 16, first = 4, n_samples = 64}
 """
 
 
@@ -96,7 +98,7 @@ def test_a_sweep_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, ca
     assert [level["clock"] for level in content["levels"][0]["levels"]] == ["tau_level[1]", "tau_level[2]"]
     for price in content["price"]:
         assert price["ratio"] == price["n_train"] / 32
-        assert {"novel_valid", "loss_above_exact", "level", "step", "reached"} <= set(price)
+        assert {"novel_valid", "loss_above_exact", "grammar_level", "step", "reached"} <= set(price)
     assert content["seconds"] > 0
     assert Path(content["report"]).exists()
     assert taumem("run", *arguments) == 0  # the same verb under its other name; nothing is left to do
@@ -105,8 +107,8 @@ def test_a_sweep_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, ca
     assert "tau_level[2]" in words
     both = output_of(capsys, "fit", tmp_path / "out", "--json")
     assert both["boundaries"] == content["boundaries"]
-    narrow = output_of(capsys, "fit", tmp_path / "out", "--level", "0.5", "--json")
-    assert {law["exponent"]["level"] for law in narrow["laws"].values()} == {0.5}
+    narrow = output_of(capsys, "fit", tmp_path / "out", "--confidence", "0.5", "--json")
+    assert {law["exponent"]["confidence"] for law in narrow["laws"].values()} == {0.5}
     assert taumem("forecast", tmp_path / "out", "--n-train", "64", "--clock", "tau_level[1]") == 2
     assert "does not grow in proportion to P" in " ".join(capsys.readouterr().err.split())
 
@@ -141,10 +143,10 @@ def test_without_a_terminal_progress_is_a_line_for_each_tenth(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("n_train", "off"), [(512, "too early"), (64, "off")])
-def test_a_law_that_bends_is_told_in_a_fit_and_warned_of_in_a_forecast(study, capsys, monkeypatch, n_train, off):
+def test_a_law_that_bends_is_said_in_a_fit_and_warned_of_in_a_forecast(study, capsys, monkeypatch, n_train, off):
     steps = {p: 8 * p ** (0.7 + 0.1 * math.log2(p / 16)) for p in (16, 32, 64, 128, 256)}
-    onsets = [Onset("tau_val", step, step, step, "no", p, batch_size=16) for p, step in steps.items() for _ in range(2)]
-    monkeypatch.setattr("taumem.analysis.find_onsets", lambda *runs, **options: onsets)
+    onsets = [Onset(step, step, step, "no", "tau_val", RunKey(p, 16)) for p, step in steps.items() for _ in range(2)]
+    monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
     assert taumem("forecast", study, "--n-train", str(n_train)) == 0
     warned = " ".join(capsys.readouterr().err.split())
     assert "changes by +0.20 [+0.20, +0.20] from each size to its double" in warned
@@ -152,7 +154,7 @@ def test_a_law_that_bends_is_told_in_a_fit_and_warned_of_in_a_forecast(study, ca
     assert taumem("fit", study) == 0
     told = capsys.readouterr().out
     assert "bent (of 1 clocks tested, each at 5 %)" in told
-    assert "no tau_gen, which needs the held-out loss" in told
+    assert "no tau_gen, which needs a held-out loss" in told
 
 
 def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):
@@ -180,10 +182,47 @@ def test_ls_lists_runs(study, capsys):
     assert "P000016-seed0-b" in capsys.readouterr().out
 
 
+def test_a_sealed_study_is_read_like_its_folder(study, tmp_path, capsys):
+    shutil.copytree(study, tmp_path / "study")
+    before = output_of(capsys, "fit", tmp_path / "study", "--json")
+    content = output_of(capsys, "seal", tmp_path / "study", "--json")
+    assert content["bytes"] == (tmp_path / "study.sealed").stat().st_size
+    assert taumem("seal", tmp_path / "study") == 2
+    assert "exists" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "study")
+    for place in ("study", "study.sealed"):  # the name of the folder that is gone stands for the file
+        assert output_of(capsys, "fit", tmp_path / place, "--json") == before
+        assert len(output_of(capsys, "ls", tmp_path / place, "--json")["runs"]) == 4
+        assert taumem("ls", tmp_path / place) == 0
+        assert "P000016-seed0-b" in capsys.readouterr().out
+    assert taumem("unseal", tmp_path / "study.sealed") == 0
+    assert (tmp_path / "study" / "P000016-seed0-b" / "measurements.jsonl").exists()
+    capsys.readouterr()
+    assert output_of(capsys, "fit", tmp_path / "study", "--json") == before
+
+
+def test_a_smaller_sealed_study_keeps_what_samples_say_of_twins(study, tmp_path, capsys):
+    before = output_of(capsys, "fit", study, "--json")
+    small = ["--digits", "4", "--pictures", "2", "--short-errors"]
+    assert taumem("seal", study, "-o", tmp_path / "small.sealed", *small) == 0
+    assert "Wrote" in capsys.readouterr().out
+    after = output_of(capsys, "fit", tmp_path / "small.sealed", "--json")
+    for was, now in zip(before["onsets"], after["onsets"], strict=True):
+        assert (was["clock"], was["censored"]) == (now["clock"], now["censored"])
+        assert now["step"] == pytest.approx(was["step"], rel=1e-4)
+
+
+def test_the_former_name_of_an_option_goes_on_with_a_note(study, capsys):
+    now = output_of(capsys, "fit", study, "--confidence", "0.5", "--json")
+    with pytest.warns(TaumemWarning, match="--level is called --confidence now"):
+        assert taumem("fit", study, "--level", "0.5", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == now
+
+
 def test_one_bad_record_does_not_hide_the_others(study, tmp_path, capsys):
     shutil.copytree(study, tmp_path / "study")
     header = tmp_path / "study" / "P000008-seed0-a" / "run.json"
-    header.write_text(header.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    header.write_text(header.read_text().replace('"schema_version": 2', '"schema_version": 99'))
     content = output_of(capsys, "ls", tmp_path, "--json")
     assert len(content["runs"]) == 3
     assert "schema version 99" in next(iter(content["unreadable"].values()))
