@@ -2,6 +2,8 @@
 
 import multiprocessing
 import signal
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from tiny import tiny
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import ConfigError, RecordError
 from taumem.lab import RunPlan, load_experiment, make_run, sweep
-from taumem.lab.interruption import ctrl_c_waits
+from taumem.lab.interruption import children_ignore_ctrl_c, ctrl_c_waits
 from taumem.lab.pace import SavingPace
 from taumem.lab.studies import claim
 from taumem.record import RunRecord
@@ -132,3 +134,11 @@ def test_a_device_of_no_such_name_is_refused_with_those_that_are(tmp_path):
     with pytest.raises(ConfigError, match=r"device 'gpu': .*expected cpu, cuda"):
         sweep(tiny(), tmp_path / "out", device="gpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_child_ignores_ctrl_c_from_its_first_moment_on(usual_ctrl_c):
+    script = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    command = [sys.executable, "-c", script]
+    with children_ignore_ctrl_c():
+        assert subprocess.check_output(command, text=True).strip() == "True"
+    assert subprocess.check_output(command, text=True).strip() == "False"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Interrupted", "ctrl_c_waits"]
+__all__ = ["Interrupted", "children_ignore_ctrl_c", "ctrl_c_waits"]
 
 
 class Interrupted(Exception):  # noqa: N818 (not an error: the run is saved and can go on)
@@ -43,3 +43,19 @@ def ctrl_c_waits() -> Iterator[Callable[[], None]]:
         if waits:
             signal.signal(signal.SIGINT, usual)
     raise_if_it_came()
+
+
+@contextmanager
+def children_ignore_ctrl_c() -> Iterator[None]:
+    """Have processes that are started inside ignore Ctrl-C from their first moment on, their imports included.
+
+    Ctrl-C reaches every process of a terminal, and it is for the parent to say what becomes of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # a thread cannot set signals; the children ignore Ctrl-C once they have started
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taumem.errors import RecordError
-from taumem.lab.interruption import Interrupted
+from taumem.lab.interruption import Interrupted, children_ignore_ctrl_c
 from taumem.lab.plan import RunPlan
 from taumem.lab.run import OnStep, make_run, make_runs_together
 
@@ -86,7 +86,8 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
             on_step(jobs[place][position], step)
 
     with ProcessPoolExecutor(workers, context, _start_worker, (steps, stop, workers)) as pool:
-        pending: set[Future[None]] = {pool.submit(_work, k, job, folder) for k, job in enumerate(jobs)}
+        with children_ignore_ctrl_c():
+            pending: set[Future[None]] = {pool.submit(_work, k, job, folder) for k, job in enumerate(jobs)}
         try:
             while pending:
                 done, pending = wait(pending, SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
