@@ -20,7 +20,7 @@ from taumem.analysis.clocks import (
     tau_split,
     tau_val,
 )
-from taumem.analysis.find import find_onsets, find_twins
+from taumem.analysis.find import find_onsets
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import NEAR_ONE, Law, fit_law
 from taumem.analysis.laws import ClockLaw
@@ -36,6 +36,7 @@ from taumem.analysis.twins import (
     agreement_chance,
     agreement_curve,
     agreement_measurements,
+    find_twins,
     gap_sym,
     twin_losses,
 )

@@ -5,42 +5,17 @@ from collections.abc import Iterator, Sequence
 from taumem.analysis.clocks import CLOCKS, Seen
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.onset import Onset
-from taumem.errors import ConfigError
-from taumem.record import RunKey, RunRecord
+from taumem.analysis.twins import find_twins
+from taumem.record import RunRecord
 
-__all__ = ["find_onsets", "find_twins"]
-
-
-def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]]:
-    """Pair the runs on halves ``a`` and ``b`` that share experiment, data, n_train, seed and batch size.
-
-    Args:
-        records: any runs; those without a partner are left out.
-
-    Raises:
-        ConfigError: two runs are the same half of the same pair.
-    """
-    pairs: dict[RunKey, dict[str, RunRecord]] = {}
-    for record in records:
-        key = record.header.key
-        if key.half not in ("a", "b"):
-            continue
-        pair = pairs.setdefault(key.pair, {})
-        if key.half in pair:
-            raise ConfigError(
-                f"{pair[key.half].path} and {record.path} are both half '{key.half}' of {key.experiment}, "
-                f"P = {key.n_train}, seed {key.seed}; give each run once."
-            )
-        pair[key.half] = record
-    ordered = sorted(pairs, key=lambda key: (key.experiment, key.data, *key.order))
-    return [(pairs[key]["a"], pairs[key]["b"]) for key in ordered if len(pairs[key]) == 2]
+__all__ = ["find_onsets"]
 
 
 def find_onsets(records: Sequence[RunRecord], *, confidence: float = 0.9) -> list[Onset]:
     """Find every onset that the recorded quantities allow; a clock whose quantities are missing is skipped.
 
     Args:
-        records: runs, in any order; two halves of a pair are recognized (see :func:`find_twins`).
+        records: runs, in any order; two halves of a pair are recognized (see :func:`taumem.analysis.find_twins`).
         confidence: probability of each onset's interval, in (0, 1).
 
     Returns:

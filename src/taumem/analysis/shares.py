@@ -1,4 +1,4 @@
-"""The exact interval of a share, for everybody."""
+"""Shares, such as that of copies among samples: their exact interval, and how far they are above chance."""
 
 from typing import Any, overload
 
@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from taumem.analysis.interval import check_confidence
+from taumem.errors import ConfigError
+from taumem.record import Curve
 
-__all__ = ["exact_interval"]
+__all__ = ["above_chance", "exact_interval"]
 
 Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -45,3 +47,21 @@ def exact_interval(count: Any, n: Any, confidence: float = 0.95) -> tuple[Any, A
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), of - k + 1, tail), 0.0)
     high = np.where(k < of, betaincinv(k + 1, np.maximum(of - k, 1), 1 - tail), 1.0)
     return (low, high) if low.ndim else (float(low), float(high))
+
+
+def above_chance(values: Floats, share: Curve, chance: Curve | float) -> Floats:
+    """Take off what chance gives, look by look.
+
+    Args:
+        values: of a share, or of its limits, [looks].
+        share: the share over training.
+        chance: the share that a model without copies would have under the same rule, at the same looks; or one number.
+
+    Raises:
+        ConfigError: the two were measured at different steps.
+    """
+    if not isinstance(chance, Curve):
+        return values - chance
+    if not np.array_equal(chance.steps, share.steps):
+        raise ConfigError("the copies and their chance level were measured at different steps; measure both at each.")
+    return values - chance.values

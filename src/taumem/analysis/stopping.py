@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from taumem.analysis.shares import above_chance
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 
@@ -67,13 +68,10 @@ class CopiesExceed:
         copies, chance = (record.curve_or_none(name) for name in ("copy_fraction", "copy_fraction_chance"))
         if copies is None:
             return Verdict(False, rule)
-        by_step = {} if chance is None else dict(zip(chance.steps.tolist(), chance.values.tolist(), strict=True))
-        last = [
-            (at, value - by_step.get(at, 0.0))
-            for at, value in zip(copies.steps.tolist(), copies.values.tolist(), strict=True)
-            if step is None or at <= step
-        ][-self.looks :]
-        exceeded = len(last) == self.looks and all(above > self.share for _, above in last)
+        above = above_chance(copies.values, copies, 0.0 if chance is None else chance)
+        counted = copies.steps <= (np.inf if step is None else step)
+        last = list(zip(copies.steps[counted].tolist(), above[counted].tolist(), strict=True))[-self.looks :]
+        exceeded = len(last) == self.looks and all(value > self.share for _, value in last)
         return Verdict(True, rule, since=last[0][0]) if exceeded else Verdict(False, rule)
 
 

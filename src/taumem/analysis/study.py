@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from taumem.analysis.clocks import CLOCKS, families
-from taumem.analysis.find import find_onsets, find_twins
+from taumem.analysis.find import find_onsets
 from taumem.analysis.interval import Interval, check_confidence
 from taumem.analysis.law import NEAR_ONE, Exponent, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
+from taumem.analysis.twins import find_twins
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunRecord
 

@@ -12,13 +12,14 @@ its own set by heart.
 Reference: Kadkhodaie, Guth, Simoncelli and Mallat (2024), arXiv:2310.02557, on two models that agree.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taumem.errors import ConfigError
-from taumem.record import Curve, Estimate, Measurement, RunRecord
+from taumem.record import Curve, Estimate, Measurement, RunKey, RunRecord
 
 __all__ = [
     "TwinLosses",
@@ -26,12 +27,38 @@ __all__ = [
     "agreement_chance",
     "agreement_curve",
     "agreement_measurements",
+    "find_twins",
     "gap_sym",
     "sampled_steps",
     "twin_losses",
 ]
 
 Floats = NDArray[np.float64]
+
+
+def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]]:
+    """Pair the runs on halves ``a`` and ``b`` that share experiment, data, n_train, seed and batch size.
+
+    Args:
+        records: any runs; those without a partner are left out.
+
+    Raises:
+        ConfigError: two runs are the same half of the same pair.
+    """
+    pairs: dict[RunKey, dict[str, RunRecord]] = {}
+    for record in records:
+        key = record.header.key
+        if key.half not in ("a", "b"):
+            continue
+        pair = pairs.setdefault(key.pair, {})
+        if key.half in pair:
+            raise ConfigError(
+                f"{pair[key.half].path} and {record.path} are both half '{key.half}' of {key.experiment}, "
+                f"P = {key.n_train}, seed {key.seed}; give each run once."
+            )
+        pair[key.half] = record
+    ordered = sorted(pairs, key=lambda key: (key.experiment, key.data, *key.order))
+    return [(pairs[key]["a"], pairs[key]["b"]) for key in ordered if len(pairs[key]) == 2]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
 from taumem.analysis.placing import Placed, between_looks, for_good, right_censored
-from taumem.analysis.shares import exact_interval
-from taumem.errors import ConfigError
+from taumem.analysis.shares import above_chance, exact_interval
 from taumem.record import Curve
 
 __all__ = ["tau_copy", "tau_infill", "tau_level", "tau_split"]
@@ -43,11 +42,8 @@ def tau_copy(copy_fraction: Curve, chance: Curve | float, *, threshold: float) -
         ConfigError: no look is past step 0, or the two curves were measured at different steps.
     """
     check_threshold(threshold)
-    if isinstance(chance, Curve) and not np.array_equal(chance.steps, copy_fraction.steps):
-        raise ConfigError("the copies and their chance level were measured at different steps; measure both at each.")
-    floor = chance.values if isinstance(chance, Curve) else float(chance)
-    certain = _lower_limits(copy_fraction) - floor > threshold
-    lasting = for_good(copy_fraction.values - floor > threshold)
+    certain = above_chance(_lower_limits(copy_fraction), copy_fraction, chance) > threshold
+    lasting = for_good(above_chance(copy_fraction.values, copy_fraction, chance) > threshold)
     return between_looks(copy_fraction.steps, certain & lasting)
 
 
