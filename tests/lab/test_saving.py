@@ -1,6 +1,7 @@
 """When runs are saved, where they stop, and who may write into a study's folder at once."""
 
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -136,9 +137,9 @@ def test_a_device_of_no_such_name_is_refused_with_those_that_are(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_child_ignores_ctrl_c_from_its_first_moment_on(usual_ctrl_c):
-    script = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
-    command = [sys.executable, "-c", script]
-    with children_ignore_ctrl_c():
-        assert subprocess.check_output(command, text=True).strip() == "True"
-    assert subprocess.check_output(command, text=True).strip() == "False"
+def test_a_child_ignores_ctrl_c_from_its_first_moment_on_and_its_parent_does_not(usual_ctrl_c):
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('still here')"
+    with pytest.raises(KeyboardInterrupt), children_ignore_ctrl_c():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "still here"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode != 0

@@ -49,13 +49,14 @@ def ctrl_c_waits() -> Iterator[Callable[[], None]]:
 def children_ignore_ctrl_c() -> Iterator[None]:
     """Have processes that are started inside ignore Ctrl-C from their first moment on, their imports included.
 
-    Ctrl-C reaches every process of a terminal, and it is for the parent to say what becomes of it.
+    Ctrl-C reaches every process of a terminal, and it is for the parent to say what becomes of it: to the parent, one
+    that comes inside comes a moment later.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # a thread cannot set signals; the children ignore Ctrl-C once they have started
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: the children ignore it once they have started
+        yield
         return
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which children inherit
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
