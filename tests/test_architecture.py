@@ -146,3 +146,77 @@ def test_tracked_files_name_no_machine_and_no_package_index():
             found = places.search(file.read_text(encoding="utf-8", errors="replace"))
             wrong += [f"{name}: {found.group()}"] if found else []
     assert not wrong
+
+
+LONGER = {
+    "taumem.data.grammar": "one value, the Random Hierarchy Model, with its closed forms",
+    "taumem.analysis.law": "the law, its fit and its tests: one value",
+}
+"""Modules of more than 300 lines, and why their readers would not want them cut."""
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_a_module_is_read_at_one_sitting(module):
+    lines = len(FILES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= 300 or module in LONGER, f"{lines} lines: split it, or say in LONGER why not"
+
+
+def test_no_module_is_shadowed_by_a_name_of_its_package():
+    shadowed = []
+    for module, tree in TREES.items():
+        names = {
+            (alias.asname or alias.name, f"{node.module}.{alias.name}")
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        if FILES[module].name == "__init__.py":
+            shadowed += [
+                f"{module}.{name}" for name, home in names if f"{module}.{name}" in FILES and home not in FILES
+            ]
+    assert not shadowed
+
+
+RETIRED = {
+    "level": "confidence (of an interval), grammar_level or time",
+    "levels": "times (of diffusion)",
+    "held_back": "excluded (from fits)",
+    "check": "look",
+    "checks": "looks",
+    "moment": "look",
+    "pulse": "on_step",
+}
+"""Names of arguments and fields that once had several meanings, and the word for each."""
+SPARED = {
+    ("PhaseDiagram", "levels"),  # of a grammar, which is what these are about
+    ("LevelOnsets", "levels"),
+    ("PlacedRun", "levels"),
+    ("fit", "level"),  # the former name of an option, which goes on
+    ("forecast", "level"),
+}
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_one_word_has_one_meaning(module):
+    found = []
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            found += [(node.name, argument.arg) for argument in every]
+        if isinstance(node, ast.ClassDef):
+            fields = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+            found += [(node.name, name) for name in fields]
+    wrong = {f"{owner}({name}): say {RETIRED[name]}" for owner, name in set(found) - SPARED if name in RETIRED}
+    assert not wrong
+
+
+STUMBLES = re.compile(
+    r"held[ -]back|nobody (knows|says)|(steps|symbols|rules) an? (example|level|symbol)", re.IGNORECASE
+)
+"""Phrases that a newcomer reads twice, or words for what has another name."""
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_prose_is_read_once(module):
+    text = FILES[module].read_text(encoding="utf-8")
+    assert [match.group() for match in STUMBLES.finditer(text)] == []

@@ -5,6 +5,6 @@ goes on from there).
 """
 
 from taumem.cli import files, making, reading  # noqa: F401 (each puts its verbs into the app)
-from taumem.cli.app import app, main
+from taumem.cli.entry import app, main
 
 __all__ = ["app", "main"]

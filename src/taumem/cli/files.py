@@ -7,8 +7,8 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Column
 
-from taumem.cli.app import Json, OutputFile, OutputFolder, app
 from taumem.cli.console import add_row, new_table, out, print_json, progress_bars, show_table
+from taumem.cli.entry import Json, OutputFile, OutputFolder, app
 from taumem.errors import TaumemError
 
 __all__ = ["ls", "seal", "unseal"]

@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
-from taumem.cli.app import Json, OutputFolder, app
 from taumem.cli.console import out, print_json, progress_bars
+from taumem.cli.entry import Json, OutputFolder, app
 from taumem.cli.tables import show_demo, show_study
 
 __all__ = ["demo", "run"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from taumem.cli.app import Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
 from taumem.cli.console import as_json, out, print_json
+from taumem.cli.entry import Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
 from taumem.cli.tables import show_forecast, show_study
 
 __all__ = ["fit", "forecast", "report"]
