@@ -139,14 +139,8 @@ def test_a_device_of_no_such_name_is_refused_with_those_that_are(tmp_path):
 
 def test_a_child_ignores_ctrl_c_from_its_first_moment_on_and_its_parent_does_not(usual_ctrl_c):
     script = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('still here')"
-    alive = []
-
-    def start_a_child() -> None:
-        with children_ignore_ctrl_c():
-            os.kill(os.getpid(), signal.SIGINT)
-            alive.append(subprocess.check_output([sys.executable, "-c", script], text=True).strip())
-
-    with pytest.raises(KeyboardInterrupt):
-        start_a_child()
-    assert alive == ["still here"]
+    with children_ignore_ctrl_c():
+        assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "still here"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode != 0
+    with pytest.raises(KeyboardInterrupt), children_ignore_ctrl_c():
+        os.kill(os.getpid(), signal.SIGINT)

@@ -49,8 +49,8 @@ def ctrl_c_waits() -> Iterator[Callable[[], None]]:
 def children_ignore_ctrl_c() -> Iterator[None]:
     """Have processes that are started inside ignore Ctrl-C from their first moment on, their imports included.
 
-    Ctrl-C reaches every process of a terminal, and it is for the parent to say what becomes of it: to the parent, one
-    that comes inside comes a moment later.
+    Ctrl-C reaches every process of a terminal, and it is for the parent, to which it comes as always, to say what
+    becomes of it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows: the children ignore it once they have started
         yield

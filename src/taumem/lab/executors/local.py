@@ -86,9 +86,9 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
             on_step(jobs[place][position], step)
 
     with ProcessPoolExecutor(workers, context, _start_worker, (steps, stop, workers)) as pool:
-        with children_ignore_ctrl_c():
-            pending: set[Future[None]] = {pool.submit(_work, k, job, folder) for k, job in enumerate(jobs)}
         try:
+            with children_ignore_ctrl_c():
+                pending: set[Future[None]] = {pool.submit(_work, k, job, folder) for k, job in enumerate(jobs)}
             while pending:
                 done, pending = wait(pending, SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
                 report()
