@@ -262,7 +262,7 @@ def _bend(onsets: Sequence[Onset]) -> Interval | None:
     if freedom < 1 or len({n_train for n_train, _ in steps}) < 3:
         return None
     terms = np.stack([np.ones_like(x), x, x**2], axis=1)
-    coefficients, *_ = np.linalg.lstsq(terms, y)
+    coefficients, *_ = np.linalg.lstsq(terms, y, rcond=None)
     scatter = float(((y - terms @ coefficients) ** 2).sum() / freedom)
     se = math.sqrt(scatter * float(np.linalg.inv(terms.T @ terms)[2, 2]))
     reach = float(stdtrit(freedom, 1 - SIGNIFICANT / 2)) * se
