@@ -4,7 +4,6 @@ import math
 
 import torch
 from jaxtyping import Float
-from scipy import stats
 from torch import Tensor
 
 from taumem.probes.probe import share, variance_of_sum
@@ -51,5 +50,7 @@ def membership(train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "
 
 
 def _ranks(values: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Ranks from 1, ascending; equal values share their mean rank."""
-    return torch.from_numpy(stats.rankdata(values.numpy()))
+    """Ranks from 1, ascending; equal values share their mean rank, and NaN makes all ranks NaN."""
+    _, place, count = torch.unique(values, return_inverse=True, return_counts=True)
+    ranks = (count.cumsum(0) - (count - 1) / 2).to(values.dtype)[place]
+    return ranks if not values.isnan().any() else torch.full_like(ranks, torch.nan)

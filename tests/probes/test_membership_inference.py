@@ -6,8 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import stats
 
 from taumem.probes import membership
+from taumem.probes.membership_inference import _ranks
 from taumem.probes.probe import share
 
 losses = arrays.arrays(np.float64, st.integers(1, 250), elements=st.integers(0, 30).map(float))
@@ -70,3 +72,9 @@ def test_losses_in_single_precision_do_not_lose_ties():
     train = torch.tensor([1.0, 1.0 + 1e-7, 2.0])
     auc, _ = membership(train, train.clone())
     assert auc.value == pytest.approx(0.5, abs=1e-15)
+
+
+@given(st.lists(st.integers(-3, 3) | st.floats(width=32, allow_nan=True), min_size=1, max_size=20))
+def test_ranks_are_scipys(values):
+    values = torch.tensor([float(value) for value in values], dtype=torch.float64)
+    assert _ranks(values).tolist() == pytest.approx(stats.rankdata(values.numpy()).tolist(), nan_ok=True)
