@@ -1,4 +1,4 @@
-"""Write the tables of docs/ that restate tables of the code: the clocks. A test holds the two together.
+"""Write the tables of docs/ that restate tables of the code: clocks and quantities. A test holds the two together.
 
 python docs/tables.py
 """
@@ -6,6 +6,7 @@ python docs/tables.py
 from pathlib import Path
 
 from taumem.analysis import families
+from taumem.record import QUANTITIES
 
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- made by docs/tables.py -->\n", "<!-- end -->\n"
@@ -35,7 +36,14 @@ def clocks() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"clocks.md": clocks}
+def quantities() -> str:
+    """One row for each quantity: its unit and its meaning."""
+    rows = ["| quantity | unit | meaning |", "|---|---|---|"]
+    rows += [f"| `{each.name}` | {each.unit} | {each.meaning} |" for each in QUANTITIES.values()]
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"clocks.md": clocks, "records.md": quantities}
 
 if __name__ == "__main__":
     main()
