@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from planted import curve, header, heldout, items_of, share_curve, written
 
 from taumem.analysis import CopiesExceed, LossTurned
@@ -39,18 +37,35 @@ def test_a_verdict_up_to_a_step_is_that_of_the_run_as_it_stood_then(tmp_path):
     ]
 
 
-@given(minimum=st.floats(20, 400))
-def test_a_loss_has_turned_once_its_lowest_look_lies_as_far_back_as_it_took_to_reach_it(tmp_path_factory, minimum):
-    steps = np.unique(np.round(np.geomspace(10, 1000, 20)))
+@pytest.mark.parametrize("minimum", [30, 80, 200, 400])
+def test_a_loss_has_turned_once_its_minimum_lies_as_far_back_as_it_took_to_reach_it(tmp_path, minimum):
+    steps = np.unique(np.round(np.geomspace(10, 2000, 40)))
     loss = heldout(steps, minimum)
-    items = items_of(loss, 8, np.random.default_rng(0))
-    record = written(tmp_path_factory.mktemp("run"), header(), [curve("heldout_loss", steps, items)])
-    lowest = steps[np.argmin(loss)]
-    for step in steps:
-        verdict = LossTurned().judge(record, int(step))
-        best = steps[: int(np.searchsorted(steps, step)) + 1][np.argmin(loss[: int(np.searchsorted(steps, step)) + 1])]
-        assert (verdict.stop, verdict.keep) == (step > 2 * best, best)
-    assert LossTurned().judge(record).keep == lowest
+    record = written(tmp_path, header(), [curve("heldout_loss", steps, items_of(loss, 8, np.random.default_rng(0)))])
+    stops = [step for step in steps if LossTurned().judge(record, int(step)).stop]
+    assert stops == [step for step in steps if step >= stops[0]]
+    assert 2 * minimum * 0.95 < stops[0] < 3 * minimum
+    assert LossTurned().judge(record).keep == steps[np.argmin(loss)]
+    assert LossTurned().judge(record).since == pytest.approx(minimum, rel=0.05)
+
+
+def test_a_loss_that_never_rises_never_turns(tmp_path):
+    steps = np.unique(np.round(np.geomspace(10, 2000, 30)))
+    falling = heldout(steps, 1e6)
+    for loss in (falling, np.maximum(falling, falling[15])):
+        items = items_of(loss, 16, np.random.default_rng(1))
+        record = written(tmp_path, header(), [curve("heldout_loss", steps, items)])
+        assert not any(LossTurned().judge(record, int(step)).stop for step in steps)
+    assert not LossTurned().judge(written(tmp_path, header(), [])).stop
+
+
+def test_a_rule_judges_a_run_that_was_torn_between_two_facts_of_a_look(tmp_path):
+    curves = [
+        share_curve("copy_fraction", LOOKS, [0, 0, 30, 40, 50], 100),
+        share_curve("copy_fraction_chance", LOOKS[:4], [0, 0, 0, 0], 100),
+    ]
+    verdict = CopiesExceed(0.2).judge(written(tmp_path, header(), curves))
+    assert (verdict.stop, verdict.since) == (True, 40)
 
 
 def test_numbers_out_of_range_are_refused():

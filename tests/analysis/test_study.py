@@ -8,6 +8,7 @@ from planted import STEPS, curve, header, heldout, items_of, share_curve, twins,
 from taumem.analysis import Forecast, Interval, Study, find_onsets, fit_law
 from taumem.analysis.law import NEAR_ONE
 from taumem.errors import ConfigError
+from taumem.record import Measurement, RunRecord
 
 SIZES = (16, 32, 64, 128)
 T = STEPS.astype(float)
@@ -81,13 +82,26 @@ def test_a_forecast_that_cannot_be_is_refused_with_a_reason(records, tmp_path):
         Study.of(records, confidence=90)
 
 
-def test_the_run_of_an_onset_is_found_by_its_key(tmp_path, records):
+def test_a_study_is_of_one_time_and_takes_any_iterable(tmp_path, records):
+    loss = curve("heldout_loss", T, items_of(heldout(T, 300.0), 8, np.random.default_rng(0)))
+    rows = [
+        Measurement(quantity="heldout_loss", value=v, items=tuple(i), count=8, step=int(s), examples=1, seconds=0)
+        for v, i, s in zip(loss.values, loss.items, loss.steps, strict=True)
+    ]
+    with RunRecord.open(tmp_path / "live", header()) as live:
+        live.append(rows[:20])
+        study = Study.of(record for record in [live])
+        live.append(rows[20:])
+        assert study.records[0].last_step == rows[19].step < live.last_step
+        assert study.onsets != Study.of([live]).onsets
+
+
+def test_an_onset_knows_its_run_or_its_pair(tmp_path, records):
     a, b = twins(tmp_path, lambda s: 0.02 + 0.1 * np.log(s / 10), n_train=32, seed=7)
     study = Study.of([*records, b, a])
-    assert study.twins == ((a, b),)
-    for onset in study.onsets:
-        run = study.run_of(onset)
-        assert run.header.key == onset.run or (onset.run.half == "ab" and run is a)
+    assert [(x.path, y.path) for x, y in study.twins] == [(a.path, b.path)]
+    keys = {record.header.key for record in study.records}
+    assert all(o.run in keys or (o.run.half == "ab" and o.run == a.header.key.pair) for o in study.onsets)
 
 
 def test_what_is_missing_is_said_of_every_clock_that_concerns_the_data(records):

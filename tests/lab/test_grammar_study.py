@@ -1,6 +1,7 @@
 """A study of strings: trained one by one or together, interrupted, and stopped once it has memorized."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from taumem.analysis import PhaseDiagram, find_onsets
 from taumem.errors import ConfigError, RecordError
 from taumem.lab import Experiment, Interrupted, make_run, make_runs_together, plans_of, sweep
 from taumem.monitor import Monitor
-from taumem.record import RunRecord
+from taumem.record import RunRecord, seal, unseal
 
 TINY = {
     "name": "tiny-grammar",
@@ -214,3 +215,28 @@ def test_the_control_without_the_trees_structure_takes_tokens_too(tmp_path):
     study = tiny(n_train=[8], model={"kind": "mlp", "width": 32, "depth": 1}, **training(min_steps=8))
     (record,) = sweep(study, tmp_path, workers=1)
     assert record.last_step == 8
+
+
+def test_a_run_that_a_kill_cut_between_any_two_facts_goes_on(tmp_path):
+    (plan, *_) = plans_of(tiny(n_train=[8], training={**TINY["training"], "stop_at_copies": 0.5}))
+    make_run(plan, tmp_path / "unbroken")
+    whole = (tmp_path / "unbroken" / plan.name / "measurements.jsonl").read_bytes().splitlines(keepends=True)
+    copies = [k for k, line in enumerate(whole) if b'"copy_fraction"' in line]
+    for cut in (copies[1] + 1, copies[-1] + 1):  # after the copies, before their chance level
+        folder = tmp_path / f"cut{cut}" / plan.name
+        shutil.copytree(tmp_path / "unbroken" / plan.name, folder, ignore=shutil.ignore_patterns("checkpoints"))
+        (folder / "measurements.jsonl").write_bytes(b"".join(whole[:cut]))
+        make_run(plan, folder.parent)
+        unbroken, broken = (RunRecord.read(place / plan.name) for place in (tmp_path / "unbroken", folder.parent))
+        assert {m.key: m.value for m in broken.measurements} == {m.key: m.value for m in unbroken.measurements}
+
+
+def test_a_study_that_was_sealed_and_unsealed_is_not_made_again(tmp_path):
+    experiment = tiny(n_train=[8])
+    sweep(experiment, tmp_path / "study", workers=1)
+    again = unseal(seal(tmp_path / "study"), tmp_path / "again")
+    steps: list[int] = []
+    (plan, *_) = plans_of(experiment)
+    make_run(plan, again, lambda plan, step: steps.append(step))
+    assert steps == []
+    assert not plan.checkpoints(again)

@@ -414,7 +414,7 @@ def test_the_settings_of_all_probes_and_the_rule_of_a_copy_are_in_the_header(tmp
 )
 def test_a_run_is_not_continued_with_other_settings(tmp_path, changes, message):
     with open_record(tmp_path) as record:
-        sampling(record)
+        sampling(record).look(EXACT, 8, 8)
     with open_record(tmp_path) as record, pytest.raises(RecordError, match=message):
         sampling(record, **changes)
 

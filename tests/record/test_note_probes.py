@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 from small_runs import as_schema_1, header, look, write_run
 
-from taumem.errors import RecordError
-from taumem.record import CopyRule, DataFacts, RunRecord
+from taumem.errors import ConfigError, RecordError
+from taumem.record import CopyRule, DataFacts, Measurement, RunRecord
 
 RULE = CopyRule(measure="gap_ratio", threshold=1 / 3)
 
@@ -29,9 +30,30 @@ def test_settings_are_noted_once_and_found_again(tmp_path):
     assert read.copy_rule == RULE
 
 
+MEASURED = Measurement(quantity="gap", value=0.1, step=8, examples=8, seconds=0.0)
+
+
+def test_settings_of_numpy_are_numbers_and_others_are_refused(tmp_path):
+    with RunRecord.open(tmp_path, header()) as run:
+        run.note_probes({"Mine": {"threshold": np.float32(0.5), "n": np.int64(3), "times": np.array([0.5])}})
+        assert run.header.probes == {"Mine": {"threshold": 0.5, "n": 3, "times": [0.5]}}
+        with pytest.raises(ConfigError, match="values that JSON can hold; got <object"):
+            run.note_probes({"Mine": {"what": object()}})
+
+
+def test_a_setting_that_is_new_in_a_later_version_stops_no_run(tmp_path):
+    with RunRecord.open(tmp_path, header()) as run:
+        run.note_probes({"LossGap": {"times": [0.2], "former": 1}})
+        run.append([MEASURED])
+        run.note_probes({"LossGap": {"times": [0.2], "new": 2}})
+        assert run.header.probes == {"LossGap": {"times": [0.2], "new": 2}}
+
+
 def test_other_settings_are_refused_and_change_nothing(tmp_path):
     with RunRecord.open(tmp_path, header()) as run:
+        run.note_probes({"LossGap": {"times": [0.3]}})  # nothing was measured by it yet
         run.note_probes({"LossGap": {"times": [0.2, 0.5]}}, RULE)
+        run.append([MEASURED])
         noted = (tmp_path / "run.json").read_bytes()
         with pytest.raises(RecordError, match=r"measured otherwise before: its LossGap\.times is \[0\.2, 0\.5\], this"):
             run.note_probes({"LossGap": {"times": [0.2, 0.4]}}, RULE)

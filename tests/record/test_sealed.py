@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,7 +243,20 @@ def rewritten(file: Path, change) -> Path:
     return file
 
 
-@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "..", "", "C:x", "a\\b", ".hidden", "a/.git/x", "x\0"])
+OUTSIDE = [
+    "../x",
+    "/x",
+    "a/../../x",
+    "..",
+    "",
+    ".hidden",
+    "a/.git/x",
+    "x\0",
+    *(["C:x", "a\\b"] if os.name == "nt" else []),
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("where", ["runs", "files"])
 def test_names_that_lead_out_of_the_study_are_refused(tmp_path, name, where):
     def change(manifest, members):
@@ -358,3 +372,47 @@ def test_an_unseal_that_fails_cleans_up(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         unseal(file)
     assert list((tmp_path / "b").iterdir()) == [file]
+
+
+def test_runs_of_any_name_that_a_folder_can_have_are_sealed_and_unsealed(tmp_path):
+    study = write_study(tmp_path / "study", n=1)
+    (run,) = (file.parent for file in study.rglob("run.json"))
+    run.rename(run.with_name("2026-01-01T12:00:00 'a\\b'"))
+    before = [m for r in read_runs(study) for m in r.measurements]
+    again = unseal(seal(study), tmp_path / "again")
+    assert [m for r in read_runs(again) for m in r.measurements] == before
+
+
+def test_a_folder_that_holds_a_sealed_study_too_is_not_sealed_without_it(tmp_path):
+    write_study(tmp_path / "big" / "one", n=1)
+    sealed = seal(write_study(tmp_path / "two", n=1), tmp_path / "big" / "two.sealed")
+    with pytest.raises(RecordError, match=r"holds a study that is sealed already, .*two\.sealed"):
+        seal(tmp_path / "big")
+    sealed.unlink()
+    assert len(read_runs(seal(tmp_path / "big"))) == 1
+
+
+def test_a_study_of_which_only_the_sealed_file_is_left_is_made_smaller_by_its_name(tmp_path):
+    study = write_study(tmp_path / "study")
+    seal(study)
+    shutil.rmtree(study)
+    assert len(read_runs(seal(study, tmp_path / "small.sealed", digits=3))) == len(read_runs(study))
+
+
+def test_a_damaged_file_is_found_and_does_not_hide_the_runs_beside_it(tmp_path):
+    write_study(tmp_path / "one", n=1)
+    file = seal(write_study(tmp_path / "two", n=1))
+    shutil.rmtree(tmp_path / "two")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert len(find_runs(tmp_path)) == 2
+    with pytest.raises(RecordError, match="damaged"):
+        read_runs(tmp_path)
+
+
+def test_runs_in_hidden_folders_do_not_stand_before_a_sealed_study(tmp_path):
+    study = write_study(tmp_path / "study")
+    seal(study)
+    study.rename(tmp_path / "elsewhere")
+    (tmp_path / "study" / ".tmp").mkdir(parents=True)
+    shutil.copytree(tmp_path / "elsewhere", tmp_path / "study" / ".tmp" / "r")
+    assert len(read_runs(study)) == len(read_runs(tmp_path / "elsewhere"))

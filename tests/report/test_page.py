@@ -214,7 +214,7 @@ def test_one_run_without_samples_or_twin_gives_a_page_that_says_so(tmp_path):
         "tau_gap_sym could not be read: it needs two runs on disjoint halves",
         "tau_copy could not be read: it needs samples",
         "One seed only",
-        "No run kept samples that are images",
+        "No run kept samples that can be shown",
         "this law needs 2 located onsets",
     ):
         assert words in page.words
@@ -248,7 +248,7 @@ def test_samples_that_are_no_images_give_a_page(tmp_path):
     with RunRecord.open(path, planted_study.header(16)) as record:
         record.keep_arrays(10, {"samples": np.zeros((4, 9), dtype=np.int64)})
     page = Page(page_of(Study.of([RunRecord.read(path)])))
-    assert "No run kept samples that are images" in page.words
+    assert "No run kept samples that can be shown" in page.words
 
 
 def test_batches_as_large_as_the_training_set_are_one_study(tmp_path):

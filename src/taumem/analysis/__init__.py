@@ -28,11 +28,12 @@ from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.placing import Placed
 from taumem.analysis.shares import exact_interval
-from taumem.analysis.stopping import CopiesExceed, LossTurned, StoppingRule, Verdict
+from taumem.analysis.stopping import CopiesExceed, LossTurned, Verdict
 from taumem.analysis.study import Forecast, Study
 from taumem.analysis.twins import (
     TwinLosses,
     agreement,
+    agreement_and_chance,
     agreement_chance,
     agreement_curve,
     agreement_measurements,
@@ -55,12 +56,12 @@ __all__ = [
     "PhaseDiagram",
     "Placed",
     "Seen",
-    "StoppingRule",
     "Study",
     "TwinLosses",
     "Verdict",
     "add_clock",
     "agreement",
+    "agreement_and_chance",
     "agreement_chance",
     "agreement_curve",
     "agreement_measurements",

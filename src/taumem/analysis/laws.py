@@ -27,7 +27,7 @@ class ClockLaw:
     fitted: tuple[Onset, ...]
     floor: bool = False
     confidence: float = 0.9
-    _fits: dict[Exponent, Law | str] = field(default_factory=dict, repr=False)
+    _fits: dict[Exponent, Law | str] = field(default_factory=dict, init=False, repr=False)
 
     def law(self, exponent: Exponent) -> Law | None:
         """The law with this exponent (see :func:`taumem.analysis.fit_law`); None where it cannot be fitted."""

@@ -5,15 +5,16 @@ that was resumed, and a run of last year. A step to stop at is the only thing th
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from taumem.analysis.clocks import tau_val
 from taumem.analysis.shares import above_chance
+from taumem.analysis.smoothing import FEWEST_LOOKS
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 
-__all__ = ["CopiesExceed", "LossTurned", "StoppingRule", "Verdict"]
+__all__ = ["CopiesExceed", "LossTurned", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Verdict:
     Attributes:
         stop: whether to stop.
         rule: the rule, in a sentence.
-        since: the first look of those that the verdict rests on; None where it is to go on.
+        since: the step from which on the rule holds; None where it is to go on.
         keep: the look whose weights to keep; None where the rule knows none that is better than the last.
     """
 
@@ -31,14 +32,6 @@ class Verdict:
     rule: str
     since: int | None = None
     keep: int | None = None
-
-
-class StoppingRule(Protocol):
-    """Says of a run whether to stop it."""
-
-    def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
-        """Judge what was recorded up to a step; all of it if None."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,19 +61,24 @@ class CopiesExceed:
         copies, chance = (record.curve_or_none(name) for name in ("copy_fraction", "copy_fraction_chance"))
         if copies is None:
             return Verdict(False, rule)
-        above = above_chance(copies.values, copies, 0.0 if chance is None else chance)
-        counted = copies.steps <= (np.inf if step is None else step)
-        last = list(zip(copies.steps[counted].tolist(), above[counted].tolist(), strict=True))[-self.looks :]
+        above = above_chance(copies, 0.0 if chance is None else chance)
+        counted = above.steps <= (np.inf if step is None else step)
+        last = list(zip(above.steps[counted].tolist(), above.values[counted].tolist(), strict=True))[-self.looks :]
         exceeded = len(last) == self.looks and all(value > self.share for _, value in last)
         return Verdict(True, rule, since=last[0][0]) if exceeded else Verdict(False, rule)
 
 
 @dataclass(frozen=True)
 class LossTurned:
-    """Stops once no look has shown a lower held-out loss for as long as it took to reach the lowest.
+    """Stops once the held-out loss has turned, and has gone on for as long as it took to turn.
+
+    It has turned where ``tau_val`` is located: a minimum from which the loss has risen by more than its noise, of items
+    and of weights. Asked at every look, that test is made many times: of 200 flat losses with a jitter of 0.1 % common
+    to all items, at 30 looks, it stopped 32 %. A loss
+    that only falls, or falls and stays, does not turn.
 
     Args:
-        patience: how many times later than the lowest look the last one must be, above 1.
+        patience: how many times later than the minimum the last look must be, above 1.
 
     Raises:
         ConfigError: a patience of 1 or less.
@@ -94,12 +92,17 @@ class LossTurned:
 
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
-        rule = f"The held-out loss was lowest {self.patience:g} times earlier than the last look, or earlier still."
+        rule = f"The held-out loss was lowest (tau_val) more than {self.patience:g} times earlier than the last look."
         curve = record.curve_or_none("heldout_loss")
-        past = None if curve is None else (curve.steps > 0) & (curve.steps <= (np.inf if step is None else step))
-        if curve is None or past is None or not past.any():
+        if curve is None:
             return Verdict(False, rule)
-        steps, values = curve.steps[past], curve.values[past]
-        lowest = int(steps[np.argmin(values)])
-        turned = bool(steps[-1] > self.patience * lowest)
-        return Verdict(turned, rule, since=lowest if turned else None, keep=lowest)
+        curve = curve.at_steps(curve.steps[(curve.steps > 0) & (curve.steps <= (np.inf if step is None else step))])
+        if not len(curve):
+            return Verdict(False, rule)
+        lowest = int(curve.steps[np.argmin(curve.values)])
+        if curve.items is None or curve.items.shape[1] < 2 or len(curve) < FEWEST_LOOKS:
+            return Verdict(False, rule, keep=lowest)
+        turned = tau_val(curve)
+        if turned.censored != "no" or curve.steps[-1] <= self.patience * turned.step:
+            return Verdict(False, rule, keep=lowest)
+        return Verdict(True, rule, since=round(turned.step), keep=lowest)

@@ -1,7 +1,7 @@
 """A study: some runs, and all that is read off them, computed once and only when it is asked for."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -87,14 +87,14 @@ class Study:
     @classmethod
     def of(
         cls,
-        records: Sequence[RunRecord],
+        records: Iterable[RunRecord],
         *,
         excluded: Collection[int] = frozenset(),
         proof: Forecast | None = None,
         floor: bool = False,
         confidence: float = 0.9,
     ) -> "Study":
-        """Bring runs together.
+        """Bring runs together, as they stand now: what is measured of a run under way later belongs to another study.
 
         Args:
             records: of one study, in any order.
@@ -107,6 +107,7 @@ class Study:
             ConfigError: the confidence is out of its range, or two runs are the same half of the same pair.
         """
         check_confidence(confidence)
+        records = [record.as_it_stands() for record in records]
         find_twins(records)
         ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
@@ -244,10 +245,6 @@ class Study:
         well_known = (by_name[name] for name in HEADLINE_CLOCKS if name in by_name)
         with_law = (clock for clock in (*well_known, *self.clocks) if clock.drawn)
         return next(with_law, next(iter(self.clocks), None))
-
-    def run_of(self, onset: Onset) -> RunRecord | None:
-        """The run that an onset was found in: the one on half ``a`` if it was found in a pair."""
-        return next((r for r in self.records if onset.run in (r.header.key, r.header.key.pair)), None)
 
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which questions could not be asked, and why."""

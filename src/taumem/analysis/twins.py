@@ -24,6 +24,7 @@ from taumem.record import Curve, Estimate, Measurement, RunKey, RunRecord
 __all__ = [
     "TwinLosses",
     "agreement",
+    "agreement_and_chance",
     "agreement_chance",
     "agreement_curve",
     "agreement_measurements",
@@ -199,7 +200,7 @@ def sampled_steps(a: RunRecord, b: RunRecord) -> list[int]:
 
 
 def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
-    """The agreement of two runs over training: as it was recorded, else from the samples they kept (``samples``).
+    """The agreement of two runs over training: as it was recorded, and elsewhere from the samples they kept.
 
     Args:
         a: one run.
@@ -208,17 +209,37 @@ def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
     Raises:
         ConfigError: no step has samples of both runs, or they do not pair up.
     """
-    for record in (a, b):
-        if (recorded := record.curve_or_none("agreement")) is not None:
-            return recorded
-    found = agreement_measurements(a, b)
-    if not found:
+    curve, _ = agreement_and_chance(a, b)
+    if curve is None:
         raise ConfigError(f"{a.path} and {b.path}: no step has samples of both runs; sample both at the same steps.")
-    return Curve.from_measurements("agreement", [m for m in found if m.quantity == "agreement"])
+    return curve
+
+
+def agreement_and_chance(a: RunRecord, b: RunRecord) -> tuple[Curve | None, Curve | None]:
+    """The agreement of two runs over training, and its chance level; None where they have neither record nor samples.
+
+    Args:
+        a: one run.
+        b: the other; its samples come from the same initial noise at each step.
+
+    Raises:
+        ConfigError: the samples of a step do not pair up.
+    """
+    fresh = agreement_measurements(a, b)
+
+    def curve(quantity: str) -> Curve | None:
+        recorded = next((r for r in (a, b) if r.curve_or_none(quantity) is not None), None)
+        rows = [m for m in fresh if m.quantity == quantity]
+        if recorded is not None and not rows:
+            return recorded.curve_or_none(quantity)
+        rows += [m for m in recorded.measurements if m.quantity == quantity] if recorded is not None else []
+        return Curve.from_measurements(quantity, rows) if rows else None
+
+    return curve("agreement"), curve("agreement_chance")
 
 
 def agreement_measurements(a: RunRecord, b: RunRecord) -> list[Measurement]:
-    """What the samples that two runs kept say of their agreement, and of its chance level, at each step.
+    """What the samples that two runs kept say of their agreement, and of its chance level, where it was not recorded.
 
     Once it is added to a record, samples may be dropped from it.
 
@@ -229,10 +250,14 @@ def agreement_measurements(a: RunRecord, b: RunRecord) -> list[Measurement]:
     Raises:
         ConfigError: the samples of a step do not pair up.
     """
+    curves = [record.curve_or_none("agreement") for record in (a, b)]
+    recorded = {step for curve in curves if curve is not None for step in curve.steps.tolist()}
     found = []
     for step in sampled_steps(a, b):
+        if step in recorded:
+            continue
         of_a, of_b = (record.arrays(step).get("samples") for record in (a, b))
-        if of_a is None or of_b is None:
+        if of_a is None or of_b is None or len(of_a) == len(of_b) < 2:
             continue
         # Of the chance level no items are kept: they are another pairing's.
         estimates = (agreement(of_a, of_b), agreement_chance(of_a, of_b).model_copy(update={"items": None}))

@@ -13,6 +13,7 @@ from taumem.lab.pace import SavingPace
 from taumem.lab.plan import PreparedRun, RunPlan
 from taumem.monitor import Monitor
 from taumem.record import RunHeader, RunRecord
+from taumem.record.header import read_header
 from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train, train_together
 
 __all__ = ["OnStep", "make_run", "make_runs_together"]
@@ -140,7 +141,7 @@ class _Running:
     """Whether its last look went wrong."""
 
     def __post_init__(self) -> None:
-        self.finished = self._is_finished()
+        self.finished = self.is_finished_at(self.learner.step)
 
     @property
     def plan(self) -> RunPlan:
@@ -163,7 +164,7 @@ class _Running:
             self.broken = True
             self.monitor.look(self.learner.averaged, step, self.learner.examples, samples=last or None)
             self.broken = False
-            self.finished = self._is_finished()
+            self.finished = self.is_finished_at(step)
         if self.finished or step in self.plan.keep:
             self._write()
 
@@ -179,8 +180,9 @@ class _Running:
         for old in set(self.plan.checkpoints(self.folder)) - kept:
             old.unlink()
 
-    def _is_finished(self) -> bool:
-        limit, step = self.plan.experiment.training.stop_at_copies, self.learner.step
+    def is_finished_at(self, step: int) -> bool:
+        """Whether it need not go on from a step: it is the last, or the model has memorized and was to stop there."""
+        limit = self.plan.experiment.training.stop_at_copies
         return step >= self.plan.steps or (limit is not None and CopiesExceed(limit).judge(self.record, step).stop)
 
 
@@ -193,14 +195,22 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
         if existing := plan.checkpoints(folder):
             load_checkpoint(learner, existing[-1])
         running = _Running(prepared, folder, learner, record, prepared.monitor(record))
-        if learner.step > record.last_step:
+        if not existing and not plan.keep and _last_look_is_whole(record):
+            running.finished = running.is_finished_at(record.last_step)  # its weights are gone: it was sealed, perhaps
+        if learner.step > record.last_step and not running.finished:
             running.look()  # what stopped it came before the look at this step: its own, or that of another run
         yield running
+
+
+def _last_look_is_whole(record: RunRecord) -> bool:
+    """Whether all that the run ever measured was measured at its last look too, as it is when a run ends."""
+    last = record.last_step
+    return {m.quantity for m in record.measurements if m.step == last} == set(record.quantities)
 
 
 def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
     """Take a record's own words for the experiment where they mean the same: keys may be newer, or renamed since."""
     if not (path / "run.json").exists():
         return header
-    recorded = RunRecord.read(path).header.experiment
+    recorded = read_header(path).experiment
     return header.model_copy(update={"experiment": recorded}) if recipe_of(recorded) == header.experiment else header

@@ -66,7 +66,10 @@ class Section(Config):
         for tag in get_args(field.annotation) if field else ():
             other = cls.members.setdefault(tag, cls)
             if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise ConfigError(f"{cls.tag_key} '{tag}' is taken by {other.__module__}.{other.__qualname__}.")
+                raise ConfigError(
+                    f"{cls.tag_key} '{tag}' is taken by {other.__module__}.{other.__qualname__}; "
+                    f"give {cls.__qualname__} one of its own: {cls.tag_key}: Literal['another']."
+                )
             cls.tag = tag
             cls.members[tag] = cls  # a notebook's cell may define it once more
 

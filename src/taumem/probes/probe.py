@@ -93,7 +93,13 @@ def mean(quantity: str, values: Float[Tensor, "n"], *, t: float | None = None, k
 
 
 def share(quantity: str, count: int, n: int, *, confidence: float = 0.95) -> Estimate:
-    """Estimate a share of n items, with its exact interval."""
+    """Estimate a share of n items, with its exact interval.
+
+    Raises:
+        ConfigError: there are no items, or fewer than were counted.
+    """
+    if n < 1:
+        raise ConfigError(f"{quantity} is a share of items; got none to count among.")
     low, high = exact_interval(count, n, confidence)
     return Estimate(quantity=quantity, value=count / n, low=low, high=high, confidence=confidence, count=n)
 

@@ -35,6 +35,12 @@ class Curve:
     def __len__(self) -> int:
         return len(self.steps)
 
+    def at_steps(self, steps: NDArray[np.int64]) -> "Curve":
+        """The part that was measured at these steps."""
+        kept = np.isin(self.steps, steps)
+        columns = {name: column[kept] for name, column in self.__dict__.items() if isinstance(column, np.ndarray)}
+        return Curve(quantity=self.quantity, **columns)
+
     @classmethod
     def from_measurements(cls, quantity: str, rows: Sequence[Measurement]) -> "Curve":
         """Gather measurements of one quantity into columns."""

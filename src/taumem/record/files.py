@@ -1,4 +1,4 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of one."""
+"""Files on disk: written so that a reader sees the old one or the new one, never half of one; and found."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from taumem.errors import RecordError
 
-__all__ = ["write_atomically"]
+__all__ = ["visible", "write_atomically"]
 
 
 def write_atomically(path: Path, content: str | bytes | Callable[[Path], None]) -> None:
@@ -35,3 +35,9 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], None]) 
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder that match a pattern, sorted; none that lie in a folder with a hidden name."""
+    files = folder.rglob(pattern)
+    return sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts))

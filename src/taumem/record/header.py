@@ -92,7 +92,10 @@ class RunHeader(BaseModel):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The part that a resumed run must agree with: all but the machine, the versions, and what probes note."""
+        """The part that a resumed run must agree with.
+
+        All but the machine, the versions, what probes note, and the kind of items, which earlier schemas did not say.
+        """
         apart = ("device", "versions", "schema_version", "copy_rule", "probes")
         return self.model_dump(mode="json", exclude=dict.fromkeys(apart, True) | {"data": {"kind"}})
 
@@ -129,7 +132,7 @@ def parse_header(content: Any, source: str) -> RunHeader:
         RecordError: it is no header, or one of a schema that is not known yet.
     """
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if version not in range(1, SCHEMA_VERSION + 1):
+    if isinstance(version, bool) or version not in range(1, SCHEMA_VERSION + 1):
         raise RecordError(
             f"{source}: a record of schema version {version}; this taumem reads versions 1 to {SCHEMA_VERSION}. "
             f"{ADVICE}"
@@ -151,7 +154,8 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
     data, content = content.get("data"), content | {"schema_version": SCHEMA_VERSION}
     if not isinstance(data, dict):
         return content
-    kind = _kind_of(data)
+    of_the_laboratory = bool(content.get("experiment"))
+    kind = _kind_of(data, of_the_laboratory)
     rules: dict[ItemKind, CopyRule] = {
         "images": CopyRule(measure="gap_ratio", threshold=1 / 3),
         "vectors": CopyRule(measure="gap_ratio", threshold=1 / 3),
@@ -159,13 +163,16 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
         "texts": CopyRule(measure="hamming", threshold=0.05),
     }
     # A loop of one's own may have counted by another threshold; the laboratory had one for each kind.
-    rule = rules.get(kind) if content.get("experiment") else None
+    rule = rules.get(kind) if of_the_laboratory else None
     return content | {"data": data | {"kind": kind}, "copy_rule": rule}
 
 
-def _kind_of(data: dict[str, Any]) -> ItemKind:
+def _kind_of(data: dict[str, Any], of_the_laboratory: bool) -> ItemKind:
     if data.get("alphabet"):
         return "texts"
     if data.get("sample_complexities"):
         return "strings"
-    return {1: "vectors", 3: "images"}.get(len(data.get("item_shape") or ()), "")  # type: ignore[return-value]
+    shape = data.get("item_shape")
+    axes = len(shape) if isinstance(shape, list) else 0
+    # Items of one axis may be vectors or tokens; the laboratory said of tokens which they were.
+    return "images" if axes == 3 else "vectors" if axes == 1 and of_the_laboratory else ""

@@ -19,6 +19,7 @@ they were written:
 ==========================  ============================================================================================
 """
 
+import os
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from taumem.record.kept import Series
 from taumem.record.packing import Packing
 
-__all__ = ["COLUMNS", "DIGEST_LENGTH", "SUFFIX", "VERSION", "Entry", "Manifest"]
+__all__ = ["COLUMNS", "DIGEST_LENGTH", "SUFFIX", "VERSION", "Entry", "Manifest", "why_no_name"]
 
 SUFFIX = ".sealed"
 VERSION: Literal[1] = 1
@@ -67,10 +68,17 @@ class Manifest(BaseModel):
     @field_validator("runs", "files")
     @classmethod
     def _refuse_names_outside(cls, named: dict[str, Any]) -> dict[str, Any]:
-        # What is unsealed stays in its folder.
         for name in named:
-            parts = PurePosixPath(name).parts
-            hidden = any(part.startswith(".") for part in parts)
-            if name != "." and (not parts or name[0] == "/" or hidden or set(name) & set("\\:\0")):
-                raise ValueError(f"{name!r} is no name of a file in a study")
+            if reason := why_no_name(name):
+                raise ValueError(reason)
         return named
+
+
+def why_no_name(name: str) -> str:
+    """Why a name is none of a run or a file in a study, which stays in its folder when unsealed; empty if it is one."""
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith(".") for part in parts)
+    foreign = set("\0\\:") if os.name == "nt" else {"\0"}  # what leads out of a folder on Windows
+    if name == "." or not (not parts or name[0] == "/" or hidden or set(name) & foreign):
+        return ""
+    return f"{name!r} is no name of a file in a study"

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from taumem.errors import RecordError
+from taumem.record.files import visible
 from taumem.record.manifest import SUFFIX
 from taumem.record.run import RunRecord
 from taumem.record.sealed import find_sealed, twin_of
 
-__all__ = ["find_runs", "read_runs", "visible"]
+__all__ = ["find_runs", "read_runs"]
 
 
 def read_runs(*places: Path | str) -> list[RunRecord]:
@@ -38,7 +39,7 @@ def find_runs(*places: Path | str) -> list[Path]:
         For each run the path that :meth:`RunRecord.read` takes.
 
     Raises:
-        RecordError: a place without a run, or a sealed file that cannot be read.
+        RecordError: a place without a run, or one that is a sealed file which cannot be read.
     """
     runs: dict[Path, Path] = {}
     for place in map(Path, places):
@@ -52,14 +53,11 @@ def find_runs(*places: Path | str) -> list[Path]:
     return list(runs.values())
 
 
-def visible(folder: Path, pattern: str) -> list[Path]:
-    """The files below a folder that match a pattern, sorted; none that lie in a folder with a hidden name."""
-    files = folder.rglob(pattern)
-    return sorted(f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts))
-
-
 def _below(folder: Path) -> Iterator[Path]:
     yield from (file.parent for file in visible(folder, "run.json"))
     for file in visible(folder, f"*{SUFFIX}"):
         if file == twin_of(file.with_suffix("")):
-            yield from (study.path / name for study, name in find_sealed(file))
+            try:
+                yield from (study.path / name for study, name in find_sealed(file))
+            except RecordError:
+                yield file  # reading it says why it cannot be read; the runs beside it can

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from taumem.errors import RecordError, first_difference
+from taumem.errors import ConfigError, RecordError, first_difference
 from taumem.record.copy_rule import CopyRule
 from taumem.record.curve import Curve
 from taumem.record.estimate import Measurement
@@ -75,6 +75,12 @@ class RunRecord:
         """Make a run in memory, without arrays; a fact that comes twice is taken once."""
         nowhere = Path("(in memory)")
         return cls(nowhere, header, RunFolder(nowhere, measurements))
+
+    def as_it_stands(self) -> "RunRecord":
+        """The same run for a reader: what is written to it from now on is not in it."""
+        if self._writer is None:
+            return self
+        return RunRecord(self.path, self.header, RunFolder(self.path, self.measurements))
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -168,14 +174,18 @@ class RunRecord:
 
         Raises:
             RecordError: the record was opened for reading, or the run was measured with other settings before.
+            ConfigError: a setting that JSON cannot hold.
         """
         writer = self._writable()
-        fresh = {"probes": self.header.probes | json.loads(json.dumps(settings))}
+        fresh = {"probes": self.header.probes | json.loads(json.dumps(settings, default=_plain))}
         changed = self.header.model_copy(update=fresh | ({"copy_rule": copy_rule} if copy_rule else {}))
         before, now = self.header.noted, changed.noted
-        if (again := {name: now[name] for name in before}) != before:
+        # Settings that one of two versions of a probe does not know say nothing of a difference.
+        known = {name: {key: value for key, value in before[name].items() if key in now[name]} for name in before}
+        again = {name: {key: now[name][key] for key in known[name]} for name in known}
+        if self.steps and again != known:
             raise RecordError(
-                f"{self.path}: was measured otherwise before: {first_difference(before, again)}. "
+                f"{self.path}: was measured otherwise before: {first_difference(known, again)}. "
                 "Choose another output folder, or measure as before."
             )
         if now != before:
@@ -208,3 +218,10 @@ class RunRecord:
         if self._writer is None:
             raise RecordError(f"{self.path}: opened for reading; use RunRecord.open to write.")
         return self._writer
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a setting: the numbers of numpy and torch are spelled differently, and mean the same."""
+    if callable(convert := getattr(value, "tolist", None)):
+        return convert()
+    raise ConfigError(f"a probe's settings are values that JSON can hold; got {value!r} ({type(value).__name__}).")

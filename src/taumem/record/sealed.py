@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from taumem.errors import RecordError
 from taumem.record.curve import Curve
 from taumem.record.estimate import Measurement
+from taumem.record.files import visible
 from taumem.record.header import ADVICE, RunHeader, first_problem, parse_header
 from taumem.record.items import CODINGS, values_of
 from taumem.record.kept import Arrays, Series
@@ -218,7 +219,7 @@ def sealed_file_above(path: Path) -> Path | None:
 def twin_of(folder: Path) -> Path | None:
     """The sealed file that stands for a folder; None where there is none, or where the folder has runs of its own."""
     file = folder.with_name(f"{folder.name}{SUFFIX}") if folder.name else None
-    if file is None or not file.is_file() or next(folder.rglob("run.json"), None):
+    if file is None or not file.is_file() or visible(folder, "run.json"):
         return None
     return file
 
@@ -229,6 +230,6 @@ def open_sealed(file: Path) -> SealedStudy:
     return _opened(file, state.st_mtime_ns, state.st_size)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _opened(file: Path, changed_ns: int, size: int) -> SealedStudy:
     return SealedStudy(file)

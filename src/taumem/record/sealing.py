@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from taumem.errors import ConfigError, RecordError
 from taumem.record.estimate import Measurement
-from taumem.record.files import write_atomically
+from taumem.record.files import visible, write_atomically
 from taumem.record.items import CODINGS, numbers_of
 from taumem.record.kept import Arrays, Series
-from taumem.record.manifest import COLUMNS, DIGEST_LENGTH, SUFFIX, Entry, Manifest
+from taumem.record.manifest import COLUMNS, DIGEST_LENGTH, SUFFIX, Entry, Manifest, why_no_name
 from taumem.record.packing import differences, pack
-from taumem.record.places import read_runs, visible
+from taumem.record.places import read_runs
 from taumem.record.run import RunRecord
-from taumem.record.sealed import SealedStudy
+from taumem.record.sealed import SealedStudy, sealed_file_above, twin_of
 
 __all__ = ["Progress", "seal", "unseal"]
 
@@ -76,6 +76,9 @@ def seal(
         raise ConfigError(f"{file}: the name of a sealed study ends in {SUFFIX}.")
     if file.exists() and not replace:
         raise RecordError(f"{file}: exists; name another file, or remove this one first.")
+    for name in (*records, *texts):
+        if reason := why_no_name(name):
+            raise RecordError(f"{study}: {reason}; rename it.")
     if unknown := extra.keys() - {record.path for record in records.values()}:
         raise ConfigError(f"measurements for {min(unknown)}, which is not a run of {study}.")
 
@@ -163,13 +166,14 @@ def _beside(study: Path) -> Path:
 
 def _contents(study: Path) -> tuple[dict[str, RunRecord], dict[str, str]]:
     """The runs of a study by name, and the texts beside them."""
-    if study.is_file():
-        records, texts = read_runs(study), SealedStudy(study).manifest.files
-    else:
-        records = [RunRecord.read(file.parent) for file in visible(study, "run.json")]
-        texts = {_name(f, study): f.read_text(encoding="utf-8") for f in visible(study, BESIDE_THE_RUNS)}
-    if not records:
-        raise RecordError(f"{study}: no runs here; expected a folder with a run.json in it or below it.")
+    if (file := study if study.is_file() else twin_of(study)) is not None:
+        return {_name(record.path, file): record for record in read_runs(file)}, SealedStudy(file).manifest.files
+    records = read_runs(study)
+    if sealed := [file for record in records if (file := sealed_file_above(record.path))]:
+        raise RecordError(
+            f"{study}: holds a study that is sealed already, {sealed[0]}; unseal it first, or move it away."
+        )
+    texts = {_name(file, study): file.read_text(encoding="utf-8") for file in visible(study, BESIDE_THE_RUNS)}
     return {_name(record.path, study): record for record in records}, texts
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import Placed
-from taumem.analysis.twins import TwinLosses, agreement_curve, sampled_steps, twin_losses
+from taumem.analysis.twins import TwinLosses, agreement_and_chance, twin_losses
 from taumem.record import Curve, ItemKind, RunKey, RunRecord
 
 __all__ = ["Clock", "Seen"]
@@ -80,13 +80,8 @@ class Seen:
     @cached_property
     def agreement(self) -> Curve | None:
         """How alike the samples of both models are; None where fewer than 2 looks past step 0 have samples of both."""
-        if self.twin is None or self.other is None:
-            return None
-        for one in (self, self.other):
-            if (recorded := one.items_curve("agreement", looks=FEWEST_SAMPLED)) is not None:
-                return recorded
-        steps = sampled_steps(self.record, self.twin)
-        return agreement_curve(self.record, self.twin) if sum(step > 0 for step in steps) >= FEWEST_SAMPLED else None
+        curve, _ = (None, None) if self.twin is None else agreement_and_chance(self.record, self.twin)
+        return curve if curve is not None and (curve.steps > 0).sum() >= FEWEST_SAMPLED else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["check_threshold", "curve_at", "log_steps_and_items"]
+__all__ = ["check_threshold", "log_steps_and_items"]
 
 Floats = NDArray[np.float64]
 
@@ -23,13 +23,6 @@ def log_steps_and_items(curve: Curve, fewest: int) -> tuple[Floats, Floats]:
     if past.sum() < fewest:
         raise ConfigError(f"'{curve.quantity}': {past.sum()} look(s) past step 0; this clock needs {fewest}.")
     return np.log(curve.steps[past].astype(float)), curve.items[past]
-
-
-def curve_at(curve: Curve, steps: NDArray[np.int64]) -> Curve:
-    """The part of a curve that was measured at these steps."""
-    kept = np.isin(curve.steps, steps)
-    columns = {name: column[kept] for name, column in curve.__dict__.items() if isinstance(column, np.ndarray)}
-    return Curve(quantity=curve.quantity, **columns)
 
 
 def check_threshold(threshold: float) -> None:

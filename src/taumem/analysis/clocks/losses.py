@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.clocks.curves import check_threshold, curve_at, log_steps_and_items
+from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.placing import Placed, left_censored, located, passage, right_censored
 from taumem.analysis.resampling import paired_shares, resampled_means, shares, signs_and_shares
@@ -116,8 +116,8 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confide
     check_confidence(confidence)
     check_threshold(threshold)
     common = np.intersect1d(train_loss.steps, heldout_loss.steps)
-    x, train = log_steps_and_items(curve_at(train_loss, common), 1)
-    _, heldout = log_steps_and_items(curve_at(heldout_loss, common), 1)
+    x, train = log_steps_and_items(train_loss.at_steps(common), 1)
+    _, heldout = log_steps_and_items(heldout_loss.at_steps(common), 1)
     of_train, of_heldout = paired_shares(train.shape[1], heldout.shape[1])
     resampled = 1 - resampled_means(train, of_train) / resampled_means(heldout, of_heldout)
     return passage(1 - train.mean(1) / heldout.mean(1), resampled, threshold, x, confidence)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
 from taumem.analysis.placing import Placed, between_looks, for_good, right_censored
-from taumem.analysis.shares import above_chance, exact_interval
+from taumem.analysis.shares import above_chance, lower_limits
 from taumem.record import Curve
 
 __all__ = ["tau_copy", "tau_infill", "tau_level", "tau_split"]
@@ -39,12 +39,11 @@ def tau_copy(copy_fraction: Curve, chance: Curve | float, *, threshold: float) -
         threshold: share of samples above chance, in (0, 1).
 
     Raises:
-        ConfigError: no look is past step 0, or the two curves were measured at different steps.
+        ConfigError: no look is past step 0, or none has both curves.
     """
     check_threshold(threshold)
-    certain = above_chance(_lower_limits(copy_fraction), copy_fraction, chance) > threshold
-    lasting = for_good(above_chance(copy_fraction.values, copy_fraction, chance) > threshold)
-    return between_looks(copy_fraction.steps, certain & lasting)
+    above = above_chance(copy_fraction, chance)
+    return between_looks(above.steps, (above.low > threshold) & for_good(above.values > threshold))
 
 
 def tau_infill(infill_copies: Curve, chance: Curve | float, *, threshold: float) -> Placed:
@@ -59,7 +58,7 @@ def tau_infill(infill_copies: Curve, chance: Curve | float, *, threshold: float)
         threshold: share of texts above chance, in (0, 1).
 
     Raises:
-        ConfigError: no look is past step 0, or the two curves were measured at different steps.
+        ConfigError: no look is past step 0, or none has both curves.
     """
     return tau_copy(infill_copies, chance, threshold=threshold)
 
@@ -79,7 +78,7 @@ def tau_level(valid: Curve) -> Placed:
 
     Reference: Favero et al. 2025, arXiv 2505.16959, section 5 (levels are learned in order).
     """
-    certain = _lower_limits(valid) > LEVEL_REACHED
+    certain = lower_limits(valid) > LEVEL_REACHED
     return between_looks(valid.steps, certain & for_good(valid.values > LEVEL_REACHED))
 
 
@@ -109,8 +108,3 @@ def tau_split(agreement: Curve, *, learned: float = 0.0) -> Placed:
     drop = STILL_AGREED * items[highest] - items
     significant = drop.mean(1) > SIGNIFICANT * drop.std(axis=1, ddof=1) / math.sqrt(items.shape[1])
     return between_looks(steps, significant & for_good(drop.mean(1) > 0))
-
-
-def _lower_limits(share: Curve) -> Floats:
-    exact, _ = exact_interval(np.round(share.values * share.counts), share.counts)
-    return np.where(np.isfinite(share.low), share.low, exact)

@@ -3,8 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import Interval, Study, agreement_chance, agreement_curve, has_levels
-from taumem.analysis.twins import sampled_steps
+from taumem.analysis import Interval, Study, agreement_and_chance, has_levels
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of, share_axis
@@ -92,15 +91,11 @@ def membership(study: Study, *, per_example: bool = True) -> go.Figure:
 
 
 def _agreement(a: RunRecord, b: RunRecord) -> tuple[Line, float] | None:
-    """The agreement of a pair and its chance level: as the probe recorded them, else from the samples kept."""
-    for record in (a, b):
-        curve, chance = record.curve_or_none("agreement"), record.curve_or_none("agreement_chance")
-        if curve is not None and chance is not None:
-            return Line(record.header, curve, "similarity", pair=True), float(chance.values.mean())
+    """The agreement of a pair, and its chance level."""
     try:
-        curve = agreement_curve(a, b)
-        steps = sampled_steps(a, b)
-        chances = [agreement_chance(a.arrays(s)["samples"], b.arrays(s)["samples"]).value for s in steps]
-    except (ConfigError, KeyError):  # no samples of both at any step: nothing to compare
+        curve, chance = agreement_and_chance(a, b)
+    except ConfigError:  # their samples do not pair up: nothing to compare
         return None
-    return Line(a.header, curve, "similarity", pair=True), float(np.mean(chances))
+    if curve is None or chance is None:
+        return None
+    return Line(a.header, curve, "similarity", pair=True), float(chance.values.mean())

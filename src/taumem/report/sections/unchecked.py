@@ -15,7 +15,7 @@ def section(study: Study) -> Iterator[Section]:
     """Show it always: something is always left unchecked."""
     missing = list(study.missing())
     if not any(way_of(record) for record in study.records):
-        missing.append("No run kept samples that are images beside their nearest training images, so none are shown.")
+        missing.append("No run kept samples that can be shown beside the training items nearest to them.")
     if figures.chance_of_copies(study) is None:
         missing.append("Copies were not counted, so nothing here says how many samples are copies.")
     tokens = any(kind_of(record.header.data) in ("strings", "texts") for record in study.records)
