@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import STEPS, curve, header, items_of, twins, written
 
-from taumem.analysis import agreement, agreement_chance, agreement_curve, gap_sym, twin_losses
+from taumem.analysis import (
+    agreement,
+    agreement_and_chance,
+    agreement_chance,
+    agreement_curve,
+    agreement_measurements,
+    gap_sym,
+    twin_losses,
+)
 from taumem.errors import ConfigError, RecordError
 from taumem.record import RunRecord
 
@@ -155,4 +163,25 @@ def test_the_agreement_curve_reads_the_samples_that_both_kept(tmp_path):
 def test_runs_without_common_samples_have_no_agreement_curve(tmp_path):
     a, b = (written(tmp_path, header(half=half), []) for half in "ab")
     with pytest.raises(ConfigError, match="no step has samples of both runs"):
+        agreement_curve(a, b)
+
+
+def test_agreement_that_was_recorded_is_added_to_by_samples_of_later_looks(tmp_path):
+    rng = np.random.default_rng(3)
+    samples = {s: rng.standard_normal((8, 4)) for s in (10, 20, 40)}
+    a, b = (written(tmp_path, header(half=half), [], samples) for half in "ab")
+    early = [m for m in agreement_measurements(a, b) if m.step < 40]
+    with RunRecord.open(a.path, a.header) as record:
+        record.append(early)
+    a = RunRecord.read(a.path)
+    assert {m.step for m in agreement_measurements(a, b)} == {40}
+    curve, chance = agreement_and_chance(a, b)
+    assert curve.steps.tolist() == chance.steps.tolist() == [10, 20, 40]
+    assert curve.values == pytest.approx(1)
+
+
+def test_one_sample_of_each_says_nothing_of_agreement(tmp_path):
+    a, b = (written(tmp_path, header(half=half), [], {10: np.ones((1, 4))}) for half in "ab")
+    assert agreement_measurements(a, b) == []
+    with pytest.raises(ConfigError, match="no step has samples of both"):
         agreement_curve(a, b)
