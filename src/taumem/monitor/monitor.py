@@ -84,7 +84,7 @@ class Monitor:
             denoiser: the model as it stands; raw or averaged weights, as the record's header says.
             step: optimizer steps taken.
             examples: training examples seen.
-            samples: whether to draw samples; None follows their cadence. With False, samples that were due are passed over.
+            samples: whether to draw samples; None follows their cadence. With False, those that were due are left out.
 
         Returns:
             What was measured.
