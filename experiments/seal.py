@@ -3,7 +3,7 @@
     python experiments/seal.py               # all studies whose runs are here, as folders or sealed
     python experiments/seal.py text/english
 
-A study's folder, made again by `taumem run experiments/STUDY.toml -o experiments/STUDY`, becomes STUDY.sealed. Onsets
+A study's folder (unsealed, or made again with its sealed file moved away) becomes STUDY.sealed. Onsets
 and laws, which anybody can read off it by `taumem fit`, go into STUDY.onsets.tsv and STUDY.laws.tsv, so that a change
 of a rule shows in a diff. The sealed files are smaller than lossless ones: the values of items have 4 or 5 digits of
 the mean of their look (which is exact), and of images 12 pictures are kept per look, in 256 shades. What docs/ print

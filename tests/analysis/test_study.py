@@ -96,6 +96,14 @@ def test_a_study_is_of_one_time_and_takes_any_iterable(tmp_path, records):
         assert study.onsets != Study.of([live]).onsets
 
 
+def test_what_is_no_run_is_refused_and_one_run_is_a_study(records):
+    assert Study.of(records[0]).sizes == [16]
+    for wrong in ("folder", ["folder"], None):
+        with pytest.raises(ConfigError, match="read_runs"):
+            Study.of(wrong)
+    assert repr(Study.of(records)) == "<Study of 4 runs of study, P = [16, 32, 64, 128]>"
+
+
 def test_an_onset_knows_its_run_or_its_pair(tmp_path, records):
     a, b = twins(tmp_path, lambda s: 0.02 + 0.1 * np.log(s / 10), n_train=32, seed=7)
     study = Study.of([*records, b, a])

@@ -194,7 +194,11 @@ def test_a_sealed_study_is_read_like_its_folder(study, tmp_path, capsys):
         assert len(output_of(capsys, "ls", tmp_path / place, "--json")["runs"]) == 4
         assert taumem("ls", tmp_path / place) == 0
         assert "P000016-seed0-b" in capsys.readouterr().out
-    assert taumem("unseal", tmp_path / "study.sealed") == 0
+    again = ["run", study.parent / "tiny.toml", "-o", tmp_path / "study", "--workers", "1"]
+    assert taumem(*again) == 2  # a new folder would hide the runs that are sealed
+    assert "study.sealed; unseal that to add to them" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "study").exists()
+    assert taumem("unseal", tmp_path / "study") == 0
     assert (tmp_path / "study" / "P000016-seed0-b" / "measurements.jsonl").exists()
     capsys.readouterr()
     assert output_of(capsys, "fit", tmp_path / "study", "--json") == before
@@ -218,6 +222,8 @@ def test_the_former_name_of_an_option_goes_on_with_a_note(study, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out) == now
     assert "--level is called --confidence now" in captured.err
+    assert taumem("fit", study, "--level", "0.5", "--confidence", "0.8") == 2
+    assert "give one of the two" in capsys.readouterr().err
 
 
 def test_one_bad_record_does_not_hide_the_others(study, tmp_path, capsys):
@@ -252,6 +258,7 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
     [
         (["run", "demo", "--set", "training.batchsize=3"], "did you mean 'batch_size'"),
         (["run", "imagess"], "did you mean 'images'"),
+        (["run", "mixture", "--seed", "-1", "-o", "{tmp}"], "seeds"),
         (["run", "mixture", "--set", "n_train=[99999]", "-o", "{tmp}"], "P = 99999"),
         (["run", "images", "--set", "data.source=images", "--set", "data.path={tmp}/none", "-o", "{tmp}"], "none"),
         (["fit", "{tmp}"], "no runs here"),

@@ -75,7 +75,7 @@ def test_what_is_noted_does_not_make_it_another_run(tmp_path):
 
 def test_a_record_opened_for_reading_notes_nothing(tmp_path):
     write_run(tmp_path)
-    with pytest.raises(RecordError, match="opened for reading"):
+    with pytest.raises(RecordError, match="not open for writing"):
         RunRecord.read(tmp_path).note_probes({"LossGap": {}})
 
 

@@ -89,7 +89,7 @@ def test_a_sealed_run_is_not_written_to(tmp_path, sealed):
     (record, _) = read_runs(sealed)
     with pytest.raises(RecordError, match=r"is sealed, and sealed runs are not written to; unseal .*study\.sealed"):
         RunRecord.open(record.path, record.header)
-    with pytest.raises(RecordError, match="opened for reading"):
+    with pytest.raises(RecordError, match="not open for writing"):
         record.append(look(64))
     with pytest.raises(RecordError, match=r"study\.sealed/P000064-seed0: no measurement of 'gap'"):
         record.curve("gap")
@@ -97,9 +97,10 @@ def test_a_sealed_run_is_not_written_to(tmp_path, sealed):
         record.arrays(9)
 
 
-def test_a_study_may_be_run_again_beside_its_sealed_file(tmp_path, sealed):
-    write_run(tmp_path / "study" / "P000064-seed0")
-    assert names(find_runs(tmp_path / "study"), tmp_path) == ["study/P000064-seed0"]
+def test_a_run_is_not_begun_where_it_would_hide_that_of_a_sealed_file(tmp_path, sealed):
+    with pytest.raises(RecordError, match=r"study\.sealed holds this run; unseal it to go on with it"):
+        write_run(tmp_path / "study" / "P000064-seed0")
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_file_that_was_sealed_anew_is_read_anew(tmp_path, study):

@@ -21,6 +21,7 @@ from taumem.analysis.clocks import (
     tau_val,
 )
 from taumem.analysis.find import find_onsets
+from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import NEAR_ONE, Law, fit_law
 from taumem.analysis.laws import ClockLaw
@@ -28,19 +29,16 @@ from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.placing import Placed
 from taumem.analysis.shares import exact_interval
-from taumem.analysis.stopping import CopiesExceed, LossTurned, Verdict
-from taumem.analysis.study import Forecast, Study
-from taumem.analysis.twins import (
-    TwinLosses,
+from taumem.analysis.similarity import (
     agreement,
     agreement_and_chance,
     agreement_chance,
     agreement_curve,
     agreement_measurements,
-    find_twins,
-    gap_sym,
-    twin_losses,
 )
+from taumem.analysis.stopping import CopiesExceed, LossTurned, Verdict
+from taumem.analysis.study import Study
+from taumem.analysis.twins import TwinLosses, find_twins, gap_sym, twin_losses
 
 __all__ = [
     "CLOCKS",

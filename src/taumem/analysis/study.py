@@ -1,6 +1,5 @@
 """A study: some runs, and all that is read off them, computed once and only when it is asked for."""
 
-import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,7 +7,8 @@ from typing import Any
 
 from taumem.analysis.clocks import CLOCKS, families
 from taumem.analysis.find import find_onsets
-from taumem.analysis.interval import Interval, check_confidence
+from taumem.analysis.forecast import Forecast
+from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import NEAR_ONE, Exponent, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
@@ -17,56 +17,13 @@ from taumem.analysis.twins import find_twins
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunRecord
 
-__all__ = ["Forecast", "Study"]
+__all__ = ["Study"]
 
 HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
 """Which clock speaks for a study that forecasts none: the first of these with a law."""
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """A clock of a run that has not been made yet, and what was measured once it had.
-
-    Attributes:
-        clock: what is forecast.
-        n_train: number of training examples of the run.
-        predicted: in steps, with its interval.
-        measured: in steps; None while it is not known, an infinite upper end if the run ended too early.
-        law: what the forecast rests on; None if it came from elsewhere.
-    """
-
-    clock: str
-    n_train: int
-    predicted: Interval
-    measured: Interval | None = None
-    law: Law | None = None
-
-    @property
-    def relative_error(self) -> float | None:
-        """Forecast over measurement, less 1; None without a located measurement.
-
-        >>> made = Interval(1100.0, 900.0, 1300.0, confidence=0.9)
-        >>> seen = Interval(1000.0, 950.0, 1050.0, confidence=0.9)
-        >>> round(Forecast("tau_val", 256, made, seen).relative_error, 3)
-        0.1
-        """
-        if self.measured is None or self.measured.low <= 0 or math.isinf(self.measured.high):
-            return None
-        return self.predicted.value / self.measured.value - 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain facts for a JSON file."""
-        examples = self.predicted.examples
-        return {
-            "clock": self.clock,
-            "n_train": self.n_train,
-            "steps": self.predicted.to_json(),
-            "examples": examples and examples.to_json(),
-            "law": self.law and self.law.to_json(),
-        }
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Study:
     """Some runs, and what they mean.
 
@@ -104,13 +61,20 @@ class Study:
             confidence: probability of every interval, in (0, 1).
 
         Raises:
-            ConfigError: the confidence is out of its range, or two runs are the same half of the same pair.
+            ConfigError: these are no runs, two of them are the same half of the same pair, or the confidence is out of
+                its range.
         """
         check_confidence(confidence)
+        records = list(records) if isinstance(records, Iterable) and not isinstance(records, str) else [records]
+        if wrong := [type(record).__name__ for record in records if not isinstance(record, RunRecord)]:
+            raise ConfigError(f"a study is of runs, such as read_runs(FOLDER) gives; got {', '.join(wrong)}.")
         records = [record.as_it_stands() for record in records]
         find_twins(records)
         ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
+
+    def __repr__(self) -> str:
+        return f"<Study of {len(self.records)} runs of {', '.join(self.experiments) or 'nothing'}, P = {self.sizes}>"
 
     def excluding(self, sizes: Collection[int], proof: Forecast | None = None) -> "Study":
         """The same runs with these sizes kept out of every fit; onsets that were found are not found again.

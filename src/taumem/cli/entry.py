@@ -10,9 +10,20 @@ from rich.markup import escape
 
 import taumem
 from taumem.cli.console import err
-from taumem.errors import TaumemError, TaumemWarning
+from taumem.errors import ConfigError, TaumemError, TaumemWarning
 
-__all__ = ["Confidence", "FormerLevel", "Json", "OutputFile", "OutputFolder", "Runs", "app", "main", "one_confidence"]
+__all__ = [
+    "CONFIDENCE",
+    "Confidence",
+    "FormerLevel",
+    "Json",
+    "OutputFile",
+    "OutputFolder",
+    "Runs",
+    "app",
+    "main",
+    "one_confidence",
+]
 
 app = App(
     name="taumem",
@@ -25,6 +36,8 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
 OutputFile = OutputFolder
 Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
+CONFIDENCE = 0.9
+"""Of intervals, where none is asked for."""
 Confidence = Annotated[float, Parameter(name="--confidence")]
 FormerLevel = Annotated[float | None, Parameter(name="--level", show=False)]
 
@@ -49,6 +62,8 @@ def one_confidence(confidence: float, former: float | None) -> float:
     """The confidence, where ``--level``, its former name, may have been given instead."""
     if former is None:
         return confidence
+    if confidence != CONFIDENCE:
+        raise ConfigError("--level is the former name of --confidence; give one of the two.")
     warnings.warn("--level is called --confidence now.", TaumemWarning, stacklevel=2)
     return former
 

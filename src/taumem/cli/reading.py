@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from taumem.cli.console import as_json, out, print_json
-from taumem.cli.entry import Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
+from taumem.cli.entry import CONFIDENCE, Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
 from taumem.cli.tables import show_forecast, show_study
 
 __all__ = ["fit", "forecast", "report"]
@@ -19,7 +19,7 @@ def fit(
     *,
     free: bool = True,
     floor: bool = False,
-    confidence: Confidence = 0.9,
+    confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     output: OutputFile | None = None,
     json: Json = False,
@@ -29,7 +29,7 @@ def fit(
     Parameters
     ----------
     runs
-        Folders of runs, or folders that hold them.
+        Folders of runs, sealed studies, or folders that hold them.
     free
         Whether the exponent is free; --no-free fixes it to 1.
     floor
@@ -59,7 +59,7 @@ def forecast(
     *,
     n_train: int,
     clock: str = "tau_val",
-    confidence: Confidence = 0.9,
+    confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     json: Json = False,
 ) -> None:
@@ -70,7 +70,7 @@ def forecast(
     Parameters
     ----------
     runs
-        Folders of pilot runs, or folders that hold them.
+        Folders of pilot runs, sealed studies, or folders that hold them.
     n_train
         Number of training examples P of the run to forecast.
     clock
@@ -97,7 +97,7 @@ def report(
     Parameters
     ----------
     runs
-        Folders of runs, or folders that hold them.
+        Folders of runs, sealed studies, or folders that hold them.
     output
         The page.
     title

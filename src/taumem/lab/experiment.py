@@ -75,7 +75,7 @@ class Experiment(Config):
     name: str = Field(min_length=1)
     n_train: tuple[int, ...] = Field(min_length=1)
     """Sizes P of the training set."""
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     twins: bool = True
     """Whether to train two models on disjoint sets, for each size and seed."""
     data: Annotated[SerializeAsAny[DataConfig], PlainValidator(DataConfig.named)] = FashionMnistConfig()

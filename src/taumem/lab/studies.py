@@ -12,6 +12,7 @@ from taumem.lab.experiment import Experiment
 from taumem.lab.loading import read_experiment
 from taumem.lab.plan import RunPlan, plans_of
 from taumem.record import RunRecord, write_atomically
+from taumem.record.sealed import twin_of
 
 __all__ = ["claim", "sweep"]
 
@@ -68,8 +69,10 @@ def claim(folder: Path, experiment: Experiment) -> None:
     """Note in a folder which experiment it holds; its sizes and seeds may grow.
 
     Raises:
-        RecordError: the folder holds another experiment.
+        RecordError: the folder holds another experiment, or its runs are in a sealed file.
     """
+    if (sealed := twin_of(folder)) is not None:
+        raise RecordError(f"{folder}: its runs are in {sealed}; unseal that to add to them, or choose another folder.")
     file = folder / "experiment.json"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):  # another process may note its sizes in the same moment
@@ -116,7 +119,7 @@ def check_device(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"device '{device}': torch cannot use it here ({reason}). Try cpu, or cuda.") from None
+        raise ConfigError(f"device '{device}': torch cannot use it here ({reason}). Try cpu.") from None
 
 
 def _union(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -154,6 +154,10 @@ class RunRecord:
         path = Path(path)
         if file := sealed_file_above(path):
             raise RecordError(f"{path}: is sealed, and sealed runs are not written to; unseal {file} into a folder.")
+        if not (path / "run.json").exists() and (found := find_sealed(path)):
+            raise RecordError(
+                f"{path}: {found[0][0].path} holds this run; unseal it to go on with it, or choose another folder."
+            )
         writer = FolderWriter(path, header)
         return cls(path, writer.header, writer.kept, writer)
 
@@ -216,7 +220,7 @@ class RunRecord:
 
     def _writable(self) -> FolderWriter:
         if self._writer is None:
-            raise RecordError(f"{self.path}: opened for reading; use RunRecord.open to write.")
+            raise RecordError(f"{self.path}: not open for writing; use RunRecord.open to write.")
         return self._writer
 
 

@@ -75,7 +75,7 @@ def seal(
     if file.suffix != SUFFIX:
         raise ConfigError(f"{file}: the name of a sealed study ends in {SUFFIX}.")
     if file.exists() and not replace:
-        raise RecordError(f"{file}: exists; name another file, or remove this one first.")
+        raise RecordError(f"{file}: exists; name another file, or ask for it to be replaced (--replace).")
     for name in (*records, *texts):
         if reason := why_no_name(name):
             raise RecordError(f"{study}: {reason}; rename it.")
@@ -116,7 +116,7 @@ def unseal(file: Path | str, folder: Path | str | None = None, *, progress: Prog
     a study.
 
     Args:
-        file: a sealed study.
+        file: a sealed study, or the name of its folder where that is gone.
         folder: where to write to, a new or an empty folder; the file's name without its suffix if not given.
         progress: called after each run, with the runs written so far and all that there are.
 
@@ -126,7 +126,8 @@ def unseal(file: Path | str, folder: Path | str | None = None, *, progress: Prog
     Raises:
         RecordError: no sealed study, a damaged one, or a folder that is not empty.
     """
-    study = SealedStudy(Path(file))
+    file = Path(file)
+    study = SealedStudy(twin if (twin := twin_of(file)) is not None else file)
     folder = Path(folder) if folder else study.path.with_suffix("")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RecordError(f"{folder}: is not an empty folder; name another one, or remove it first.")

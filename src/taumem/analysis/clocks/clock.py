@@ -6,7 +6,8 @@ from functools import cached_property
 
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import Placed
-from taumem.analysis.twins import TwinLosses, agreement_and_chance, twin_losses
+from taumem.analysis.similarity import agreement_and_chance
+from taumem.analysis.twins import TwinLosses, twin_losses
 from taumem.record import Curve, ItemKind, RunKey, RunRecord
 
 __all__ = ["Clock", "Seen"]
