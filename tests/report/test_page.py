@@ -278,3 +278,16 @@ def test_the_verdict_says_whether_the_line_bends(records, monkeypatch, bend, sai
     words = verdict(Study.of(records[:1]))
     assert said in words
     assert ("bends" in words) == (bend > 0)
+
+
+def test_two_data_sets_in_one_get_the_true_reason_why_a_clock_has_no_law(records):
+    others = []
+    for record in records:
+        data = record.header.data.model_copy(update={"name": "other"})
+        header = record.header.model_copy(update={"name": "other", "data": data})
+        others.append(RunRecord.of(header, [m for m in record.measurements if m.quantity == "heldout_loss"]))
+    said = verdict(Study.of([*records, *others]))
+    assert said.startswith("tau_gap_sym[0.2] grows as P^")
+    assert said.endswith(
+        "tau_val has no law: onsets of more than one data: Planted shapes, other; fit each data set by itself."
+    )
