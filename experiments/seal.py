@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taumem import Study, read_runs
-from taumem.analysis import agreement_measurements, find_twins
+from taumem.analysis import agreement_of_twins
 from taumem.record import seal, write_atomically
 
 HERE = Path(__file__).parent
@@ -44,8 +44,7 @@ def main() -> None:
     for name in parser.parse_args().studies:
         folder, options = HERE / name, OPTIONS[name]
         if folder.is_dir():
-            twins = find_twins(read_runs(folder)) if "pictures" in options else []
-            extra = {a.path: agreement_measurements(a, b) for a, b in twins}
+            extra = agreement_of_twins(read_runs(folder)) if "pictures" in options else None
             file = seal(folder, **options, short_errors=True, extra=extra, replace=True)
             print(f"{file.relative_to(HERE)}: {file.stat().st_size / 1e6:.2f} MB")
         write_tables(folder)

@@ -35,6 +35,7 @@ from taumem.analysis.similarity import (
     agreement_chance,
     agreement_curve,
     agreement_measurements,
+    agreement_of_twins,
 )
 from taumem.analysis.stopping import CopiesExceed, LossTurned, Verdict
 from taumem.analysis.study import Study
@@ -63,6 +64,7 @@ __all__ = [
     "agreement_chance",
     "agreement_curve",
     "agreement_measurements",
+    "agreement_of_twins",
     "exact_interval",
     "families",
     "find_onsets",

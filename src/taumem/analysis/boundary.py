@@ -65,8 +65,7 @@ def level_boundary(runs: Sequence[PlacedRun], number: int, *, floor: bool, confi
     learned = [run for run in runs if run.learned(number)]
     unfinished = [run for run in runs if run.ended_before(number)]
     onsets = [run.levels[number - 1] for run in (*learned, *unfinished)]
-    law = _law(onsets, floor, confidence)
-    free, reason = (law.free if law else None), ""
+    free, reason = _law(clock, onsets, floor, confidence).free, ""
     if free is None:
         sizes = len({run.n_train for run in learned})
         reason = (
@@ -86,11 +85,10 @@ def memorization_boundary(runs: Sequence[PlacedRun], clock: str, *, floor: bool,
         floor: whether to fit tau_0 too.
         confidence: probability of the law's intervals.
     """
-    law = _law([run.memorization for run in runs], floor, confidence)
-    if law is None:
-        return Boundary(clock, None, None, f"{clock}: every size is excluded from the fits.", 0)
-    return Boundary(clock, law.free, law.linear, law.reason, len(runs))
+    law = _law(clock, [run.memorization for run in runs], floor, confidence)
+    reason = law.reason if runs else f"{clock}: every size is excluded from the fits."
+    return Boundary(clock, law.free, law.linear, reason, len(runs))
 
 
-def _law(onsets: Sequence[Onset], floor: bool, confidence: float) -> ClockLaw | None:
-    return next(iter(ClockLaw.of_each(onsets, floor=floor, confidence=confidence)), None)
+def _law(clock: str, onsets: Sequence[Onset], floor: bool, confidence: float) -> ClockLaw:
+    return ClockLaw(clock, tuple(onsets), tuple(onsets), floor, confidence)

@@ -5,9 +5,13 @@ They agree while both learn the data's distribution, and part when each learns i
 Reference: Kadkhodaie, Guth, Simoncelli and Mallat (2024), arXiv:2310.02557, on two models that agree.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from taumem.analysis.twins import find_twins
 from taumem.errors import ConfigError
 from taumem.record import Curve, Estimate, Measurement, RunRecord
 
@@ -17,6 +21,8 @@ __all__ = [
     "agreement_chance",
     "agreement_curve",
     "agreement_measurements",
+    "agreement_of_twins",
+    "agreement_or_none",
     "sampled_steps",
 ]
 
@@ -80,43 +86,38 @@ def agreement_curve(a: RunRecord, b: RunRecord) -> Curve:
     Raises:
         ConfigError: no step has samples of both runs, or they do not pair up.
     """
-    curve, _ = agreement_and_chance(a, b)
+    curve = agreement_or_none(a, b)
     if curve is None:
         raise ConfigError(f"{a.path} and {b.path}: no step has samples of both runs; sample both at the same steps.")
     return curve
 
 
-def agreement_and_chance(a: RunRecord, b: RunRecord) -> tuple[Curve | None, Curve | None]:
-    """The agreement of two runs over training, and its chance level; None where they have neither record nor samples.
+def agreement_or_none(a: RunRecord, b: RunRecord) -> Curve | None:
+    """The same; None where the runs have neither a record of it nor samples at one step.
 
-    Args:
-        a: one run.
-        b: the other; its samples come from the same initial noise at each step.
+    Raises:
+        ConfigError: the samples of a step do not pair up.
+    """
+    return _joined(a, b, "agreement", agreement_measurements(a, b, chance=False))
+
+
+def agreement_and_chance(a: RunRecord, b: RunRecord) -> tuple[Curve | None, Curve | None]:
+    """The agreement of two runs over training, and its chance level; each None as in :func:`agreement_or_none`.
 
     Raises:
         ConfigError: the samples of a step do not pair up.
     """
     fresh = agreement_measurements(a, b)
-
-    def curve(quantity: str) -> Curve | None:
-        recorded = next((r for r in (a, b) if r.curve_or_none(quantity) is not None), None)
-        rows = [m for m in fresh if m.quantity == quantity]
-        if recorded is not None and not rows:
-            return recorded.curve_or_none(quantity)
-        rows += [m for m in recorded.measurements if m.quantity == quantity] if recorded is not None else []
-        return Curve.from_measurements(quantity, rows) if rows else None
-
-    return curve("agreement"), curve("agreement_chance")
+    return _joined(a, b, "agreement", fresh), _joined(a, b, "agreement_chance", fresh)
 
 
-def agreement_measurements(a: RunRecord, b: RunRecord) -> list[Measurement]:
-    """What the samples that two runs kept say of their agreement, and of its chance level, where it was not recorded.
-
-    Once it is added to a record, samples may be dropped from it.
+def agreement_measurements(a: RunRecord, b: RunRecord, *, chance: bool = True) -> list[Measurement]:
+    """What the samples that two runs kept say of their agreement where it was not recorded.
 
     Args:
         a: one run.
         b: the other; its samples come from the same initial noise at each step.
+        chance: whether to say its chance level too.
 
     Raises:
         ConfigError: the samples of a step do not pair up.
@@ -130,11 +131,31 @@ def agreement_measurements(a: RunRecord, b: RunRecord) -> list[Measurement]:
         of_a, of_b = (record.arrays(step).get("samples") for record in (a, b))
         if of_a is None or of_b is None or len(of_a) == len(of_b) < 2:
             continue
-        # Of the chance level no items are kept: they are another pairing's.
-        estimates = (agreement(of_a, of_b), agreement_chance(of_a, of_b).model_copy(update={"items": None}))
+        estimates = [agreement(of_a, of_b)]
+        if chance:  # of which no items are kept: they are another pairing's
+            estimates.append(agreement_chance(of_a, of_b).model_copy(update={"items": None}))
         examples = step * a.header.batch_size
         found += [Measurement.of(each, step=step, examples=examples, seconds=0.0) for each in estimates]
     return found
+
+
+def agreement_of_twins(records: Sequence[RunRecord]) -> dict[Path, list[Measurement]]:
+    """The agreement of all twins among some runs: what must be added to the first of a pair before samples are dropped.
+
+    Returns:
+        Measurements by the path of the run on half ``a``.
+    """
+    return {a.path: agreement_measurements(a, b) for a, b in find_twins(records)}
+
+
+def _joined(a: RunRecord, b: RunRecord, quantity: str, fresh: Sequence[Measurement]) -> Curve | None:
+    """A quantity of a pair as one of the two recorded it, with what was not recorded."""
+    recorded = next((record for record in (a, b) if record.curve_or_none(quantity) is not None), None)
+    rows = [m for m in fresh if m.quantity == quantity]
+    if recorded is not None and not rows:
+        return recorded.curve_or_none(quantity)
+    rows += [m for m in recorded.measurements if m.quantity == quantity] if recorded is not None else []
+    return Curve.from_measurements(quantity, rows) if rows else None
 
 
 def _check_pairs(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> None:

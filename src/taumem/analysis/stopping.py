@@ -74,8 +74,7 @@ class LossTurned:
 
     It has turned where ``tau_val`` is located: a minimum from which the loss has risen by more than its noise, of items
     and of weights. Asked at every look, that test is made many times: of 200 flat losses with a jitter of 0.1 % common
-    to all items, at 30 looks, it stopped 32 %. A loss
-    that only falls, or falls and stays, does not turn.
+    to all items, at 30 looks, it stopped 32 %.
 
     Args:
         patience: how many times later than the minimum the last look must be, above 1.

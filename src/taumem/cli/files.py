@@ -96,11 +96,10 @@ def seal(
     json
         Print one JSON object on standard output.
     """
-    from taumem.analysis import agreement_measurements, find_twins
+    from taumem.analysis import agreement_of_twins
     from taumem.record import read_runs
     from taumem.record import seal as seal_study
 
-    twins = find_twins(read_runs(study)) if pictures is not None else []
     with progress_bars() as advance:
         file = seal_study(
             study,
@@ -109,7 +108,7 @@ def seal(
             pictures=pictures,
             shades=shades,
             short_errors=short_errors,
-            extra={a.path: agreement_measurements(a, b) for a, b in twins},
+            extra=agreement_of_twins(read_runs(study)) if pictures is not None else None,
             replace=replace,
             progress=lambda done, total: advance("packed", done, total),
         )

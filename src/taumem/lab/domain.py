@@ -7,11 +7,11 @@ from typing import Protocol
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.models import EmpiricalDenoiser
-from taumem.probes import LossGap, Probe, SampleProbe
+from taumem.probes import EmpiricalGap, LossGap, Probe, SampleProbe
 from taumem.record import DataFacts
 from taumem.shapes import Items
 
-__all__ = ["Asked", "Domain", "losses", "n_heldout_unless_said"]
+__all__ = ["Asked", "Domain", "losses", "n_heldout_unless_said", "nearness"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,11 @@ def losses(asked: Asked, exact: Denoiser | None = None) -> LossGap:
         empirical=empirical,
         block=asked.block,
     )
+
+
+def nearness(asked: Asked) -> EmpiricalGap:
+    """Make the question of domains without tokens: how near the model is to total memorization."""
+    return EmpiricalGap(asked.diffusion, asked.split.train, asked.sets["heldout"], seed=asked.seed, block=asked.block)
 
 
 def n_heldout_unless_said(n_items: int) -> int:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CopyRule"]
+__all__ = ["USUAL_RULES", "CopyRule"]
 
 
 class CopyRule(BaseModel):
@@ -33,3 +33,13 @@ class CopyRule(BaseModel):
         else:
             when = "it is a training item"
         return f"a sample is a copy if {when}"
+
+
+_BY_DISTANCE = CopyRule(measure="gap_ratio", threshold=1 / 3)
+USUAL_RULES = {
+    "images": _BY_DISTANCE,
+    "vectors": _BY_DISTANCE,
+    "strings": CopyRule(measure="identical", threshold=0),
+    "texts": CopyRule(measure="hamming", threshold=0.05),
+}
+"""By kind of item, the rule that the laboratory counts by: that of a record which does not say."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taumem.errors import RecordError
-from taumem.record.copy_rule import CopyRule
+from taumem.record.copy_rule import USUAL_RULES, CopyRule
 from taumem.record.key import RunKey
 
 __all__ = [
@@ -156,14 +156,8 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
         return content
     of_the_laboratory = bool(content.get("experiment"))
     kind = _kind_of(data, of_the_laboratory)
-    rules: dict[ItemKind, CopyRule] = {
-        "images": CopyRule(measure="gap_ratio", threshold=1 / 3),
-        "vectors": CopyRule(measure="gap_ratio", threshold=1 / 3),
-        "strings": CopyRule(measure="identical", threshold=0),
-        "texts": CopyRule(measure="hamming", threshold=0.05),
-    }
     # A loop of one's own may have counted by another threshold; the laboratory had one for each kind.
-    rule = rules.get(kind) if of_the_laboratory else None
+    rule = USUAL_RULES.get(kind) if of_the_laboratory else None
     return content | {"data": data | {"kind": kind}, "copy_rule": rule}
 
 

@@ -7,14 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.record import CopyRule, DataFacts, ItemKind, RunHeader
+from taumem.record.copy_rule import USUAL_RULES
 
 __all__ = ["copies_among", "copy_rule_of", "kind_of"]
-
-_USUAL_RULES: dict[ItemKind, CopyRule] = {
-    "strings": CopyRule(measure="identical", threshold=0),
-    "texts": CopyRule(measure="hamming", threshold=0.05),
-}
-_BY_DISTANCE = CopyRule(measure="gap_ratio", threshold=1 / 3)
 
 
 def kind_of(data: DataFacts) -> ItemKind:
@@ -24,7 +19,7 @@ def kind_of(data: DataFacts) -> ItemKind:
 
 def copy_rule_of(run: RunHeader) -> CopyRule:
     """The rule that copies were counted by; where it was not written down, the usual one for such items."""
-    return run.copy_rule or _USUAL_RULES.get(kind_of(run.data), _BY_DISTANCE)
+    return run.copy_rule or USUAL_RULES.get(kind_of(run.data), USUAL_RULES["images"])
 
 
 def copies_among(run: RunHeader, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

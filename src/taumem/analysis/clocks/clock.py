@@ -6,7 +6,7 @@ from functools import cached_property
 
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import Placed
-from taumem.analysis.similarity import agreement_and_chance
+from taumem.analysis.similarity import agreement_or_none
 from taumem.analysis.twins import TwinLosses, twin_losses
 from taumem.record import Curve, ItemKind, RunKey, RunRecord
 
@@ -81,7 +81,7 @@ class Seen:
     @cached_property
     def agreement(self) -> Curve | None:
         """How alike the samples of both models are; None where fewer than 2 looks past step 0 have samples of both."""
-        curve, _ = (None, None) if self.twin is None else agreement_and_chance(self.record, self.twin)
+        curve = None if self.twin is None else agreement_or_none(self.record, self.twin)
         return curve if curve is not None and (curve.steps > 0).sum() >= FEWEST_SAMPLED else None
 
 

@@ -6,7 +6,10 @@ from numpy.typing import NDArray
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["check_threshold", "log_steps_and_items"]
+__all__ = ["SIGNIFICANT", "check_threshold", "log_steps_and_items"]
+
+SIGNIFICANT = 2.0
+"""Standard errors that count as significant (one-sided 2.3 %)."""
 
 Floats = NDArray[np.float64]
 

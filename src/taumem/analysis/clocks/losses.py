@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
+from taumem.analysis.clocks.curves import SIGNIFICANT, check_threshold, log_steps_and_items
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.placing import Placed, left_censored, located, passage, right_censored
 from taumem.analysis.resampling import paired_shares, resampled_means, shares, signs_and_shares
@@ -20,8 +20,6 @@ from taumem.record import Curve
 
 __all__ = ["LEARNED", "tau_gap", "tau_gap_sym", "tau_gen", "tau_val"]
 
-SIGNIFICANT = 2.0
-"""Standard errors that count as significant (one-sided 2.3 %)."""
 N_LAST = 2
 """Looks at the end whose mean is held against the minimum."""
 LEARNED = 0.9

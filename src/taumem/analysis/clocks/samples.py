@@ -8,15 +8,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
+from taumem.analysis.clocks.curves import SIGNIFICANT, check_threshold, log_steps_and_items
 from taumem.analysis.placing import Placed, between_looks, for_good, right_censored
 from taumem.analysis.shares import above_chance, lower_limits
 from taumem.record import Curve
 
 __all__ = ["tau_copy", "tau_infill", "tau_level", "tau_split"]
 
-SIGNIFICANT = 2.0
-"""Standard errors that count as significant (one-sided 2.3 %)."""
 LEVEL_REACHED = 0.5
 """Share of the samples that obey a grammar up to a level from which on the level counts as reached."""
 STILL_AGREED = 0.9

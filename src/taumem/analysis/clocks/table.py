@@ -57,14 +57,9 @@ def level_clock(grammar_level: int) -> Clock:
 # --- how each is read -------------------------------------------------------------------------------------------------
 
 
-def _read_gen(seen: Seen, confidence: float) -> Placed | None:
+def _read_heldout(seen: Seen, confidence: float, *, place: Callable[..., Placed]) -> Placed | None:
     heldout = seen.items_curve("heldout_loss", looks=FEWEST_LOOKS)
-    return None if heldout is None else tau_gen(heldout, confidence=confidence)
-
-
-def _read_val(seen: Seen, confidence: float) -> Placed | None:
-    heldout = seen.items_curve("heldout_loss", looks=FEWEST_LOOKS)
-    return None if heldout is None else tau_val(heldout, confidence=confidence)
+    return None if heldout is None else place(heldout, confidence=confidence)
 
 
 def _read_gap(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
@@ -146,7 +141,7 @@ def _all() -> Iterator[Clock]:
     )
     yield Clock(
         "tau_gen",
-        _read_gen,
+        partial(_read_heldout, place=tau_gen),
         f"The held-out loss first has made {LEARNED:g} of its fall from the first look to its minimum.",
         heldout,
         color=("#5b7083", "#a9bccd"),
@@ -162,7 +157,7 @@ def _all() -> Iterator[Clock]:
     )
     yield Clock(
         "tau_val",
-        _read_val,
+        partial(_read_heldout, place=tau_val),
         "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to either side; "
         "it counts once the last 2 looks are above it by more than 2 standard errors.",
         heldout,

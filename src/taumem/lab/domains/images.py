@@ -9,10 +9,10 @@ from pydantic import Field
 from taumem.data import Images, Split, load_fashion_mnist, load_images, resize
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
-from taumem.lab.domain import Asked, losses, n_heldout_unless_said
+from taumem.lab.domain import Asked, losses, n_heldout_unless_said, nearness
 from taumem.lab.networks import MLPConfig, UNetConfig
 from taumem.lab.sections import DataConfig
-from taumem.probes import Copies, EmpiricalGap, Probe, SampleProbe
+from taumem.probes import Copies, Probe, SampleProbe
 from taumem.record import DataFacts
 
 __all__ = ["FashionMnistConfig", "ImagesConfig"]
@@ -87,10 +87,7 @@ class ImageDomain:
 
     def probes(self, asked: Asked) -> list[Probe]:
         """Ask for the losses, and how near the model is to total memorization."""
-        nearness = EmpiricalGap(
-            asked.diffusion, asked.split.train, asked.sets["heldout"], seed=asked.seed, block=asked.block
-        )
-        return [losses(asked), nearness]
+        return [losses(asked), nearness(asked)]
 
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Ask for copies."""

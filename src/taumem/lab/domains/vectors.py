@@ -9,11 +9,11 @@ from torch import Tensor
 from taumem.data import GaussianMixture, Split
 from taumem.diffusion import GaussianDiffusion
 from taumem.lab.diffusions import GaussianConfig
-from taumem.lab.domain import Asked, losses
+from taumem.lab.domain import Asked, losses, nearness
 from taumem.lab.networks import MLPConfig, UNetConfig
 from taumem.lab.sections import DataConfig
 from taumem.models import MixtureDenoiser
-from taumem.probes import Copies, EmpiricalGap, Probe, SampleProbe
+from taumem.probes import Copies, Probe, SampleProbe
 from taumem.randomness import generator_for
 from taumem.record import DataFacts
 
@@ -62,10 +62,7 @@ class VectorDomain:
         """Ask for the losses, also those above the optima, and how near the model is to total memorization."""
         assert isinstance(asked.diffusion, GaussianDiffusion)
         exact = MixtureDenoiser(asked.diffusion, self.mixture)
-        nearness = EmpiricalGap(
-            asked.diffusion, asked.split.train, asked.sets["heldout"], seed=asked.seed, block=asked.block
-        )
-        return [losses(asked, exact), nearness]
+        return [losses(asked, exact), nearness(asked)]
 
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Ask for copies."""

@@ -11,10 +11,9 @@ __all__ = ["section"]
 
 def section(study: Study) -> Iterator[Section]:
     """Show it where the likelihood of texts was measured."""
-    if panels := over_training(study, "bits", figures.bits):
-        text = (
-            "The bound on the bits that a symbol costs: on held-out texts, and dotted on training texts. Dashed: the "
-            "bits that held-out texts cost under an n-gram model with Kneser-Ney smoothing, fitted to the same "
-            "training texts. A model below it predicts unseen text better than counts of short passages do."
-        )
-        yield Section("bits", "Bits per symbol", text, panels)
+    text = (
+        "The bound on the bits that a symbol costs: on held-out texts, and dotted on training texts. Dashed: the "
+        "bits that held-out texts cost under an n-gram model with Kneser-Ney smoothing, fitted to the same "
+        "training texts. A model below it predicts unseen text better than counts of short passages do."
+    )
+    yield from over_training(study, "bits", "Bits per symbol", text, figures.bits)

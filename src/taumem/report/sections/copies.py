@@ -11,12 +11,11 @@ __all__ = ["section"]
 
 def section(study: Study) -> Iterator[Section]:
     """Show it where copies were counted."""
-    if panels := over_training(study, "copies", figures.copies):
-        chance = (
-            "The dotted lines are the chance level: the share of training strings in the language, times the share of "
-            "samples in the language."
-            if has_levels(study.records)
-            else "The dashed line is the chance level: held-out data, which copy nothing, under the same rule."
-        )
-        text = f"The share of samples that are copies of training items, with exact 95 % intervals. {chance}"
-        yield Section("copies", "Copies among samples", text, panels)
+    chance = (
+        "The dotted lines are the chance level: the share of training strings in the language, times the share of "
+        "samples in the language."
+        if has_levels(study.records)
+        else "The dashed line is the chance level: held-out data, which copy nothing, under the same rule."
+    )
+    text = f"The share of samples that are copies of training items, with exact 95 % intervals. {chance}"
+    yield from over_training(study, "copies", "Copies among samples", text, figures.copies)

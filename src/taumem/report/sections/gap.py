@@ -11,10 +11,9 @@ __all__ = ["section"]
 
 def section(study: Study) -> Iterator[Section]:
     """Show it where a gap was measured."""
-    if panels := over_training(study, "gap", figures.gap):
-        two_models = " of two models on disjoint sets" if study.twins else " between training and held-out items"
-        text = (
-            f"The relative gap{two_models}. If the onset grows in proportion to the number of training examples P, "
-            "curves that lie apart against the step fall on one another against the step per training example."
-        )
-        yield Section("gap", "The gap, and its collapse", text, panels)
+    two_models = " of two models on disjoint sets" if study.twins else " between training and held-out items"
+    text = (
+        f"The relative gap{two_models}. If the onset grows in proportion to the number of training examples P, "
+        "curves that lie apart against the step fall on one another against the step per training example."
+    )
+    yield from over_training(study, "gap", "The gap, and its collapse", text, figures.gap)

@@ -11,9 +11,8 @@ __all__ = ["section"]
 
 def section(study: Study) -> Iterator[Section]:
     """Show it where a loss was measured."""
-    if panels := over_training(study, "losses", figures.losses):
-        text = (
-            "Training and held-out loss part when the model starts to learn its training set rather than the "
-            "distribution. Circles mark the minimum of the held-out loss (tau_val)."
-        )
-        yield Section("losses", "Losses", text, panels)
+    text = (
+        "Training and held-out loss part when the model starts to learn its training set rather than the "
+        "distribution. Circles mark the minimum of the held-out loss (tau_val)."
+    )
+    yield from over_training(study, "losses", "Losses", text, figures.losses)

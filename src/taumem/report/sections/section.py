@@ -1,6 +1,6 @@
 """A section of the page, and the figures in it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,16 +47,16 @@ class Section:
     shown: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def over_training(study: Study, name: str, draw: Callable[..., go.Figure]) -> tuple[Panel, ...]:
-    """A figure against the step, and against the step per training example; none where there is nothing to show."""
+def over_training(study: Study, key: str, title: str, text: str, draw: Callable[..., go.Figure]) -> Iterator[Section]:
+    """A figure against the step, and against the step per training example; nothing where there is nothing to show."""
     by_step = draw(study, per_example=False)
-    if not has_points(by_step):
-        return ()
-    by_example = draw(study, per_example=True)
-    return (
-        Panel(f"{name}-step", "against the step", by_step),
-        Panel(f"{name}-example", "against the step per training example", by_example),
-    )
+    if has_points(by_step):
+        by_example = draw(study, per_example=True)
+        panels = (
+            Panel(f"{key}-step", "against the step", by_step),
+            Panel(f"{key}-example", "against the step per training example", by_example),
+        )
+        yield Section(key, title, text, panels)
 
 
 def has_points(figure: go.Figure) -> bool:
