@@ -63,15 +63,15 @@ class PlacedRun:
     @cached_property
     def reached(self) -> list[float]:
         """When levels 1, ..., L were first seen, each with all below it."""
-        return list(accumulate(map(_seen_from, self.levels), max))
+        return list(accumulate(map(self._shown, self.levels), max))
 
     def learned(self, grammar_level: int) -> bool:
         """Whether it had reached a level at a look before the one at which copies were seen."""
-        return self.reached[grammar_level - 1] < _seen_from(self.memorization)
+        return self.reached[grammar_level - 1] < self._shown(self.memorization)
 
     def ended_before(self, grammar_level: int) -> bool:
         """Whether it ended before either the level or copies were seen."""
-        return math.isinf(self.reached[grammar_level - 1]) and math.isinf(_seen_from(self.memorization))
+        return math.isinf(self.reached[grammar_level - 1]) and math.isinf(self._shown(self.memorization))
 
     def level_at(self, step: float) -> int:
         """How many levels it had reached by a step."""
@@ -84,10 +84,15 @@ class PlacedRun:
             yield Look(self.n_train, self.record.header.seed, step, region, reached, self.source)
 
     def _region_at(self, step: float) -> Region:
-        if step >= _seen_from(self.memorization):
+        if step >= self._shown(self.memorization):
             return "memorization"
         reached = self.level_at(step)
         return "underfit" if reached == 0 else "partial" if reached < len(self.levels) else "generalization"
+
+    def _shown(self, onset: Onset) -> float:
+        """The first look at which it had set in; infinite if it had at none."""
+        bound = onset.step if onset.censored == "no" else onset.high
+        return min((step for step in self.steps if step >= bound), default=math.inf)
 
     def last_look_before_copies(self) -> int | None:
         """The last look before copies were seen; None where they were seen from the first look on."""
@@ -107,8 +112,3 @@ def place_run(record: RunRecord, onsets: Sequence[Onset], clock: str, depth: int
     own = {onset.clock: onset for onset in onsets if onset.run == record.header.key}
     levels = [own[name] for number in range(1, depth + 1) if (name := level_clock(number).name) in own]
     return PlacedRun(record, own[clock], tuple(levels)) if clock in own and len(levels) == depth else None
-
-
-def _seen_from(onset: Onset) -> float:
-    """The step from which on it is known to have set in: the look that showed it; infinite if none did."""
-    return onset.step if onset.censored == "no" else onset.high

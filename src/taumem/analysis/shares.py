@@ -1,6 +1,5 @@
 """Shares, such as that of copies among samples: their exact interval, and how far they are above chance."""
 
-from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -11,10 +10,7 @@ from taumem.analysis.interval import check_confidence
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["AboveChance", "above_chance", "exact_interval", "lower_limits"]
-
-CONFIDENCE = 0.95
-"""Of the intervals that thresholds are held against."""
+__all__ = ["above_chance", "common_looks", "exact_interval"]
 
 Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -55,52 +51,32 @@ def exact_interval(count: Any, n: Any, confidence: float = 0.95) -> tuple[Any, A
     return (low, high) if low.ndim else (float(low), float(high))
 
 
-def lower_limits(share: Curve) -> Floats:
-    """The lower end of the exact 95 % interval of a share at each look.
-
-    As it was recorded; computed from the count where it was not, or at another confidence, so that a threshold means
-    the same whatever a probe states.
-    """
-    exact, _ = exact_interval(np.round(share.values * share.counts), share.counts)
-    stated = np.isfinite(share.low)
-    if share.confidence is not None:
-        stated &= share.confidence == CONFIDENCE
-    return np.where(stated, share.low, exact)
-
-
-@dataclass(frozen=True, eq=False)
-class AboveChance:
-    """How far a share is above chance at each look, [looks] each.
-
-    Attributes:
-        steps: of the looks at which both were measured.
-        values: of the share, less what chance gives there.
-        low: the lower end of its exact 95 % interval, less the same.
-    """
-
-    steps: NDArray[np.int64]
-    values: Floats
-    low: Floats
-
-
-def above_chance(share: Curve, chance: Curve | float) -> AboveChance:
-    """Take off what chance gives, look by look.
-
-    Args:
-        share: over training.
-        chance: the share that a model without copies would have under the same rule; or one number for all looks. Looks
-            that have but one of the two are left out: a kill may have come between them.
+def common_looks(share: Curve, chance: Curve) -> tuple[Curve, Curve]:
+    """A share and its chance at the looks that have both: a kill may have come between the two of a look.
 
     Raises:
         ConfigError: no look has both.
     """
-    if isinstance(chance, Curve):
-        common = np.intersect1d(share.steps, chance.steps)
-        if not len(common):
-            raise ConfigError(
-                "the share and its chance level were measured at different steps; measure both at each look."
-            )
-        share, floor = share.at_steps(common), chance.at_steps(common).values
-    else:
-        floor = np.full(len(share), float(chance))
-    return AboveChance(share.steps, share.values - floor, lower_limits(share) - floor)
+    common = np.intersect1d(share.steps, chance.steps)
+    if not len(common):
+        raise ConfigError("the share and its chance level were measured at different steps; measure both at each look.")
+    return share.at_steps(common), chance.at_steps(common)
+
+
+def above_chance(share: Curve, chance: Curve | float) -> tuple[NDArray[np.int64], Floats]:
+    """Take off what chance gives, look by look.
+
+    Args:
+        share: over training.
+        chance: the share that a model without copies would have under the same rule; or one number for all looks.
+
+    Returns:
+        The steps of the looks that have both, and what is left of the share there.
+
+    Raises:
+        ConfigError: no look has both.
+    """
+    if not isinstance(chance, Curve):
+        return share.steps, share.values - chance
+    share, chance = common_looks(share, chance)
+    return share.steps, share.values - chance.values

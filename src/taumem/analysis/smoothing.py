@@ -5,11 +5,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEWEST_LOOKS", "HALF_WIDTH", "quadratic_smoother", "smoothed_and_residual"]
+__all__ = ["quadratic_smoother", "smoothed_and_residual"]
 
 HALF_WIDTH = math.log(2.0)
 """Half-width of the window: a factor of 2 in steps to either side, wider where looks are sparse."""
-FEWEST_LOOKS = 5
+NEIGHBORS = 5
+"""Looks that a window holds at least."""
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ def quadratic_smoother(x: Floats, at: Floats) -> Floats:
     Reference: Cleveland (1979), J. Am. Stat. Assoc. 74, 829: tricube weights.
     """
     distance = x[None, :] - at[:, None]
-    fifth = np.sort(np.abs(distance), axis=1)[:, FEWEST_LOOKS - 1]
+    fifth = np.sort(np.abs(distance), axis=1)[:, NEIGHBORS - 1]
     width = np.maximum(HALF_WIDTH, 1.2 * fifth)[:, None]
     u = distance / width
     weight = np.clip(1 - np.abs(u) ** 3, 0, None) ** 3

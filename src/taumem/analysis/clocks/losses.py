@@ -1,5 +1,6 @@
 """Clocks that are read off losses: the minimum of the held-out loss, and the gap between training and held-out loss.
 
+Whether something happened is asked first, against the noise of items and of weights; where it happened comes after.
 Intervals come from a bootstrap over items (the same items at every look, so that what items share over training stays
 paired), and are widened by the distance between looks. Looks at step 0 are left out: they have no place on a log axis.
 """
@@ -9,21 +10,26 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.clocks.curves import SIGNIFICANT, check_threshold, log_steps_and_items
+from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
+from taumem.analysis.course import FEWEST_LOOKS, Course, jitter, looks_per_doubling
 from taumem.analysis.interval import check_confidence
-from taumem.analysis.placing import Placed, left_censored, located, passage, right_censored
+from taumem.analysis.placing import Placed, last_passage, left_censored, located, passage, right_censored
 from taumem.analysis.resampling import paired_shares, resampled_means, shares, signs_and_shares
-from taumem.analysis.smoothing import FEWEST_LOOKS, HALF_WIDTH, quadratic_smoother, smoothed_and_residual
+from taumem.analysis.smoothing import quadratic_smoother, smoothed_and_residual
 from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["LEARNED", "tau_gap", "tau_gap_sym", "tau_gen", "tau_val"]
+__all__ = ["LEARNED", "TURNED", "tau_gap", "tau_gap_grown", "tau_gap_sym", "tau_gen", "tau_val"]
 
-N_LAST = 2
-"""Looks at the end whose mean is held against the minimum."""
+TURNED = 4.0
+"""Standard errors by which a loss must have risen, or fallen, to have done so (docs/clocks.md has the error rates)."""
 LEARNED = 0.9
 """Share of the held-out loss's whole fall after which the first learning is done."""
+MIDWAY = 0.8
+"""Share of the fall around which a gap that is compared with itself is taken for the first time."""
+CERTAIN = 1.645
+"""Standard errors from the limit that is passed with a probability of 95 %."""
 
 Floats = NDArray[np.float64]
 
@@ -32,11 +38,13 @@ def tau_gen(heldout_loss: Curve, *, confidence: float = 0.9) -> Placed:
     """Find where the first learning is done: the held-out loss has made 0.9 of its fall.
 
     Unlike the clocks of memorization it hardly depends on the size of the training set, and so it bounds from below
-    what those can show at small sizes. While the loss still falls at the last look the onset is right-censored: the
-    share is then one of the fall so far.
+    what those can show at small sizes. It is located once the fall is over: the loss has turned (as for ``tau_val``),
+    or its last doubling of the steps made less than a tenth of the whole fall, for certain. Before that it is
+    right-censored: the share is then one of the fall so far. A loss that never fell by more than 4 standard errors has
+    learned by its first look if it rose from there, and else not yet.
 
     Args:
-        heldout_loss: with the loss of each item, at 5 looks or more. The fall is counted from its first look.
+        heldout_loss: with the loss of each item, at 8 looks or more. The fall is counted from its first look.
         confidence: probability of the interval, in (0, 1).
 
     Raises:
@@ -44,14 +52,15 @@ def tau_gen(heldout_loss: Curve, *, confidence: float = 0.9) -> Placed:
     """
     check_confidence(confidence)
     x, items = log_steps_and_items(heldout_loss, FEWEST_LOOKS)
-    end = int(np.argmin(items.mean(1)))
-    if end == 0:
-        return left_censored(float(x[0]))
+    course = Course.of(x, items)
+    turned, end = course.rise > TURNED, int(np.argmin(items.mean(1)))
+    if course.fall <= TURNED or end == 0:
+        return left_censored(float(x[0])) if turned else right_censored(float(x[0]))
     falling = items[: end + 1]
     means = np.vstack([falling.mean(1), resampled_means(falling, shares(items.shape[1]))])
     fallen = (means[:, :1] - means) / (means[:, :1] - means[:, -1:])
     onset = passage(fallen[0], fallen[1:], LEARNED, x[: end + 1], confidence)
-    if end == len(x) - 1 and onset.usable:
+    if onset.usable and not (turned or course.has_settled(1 - LEARNED)):
         return right_censored(math.log(onset.low))
     return onset
 
@@ -59,18 +68,17 @@ def tau_gen(heldout_loss: Curve, *, confidence: float = 0.9) -> Placed:
 def tau_val(heldout_loss: Curve, *, confidence: float = 0.9) -> Placed:
     """Find the minimum of the held-out loss.
 
-    The curve is smoothed by a local quadratic in log step; its lowest point is the minimum. It is
-    right-censored while the lowest point is at or next to the last look, or the rise after it is not
-    significant: the mean of the last 2 looks less the minimum is at most 2 standard errors. The bound is
-    then the lower end of the bootstrap interval, and at most the last look but one.
+    It is located once the loss has turned: at the last looks (half a doubling of the steps) it is above its lowest by
+    more than 4 standard errors, of the items and of the jitter of the weights. Until then it is right-censored; the
+    bound is the lower end of the bootstrap interval, and at most the last look but one.
 
-    Two kinds of noise enter the interval and the standard error: that of the items (paired: the same items
-    and noise at every look), and that of the weights, which jitter from look to look and move all items
-    alike. The latter shows as the distance of the looks from the smoothed curve; a wild bootstrap redraws
-    it.
+    The curve is smoothed by a local quadratic in log step; its lowest point is the minimum. Two kinds of noise enter
+    the interval: that of the items (paired: the same items and noise at every look), and that of the weights, which
+    jitter from look to look and move all items alike. The latter shows as the distance of the looks from the smoothed
+    curve; a wild bootstrap redraws it.
 
     Args:
-        heldout_loss: with the loss of each item, at 5 looks or more.
+        heldout_loss: with the loss of each item, at 8 looks or more.
         confidence: probability of the interval, in (0, 1).
 
     Raises:
@@ -81,26 +89,24 @@ def tau_val(heldout_loss: Curve, *, confidence: float = 0.9) -> Placed:
     grid = np.linspace(x[0], x[-1], max(2, math.ceil((x[-1] - x[0]) / 0.005)) + 1)
     smoother = quadratic_smoother(x, grid)
     mean = items.mean(1)
-    at = int(np.argmin(smoother @ mean))
+    at = float(grid[np.argmin(smoother @ mean)])
 
     smoothed, residual = smoothed_and_residual(x, mean)
     signs, share = signs_and_shares(len(x), items.shape[1])
     resampled = smoothed + residual * signs + resampled_means(items, share) - mean
     lowest = grid[np.argmin(resampled @ smoother.T, axis=1)]
 
-    rise = items[-N_LAST:].mean(0) - smoother[at] @ items
-    scatter = residual[x >= grid[at] - HALF_WIDTH].std()
-    variance = rise.var(ddof=1) / len(rise) + scatter**2 * (1 / N_LAST + np.sum(smoother[at] ** 2))
-    rises = rise.mean() > SIGNIFICANT * math.sqrt(variance)
-    if grid[at] >= x[-2] or not rises:
-        return right_censored(min(float(np.quantile(lowest, (1 - confidence) / 2)), float(grid[at]), float(x[-2])))
-    if grid[at] <= x[0]:
+    if at >= x[-2] or Course.of(x, items).rise <= TURNED:
+        return right_censored(min(float(np.quantile(lowest, (1 - confidence) / 2)), at, float(x[-2])))
+    if at <= x[0]:
         return left_censored(float(x[1]))
-    return located(float(grid[at]), lowest, x, confidence)
+    return located(at, lowest, x, confidence)
 
 
 def tau_gap(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confidence: float = 0.9) -> Placed:
     """Find where the relative gap 1 - train / held-out passes a threshold for good.
+
+    It is located where the gap at the last looks is above the threshold for certain (95 %, one-sided).
 
     Args:
         train_loss: with the loss of each item.
@@ -113,16 +119,39 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confide
     """
     check_confidence(confidence)
     check_threshold(threshold)
-    common = np.intersect1d(train_loss.steps, heldout_loss.steps)
-    x, train = log_steps_and_items(train_loss.at_steps(common), 1)
-    _, heldout = log_steps_and_items(heldout_loss.at_steps(common), 1)
-    of_train, of_heldout = paired_shares(train.shape[1], heldout.shape[1])
-    resampled = 1 - resampled_means(train, of_train) / resampled_means(heldout, of_heldout)
-    return passage(1 - train.mean(1) / heldout.mean(1), resampled, threshold, x, confidence)
+    x, _, ratios = _ratios(train_loss, heldout_loss)
+    return _passed(x, 1 - ratios, threshold, confidence)
+
+
+def tau_gap_grown(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confidence: float = 0.9) -> Placed:
+    """Find where the gap has grown by a threshold since the model was learning what the sets have in common.
+
+    A small training set is easier or harder than the held-out set by chance, which moves :func:`tau_gap`. Here train /
+    held-out is divided by what it was (in geometric mean) at the three looks around 0.8 of the held-out loss's fall;
+    once 1 - that passes the threshold for good, as in :func:`tau_gap`, the clock strikes.
+
+    Args:
+        train_loss: with the loss of each item.
+        heldout_loss: with the loss of each item, under the same noise.
+        threshold: of the growth, in (0, 1).
+        confidence: probability of the interval, in (0, 1).
+
+    Raises:
+        ConfigError: per-item losses were not kept, or there are fewer than 3 looks at the same steps.
+    """
+    check_confidence(confidence)
+    check_threshold(threshold)
+    x, heldout, ratios = _ratios(train_loss, heldout_loss, fewest=3)
+    fallen = heldout[0] - MIDWAY * (heldout[0] - heldout.min())
+    midway = min(max(int(np.argmax(heldout <= fallen)), 1), len(x) - 2)
+    before = ratios[:, midway - 1 : midway + 2].prod(1, keepdims=True) ** (1 / 3)
+    return _passed(x, 1 - np.divide(ratios, before, out=ratios.copy(), where=before > 0), threshold, confidence)
 
 
 def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9) -> Placed:
     """Find where the symmetrized gap of two runs passes a threshold for good.
+
+    It is located where the gap at the last looks is above the threshold for certain (95 %, one-sided).
 
     Args:
         twins: the losses of both models on both sets.
@@ -141,4 +170,27 @@ def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9)
     of_a, of_b = paired_shares(twins.a_on_a.shape[1], twins.b_on_b.shape[1])
     own = resampled_means(twins.a_on_a[past], of_a) + resampled_means(twins.b_on_b[past], of_b)
     other = resampled_means(twins.b_on_a[past], of_a) + resampled_means(twins.a_on_b[past], of_b)
-    return passage(twins.gap().values[past], 1 - own / other, threshold, x, confidence)
+    return _passed(x, np.vstack([twins.gap().values[past], 1 - own / other]), threshold, confidence)
+
+
+def _ratios(train_loss: Curve, heldout_loss: Curve, *, fewest: int = 1) -> tuple[Floats, Floats, Floats]:
+    """At the looks that both have: log steps, the held-out loss, and train / held-out as measured and resampled."""
+    common = np.intersect1d(train_loss.steps, heldout_loss.steps)
+    x, train = log_steps_and_items(train_loss.at_steps(common), fewest)
+    _, heldout = log_steps_and_items(heldout_loss.at_steps(common), fewest)
+    of_train, of_heldout = paired_shares(train.shape[1], heldout.shape[1])
+    measured = heldout.mean(1)
+    resampled = resampled_means(train, of_train) / resampled_means(heldout, of_heldout)
+    return x, measured, np.vstack([train.mean(1) / measured, resampled])
+
+
+def _passed(x: Floats, gaps: Floats, threshold: float, confidence: float) -> Placed:
+    """Place the passage of a gap, as measured (row 0) and resampled, if the last looks show it for certain."""
+    measured, resampled = gaps[0], gaps[1:]
+    per_doubling = looks_per_doubling(x) if len(x) > 1 else 1.0
+    last = slice(-min(max(2, round(per_doubling / 2)), len(x)), None)
+    se = math.hypot(float(resampled[:, last].mean(1).std()), jitter(measured, per_doubling))
+    if float(measured[last].mean()) - CERTAIN * se > threshold:
+        return passage(measured, resampled, threshold, x, confidence)
+    earliest = float(np.quantile(last_passage(x, resampled, threshold), (1 - confidence) / 2, method="lower"))
+    return right_censored(float(np.clip(earliest, x[0], x[-1])))

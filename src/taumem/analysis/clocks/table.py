@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from taumem.analysis.clocks.clock import Clock, Seen
-from taumem.analysis.clocks.losses import LEARNED, tau_gap, tau_gap_sym, tau_gen, tau_val
+from taumem.analysis.clocks.losses import LEARNED, MIDWAY, TURNED, tau_gap, tau_gap_grown, tau_gap_sym, tau_gen, tau_val
 from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
+from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed
-from taumem.analysis.smoothing import FEWEST_LOOKS
 from taumem.errors import ConfigError
 from taumem.record import ItemKind
 
@@ -62,11 +62,13 @@ def _read_heldout(seen: Seen, confidence: float, *, place: Callable[..., Placed]
     return None if heldout is None else place(heldout, confidence=confidence)
 
 
-def _read_gap(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+def _read_gap(
+    seen: Seen, confidence: float, *, threshold: float, place: Callable[..., Placed], looks: int = 1
+) -> Placed | None:
     train, heldout = seen.items_curve("train_loss"), seen.items_curve("heldout_loss")
-    if train is None or heldout is None or not set(heldout.steps) & set(train.steps) - {0}:
+    if train is None or heldout is None or len(set(heldout.steps) & set(train.steps) - {0}) < looks:
         return None
-    return tau_gap(train, heldout, threshold=threshold, confidence=confidence)
+    return place(train, heldout, threshold=threshold, confidence=confidence)
 
 
 def _read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
@@ -76,12 +78,14 @@ def _read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed 
 
 def _read_above_chance(seen: Seen, confidence: float, *, quantity: str, threshold: float) -> Placed | None:
     share, chance = seen.curve(quantity), seen.curve(f"{quantity}_chance")
-    return None if share is None or chance is None else tau_copy(share, chance, threshold=threshold)
+    return (
+        None if share is None or chance is None else tau_copy(share, chance, threshold=threshold, confidence=confidence)
+    )
 
 
 def _read_level(seen: Seen, confidence: float, *, grammar_level: int) -> Placed | None:
     valid = seen.curve(f"valid[{grammar_level}]")
-    return None if valid is None else tau_level(valid)
+    return None if valid is None else tau_level(valid, confidence=confidence)
 
 
 def _read_split(seen: Seen, confidence: float) -> Placed | None:
@@ -96,6 +100,11 @@ def _read_split(seen: Seen, confidence: float) -> Placed | None:
 
 Shades = tuple[tuple[str, str], ...]
 """Colors by day and by night: Okabe and Ito's, from light to dark where a family has several."""
+
+
+LIKELIEST = "The gap between looks that makes the counts of a growing share most likely holds it."
+CERTAINLY = "It counts where the last looks are above for certain (95 %)."
+"""Parts of rules, said once."""
 
 
 def _passing(
@@ -116,11 +125,7 @@ def _passing(
 
 def _levels(shades: Shades) -> Iterator[Clock]:
     """One clock for each level of a grammar."""
-    rule = (
-        "The lower end of the exact 95 % interval of the share of samples that parse up to level {x} exceeds "
-        f"{LEVEL_REACHED:g}, and the share itself does at every later look; known to lie between that look and the one "
-        "before."
-    )
+    rule = f"The share of samples that parse up to level {{x}} passes {LEVEL_REACHED:g} for good. {LIKELIEST}"
     for level in range(1, N_LEVELS + 1):
         yield Clock(
             "tau_level",
@@ -135,14 +140,12 @@ def _levels(shades: Shades) -> Iterator[Clock]:
 
 def _all() -> Iterator[Clock]:
     heldout = f"a held-out loss with the loss of each item, at {FEWEST_LOOKS} or more looks"
-    above_chance = (
-        "The lower end of the exact 95 % interval of the {what} exceeds chance by {x}, and the share itself does at "
-        "every later look; known to lie between that look and the one before."
-    )
+    above_chance = f"The {{what}} passes chance by {{x}} for good. {LIKELIEST}"
     yield Clock(
         "tau_gen",
         partial(_read_heldout, place=tau_gen),
-        f"The held-out loss first has made {LEARNED:g} of its fall from the first look to its minimum.",
+        f"The held-out loss first has made {LEARNED:g} of its fall from the first look to its minimum; it counts once "
+        "the loss has turned, or its last doubling of the steps made less than a tenth of the fall for certain.",
         heldout,
         color=("#5b7083", "#a9bccd"),
     )
@@ -159,7 +162,7 @@ def _all() -> Iterator[Clock]:
         "tau_val",
         partial(_read_heldout, place=tau_val),
         "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to either side; "
-        "it counts once the last 2 looks are above it by more than 2 standard errors.",
+        f"it counts once the last looks are above it by more than {TURNED:g} standard errors, of items and of weights.",
         heldout,
         color=("#0072b2", "#4cb0e8"),
     )
@@ -167,10 +170,19 @@ def _all() -> Iterator[Clock]:
         (0.10, 0.20),
         (("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")),
         family="tau_gap",
-        read=_read_gap,
+        read=partial(_read_gap, place=tau_gap),
         rule="The relative gap 1 - train / held-out loss passes {x} for good (no later look is below), interpolated in "
-        "log step.",
+        f"log step. {CERTAINLY}",
         needs="training and held-out loss with the loss of each item, at the same looks",
+    )
+    yield from _passing(
+        (0.10, 0.20),
+        (("#b8860b", "#d9b24a"), ("#7a5900", "#f0dda0")),
+        family="tau_gap_grown",
+        read=partial(_read_gap, place=tau_gap_grown, looks=3),
+        rule="Train / held-out loss, divided by what it was at the three looks around "
+        f"{MIDWAY:g} of the held-out loss's fall, is below 1 by {{x}} for good, interpolated in log step. {CERTAINLY}",
+        needs="training and held-out loss with the loss of each item, at 3 or more of the same looks",
     )
     yield from _passing(
         (0.10, 0.15, 0.20),
@@ -178,7 +190,7 @@ def _all() -> Iterator[Clock]:
         family="tau_gap_sym",
         read=_read_gap_sym,
         rule="The gap 1 - (L_A(A) + L_B(B)) / (L_B(A) + L_A(B)) of two models on disjoint sets passes {x} for good (no "
-        "later look is below), interpolated in log step.",
+        f"later look is below), interpolated in log step. {CERTAINLY}",
         needs="two runs on disjoint halves a and b, each measured on the other's training set too",
         of_pairs=True,
     )
@@ -203,8 +215,8 @@ def _all() -> Iterator[Clock]:
         "tau_split",
         _read_split,
         f"The agreement of two models on disjoint sets falls below {STILL_AGREED:g} of its highest value so far, "
-        "counted from the later tau_gen of the two, by more than 2 paired standard errors, and stays below; known to "
-        "lie between that look and the one before.",
+        "counted from the later tau_gen of the two, by more than 2 standard errors (paired, and of its swings), and "
+        "stays below; known to lie between that look and the one before.",
         "samples of two runs on disjoint halves, at 2 or more common looks",
         of_pairs=True,
         color=("#7a52c7", "#b39af0"),

@@ -1,0 +1,135 @@
+"""The course of a loss over training: how far it fell and rose, in units of its noise. No resampling, microseconds.
+
+Two kinds of noise move a mean loss from look to look. Items are drawn, and their own part is known from their scatter.
+Weights jitter, which moves all items alike and lasts for several looks; it shows in two ways: as the distance from a
+smooth curve (third differences, robust), and as swings against the course that a loss should take, down to its lowest
+and up from there. The larger of the two counts: a chosen minimum can so be held against the last looks although it was
+chosen.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FEWEST_LOOKS", "Course", "jitter", "looks_per_doubling"]
+
+FEWEST_LOOKS = 8
+"""Looks past step 0, below which the noise of a course is not known."""
+ROUNDING = 1e-7
+"""Relative error of a recorded loss: no course is known better than that."""
+
+Floats = NDArray[np.float64]
+
+
+def looks_per_doubling(x: Floats) -> float:
+    """How many looks there are on average while the steps double.
+
+    Args:
+        x: log steps of the looks, ascending, at least 2.
+    """
+    return (len(x) - 1) * math.log(2) / float(x[-1] - x[0])
+
+
+def jitter(values: Floats, per_doubling: float) -> float:
+    """The standard deviation of single looks about a smooth curve; 0 where fewer than 6 looks cannot tell.
+
+    From the median of third differences, which no quadratic has and a few fast changes do not move; between
+    neighbors, and up to half a doubling apart, since jitter that lasts hides from neighbors.
+
+    Args:
+        values: at each look.
+        per_doubling: looks while the steps double.
+    """
+    largest = 0.0
+    for lag in range(1, max(2, round(per_doubling / 2)) + 1):
+        if len(values) < 3 * lag + 3:
+            break
+        third = np.diff(np.lib.stride_tricks.sliding_window_view(values, 3 * lag + 1)[:, ::lag], n=3, axis=1)[:, 0]
+        # Of independent looks a third difference has 1 + 9 + 9 + 1 times their variance; few differences know it badly.
+        sd = float(np.median(np.abs(third))) / (0.6745 * math.sqrt(20))
+        largest = max(largest, sd * math.sqrt(1 + 8 / len(third)))
+    return largest
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A held-out loss over training, averaged over windows of half a doubling of the steps (2 looks at least).
+
+    Attributes:
+        x: log steps of the looks, ascending.
+        values: of the loss at each look: its logarithm where it is positive, else in units of its largest size.
+        items: the loss of each item over the mean of its look (or over that size) [looks, items].
+    """
+
+    x: Floats
+    values: Floats
+    items: Floats
+
+    @classmethod
+    def of(cls, x: Floats, losses: Floats) -> "Course":
+        """Follow a loss.
+
+        Args:
+            x: log steps of the looks, ascending, at least 8.
+            losses: of each item [looks, items], at least 2 items.
+        """
+        mean = losses.mean(1)
+        if (mean > 0).all():
+            return cls(x, np.log(mean), losses / mean[:, None])
+        size = float(np.abs(mean).max()) or 1.0
+        return cls(x, mean / size, losses / size)
+
+    @property
+    def rise(self) -> float:
+        """By how much the last window is above the lowest one before it, in standard errors."""
+        return self._z(len(self._means) - 1, self.lowest)
+
+    @property
+    def fall(self) -> float:
+        """By how much the first window is above the lowest one, in standard errors; 0 where the two overlap."""
+        lowest = int(np.argmin(self._means))
+        return self._z(0, lowest) if lowest >= self.window else 0.0
+
+    @cached_property
+    def lowest(self) -> int:
+        """The lowest window that does not overlap the last one."""
+        return int(np.argmin(self._means[: -self.window]))
+
+    def has_settled(self, share: float) -> bool:
+        """Whether the last doubling made less than a share of the whole fall, for certain (95 %, one-sided)."""
+        doublings = np.ceil((self.x[-1] - self.x) / math.log(2) + 1e-9)
+        last, before = doublings == 1, doublings == 2
+        if not before.any():
+            return False
+        drop = float(self.values[before].mean() - self.values[last].mean())
+        of_items = self._variance(self.items[before].mean(0) - self.items[last].mean(0))
+        se = math.sqrt(self.noise**2 * (1 / last.sum() + 1 / before.sum()) + of_items)
+        return drop + 1.645 * se < share * float(self._means[0] - self._means.min())
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of a window that all items share: of single looks, and of swings against the course."""
+        means, lowest = self._means, self.lowest
+        down, up = means[: lowest + 1], means[lowest:]
+        swing = max(np.max(down - np.minimum.accumulate(down)), np.max(np.maximum.accumulate(up) - up))
+        return max(jitter(self.values, looks_per_doubling(self.x)), float(swing), ROUNDING)
+
+    @property
+    def window(self) -> int:
+        """Looks in a window."""
+        return min(max(2, round(looks_per_doubling(self.x) / 2)), len(self.x) // 4)
+
+    @cached_property
+    def _means(self) -> Floats:
+        return np.asarray(np.lib.stride_tricks.sliding_window_view(self.values, self.window).mean(1))
+
+    def _z(self, later: int, earlier: int) -> float:
+        both = tuple(self.items[k : k + self.window].mean(0) for k in (later, earlier))
+        variance = self.noise**2 + self._variance(both[0] - both[1])
+        return float(self._means[later] - self._means[earlier]) / math.sqrt(variance)
+
+    def _variance(self, difference: Floats) -> float:
+        return float(difference.var(ddof=1)) / len(difference)
