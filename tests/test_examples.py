@@ -45,7 +45,7 @@ def test_small_runs_forecast_a_large_one():
 
 
 def test_a_monitored_run_leaves_a_record_with_clocks(tmp_path):
-    onsets = load("monitor_and_record").main(tmp_path / "run", n_train=8, steps=100)
+    onsets = load("monitor_and_record").main(tmp_path / "run", n_train=8, steps=110)
     assert {"tau_gen", "tau_val", "tau_gap[0.2]", "tau_copy[0.05]"} <= {onset.clock for onset in onsets}
 
 

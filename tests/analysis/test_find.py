@@ -38,6 +38,10 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
         ("tau_gap[0.1]", 32),
         ("tau_gap[0.2]", 32),
         ("tau_gap[0.2]", 32),
+        ("tau_gap_grown[0.1]", 32),
+        ("tau_gap_grown[0.1]", 32),
+        ("tau_gap_grown[0.2]", 32),
+        ("tau_gap_grown[0.2]", 32),
         ("tau_gap_sym[0.1]", 32),
         ("tau_gap_sym[0.15]", 32),
         ("tau_gap_sym[0.2]", 32),
@@ -50,9 +54,9 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
         ("tau_split", 64),
     ]
     assert found[0].source == "study P=32 seed=0 half=a"
-    assert found[12].source == "study P=32 seed=0 halves=a,b"
+    assert found[16].source == "study P=32 seed=0 halves=a,b"
     assert found[0].examples == found[0].step * 16
-    assert [(o.low, o.high) for o in found[18:21]] == [(10, 100), (10, 100), (100, 1000)]
+    assert [(o.low, o.high) for o in found[22:25]] == [(10, 100), (10, 100), (100, 1000)]
 
 
 def test_only_halves_of_the_same_size_and_seed_are_twins(tmp_path):

@@ -157,11 +157,11 @@ def test_a_law_that_bends_is_said_in_a_fit_and_warned_of_in_a_forecast(study, ca
 
 
 def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):
-    content = output_of(capsys, "forecast", study, "--n-train", "32", "--clock", "tau_gen", "--json")
+    content = output_of(capsys, "forecast", study, "--n-train", "32", "--clock", "tau_gap_sym[0.2]", "--json")
     assert content["steps"]["low"] < content["steps"]["value"] < content["steps"]["high"]
     assert content["examples"]["value"] == pytest.approx(4 * content["steps"]["value"])
-    assert taumem("forecast", study, "--n-train", "32", "--clock", "tau_gen") == 0
-    assert "tau_gen forecast at" in capsys.readouterr().out
+    assert taumem("forecast", study, "--n-train", "32", "--clock", "tau_gap_sym[0.2]") == 0
+    assert "tau_gap_sym[0.2] forecast at" in capsys.readouterr().out
 
 
 def test_report_writes_a_page(study, tmp_path, capsys):
@@ -212,7 +212,7 @@ def test_a_smaller_sealed_study_keeps_what_samples_say_of_twins(study, tmp_path,
     after = output_of(capsys, "fit", tmp_path / "small.sealed", "--json")
     for was, now in zip(before["onsets"], after["onsets"], strict=True):
         assert (was["clock"], was["censored"]) == (now["clock"], now["censored"])
-        assert now["step"] == pytest.approx(was["step"], rel=1e-4)
+        assert now["step"] == pytest.approx(was["step"], rel=1e-4 if was["censored"] == "no" else 1e-3)
 
 
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
@@ -264,7 +264,7 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
         (["fit", "{tmp}"], "no runs here"),
         (["fit", "{tmp}/none"], "no runs here"),
         (["forecast", "{study}", "--n-train", "32", "--clock", "tau_vall"], "did you mean 'tau_val'"),
-        (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gen"], "at least 1"),
+        (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gap_sym[0.2]"], "at least 1"),
         (["forecast", "{study}/P000008-seed0-a", "--n-train", "32", "--clock", "tau_copy[0.1]"], "needs 2 located"),
         (["report", "{tmp}"], "no runs here"),
         (["run", "mixture", "-o", "{study}"], "another experiment"),

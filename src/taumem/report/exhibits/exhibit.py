@@ -117,9 +117,10 @@ def looks_to_show(steps: Sequence[int], onset: Onset | None) -> list[tuple[str, 
     if onset is None:
         chosen = [("early", steps[0]), ("midway", steps[len(steps) // 2]), ("late", last)]
     else:
-        # An onset between two looks shows at the later one.
+        # An onset between two looks shows at the later one, if that may still be the onset.
         tau = onset.high if onset.censored == "interval" else onset.step
         at, before = (min(steps, key=lambda step: abs(math.log(step / aim))) for aim in (tau, tau / BEFORE))
+        at = next((step for step in steps if tau <= step <= onset.high), at)
         chosen = [("before", before), ("at the onset", at), ("after", last)]
         if before >= at:
             del chosen[0]
