@@ -24,7 +24,7 @@ from taumem.analysis.clocks import (
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
-from taumem.analysis.law import NEAR_ONE, Law, fit_law
+from taumem.analysis.law import USUAL_EXPONENT, Law, fit_law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
@@ -44,7 +44,7 @@ from taumem.analysis.twins import TwinLosses, find_twins, gap_sym, twin_losses
 
 __all__ = [
     "CLOCKS",
-    "NEAR_ONE",
+    "USUAL_EXPONENT",
     "Clock",
     "ClockLaw",
     "CopiesExceed",

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from taumem.errors import ConfigError
@@ -15,8 +16,8 @@ def check_confidence(confidence: float) -> None:
     Raises:
         ConfigError: it is not in (0, 1).
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"a confidence is a probability between 0 and 1, such as 0.9; got {confidence}.")
+    if not (isinstance(confidence, Real) and 0 < confidence < 1):
+        raise ConfigError(f"a confidence is a probability between 0 and 1, such as 0.9; got {confidence!r}.")
 
 
 def finite_or_none(value: float) -> float | None:

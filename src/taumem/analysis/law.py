@@ -2,31 +2,30 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr
 
+from taumem.analysis.evidence import SIGNIFICANT, bend_of, bounds_of, checked
 from taumem.analysis.interval import Interval, check_confidence, finite_or_none
 from taumem.analysis.likelihood import Bounds
 from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
 from taumem.errors import ConfigError, TaumemWarning
 
-__all__ = ["FAR", "NEAR_ONE", "Exponent", "Law", "fit_law"]
+__all__ = ["FAR", "USUAL_EXPONENT", "Exponent", "Law", "fit_law", "read_exponent"]
 
-SIGNIFICANT = 0.05
-"""Below this probability, ``linearity`` speaks against an exponent of 1, and ``bend`` against one for all sizes."""
-FAR = 8.0
+FAR = 4.0
 """How many times the largest size a forecast may reach without a warning."""
 
 Exponent = float | tuple[float, float] | None
 """Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
-NEAR_ONE: Exponent = (1.0, 0.1)
-"""An exponent of 1 to within the spread that prototypes measured over clocks of losses: for forecasts."""
+USUAL_EXPONENT: Exponent = (1.2, 0.2)
+"""What forecasts assume, beside a floor: near what images, text and grammar showed (see docs/law.md)."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +39,22 @@ class Law:
         prefactor: c, in steps per P^a: steps per training example where the exponent is 1.
         floor: tau_0, in steps; None where it was not fitted.
         sigma: scatter of log tau around the law, from run to run.
+        twin_correlation: of log tau around the law within a pair of twins; None where there are no pairs.
         confidence: probability of each interval.
         n_onsets: onsets used, censored ones included.
         n_censored: how many of them are bounds on one side (left or right).
         sizes: the distinct n_train, ascending.
-        largest_located: the largest n_train whose onset was located.
+        located_sizes: those of them at which an onset was located.
         batch_size: of every run; None where they differ.
         linearity: two-sided probability of an exponent as far from 1 as the data's own (the t test's p-value
             when nothing is censored), in (0, 1]; None where the sizes cannot tell.
+        plausibility: the same of the exponent that was assumed, fixed or within its uncertainty; None where it is free.
         collapse: scatter of log tau around the law over the scatter of log tau itself, of the located onsets:
             0 when the law explains all, about 1 when it explains nothing; None where tau does not vary.
         bend: by how much the exponent grows from each size to its double, with its own 95 % interval: the quadratic
-            term of least squares in log P, which a straight law lacks. Runs of one seed and size, such as twins, count
-            as one, since they are alike. None where fewer than three sizes or no degree of freedom are left (three
-            sizes of one seed leave none), some onsets are bounds, or a floor bends the law itself.
+            term of least squares in log P, which a straight law lacks. Twins count as one run. None where fewer than
+            three sizes or no degree of freedom are left (three sizes of one seed leave none), or some onsets are
+            bounds.
         sources: the runs.
     """
 
@@ -63,13 +64,15 @@ class Law:
     prefactor: Interval
     floor: Interval | None
     sigma: Interval
+    twin_correlation: Interval | None
     confidence: float
     n_onsets: int
     n_censored: int
     sizes: tuple[int, ...]
-    largest_located: int
+    located_sizes: tuple[int, ...]
     batch_size: int | None
     linearity: float | None
+    plausibility: float | None
     collapse: float | None
     bend: Interval | None
     sources: tuple[str, ...]
@@ -81,9 +84,19 @@ class Law:
         return self.linearity is not None and self.linearity < SIGNIFICANT
 
     @property
+    def is_implausible(self) -> bool:
+        """Whether the data speak against the exponent that was assumed: a ``plausibility`` below 0.05."""
+        return self.plausibility is not None and self.plausibility < SIGNIFICANT
+
+    @property
     def is_bent(self) -> bool:
-        """Whether the data speak against one exponent for all sizes: the interval of ``bend`` leaves 0 out."""
-        return self.bend is not None and 0 not in self.bend
+        """Whether the data bend as the law cannot: ``bend`` leaves 0 out (to below, where a floor bends the law up)."""
+        return self.bend is not None and (self.bend.high < 0 or (self.floor is None and self.bend.low > 0))
+
+    @property
+    def largest_located(self) -> int:
+        """The largest n_train whose onset was located."""
+        return self.located_sizes[-1]
 
     def predict(self, n_train: int, *, confidence: float | None = None) -> Interval:
         """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.
@@ -102,12 +115,18 @@ class Law:
             ConfigError: ``n_train`` or ``confidence`` is out of its range.
 
         Warns:
-            TaumemWarning: ``n_train`` is more than 8 times the largest size with a located onset.
+            TaumemWarning: ``n_train`` is more than 4 times the largest size with a located onset, or all located
+                onsets are of one other size.
         """
         confidence = self.confidence if confidence is None else confidence
         check_confidence(confidence)
-        if n_train < 1:
-            raise ConfigError(f"a forecast needs a training-set size of at least 1; got n_train = {n_train}.")
+        n_train = _whole(n_train)
+        self._warn_of(n_train)
+        median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
+        # No single batch size: every batch is the whole training set, here the new one.
+        return Interval(median, low, high, confidence, self.batch_size or n_train)
+
+    def _warn_of(self, n_train: int) -> None:
         reach = n_train / self.largest_located
         if reach > FAR:
             warnings.warn(
@@ -115,11 +134,15 @@ class Law:
                 f"size with a located onset (P = {self.largest_located:,}); past {FAR:g} times, nothing "
                 "measured here speaks for the law. Add a larger pilot.",
                 TaumemWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
-        # No single batch size: every batch is the whole training set, here the new one.
-        return Interval(median, low, high, confidence, self.batch_size or n_train)
+        if self.located_sizes != (n_train,) and len(self.located_sizes) == 1:
+            warnings.warn(
+                f"{self.clock}: located at one size only (P = {self.largest_located:,}); how it grows with P is what "
+                "was assumed, and nothing measured here speaks for it. Add a pilot of another size.",
+                TaumemWarning,
+                stacklevel=3,
+            )
 
     def _quantile(self, n_train: int, probability: float) -> float:
         draws = self.posterior
@@ -139,11 +162,13 @@ class Law:
             "prefactor": self.prefactor.to_json(),
             "floor": None if self.floor is None else self.floor.to_json(),
             "sigma": self.sigma.to_json(),
+            "twin_correlation": None if self.twin_correlation is None else self.twin_correlation.to_json(),
             "n_onsets": self.n_onsets,
             "n_censored": self.n_censored,
             "sizes": list(self.sizes),
             "batch_size": self.batch_size,
             "linearity": self.linearity,
+            "plausibility": self.plausibility,
             "collapse": None if self.collapse is None else finite_or_none(self.collapse),
             "bend": None if self.bend is None else self.bend.to_json(),
             "sources": list(self.sources),
@@ -151,7 +176,7 @@ class Law:
 
 
 def fit_law(
-    onsets: Sequence[Onset],
+    onsets: Iterable[Onset],
     *,
     exponent: Exponent = 1.0,
     floor: bool = False,
@@ -160,20 +185,21 @@ def fit_law(
     """Fit tau = tau_0 + c P^a to the onsets of one clock, bounds included.
 
     The intervals are those of a posterior under the right-Haar prior (see :mod:`taumem.analysis.posterior`):
-    the exact t intervals of regression when nothing is censored and at least about 2 degrees of freedom
-    remain.
+    the exact t intervals of regression when nothing is censored, no runs are twins, and at least about 2 degrees of
+    freedom remain. The two models of a pair of twins are taken to be alike, by how much is learned from the pairs.
 
     Args:
         onsets: of one clock, at one batch size, or all with batches of the whole training set (batch size P); any
-            order.
+            order. Those of the halves ``a`` and ``b`` of one seed and size are a pair.
         exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
-            to within an uncertainty, such as (1.0, 0.1), which forecasts use.
+            to within an uncertainty, such as ``USUAL_EXPONENT``, (1.2, 0.2), which forecasts use with a floor.
         floor: also fit tau_0, the onset that small sizes cannot undercut.
         confidence: probability of the intervals, in (0, 1).
 
     Raises:
-        ConfigError: clocks, data sets, weights or batch sizes differ; or too few onsets were located: 2 are
-            needed, at different sizes where the exponent is free (and one size more with a floor).
+        ConfigError: clocks, data sets, weights or batch sizes differ; a run of a pair is given twice; or too few onsets
+            were located: 2 are needed, at different sizes where the exponent is free (and one size more with a floor,
+            but where the exponent is known to within an uncertainty).
 
     >>> runs = [RunKey(n_train=p, batch_size=16) for p in (32, 64, 128)]
     >>> pilots = [Onset(8 * r.n_train, 7 * r.n_train, 9 * r.n_train, "no", "tau_val", r) for r in runs]
@@ -182,22 +208,17 @@ def fit_law(
     '2.05e+03 steps, 3.28e+04 examples'
     """
     check_confidence(confidence)
-    value, sd, kind = _read_exponent(exponent)
-    onsets = list(onsets)
-    if not onsets:
-        raise ConfigError("a law needs onsets; got none. Give it the runs of at least 2 pilots.")
-    _check_same(onsets, "clock", "a law belongs to one clock; fit each by itself")
-    _check_same(onsets, "data", "fit each data set by itself")
-    _check_same(onsets, "weights", "raw and averaged weights are different clocks; fit each by itself")
-    if any(onset.batch_size != onset.n_train for onset in onsets):
-        _check_same(
-            onsets, "batch_size", "the law holds at one batch size (or with every batch the whole training set)"
-        )
-    _check_enough(onsets, kind == "free", floor)
-
+    value, sd, kind = read_exponent(exponent)
+    # With the exponent known to within an uncertainty the posterior is proper at one size, floor or not.
+    sizes_needed = {"fixed": 1 + floor, "prior": 1, "free": 2 + floor}[kind]
+    onsets = checked(onsets, sizes_needed, free=kind == "free")
     located = [o for o in onsets if o.usable]
-    data = _bounds(onsets)
+    located_sizes = tuple(sorted({o.n_train for o in located}))
+    data = bounds_of(onsets)
     posterior = integrate(data, exponent=value, exponent_sd=sd, floor=floor)
+    free = None
+    if len(located_sizes) >= 2 + floor:
+        free = posterior if kind == "free" else integrate(data, exponent=1.0, exponent_sd=math.inf, floor=floor)
     tails = (0.5, (1 - confidence) / 2, (1 + confidence) / 2)
 
     def interval(draws: np.ndarray[Any, np.dtype[np.float64]], *, log: bool = False) -> Interval:
@@ -213,31 +234,57 @@ def fit_law(
         prefactor=interval(posterior.log_prefactor, log=True),
         floor=interval(posterior.floor) if floor else None,
         sigma=interval(posterior.sigma),
+        twin_correlation=interval(posterior.rho) if len(data.twins) else None,
         confidence=confidence,
         n_onsets=len(onsets),
         n_censored=len(onsets) - len(located),
         sizes=tuple(sorted({o.n_train for o in onsets})),
-        largest_located=max(o.n_train for o in located),
+        located_sizes=located_sizes,
         batch_size=batch_sizes.pop() if len(batch_sizes) == 1 else None,
-        linearity=_linearity(onsets, data, floor, posterior if kind == "free" else None),
-        collapse=_collapse(_bounds(located), posterior),
-        bend=None if floor or not data.exact.all() else _bend(onsets),
+        linearity=free and _tails(free, 1.0, 0.0),
+        plausibility=free and (None if kind == "free" else _tails(free, value, sd)),
+        collapse=_collapse(bounds_of(located), posterior),
+        bend=bend_of(onsets),
         sources=tuple(sorted({o.source for o in onsets if o.source})),
         posterior=posterior,
     )
 
 
-def _bounds(onsets: Sequence[Onset]) -> Bounds:
-    low, high = np.array([o.log_bounds for o in onsets]).T
-    return Bounds(np.log([float(o.n_train) for o in onsets]), low, high)
+def read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:
+    """Mean and standard deviation of what is known of an exponent beforehand, and the kind of that.
+
+    Raises:
+        ConfigError: it is no exponent.
+
+    >>> read_exponent((1.2, 0.2)), read_exponent(1), read_exponent(None)
+    ((1.2, 0.2, 'prior'), (1.0, 0.0, 'fixed'), (1.0, inf, 'free'))
+    """
+    if exponent is None:
+        return 1.0, math.inf, "free"
+    pair = exponent if isinstance(exponent, tuple | list) else (exponent, 0.0)
+    if len(pair) != 2 or not all(isinstance(x, int | float | np.integer) and math.isfinite(x) for x in pair):
+        raise ConfigError(
+            "an exponent is a finite number to fix it, a pair (mean, standard deviation) if it is known to within an "
+            f"uncertainty, or None to leave it free; got {exponent!r}."
+        )
+    value, sd = map(float, pair)
+    if pair is exponent and sd <= 0:
+        raise ConfigError(f"a pair for the exponent is (mean, standard deviation > 0); got {exponent}.")
+    return value, sd, "fixed" if sd == 0 else "prior"
 
 
-def _linearity(onsets: Sequence[Onset], data: Bounds, floor: bool, free: Posterior | None) -> float | None:
-    """The two-sided posterior tail of an exponent of 1 when the exponent is free."""
-    if len({o.n_train for o in onsets if o.usable}) < 2 + floor:
-        return None
-    free = free or integrate(data, exponent=1.0, exponent_sd=math.inf, floor=floor)
-    below = float(free.weight[free.exponent < 1].sum())
+def _whole(n_train: Any) -> int:
+    """A number of training examples as an integer, if it is one."""
+    if not isinstance(n_train, int | float | np.integer) or not 1 <= n_train < math.inf or n_train != int(n_train):
+        raise ConfigError(
+            f"a forecast needs a training-set size, a whole number of at least 1; got n_train = {n_train!r}."
+        )
+    return int(n_train)
+
+
+def _tails(free: Posterior, mean: float, sd: float) -> float:
+    """Two-sided probability of an exponent as far from Normal(mean, sd) as one that is left free."""
+    below = float(free.weight @ (ndtr((mean - free.exponent) / sd) if sd else free.exponent < mean))
     return min(1.0, max(2 * min(below, 1 - below), 1 / N_DRAWS))
 
 
@@ -248,66 +295,3 @@ def _collapse(located: Bounds, posterior: Posterior) -> float | None:
         return None
     law = [posterior.quantiles(posterior.log_law(float(x)), (0.5,))[0] for x in located.log_size]
     return float((y - np.array(law)).std() / y.std())
-
-
-def _bend(onsets: Sequence[Onset]) -> Interval | None:
-    """The change of the exponent from a size to its double: d^2 log tau / (d log P)^2 times log 2."""
-    steps: dict[tuple[int, object], list[float]] = {}
-    for k, onset in enumerate(onsets):
-        group = ("run", k) if onset.seed is None else onset.seed
-        steps.setdefault((onset.n_train, group), []).append(math.log(onset.step))
-    log_size = np.log([float(n_train) for n_train, _ in steps])
-    x, y = log_size - log_size.mean(), np.array([np.mean(alike) for alike in steps.values()])
-    freedom = len(x) - 3
-    if freedom < 1 or len({n_train for n_train, _ in steps}) < 3:
-        return None
-    terms = np.stack([np.ones_like(x), x, x**2], axis=1)
-    coefficients, *_ = np.linalg.lstsq(terms, y, rcond=None)
-    scatter = float(((y - terms @ coefficients) ** 2).sum() / freedom)
-    se = math.sqrt(scatter * float(np.linalg.inv(terms.T @ terms)[2, 2]))
-    reach = float(stdtrit(freedom, 1 - SIGNIFICANT / 2)) * se
-    value, low, high = (2 * math.log(2) * (coefficients[2] + shift) for shift in (0.0, -reach, reach))
-    return Interval(float(value), float(low), float(high), 1 - SIGNIFICANT)
-
-
-def _read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:
-    if exponent is None:
-        return 1.0, math.inf, "free"
-    if isinstance(exponent, tuple):
-        value, sd = exponent
-        if not (math.isfinite(value) and 0 < sd < math.inf):
-            raise ConfigError(f"a pair for the exponent is (mean, standard deviation > 0); got {exponent}.")
-        return value, sd, "prior"
-    if not math.isfinite(exponent):
-        raise ConfigError(f"a fixed exponent is a finite number; got {exponent}. None leaves it free.")
-    return exponent, 0.0, "fixed"
-
-
-def _check_same(onsets: Sequence[Onset], name: str, advice: str) -> None:
-    found = sorted({getattr(o, name) for o in onsets})
-    if len(found) > 1:
-        what = name.replace("_", " ")
-        raise ConfigError(f"onsets of more than one {what}: {', '.join(map(str, found))}; {advice}.")
-
-
-def _check_enough(onsets: Sequence[Onset], free: bool, floor: bool) -> None:
-    bad = [o for o in onsets if o.censored == "no" and not (0 < o.step < math.inf)]
-    if bad:
-        raise ConfigError(
-            f"{bad[0].clock}: an onset at step {bad[0].step:g} has no logarithm; expected a step above 0."
-        )
-    located = [o for o in onsets if o.usable]
-    sizes = sorted({o.n_train for o in located})
-    sizes_needed = 1 + free + floor
-    if len(located) >= 2 and len(sizes) >= sizes_needed:
-        return
-    counts = {kind: sum(o.censored == kind for o in onsets) for kind in ("right", "left")}
-    came = f"{len(located)} located at {len(sizes)} size(s) ({', '.join(f'P = {s}' for s in sizes) or 'none'})"
-    unlocated = f"{counts['right']} not reached when the run ended, {counts['left']} reached before the first look"
-    do = "train longer" if counts["right"] else "look earlier" if counts["left"] else "add runs at more sizes"
-    wanted = f"2 located onsets at {sizes_needed} or more different sizes" if sizes_needed > 1 else "2 located onsets"
-    also = "; or fix the exponent" if free else ""
-    raise ConfigError(
-        f"{onsets[0].clock}: this law needs {wanted}; of {len(onsets)}, {came}, {unlocated}. "
-        f"Try: {do}, or add more sizes{also}."
-    )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from taumem.analysis.law import Exponent, Law, fit_law
+from taumem.analysis.law import USUAL_EXPONENT, Exponent, Law, fit_law, read_exponent
 from taumem.analysis.onset import Onset
 from taumem.errors import ConfigError
 
@@ -27,12 +27,23 @@ class ClockLaw:
     fitted: tuple[Onset, ...]
     floor: bool = False
     confidence: float = 0.9
-    _fits: dict[Exponent, Law | str] = field(default_factory=dict, init=False, repr=False)
+    _fits: dict[tuple[float, float, bool], Law | str] = field(default_factory=dict, init=False, repr=False)
 
     def law(self, exponent: Exponent) -> Law | None:
         """The law with this exponent (see :func:`taumem.analysis.fit_law`); None where it cannot be fitted."""
-        fit = self._fit(exponent)
+        fit = self._fit(exponent, self.floor)
         return fit if isinstance(fit, Law) else None
+
+    def forecasting(self) -> Law:
+        """The law that forecasts rest on: with a floor, and an exponent near 1.2.
+
+        Raises:
+            ConfigError: it cannot be fitted.
+        """
+        fit = self._fit(USUAL_EXPONENT, floor=True)
+        if isinstance(fit, str):
+            raise ConfigError(fit)
+        return fit
 
     @property
     def linear(self) -> Law | None:
@@ -56,19 +67,20 @@ class ClockLaw:
 
     def why_not(self, exponent: Exponent) -> str:
         """Why there is no law with this exponent; empty if there is one."""
-        fit = self._fit(exponent)
+        fit = self._fit(exponent, self.floor)
         return fit if isinstance(fit, str) else ""
 
-    def _fit(self, exponent: Exponent) -> Law | str:
-        if exponent not in self._fits:
-            self._fits[exponent] = self._fitted(exponent)
-        return self._fits[exponent]
+    def _fit(self, exponent: Exponent, floor: bool) -> Law | str:
+        value, sd, _ = read_exponent(exponent)
+        if (value, sd, floor) not in self._fits:
+            self._fits[value, sd, floor] = self._fitted(exponent, floor)
+        return self._fits[value, sd, floor]
 
-    def _fitted(self, exponent: Exponent) -> Law | str:
+    def _fitted(self, exponent: Exponent, floor: bool) -> Law | str:
         if not self.fitted:
             return f"{self.clock}: every size with an onset is excluded from the fits."
         try:
-            return fit_law(self.fitted, exponent=exponent, floor=self.floor, confidence=self.confidence)
+            return fit_law(self.fitted, exponent=exponent, floor=floor, confidence=self.confidence)
         except ConfigError as error:
             return str(error)
 

@@ -1,6 +1,6 @@
 """What the onsets say about the law: weighted draws of its parameters, without a random number.
 
-    log tau_i ~ Normal(log(tau_0 + c P_i^a), sigma)
+    log tau_i ~ Normal(log(tau_0 + c P_i^a), sigma),   correlated by rho within a pair of twins
 
 Prior: flat in log c and in a, and 1 / sigma for 0.01 <= sigma <= 2 (a scatter below 1 % or above a factor of
 7 between seeds is not expected of any law). It is the right-Haar prior, under which the intervals of
@@ -10,9 +10,10 @@ intervals cannot tell a scatter finer than these from none, and 1 / sigma would 
 is then the width of the intervals over sqrt(12), root mean square over the located onsets. An exponent known
 to within an uncertainty has a normal prior instead. With a floor, tau_0 is uniform between 0 and twice the
 smallest onset, 0 <= a <= 3, and tau_0 <= c P^a at the largest size: without those ends the likelihood would
-leave c and a unbounded.
+leave c and a unbounded. Of twins, the scatter within a pair as a share of all scatter, sqrt(1 - rho), is uniform
+between 0 and 1: of the priors tried (`benchmarks/law_calibration.py`), it keeps intervals wide enough up to rho = 0.9.
 
-Integration: sigma (and tau_0) on a grid; at each node the mode in (log c, a), which Newton's method finds
+Integration: sigma, tau_0 and rho on a grid; at each node the mode in (log c, a), which Newton's method finds
 since the likelihood is log-concave there; around it a multivariate t proposal on a low-discrepancy sequence;
 importance weights make up the difference. Nothing but the weights knows of the approximation.
 
@@ -40,6 +41,7 @@ ENOUGH = 0.25
 """Share of effective draws below which the proposal is widened and drawn again."""
 
 Floats = NDArray[np.float64]
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,7 @@ class Posterior:
     exponent: Floats
     floor: Floats
     sigma: Floats
+    rho: Floats
     weight: Floats
 
     @property
@@ -111,18 +114,21 @@ def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool 
         floor: whether tau_0 is fitted; else it is 0.
     """
     problem = _state(data, exponent, exponent_sd, floor)
-    floors = _floor_nodes(data) if floor else np.zeros(1)
+    twins = len(data.twins) > 0
+    sigmas = (math.log(max(SIGMA_LOWEST, _resolution(data))), math.log(SIGMA_HIGHEST))
+    floors = (0.0, _highest_floor(data) if floor else 0.0)
     # Twice: over all that the prior admits, then over where the mass is, so that a sharp posterior is
     # resolved too.
-    coarse, fine = 33, 48 if floor else 96
-    sigmas = np.geomspace(max(SIGMA_LOWEST, _resolution(data)), SIGMA_HIGHEST, coarse)
-    for count in (coarse, fine):
-        nodes = np.array([(s, f) for s in sigmas for f in floors])
-        center, hessian, height = _modes(problem, nodes[:, 0], nodes[:, 1])
+    coarse = (33, 8 if floor else 1, 3 if twins else 1)
+    fine = (24 if floor and twins else 48 if floor or twins else 96, 12 if floor else 1, 8 if twins else 1)
+    for counts in (coarse, fine):
+        nodes = _nodes(sigmas, floors, counts)
+        center, hessian, height = _modes(problem, nodes)
         _, log_det = np.linalg.slogdet(hessian)
         log_mass = height - 0.5 * log_det  # Laplace
-        if count == coarse:
-            sigmas = _where_the_mass_is(sigmas, log_mass.reshape(len(sigmas), -1).max(axis=1), fine)
+        mass = log_mass.reshape(counts)
+        sigmas = _where_the_mass_is(sigmas, mass.max(axis=(1, 2)))
+        floors = _where_the_mass_is(floors, mass.max(axis=(0, 2)))
     best: Posterior | None = None
     for widening in (1.0, 1.6, 2.5, 4.0):
         drawn = _draw(problem, nodes, center, hessian, log_mass, widening)
@@ -150,59 +156,78 @@ def _resolution(data: Bounds) -> float:
     return min(math.sqrt(float(np.mean(width[np.isfinite(width)] ** 2)) / 12), SIGMA_HIGHEST / 4)
 
 
-def _floor_nodes(data: Bounds) -> Floats:
+def _highest_floor(data: Bounds) -> float:
     bounded = np.isfinite(data.low) & np.isfinite(data.high)
-    return 2 * math.exp(float(data.middle[bounded].min())) * (np.arange(24) + 0.5) / 24
+    return 2 * math.exp(float(data.middle[bounded].min()))
 
 
-def _where_the_mass_is(sigmas: Floats, log_mass: Floats, count: int) -> Floats:
+def _nodes(log_sigmas: Range, floors: Range, counts: tuple[int, int, int]) -> Floats:
+    """The middles of so many cells of each range, in all combinations: sigma, tau_0 and rho, [nodes, 3]."""
+    places = [(np.arange(count) + 0.5) / count for count in counts]
+    sigma, floor = (
+        low + (high - low) * place for (low, high), place in zip((log_sigmas, floors), places[:2], strict=True)
+    )
+    within = places[2] if counts[2] > 1 else np.ones(1)  # scatter within a pair, as a share of all
+    return np.stack(np.meshgrid(np.exp(sigma), floor, 1 - within**2, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _where_the_mass_is(within: Range, log_mass: Floats) -> Range:
+    """The part of a range in whose cells the mass is, and a cell more on either side."""
     kept = np.flatnonzero(log_mass > log_mass.max() - 16)
-    first, last = max(kept[0] - 1, 0), min(kept[-1] + 1, len(sigmas) - 1)
-    return np.geomspace(sigmas[first], sigmas[last], count)
+    cell = (within[1] - within[0]) / len(log_mass)
+    return max(within[0] + cell * (kept[0] - 1), within[0]), min(within[0] + cell * (kept[-1] + 2), within[1])
 
 
-def _modes(problem: _Problem, sigma: Floats, floor: Floats) -> tuple[Floats, Floats, Floats]:
+def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
     """Mode in the coefficients at each node, the proposal's precision there, and the log posterior's height.
 
     The curvature of an interval is not allowed to vanish inside it (a sigma far below its width): a uniform
     distribution of that width then sets the proposal's scale.
     """
-    data, design = problem.data, problem.design
-    with np.errstate(divide="ignore"):
-        log_floor = np.log(floor)[:, None]
-    sd = sigma[:, None]
+    data, design, precision = problem.data, problem.design, problem.precision
     width = data.high - data.low
-    least = np.where(np.isfinite(width), 1 / (sd**2 + np.where(np.isfinite(width), width, 0) ** 2 / 12), 1e-6)
+    bounded = np.isfinite(width)
+    ridge = 1e-9 * np.eye(design.shape[1])
 
-    def evaluate(beta: Floats) -> tuple[Floats, Floats, Floats]:
+    def expected(nodes: Floats, beta: Floats) -> tuple[Floats, Floats]:
         eta = problem.eta(beta)
-        mu = np.logaddexp(log_floor, eta)
-        share = np.exp(eta - mu)  # d mu / d eta
-        value, slope, curvature = terms(data, mu, sd)
+        with np.errstate(divide="ignore"):
+            mu = np.logaddexp(np.log(nodes[:, [1]]), eta)
+        return mu, np.exp(eta - mu)  # and d mu / d eta
+
+    def evaluate(nodes: Floats, beta: Floats) -> tuple[Floats, Floats, Floats]:
+        sigma, rho = nodes[:, [0]], nodes[:, [2]]
+        mu, share = expected(nodes, beta)
+        value, slope, curvature = terms(data, mu, sigma, rho)
+        least = np.where(bounded, 1 / (sigma**2 + np.where(bounded, width, 0) ** 2 / 12), 1e-6)
         curvature = np.maximum(curvature, least) * share**2
-        height = value.sum(-1) - 0.5 * np.einsum("ki,ij,kj->k", beta, problem.precision, beta)
-        gradient = (slope * share) @ design - beta @ problem.precision
-        hessian = np.einsum("kn,ni,nj->kij", curvature, design, design) + problem.precision
-        return height, gradient, hessian + 1e-9 * np.eye(design.shape[1])
+        height = value.sum(-1) - 0.5 * np.einsum("ki,ij,kj->k", beta, precision, beta)
+        gradient = (slope * share) @ design - beta @ precision
+        hessian = np.einsum("kn,ni,nj->kij", curvature, design, design) + precision + ridge
+        return height, gradient, hessian
 
     start = np.linalg.lstsq(design, data.middle - problem.exponent * problem.x, rcond=None)[0]
-    beta = np.tile(start if problem.precision.max() == 0 else start * [1, 0], (len(sigma), 1))
-    height, gradient, hessian = evaluate(beta)
-    pace = np.ones(len(sigma))
+    beta = np.tile(start if precision.max() == 0 else start * [1, 0], (len(nodes), 1))
+    height, gradient, hessian = evaluate(nodes, beta)
+    pace = np.ones(len(nodes))
+    moving = np.arange(len(nodes))
     for _ in range(40):
-        move = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        candidate = beta + pace[:, None] * move
-        new_height, new_gradient, new_hessian = evaluate(candidate)
-        better = new_height >= height
-        gain = np.where(better, new_height - height, 0)
-        height = np.where(better, new_height, height)
-        beta = np.where(better[:, None], candidate, beta)
-        gradient = np.where(better[:, None], new_gradient, gradient)
-        hessian = np.where(better[:, None, None], new_hessian, hessian)
-        pace = np.where(better, np.minimum(2 * pace, 1), pace / 4)
-        if gain.max() < 1e-6 and better.all():
+        move = np.linalg.solve(hessian[moving], gradient[moving][..., None])[..., 0]
+        to_gain = np.einsum("ki,ki->k", move, gradient[moving])
+        move, moving = move[to_gain > 1e-4], moving[to_gain > 1e-4]
+        if not len(moving):
             break
-    return beta, hessian, height
+        candidate = beta[moving] + pace[moving, None] * move
+        found = evaluate(nodes[moving], candidate)
+        better = found[0] >= height[moving]
+        pace[moving] = np.where(better, np.minimum(2 * pace[moving], 1), pace[moving] / 4)
+        risen = moving[better]
+        beta[risen] = candidate[better]
+        height[risen], gradient[risen], hessian[risen] = (part[better] for part in found)
+    # With twins at their exact weight, where terms() took them to be at the middle of their bounds.
+    mu, _ = expected(nodes, beta)
+    height = log_likelihood(data, mu, nodes[:, [0]], nodes[:, [2]])
+    return beta, hessian, height - 0.5 * np.einsum("ki,ij,kj->k", beta, precision, beta)
 
 
 @lru_cache(maxsize=8)
@@ -231,14 +256,14 @@ def _draw(
     # precision = L L', so L'^-1 t has the precision's inverse as covariance
     offset = np.linalg.solve(np.swapaxes(cholesky, 1, 2)[node], t[..., None])[..., 0]
     beta = center[node] + widening * offset
-    sigma, floor = nodes[node, 0], nodes[node, 1]
+    sigma, floor, rho = nodes[node].T
     with np.errstate(divide="ignore"):
         log_floor = np.log(floor)
     mu = np.logaddexp(log_floor[:, None], problem.eta(beta))
-    log_target = log_likelihood(problem.data, mu, sigma[:, None]) + problem.log_prior(beta, log_floor)
+    log_target = log_likelihood(problem.data, mu, sigma[:, None], rho[:, None]) + problem.log_prior(beta, log_floor)
     log_det = np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(1)[node]
     log_t = -0.5 * (PROPOSAL_DOF + p) * np.log1p(np.sum(t * t, axis=1) / PROPOSAL_DOF)
     log_weight = log_target - (np.log(share[node]) + log_det + log_t)
     weight = np.exp(log_weight - log_weight.max())
     exponent = problem.slope(beta)
-    return Posterior(beta[:, 0] - exponent * problem.center, exponent, floor, sigma, weight / weight.sum())
+    return Posterior(beta[:, 0] - exponent * problem.center, exponent, floor, sigma, rho, weight / weight.sum())

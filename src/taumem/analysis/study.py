@@ -9,7 +9,7 @@ from taumem.analysis.clocks import CLOCKS, families
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
-from taumem.analysis.law import NEAR_ONE, Exponent, Law
+from taumem.analysis.law import Exponent, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
@@ -152,18 +152,19 @@ class Study:
             return str(error)
 
     def forecast(self, n_train: int, clock: str = "tau_val") -> Forecast:
-        """Forecast how long a run on more data may train: the exponent is taken to be 1, give or take 0.1.
+        """Forecast how long a run on more data may train, by tau = tau_0 + c P^a with a near 1.2, give or take 0.2.
 
         Args:
             n_train: number of training examples P of the run to forecast, at least 1.
             clock: which clock.
 
         Raises:
-            ConfigError: these runs have no such clock, it does not grow in proportion to P, too few of its onsets were
+            ConfigError: these runs have no such clock, it does not grow with P as a power, too few of its onsets were
                 located, or ``n_train`` is out of its range.
 
         Warns:
-            TaumemWarning: ``n_train`` is far beyond the largest size with a located onset.
+            TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or all onsets that were
+                located are of one size.
         """
         found = list(dict.fromkeys(onset.clock for onset in self.onsets))
         if clock not in found:
@@ -175,9 +176,7 @@ class Study:
                 f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast."
             )
         of_clock = next(each for each in self.clocks if each.clock == clock)
-        law = of_clock.law(NEAR_ONE)
-        if law is None:
-            raise ConfigError(of_clock.why_not(NEAR_ONE))
+        law = of_clock.forecasting()
         return Forecast(clock, n_train, law.predict(n_train), law=law)
 
     # --- what it is about ---------------------------------------------------------------------------------------------
