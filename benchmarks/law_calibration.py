@@ -14,6 +14,9 @@ The tables:
 - `forecasts`: what `taumem forecast` fits, from few pilots and many. Planted are an exponent of 1.2 ± 0.2, drawn anew
   for each study, and a floor of 0 to 100 % (uniform) of 8 P^a at the smallest size. Studies with fewer than 2 located
   onsets are left out.
+- `bends`: what a forecast is worth where the law does not hold: the exponent, 1 from the first pilot size on to the last
+  on average, grows by so much from each size to its double. "warned": studies in which `taumem forecast` says that the
+  onsets bend or refuse the exponent. No row of it has to keep anything.
 
 Censoring: `right` ends each run of the largest size at that size's median onset, so that about half of them
 are censored; `grid` knows each onset only as an interval between looks whose steps grow by a ratio of 1.2;
@@ -56,6 +59,8 @@ class Setting:
     fit: str
     twins: float | None = None
     """Correlation of the log tau of a pair around the law; None where there are no pairs."""
+    bend: float = 0.0
+    """By how much the exponent grows from each size to its double; ``planted`` is that between the outer sizes."""
 
     @property
     def design(self) -> str:
@@ -66,6 +71,11 @@ class Setting:
     def has_floor(self) -> bool:
         """Whether a floor is planted and fitted."""
         return self.fit == "forecast"
+
+    def bent(self, size: float) -> float:
+        """By which factor the bend moves tau, 1 in the middle of the sizes."""
+        doublings = math.log2(size) - math.log2(SIZES[self.sizes][0] * SIZES[self.sizes][-1]) / 2
+        return 2 ** (self.bend * doublings**2 / 2)
 
     def fitted(self, onsets: list[Onset]) -> Law:
         """The law."""
@@ -97,13 +107,19 @@ def settings(table: str = "runs") -> Iterator[Setting]:
             for censoring in ("none", "right"):
                 yield Setting(sizes, runs, censoring, "1.2 ± 0.2", "forecast", twins)
 
+    if table == "bends":
+        for sizes, runs, twins in ((3, 1, None), (3, 1, 0.8), (3, 2, None), (5, 3, None)):
+            for bend in (-0.2, 0.0, 0.1, 0.2):
+                for fit in ("forecast", "prior"):
+                    yield Setting(sizes, runs, "none", 1.0, fit, twins, bend)
+
 
 def simulated(setting: Setting, exponent: float, floor: float, rng: np.random.Generator) -> list[Onset]:
     """One study's onsets."""
     sizes = SIZES[setting.sizes]
     onsets = []
     for size in sizes:
-        median = floor + PREFACTOR * size**exponent
+        median = floor + PREFACTOR * size**exponent * setting.bent(size)
         end = median if size == sizes[-1] else math.inf
         for seed in range(setting.runs):
             rho = setting.twins or 0.0
@@ -138,29 +154,42 @@ def coverage(setting: Setting, studies: int, seed: int = 0) -> dict[str, float]:
             map(float, setting.planted.split(" ± ")) if isinstance(setting.planted, str) else (setting.planted, 0)
         )
         exponent = float(mean + sd * rng.standard_normal()) if sd else mean
-        floor = float(rng.uniform(0, PREFACTOR * sizes[0] ** exponent)) if setting.has_floor else 0.0
+        floor = float(rng.uniform(0, PREFACTOR * sizes[0] ** exponent)) if setting.has_floor and sd else 0.0
         try:
             law = setting.fitted(simulated(setting, exponent, floor, rng))
         except ConfigError:  # fewer than 2 located onsets
             continue
-        if setting.fit != "fixed":
+        if setting.fit != "fixed" and not setting.bend:
             found.setdefault("exponent", []).append(exponent in law.exponent)
-        found.setdefault("prefactor", []).append(PREFACTOR in law.prefactor)
+        if not setting.bend:
+            found.setdefault("prefactor", []).append(PREFACTOR in law.prefactor)
         for reach in REACHES:
             size = reach * sizes[-1]
-            new = (floor + PREFACTOR * size**exponent) * math.exp(SIGMA * rng.standard_normal())
+            new = (floor + PREFACTOR * size**exponent * setting.bent(size)) * math.exp(SIGMA * rng.standard_normal())
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TaumemWarning)  # far forecasts are the point here
-                found.setdefault(f"new run {reach}x", []).append(new in law.predict(size))
+                predicted = law.predict(size)
+            found.setdefault(f"new run {reach}x", []).append(new in predicted)
+            found.setdefault(f"error {reach}x", []).append(math.log(predicted.value / new))
         if setting.fit == "free" and law.linearity is not None:
             found.setdefault("a = 1 refused", []).append(law.linearity < 1 - CONFIDENCE)
+        if setting.fit in ("forecast", "prior"):
+            found.setdefault("warned", []).append(law.is_bent or law.is_implausible)
         found.setdefault("width", []).append(law.exponent.high - law.exponent.low)
-    width = found.pop("width")
-    return {name: float(np.mean(held)) for name, held in found.items()} | {"width": float(np.median(width))}
+    medians = {name: float(np.median(found.pop(name))) for name in list(found) if name in MEDIANS}
+    return {name: float(np.mean(held)) for name, held in found.items()} | medians
 
 
-TABLES = ("runs", "twins", "forecasts")
-COLUMNS = ("exponent", "prefactor", *(f"new run {r}x" for r in REACHES), "a = 1 refused")
+TABLES = ("runs", "twins", "forecasts", "bends")
+COVERED = ("exponent", "prefactor", *(f"new run {r}x" for r in REACHES))
+MEDIANS = ("width", *(f"error {r}x" for r in REACHES))
+"""Of the exponent's interval, and of log(forecast / new run)."""
+COLUMNS = {
+    "runs": (*COVERED, "a = 1 refused"),
+    "twins": (*COVERED, "width"),
+    "forecasts": (*COVERED, *MEDIANS),
+    "bends": (*COVERED[2:], *MEDIANS[1:], "warned"),
+}
 
 
 def main() -> None:
@@ -171,18 +200,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    print(f"| design | onsets | twins | exponent planted, fitted | {' | '.join(COLUMNS)} | width of the exponent |")
-    print("|" + "---|" * (5 + len(COLUMNS)))
+    columns = COLUMNS[arguments.table]
+    print(f"| design | onsets | twins | bend | exponent planted, fitted | {' | '.join(columns)} |")
+    print("|" + "---|" * (5 + len(columns)))
     rows = []
     for setting in settings(arguments.table):
         found = coverage(setting, arguments.studies, arguments.seed)
         rows.append({**asdict(setting), **found})
-        cells = [f"{100 * found[c]:.1f}" if c in found else "" for c in COLUMNS]
         onsets = {"none": "exact"}.get(setting.censoring, setting.censoring)
         twins = "" if setting.twins is None else f"{setting.twins:g}"
-        words = [setting.design, onsets, twins, f"{setting.planted}, {setting.fit}", *cells, f"{found['width']:.2f}"]
-        print(f"| {' | '.join(words)} |", flush=True)
-    shares = [row[c] for row in rows for c in COLUMNS[:-1] if c in row]
+        bend = f"{setting.bend:+g}" if setting.bend else ""
+        numbers = (
+            "" if c not in found else f"{found[c]:.2f}" if c in MEDIANS else f"{100 * found[c]:.1f}" for c in columns
+        )
+        print(
+            "| "
+            + " | ".join([setting.design, onsets, twins, bend, f"{setting.planted}, {setting.fit}", *numbers])
+            + " |",
+            flush=True,
+        )
+    shares = [row[c] for row in rows for c in COVERED if c in row]
     kept = sum(0.87 <= share <= 0.93 for share in shares)
     print(
         f"\n{kept} of {len(shares)} cells within 87 to 93 %; below: {sum(s < 0.87 for s in shares)}; "

@@ -1,65 +1,169 @@
-"""How far off would the forecasts of a finished study have been? Each size from the three smaller ones, seed by seed.
+"""How far off would the forecasts of finished studies have been? Each size from three sizes before it.
 
-    python experiments/forecasts.py experiments/text/english
+    python experiments/forecasts.py                                        # every table of forecasts in the docs
+    python experiments/forecasts.py experiments/text/english --clock tau_val --each
 
-The pilots of a forecast are the runs of one seed at the three sizes before; what was measured at the size itself, both
-models of it, is held against it. Nothing is trained.
+The pilots of a forecast are the runs of one seed at three sizes in a row; what was measured at a larger size, by both
+models of the seed where there are two, is held against it. Nothing is trained. The forecaster is that of `taumem
+forecast`; beside it stands the one before it, without a floor and with an exponent of 1 give or take 0.1.
 """
 
 import argparse
 import math
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from taumem import Onset, find_onsets, fit_law, read_runs
-from taumem.analysis import NEAR_ONE
-from taumem.errors import ConfigError
+from taumem import Interval, Onset, find_onsets, fit_law, read_runs
+from taumem.analysis import USUAL_EXPONENT
+from taumem.errors import ConfigError, TaumemError, TaumemWarning, nearest_name
+
+HERE = Path(__file__).parent
+STUDIES = ("images/fashion", "text/english", "text/text8", "grammar/uniform", "grammar/masked")
+CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_copy[0.05]")
+EACH = ("text/english",)
+"""Whose forecasts of the next size the docs list one by one."""
 
 N_PILOTS = 3
 WITHIN = 0.25
 """The relative error that a forecast should not exceed."""
+FORECASTERS: dict[str, dict[str, Any]] = {
+    "now": {"exponent": USUAL_EXPONENT, "floor": True},
+    "before": {"exponent": (1.0, 0.1)},
+}
 
 
-def main() -> None:
-    """Print a line for each size and seed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, help="folder of a study's runs")
-    parser.add_argument("--clock", default="tau_val")
-    arguments = parser.parse_args()
+@dataclass(frozen=True)
+class Made:
+    """A forecast from some pilots, and what was measured."""
 
-    runs = read_runs(arguments.runs)
-    found = [onset for onset in find_onsets(runs) if onset.clock == arguments.clock]
-    sizes = sorted({run.header.data.n_train for run in runs})
-    print("pilots          P     seed  forecast  90 % interval     measured         error  covered")
-    errors: list[float] = []
-    covered: list[bool] = []
-    for k, n_train in enumerate(sizes[N_PILOTS:], start=N_PILOTS):
-        pilots = sizes[k - N_PILOTS : k]
-        for seed in sorted({run.header.seed for run in runs}):
-            onsets = [o for o in found if o.seed == seed]
-            line = f"{', '.join(map(str, pilots)):<15} {n_train:<5} {seed:<5}"
+    pilots: tuple[int, ...]
+    n_train: int
+    seed: int
+    predicted: dict[str, Interval]
+    measured: tuple[Onset, ...]
+
+    @property
+    def reach(self) -> float:
+        """How far beyond the largest pilot."""
+        return self.n_train / self.pilots[-1]
+
+    def error(self, forecaster: str) -> float | None:
+        """Relative to the geometric mean of what was measured; None where a bound is all that is known of a run."""
+        if not all(onset.usable for onset in self.measured):
+            return None
+        mean = math.exp(sum(math.log(onset.step) for onset in self.measured) / len(self.measured))
+        return self.predicted[forecaster].value / mean - 1
+
+    def covered(self, forecaster: str) -> list[bool]:
+        """Whether each run lies in the interval: a bound beyond its end is a miss, one before it says nothing."""
+        interval = self.predicted[forecaster]
+        return [o.step in interval for o in self.measured if o.usable or o.step > interval.high]
+
+
+def forecasts(onsets: Sequence[Onset]) -> Iterator[Made | str]:
+    """Every forecast that the onsets of one clock allow, or why there is none from these pilots."""
+    sizes = sorted({onset.n_train for onset in onsets})
+    for k in range(N_PILOTS, len(sizes)):
+        pilots = tuple(sizes[k - N_PILOTS : k])
+        for seed in sorted({onset.seed for onset in onsets if onset.seed is not None}):
+            own = [o for o in onsets if o.seed == seed]
             try:
-                forecast = fit_law([o for o in onsets if o.n_train in pilots], exponent=NEAR_ONE).predict(n_train)
+                laws = {n: fit_law([o for o in own if o.n_train in pilots], **how) for n, how in FORECASTERS.items()}
             except ConfigError as error:
-                print(line, error)
+                yield f"{', '.join(map(str, pilots))}, seed {seed}: {error}"
                 continue
-            measured = [o for o in onsets if o.n_train == n_train]
-            line += f" {forecast.value:>8,.0f}  {f'{forecast.low:,.0f} to {forecast.high:,.0f}':<16}"
-            line += f"  {', '.join(map(told, measured)):<15}"
-            # A bound beyond the forecast's end is a miss, one before it says nothing.
-            inside = [o.step in forecast for o in measured if o.usable or o.step > forecast.high]
-            covered += inside
-            if not all(o.usable for o in measured):
-                print(line, "not reached")
-                continue
-            errors.append(forecast.value / math.exp(sum(math.log(o.step) for o in measured) / len(measured)) - 1)
-            print(line, f"{errors[-1]:>+6.0%}  {sum(inside)} of {len(inside)}")
-    near = sum(abs(error) <= WITHIN for error in errors)
-    print(f"\nwithin {WITHIN:.0%}: {near} of {len(errors)} forecasts; covered: {sum(covered)} of {len(covered)}")
+            for n_train in sizes[k:]:
+                measured = tuple(o for o in own if o.n_train == n_train)
+                if measured:
+                    predicted = {name: law.predict(n_train) for name, law in laws.items()}
+                    yield Made(pilots, n_train, seed, predicted, measured)
+
+
+def show_all(study: str, clock: str, made: Sequence[Made]) -> None:
+    """Print a row for each reach and forecaster."""
+    for reach in sorted({each.reach for each in made}):
+        own = [each for each in made if each.reach == reach]
+        for forecaster in FORECASTERS:
+            errors = sorted(e for each in own if (e := each.error(forecaster)) is not None)
+            covered = [hit for each in own for hit in each.covered(forecaster)]
+            cells = ["-"] * 5
+            if errors:
+                size = sorted(abs(math.log1p(e)) for e in errors)[len(errors) // 2]
+                near = sum(abs(e) <= WITHIN for e in errors)
+                late = sum(e > 0 for e in errors)
+                span = f"{errors[0]:+.0%} to {errors[-1]:+.0%}".replace("%", " %")
+                cells = [f"{len(errors)}", f"{size:.2f}", span, f"{len(errors) - late}, {late}", f"{near}"]
+            hits = f"{sum(covered)} of {len(covered)}"
+            print(f"| {study} | {clock} | x{reach:g} | {forecaster} | {' | '.join(cells)} | {hits} |")
+
+
+def show_each(clock: str, made: Sequence[Made]) -> None:
+    """Print a row for each forecast of the next size."""
+    print(f"| pilots | P | seed | forecast of {clock} | 90 % interval | measured | error | covered | error before |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for each in sorted(made, key=lambda m: (m.n_train, m.seed)):
+        if each.pilots[-1] != max(m.pilots[-1] for m in made if m.n_train == each.n_train):
+            continue
+        now, covered = each.predicted["now"], each.covered("now")
+        errors = (each.error("now"), each.error("before"))
+        error, before = ("not reached" if e is None else f"{e:+.0%}".replace("%", " %") for e in errors)
+        print(
+            f"| {', '.join(map(str, each.pilots))} | {each.n_train} | {each.seed} | {now.value:,.0f} "
+            f"| {now.low:,.0f} to {now.high:,.0f} | {', '.join(map(told, each.measured))} | {error} "
+            f"| {sum(covered)} of {len(covered)} | {before} |"
+        )
 
 
 def told(onset: Onset) -> str:
     """The onset's step, or the bound that is known of it."""
     return f"{'' if onset.usable else '> ' if onset.censored == 'right' else '< '}{onset.step:,.0f}"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", type=Path, nargs="*", help="folders of runs, or sealed studies; all of the docs")
+    parser.add_argument("--clock", action="append", help="may be given several times")
+    parser.add_argument("--each", action="store_true", help="also list the forecasts of the next size one by one")
+    arguments = parser.parse_args()
+    studies = arguments.studies or [HERE / name for name in STUDIES]
+
+    try:
+        found = {study: find_onsets(read_runs(study)) for study in studies}
+        names = {onset.clock for onsets in found.values() for onset in onsets}
+        for clock in arguments.clock or ():
+            if clock not in names:
+                raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, names)}")
+    except (TaumemError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+    warnings.simplefilter("ignore", TaumemWarning)  # how far a forecast reaches stands in the table
+    table = {}
+    reasons = []
+    for study, onsets in found.items():
+        name = str(study.resolve().relative_to(HERE)) if study.resolve().is_relative_to(HERE) else str(study)
+        for clock in arguments.clock or CLOCKS:
+            all_of_it = list(forecasts([onset for onset in onsets if onset.clock == clock]))
+            table[name, clock] = [each for each in all_of_it if isinstance(each, Made)]
+            reasons += [f"{name}, {each}" for each in all_of_it if isinstance(each, str)]
+    print(
+        "| study | clock | reach | forecaster | forecasts | median abs log error | errors | early, late | within "
+        f"{WITHIN:.0%} | runs covered |".replace("%", " %")
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for (name, clock), made in table.items():
+        show_all(name, clock, made)
+    for (name, clock), made in table.items():
+        if made and (arguments.each or (name in EACH and clock == "tau_val" and not arguments.studies)):
+            print(f"\n{name}:\n")
+            show_each(clock, made)
+    if reasons:
+        print("\nNo forecast from:\n")
+        print("\n".join(f"- {reason}" for reason in reasons))
 
 
 if __name__ == "__main__":

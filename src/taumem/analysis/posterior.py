@@ -8,14 +8,15 @@ coefficients and of predictions are the exact t intervals of regression when not
 only matter with fewer than about 2 degrees of freedom, where they stand in for the data. Onsets known only as
 intervals cannot tell a scatter finer than these from none, and 1 / sigma would believe in none: the lower end
 is then the width of the intervals over sqrt(12), root mean square over the located onsets. An exponent known
-to within an uncertainty has a normal prior instead. With a floor, tau_0 is uniform between 0 and twice the
-smallest onset, 0 <= a <= 3, and tau_0 <= c P^a at the largest size: without those ends the likelihood would
-leave c and a unbounded. Of twins, the scatter within a pair as a share of all scatter, sqrt(1 - rho), is uniform
-between 0 and 1: of the priors tried (`benchmarks/law_calibration.py`), it keeps intervals wide enough up to rho = 0.9.
+to within an uncertainty has a normal prior instead. With a floor, its share of tau at the smallest size with a
+located onset is uniform between 0 and 1, log tau there is flat in the place of log c, and 0 <= a <= 3: without those
+ends the likelihood would leave c and a unbounded. Of twins, the scatter within a pair as a share of all scatter,
+sqrt(1 - rho), is uniform between 0 and 1, which keeps intervals wide enough up to rho = 0.9; a uniform rho does not.
 
-Integration: sigma, tau_0 and rho on a grid; at each node the mode in (log c, a), which Newton's method finds
-since the likelihood is log-concave there; around it a multivariate t proposal on a low-discrepancy sequence;
-importance weights make up the difference. Nothing but the weights knows of the approximation.
+Integration: sigma, the floor's share and rho on a grid; at each node the mode in log tau at the center of the sizes and
+a, which Newton's method finds since the likelihood is all but log-concave there; around it a multivariate t proposal on
+a low-discrepancy sequence; importance weights make up the difference. Nothing but the weights knows of the
+approximation.
 
 Reference: Severini, Mukerjee and Ghosh, Biometrika 89 (2002), on right-Haar priors; Roberts (2018), the R_d
 sequence.
@@ -35,6 +36,8 @@ __all__ = ["SIGMA_HIGHEST", "SIGMA_LOWEST", "Posterior", "integrate"]
 
 SIGMA_LOWEST, SIGMA_HIGHEST = 0.01, 2.0
 """The scatter of log tau that the prior admits."""
+STEEPEST = 3.0
+"""The highest exponent beside a floor."""
 N_DRAWS = 2**13
 PROPOSAL_DOF = 6.0
 ENOUGH = 0.25
@@ -74,33 +77,55 @@ class Posterior:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The onsets with their sizes centered, the linear design, and the prior of the exponent."""
+    """The onsets with their sizes centered, and the prior of the exponent.
+
+    The coefficients beta are log tau at the center of the sizes, and, unless the exponent is fixed, how far it is from
+    ``exponent``: nearly independent of one another.
+    """
 
     data: Bounds
-    center: float  # of the log sizes, so that intercept and exponent are nearly independent
-    x: Floats  # [onsets], centered
-    design: Floats  # [onsets, coefficients]: 1, and x unless the exponent is fixed
+    center: float  # of the log sizes
+    x: Floats  # [onsets], log sizes, centered
+    smallest: float  # of the located ones, centered
     exponent: float  # the fixed value, or the prior's mean
     precision: Floats  # [coefficients, coefficients], of the prior
-    largest: float  # log size, centered
     has_floor: bool
-
-    def eta(self, beta: Floats) -> Floats:
-        """log(c P^a): [..., onsets]."""
-        return np.asarray(beta @ self.design.T + self.exponent * self.x)
 
     def slope(self, beta: Floats) -> Floats:
         """The exponent a."""
         free = beta[..., 1] if beta.shape[-1] == 2 else np.zeros(beta.shape[:-1])
         return np.asarray(self.exponent + free)
 
-    def log_prior(self, beta: Floats, log_floor: Floats) -> Floats:
+    def expected(self, beta: Floats, floor: Floats) -> tuple[Floats, Floats]:
+        """Expected log steps and their slope in a, [..., onsets] each, for a floor of this share of the smallest."""
+        a, floor = self.slope(beta)[..., None], floor[..., None]
+        if not self.has_floor:
+            return beta[..., :1] + a * self.x, np.broadcast_to(self.x, (*beta.shape[:-1], len(self.x)))
+        at_center, slope_at_center = _growth(a, floor, np.array(-self.smallest))
+        growth, slope = _growth(a, floor, self.x - self.smallest)
+        return beta[..., :1] + growth - at_center, slope - slope_at_center
+
+    def log_prior(self, beta: Floats) -> Floats:
         value = -0.5 * np.einsum("...i,ij,...j->...", beta, self.precision, beta)
         if self.has_floor:
             a = self.slope(beta)
-            refused = (a < 0) | (a > 3) | (log_floor > beta[..., 0] + a * self.largest)
-            value = np.where(refused, -np.inf, value)
+            value = np.where((a < 0) | (a > STEEPEST), -np.inf, value)
         return np.asarray(value)
+
+    def draws(self, beta: Floats, nodes: Floats, weight: Floats) -> Posterior:
+        """The law's parameters where these are the coefficients."""
+        a, (sigma, floor, rho) = self.slope(beta), nodes.T
+        log_smallest = beta[:, 0] - _growth(a, floor, np.array(-self.smallest))[0]  # log tau at the smallest size
+        log_prefactor = log_smallest + np.log1p(-floor) - a * (self.smallest + self.center)
+        return Posterior(log_prefactor, a, floor * np.exp(log_smallest), sigma, rho, weight)
+
+
+def _growth(a: Floats, floor: Floats, distance: Floats) -> tuple[Floats, Floats]:
+    """log(floor + (1 - floor) exp(a distance)), and its slope in a."""
+    with np.errstate(divide="ignore"):
+        power = np.log1p(-floor) + a * distance
+        value = np.logaddexp(np.log(floor), power)
+    return value, distance * np.exp(power - value)
 
 
 def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool = False) -> Posterior:
@@ -116,7 +141,7 @@ def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool 
     problem = _state(data, exponent, exponent_sd, floor)
     twins = len(data.twins) > 0
     sigmas = (math.log(max(SIGMA_LOWEST, _resolution(data))), math.log(SIGMA_HIGHEST))
-    floors = (0.0, _highest_floor(data) if floor else 0.0)
+    floors = (0.0, 1.0 if floor else 0.0)
     # Twice: over all that the prior admits, then over where the mass is, so that a sharp posterior is
     # resolved too.
     coarse = (33, 8 if floor else 1, 3 if twins else 1)
@@ -144,10 +169,8 @@ def _state(data: Bounds, exponent: float, exponent_sd: float, floor: bool) -> _P
     bounded = np.isfinite(data.low) & np.isfinite(data.high)
     center = float(data.log_size[bounded].mean())
     x = data.log_size - center
-    fixed = exponent_sd == 0
-    precision = np.zeros((1, 1)) if fixed else np.diag([0.0, 1 / exponent_sd**2])
-    design = np.ones((len(x), 1)) if fixed else np.stack([np.ones_like(x), x], axis=1)
-    return _Problem(data, center, x, design, exponent, precision, float(x[bounded].max()), floor)
+    precision = np.zeros((1, 1)) if exponent_sd == 0 else np.diag([0.0, 1 / exponent_sd**2])
+    return _Problem(data, center, x, float(x[bounded].min()), exponent, precision, floor)
 
 
 def _resolution(data: Bounds) -> float:
@@ -156,13 +179,8 @@ def _resolution(data: Bounds) -> float:
     return min(math.sqrt(float(np.mean(width[np.isfinite(width)] ** 2)) / 12), SIGMA_HIGHEST / 4)
 
 
-def _highest_floor(data: Bounds) -> float:
-    bounded = np.isfinite(data.low) & np.isfinite(data.high)
-    return 2 * math.exp(float(data.middle[bounded].min()))
-
-
 def _nodes(log_sigmas: Range, floors: Range, counts: tuple[int, int, int]) -> Floats:
-    """The middles of so many cells of each range, in all combinations: sigma, tau_0 and rho, [nodes, 3]."""
+    """The middles of so many cells of each range, in all combinations: sigma, the floor's share and rho, [nodes, 3]."""
     places = [(np.arange(count) + 0.5) / count for count in counts]
     sigma, floor = (
         low + (high - low) * place for (low, high), place in zip((log_sigmas, floors), places[:2], strict=True)
@@ -184,29 +202,25 @@ def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
     The curvature of an interval is not allowed to vanish inside it (a sigma far below its width): a uniform
     distribution of that width then sets the proposal's scale.
     """
-    data, design, precision = problem.data, problem.design, problem.precision
+    data, precision = problem.data, problem.precision
     width = data.high - data.low
     bounded = np.isfinite(width)
-    ridge = 1e-9 * np.eye(design.shape[1])
-
-    def expected(nodes: Floats, beta: Floats) -> tuple[Floats, Floats]:
-        eta = problem.eta(beta)
-        with np.errstate(divide="ignore"):
-            mu = np.logaddexp(np.log(nodes[:, [1]]), eta)
-        return mu, np.exp(eta - mu)  # and d mu / d eta
+    ridge = 1e-9 * np.eye(len(precision))
 
     def evaluate(nodes: Floats, beta: Floats) -> tuple[Floats, Floats, Floats]:
         sigma, rho = nodes[:, [0]], nodes[:, [2]]
-        mu, share = expected(nodes, beta)
+        mu, slope_in_a = problem.expected(beta, nodes[:, 1])
+        jacobian = np.stack([np.ones_like(mu), slope_in_a][: len(precision)], axis=-1)
         value, slope, curvature = terms(data, mu, sigma, rho)
         least = np.where(bounded, 1 / (sigma**2 + np.where(bounded, width, 0) ** 2 / 12), 1e-6)
-        curvature = np.maximum(curvature, least) * share**2
+        curvature = np.maximum(curvature, least)
         height = value.sum(-1) - 0.5 * np.einsum("ki,ij,kj->k", beta, precision, beta)
-        gradient = (slope * share) @ design - beta @ precision
-        hessian = np.einsum("kn,ni,nj->kij", curvature, design, design) + precision + ridge
+        gradient = np.einsum("kn,kni->ki", slope, jacobian) - beta @ precision
+        hessian = np.swapaxes(jacobian * curvature[..., None], 1, 2) @ jacobian + precision + ridge
         return height, gradient, hessian
 
-    start = np.linalg.lstsq(design, data.middle - problem.exponent * problem.x, rcond=None)[0]
+    line = np.stack([np.ones_like(problem.x), problem.x], axis=1)[:, : len(precision)]
+    start = np.linalg.lstsq(line, data.middle - problem.exponent * problem.x, rcond=None)[0]
     beta = np.tile(start if precision.max() == 0 else start * [1, 0], (len(nodes), 1))
     height, gradient, hessian = evaluate(nodes, beta)
     pace = np.ones(len(nodes))
@@ -218,6 +232,8 @@ def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
         if not len(moving):
             break
         candidate = beta[moving] + pace[moving, None] * move
+        if problem.has_floor:
+            candidate[:, 1:] = np.clip(candidate[:, 1:], -problem.exponent, STEEPEST - problem.exponent)
         found = evaluate(nodes[moving], candidate)
         better = found[0] >= height[moving]
         pace[moving] = np.where(better, np.minimum(2 * pace[moving], 1), pace[moving] / 4)
@@ -225,7 +241,7 @@ def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
         beta[risen] = candidate[better]
         height[risen], gradient[risen], hessian[risen] = (part[better] for part in found)
     # With twins at their exact weight, where terms() took them to be at the middle of their bounds.
-    mu, _ = expected(nodes, beta)
+    mu, _ = problem.expected(beta, nodes[:, 1])
     height = log_likelihood(data, mu, nodes[:, [0]], nodes[:, [2]])
     return beta, hessian, height - 0.5 * np.einsum("ki,ij,kj->k", beta, precision, beta)
 
@@ -257,13 +273,10 @@ def _draw(
     offset = np.linalg.solve(np.swapaxes(cholesky, 1, 2)[node], t[..., None])[..., 0]
     beta = center[node] + widening * offset
     sigma, floor, rho = nodes[node].T
-    with np.errstate(divide="ignore"):
-        log_floor = np.log(floor)
-    mu = np.logaddexp(log_floor[:, None], problem.eta(beta))
-    log_target = log_likelihood(problem.data, mu, sigma[:, None], rho[:, None]) + problem.log_prior(beta, log_floor)
+    mu, _ = problem.expected(beta, floor)
+    log_target = log_likelihood(problem.data, mu, sigma[:, None], rho[:, None]) + problem.log_prior(beta)
     log_det = np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(1)[node]
     log_t = -0.5 * (PROPOSAL_DOF + p) * np.log1p(np.sum(t * t, axis=1) / PROPOSAL_DOF)
     log_weight = log_target - (np.log(share[node]) + log_det + log_t)
     weight = np.exp(log_weight - log_weight.max())
-    exponent = problem.slope(beta)
-    return Posterior(beta[:, 0] - exponent * problem.center, exponent, floor, sigma, rho, weight / weight.sum())
+    return problem.draws(beta, nodes[node], weight / weight.sum())
