@@ -14,9 +14,9 @@ The tables:
 - `forecasts`: what `taumem forecast` fits, from few pilots and many. Planted are an exponent of 1.2 ± 0.2, drawn anew
   for each study, and a floor of 0 to 100 % (uniform) of 8 P^a at the smallest size. Studies with fewer than 2 located
   onsets are left out.
-- `bends`: what a forecast is worth where the law does not hold: the exponent, 1 from the first pilot size on to the last
-  on average, grows by so much from each size to its double. "warned": studies in which `taumem forecast` says that the
-  onsets bend or refuse the exponent. No row of it has to keep anything.
+- `bends`: what a forecast is worth where the law does not hold: the exponent, 1 on average between the outer pilots,
+  grows by so much from each size to its double. "warned": studies in which `taumem forecast` says that the onsets bend
+  or refuse the exponent. No row of it has to keep anything.
 
 Censoring: `right` ends each run of the largest size at that size's median onset, so that about half of them
 are censored; `grid` knows each onset only as an interval between looks whose steps grow by a ratio of 1.2;

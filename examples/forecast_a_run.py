@@ -19,7 +19,7 @@ def main() -> taumem.Interval:
 
     forecast = study.forecast(256)
     law = forecast.law
-    print(f"law: {law.prefactor.value:.1f} steps for each training example, exponent {law.exponent.value:.2f}")
+    print(f"law: tau = {law.floor.value:.0f} + {law.prefactor.value:.1f} P^{law.exponent.value:.2f}")
 
     steps = forecast.predicted
     print(f"P =  256: forecast {steps.value:,.0f} steps [{steps.low:,.0f}, {steps.high:,.0f}]")

@@ -150,7 +150,6 @@ def test_tracked_files_name_no_machine_and_no_package_index():
 
 LONGER = {
     "taumem.data.grammar": "one value, the Random Hierarchy Model, with its closed forms",
-    "taumem.analysis.law": "the law, its fit and its tests: one value",
 }
 """Modules of more than 300 lines, and why their readers would not want them cut."""
 

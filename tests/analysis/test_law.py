@@ -73,7 +73,7 @@ def test_a_fixed_exponent_has_no_interval_and_a_prior_lies_between_fixed_and_fre
     onsets = planted((32, 64, 128), 2)
     fixed, prior, free = (fit_law(onsets, exponent=e) for e in (1.0, (1.0, 0.1), None))
     assert (fixed.exponent.low, fixed.exponent.high, fixed.exponent_kind) == (1.0, 1.0, "fixed")
-    widths = [math.log(law.predict(1024).high / law.predict(1024).low) for law in (fixed, prior, free)]
+    widths = [math.log(law.predict(512).high / law.predict(512).low) for law in (fixed, prior, free)]
     assert widths == sorted(widths)
 
 
@@ -203,9 +203,19 @@ def test_a_far_forecast_warns_and_says_how_far():
     law = fit_law([*planted((32, 64), 2), right(512, 900)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        law.predict(256)
+    with pytest.warns(TaumemWarning, match="8 times beyond the largest size.*past 4 times"):
         law.predict(512)
-    with pytest.warns(TaumemWarning, match="16 times beyond the largest size"):
-        law.predict(1024)
+
+
+@pytest.mark.parametrize("exponent", [1.0, (1.0, 0.1)])
+def test_a_law_from_one_size_warns_that_its_growth_was_assumed(exponent):
+    law = fit_law([onset(32, 250), onset(32, 260), right(64, 300)], exponent=exponent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        law.predict(32)
+    with pytest.warns(TaumemWarning, match=r"one size only \(P = 32\)"):
+        law.predict(64)
 
 
 def test_the_same_onsets_always_give_the_same_law():
@@ -234,6 +244,14 @@ def test_the_same_onsets_always_give_the_same_law():
         ([onset(32, 250), onset(64, 500)], {"confidence": 90}, "between 0 and 1"),
         ([onset(32, 250), onset(64, 500)], {"exponent": (1.0, 0.0)}, "standard deviation > 0"),
         ([onset(32, 250), onset(64, 500)], {"exponent": math.nan}, "finite number"),
+        ([onset(32, 250), onset(64, 500)], {"exponent": "x"}, "an exponent is a finite number.*got 'x'"),
+        ([onset(32, 250), onset(64, 500)], {"exponent": (1.0, "x")}, "an exponent is a finite number"),
+        ([onset(32, 250), onset(64, 500)], {"exponent": (1.0, 0.1, 0.2)}, "an exponent is a finite number"),
+        ([onset(32, 250), onset(64, 500)], {"confidence": "90 %"}, "between 0 and 1.*got '90 %'"),
+        ([onset(32, 250), onset(32, 260)], {"floor": True}, "2 or more different sizes"),
+        (["tau_val"], {}, "fitted to onsets.*got str"),
+        (None, {}, "fitted to onsets.*got NoneType"),
+        ([onset(32, 250, half="a", seed=0)] * 2, {}, "half a · seed 0 has more than one onset"),
     ],
 )
 def test_what_no_law_can_be_fitted_to_is_refused_with_a_reason(onsets, options, message):
@@ -288,14 +306,29 @@ def test_a_planted_bend_is_found_and_a_straight_law_is_refused_one_time_in_twent
     assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
 
 
-def test_twins_count_as_one_run_so_that_their_likeness_is_not_taken_for_precision():
-    def twins(seed, sizes):
-        rng = np.random.default_rng(seed)
-        shared = {p: 0.15 * rng.standard_normal() for p in sizes}
-        return [
-            onset(p, 8 * p * math.exp(shared[p] + 0.02 * rng.standard_normal()), seed=0) for p in sizes for _ in "ab"
-        ]
+def twins(seed, sizes, *, pairs=1, correlation=0.98, sigma=0.15):
+    """Pairs of runs on disjoint halves, whose log tau is correlated around 8 P."""
+    rng = np.random.default_rng(seed)
+    onsets = []
+    for p in sizes:
+        for pair in range(pairs):
+            shared = math.sqrt(correlation) * rng.standard_normal()
+            for half in "ab":
+                apart = math.sqrt(1 - correlation) * rng.standard_normal()
+                onsets.append(onset(p, 8 * p * math.exp(sigma * (shared + apart)), seed=pair, half=half))
+    return onsets
 
+
+def alone(onsets):
+    """The same onsets, of runs that are no pairs."""
+    return [replace(o, run=RunKey(o.n_train, o.batch_size)) for o in onsets]
+
+
+def width(interval):
+    return interval.high - interval.low
+
+
+def test_twins_count_as_one_run_so_that_their_likeness_is_not_taken_for_precision():
     bent = sum(fit_law(twins(seed, (16, 32, 64, 128, 256))).is_bent for seed in range(300))
     assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
     assert fit_law(twins(0, (16, 32, 64))).bend is None  # three points lie on a parabola, whatever they are
@@ -306,5 +339,129 @@ def test_without_a_third_size_a_spare_run_or_all_onsets_located_nothing_is_said_
     assert fit_law(planted((32, 64, 128), 1)).bend is None
     assert fit_law([*planted((32, 64, 128), 2), right(256, 900)]).bend is None
     assert fit_law([*planted((32, 64, 128), 2), between(256, 1800, 2400)]).bend is None
-    assert fit_law(planted((32, 64, 128), 2), floor=True).bend is None
     assert not fit_law(planted((32, 64), 4)).is_bent
+
+
+def test_a_floor_bends_the_law_up_so_that_only_a_bend_down_speaks_against_it():
+    def curved(bend):
+        return [onset(p, 8 * p ** (0.7 + bend * math.log2(p / 16))) for p in (16, 32, 64, 128, 256) for _ in range(2)]
+
+    up, down = curved(0.1), curved(-0.05)
+    assert fit_law(up).is_bent
+    assert not fit_law(up, floor=True).is_bent
+    assert fit_law(down).is_bent
+    assert fit_law(down, floor=True).is_bent
+
+
+def test_alike_twins_are_found_alike_and_widen_the_law_and_others_are_not():
+    sizes = (16, 32, 64, 128, 256)
+    alike, apart = (fit_law(twins(3, sizes, pairs=4, correlation=rho), exponent=None) for rho in (0.95, 0.0))
+    assert alike.twin_correlation.low > 0.7
+    assert apart.twin_correlation.high < 0.6
+    assert fit_law(alone(twins(3, sizes)), exponent=None).twin_correlation is None
+    for correlation, least in ((0.95, 1.25), (0.0, 0.95)):
+        pairs = twins(3, sizes, pairs=4, correlation=correlation)
+        paired, single = fit_law(pairs, exponent=None), fit_law(alone(pairs), exponent=None)
+        assert least < width(paired.exponent) / width(single.exponent) < 1.6
+    json.dumps(alike.to_json(), allow_nan=False)
+
+
+def test_a_pair_without_a_difference_is_one_run():
+    once = planted((16, 32, 64, 128, 256), 2, seed=5)
+    pairs = [replace(o, run=replace(o.run, seed=k, half=half)) for k, o in enumerate(once) for half in "ab"]
+    both, single = fit_law(pairs, exponent=None), fit_law(once, exponent=None)
+    assert width(both.exponent) == pytest.approx(width(single.exponent), rel=0.15)
+    assert math.log(both.predict(512).high / both.predict(512).low) == pytest.approx(
+        math.log(single.predict(512).high / single.predict(512).low), rel=0.15
+    )
+
+
+def test_what_was_read_off_a_pair_is_one_onset_and_no_twin():
+    pairs = [replace(o, run=replace(o.run, seed=0, half="ab")) for o in planted((32, 64, 128), 1)]
+    law = fit_law(pairs, exponent=None)
+    assert law.twin_correlation is None
+    assert law.exponent == fit_law(alone(pairs), exponent=None).exponent
+
+
+@settings(max_examples=5, deadline=None)
+@given(order=st.permutations(range(12)))
+def test_the_order_of_twins_changes_nothing(order):
+    onsets = twins(1, (32, 64, 128), pairs=2, correlation=0.8)
+    onsets[-1] = replace(right(128, 900), run=onsets[-1].run)
+    onsets[0] = replace(between(32, 200, 300), run=onsets[0].run)
+    a, b = fit_law(onsets, exponent=None), fit_law([onsets[i] for i in order], exponent=None)
+    assert b.predict(256).high == pytest.approx(a.predict(256).high, rel=1e-3)
+    assert b.exponent.low == pytest.approx(a.exponent.low, abs=1e-3)
+
+
+def test_the_integral_over_twins_agrees_with_brute_force():
+    pairs = twins(2, (32, 64), pairs=3, correlation=0.6)
+    law = fit_law(pairs, confidence=0.8)
+    logs = np.log([o.step / o.n_train for o in pairs]).reshape(-1, 2)
+    c = np.linspace(1.5, 2.7, 121)[:, None, None]
+    sigma = np.geomspace(0.01, 2, 121)[None, :, None]
+    rho = 1 - np.linspace(0.002, 0.998, 125)[None, None, :] ** 2
+    total = np.zeros(np.broadcast_shapes(c.shape, sigma.shape, rho.shape))
+    for one, other in logs:
+        mean, half = (one + other) / 2, (one - other) / 2
+        total += stats.norm.logpdf(mean, c, sigma * np.sqrt((1 + rho) / 2))
+        total += stats.norm.logpdf(half, 0, sigma * np.sqrt((1 - rho) / 2))
+    weight = np.exp(total - total.max())
+    for axis, values, found in (
+        ((1, 2), c, [math.log(end) for end in (law.prefactor.low, law.prefactor.high)]),
+        ((0, 2), sigma, [law.sigma.low, law.sigma.high]),
+    ):
+        density = weight.sum(axis)
+        low, high = np.interp([0.1, 0.9], (np.cumsum(density) - density / 2) / density.sum(), values.ravel())
+        assert found == pytest.approx((low, high), abs=0.06 * (high - low))
+
+
+def test_the_integral_over_a_floor_agrees_with_brute_force():
+    onsets = [onset(16, 150), onset(16, 170), onset(32, 200), onset(64, 330), onset(128, 520), right(256, 700)]
+    law = fit_law(onsets, exponent=1.2, floor=True, confidence=0.8)
+    smallest = np.linspace(4.4, 5.7, 121)[:, None, None]  # log tau at P = 16
+    share = np.linspace(0.004, 0.996, 125)[None, :, None]
+    sigma = np.geomspace(0.01, 2, 91)[None, None, :]
+    total = np.zeros((121, 125, 91))
+    for o in onsets:
+        mu = smallest + np.log(share + (1 - share) * (o.n_train / 16) ** 1.2)
+        low, high = o.log_bounds
+        total += stats.norm.logpdf(low, mu, sigma) if low == high else stats.norm.logsf(low, mu, sigma)
+    weight = np.exp(total - total.max())
+    floor = (share * np.exp(smallest) + 0 * sigma).ravel()
+    order = np.argsort(floor)
+    below = np.cumsum(weight.ravel()[order])
+    low, high = np.interp([0.1, 0.9], below / below[-1], floor[order])
+    assert (law.floor.low, law.floor.high) == pytest.approx((low, high), abs=0.06 * (high - low))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(277, 465, 517), (300, 290, 280), (100, 100, 100), (250, 500, 1000), (250, 260, 2000), (1e6, 2.2e6, 5e6)],
+)
+@pytest.mark.parametrize("exponent", [1.0, None, (1.2, 0.2)])
+def test_a_floor_is_integrated_whatever_the_onsets_look_like(steps, exponent):
+    law = fit_law([onset(p, s) for p, s in zip((32, 64, 128), steps, strict=True)], exponent=exponent, floor=True)
+    assert law.posterior.effective_share > 0.01
+    assert 0 < law.predict(256).low < law.predict(256).value < law.predict(256).high < math.inf
+    assert 0 <= law.floor.low < law.floor.high < 3 * min(steps)
+
+
+@pytest.mark.parametrize("sizes", [(32,), (32, 64)])
+@pytest.mark.parametrize("halves", [("a", "b"), (None, None)])
+def test_with_a_usual_exponent_a_floor_needs_no_size_more(sizes, halves):
+    onsets = [onset(p, 8 * p * f, seed=0, half=h) for p in sizes for h, f in zip(halves, (1.05, 0.95), strict=True)]
+    law = fit_law(onsets, exponent=(1.2, 0.2), floor=True)
+    assert 0 < law.floor.low < law.floor.high < 1.5 * 8 * 32
+    assert law.exponent.low > 0.6
+    assert law.exponent.high < 1.8
+
+
+def test_onsets_that_refuse_what_was_assumed_say_so():
+    steep = [onset(p, 8 * p**2.4 * factor) for p in (16, 32, 64, 128) for factor in (1.05, 1 / 1.05)]
+    assert fit_law(steep, exponent=(1.2, 0.2), floor=True).is_implausible
+    usual = planted((16, 32, 64, 128), 2, exponent=1.2)
+    law = fit_law(usual, exponent=(1.2, 0.2), floor=True)
+    assert not law.is_implausible
+    assert fit_law(usual, exponent=1.0).plausibility == fit_law(usual, exponent=1.0).linearity
+    assert fit_law(usual, exponent=None).plausibility is None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 from taumem.analysis.likelihood import Bounds, log_likelihood, terms
 
@@ -42,10 +42,58 @@ def test_the_slope_and_the_curvature_are_the_derivatives():
         assert at[1][2] == pytest.approx(-(at[2][1] - at[0][1]) / (2 * h), abs=1e-5)
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.4, 0.9])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((0.5, 0.5), (0.9, 0.9)),
+        ((0.5, 0.5), (0.2, 1.1)),
+        ((0.5, 0.5), (0.7, math.inf)),
+        ((0.1, 0.6), (0.2, 1.1)),
+        ((0.3, math.inf), (0.3, math.inf)),
+        ((-math.inf, 0.4), (0.2, 0.9)),
+    ],
+)
+def test_the_likelihood_of_twins_is_that_of_two_correlated_normals(one, other, rho):
+    mu, sigma = 0.3, 0.6
+    low, high = np.array([one, other]).T
+    data = Bounds(np.zeros(2), low, high, np.array([[0, 1]]))
+    found = log_likelihood(data, np.full(2, mu), np.array([sigma]), np.array([rho]))
+    both = multivariate_normal([mu, mu], sigma**2 * np.array([[1, rho], [rho, 1]]))
+    given = norm(mu + rho * (one[0] - mu), sigma * math.sqrt(1 - rho**2))
+    if low[1] == high[1]:
+        expected = both.logpdf([one[0], other[0]])
+    elif low[0] == high[0]:
+        expected = norm.logpdf(one[0], mu, sigma) + math.log(given.cdf(other[1]) - given.cdf(other[0]))
+    else:
+        expected = math.log(both.cdf(high, lower_limit=low))
+    assert found == pytest.approx(expected, abs=0.01)
+
+
+def test_twins_that_are_not_alike_are_two_runs():
+    data = bounds((1.0, 1.0), (0.5, 1.5), (2.0, math.inf), (-math.inf, -1.0))
+    paired = Bounds(data.log_size, data.low, data.high, np.array([[0, 1], [2, 3]]))
+    mu, sigma = np.array([0.1, 0.5, 1.0, 1.2]), np.array([0.7])
+    assert log_likelihood(paired, mu, sigma, np.zeros(1)) == pytest.approx(log_likelihood(data, mu, sigma))
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.95])
+def test_the_slope_of_twins_is_the_derivative_where_one_of_them_is_located(rho):
+    low, high = np.array([(1.0, 1.0), (0.5, 1.5), (0.2, 0.2), (0.9, math.inf)]).T
+    data = Bounds(np.zeros(4), low, high, np.array([[0, 1], [2, 3]]))
+    h = 1e-4
+    values = [log_likelihood(data, np.full(4, 0.4 + d), np.array([0.7]), np.array([rho])) for d in (-h, 0.0, h)]
+    _, slope, curvature = terms(data, np.full(4, 0.4), np.array([0.7]), np.array([rho]))
+    assert slope.sum() == pytest.approx((values[2] - values[0]) / (2 * h), abs=1e-5)
+    assert curvature.sum() == pytest.approx((2 * values[1] - values[0] - values[2]) / h**2, abs=1e-4)
+
+
 @pytest.mark.parametrize("mu", [-300.0, 300.0])
 def test_bounds_far_in_the_tail_stay_finite(mu):
     data = bounds((0.0, 0.2), (0.0, math.inf), (-math.inf, 0.0))
     assert all(np.isfinite(part).all() for part in terms(data, np.full(3, mu), np.array([0.01])))
+    twins = Bounds(data.log_size[:2], data.low[1:], data.high[1:], np.array([[0, 1]]))
+    assert np.isfinite(log_likelihood(twins, np.full(2, mu), np.array([0.01]), np.array([0.9])))
 
 
 def test_its_maximum_is_the_one_that_lifelines_finds():

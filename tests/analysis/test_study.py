@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from planted import STEPS, curve, header, heldout, items_of, share_curve, twins, written
 
-from taumem.analysis import Forecast, Interval, Study, find_onsets, fit_law
-from taumem.analysis.law import NEAR_ONE
-from taumem.errors import ConfigError
+from taumem.analysis import USUAL_EXPONENT, Forecast, Interval, Study, find_onsets, fit_law
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.record import Measurement, RunRecord
 
 SIZES = (16, 32, 64, 128)
@@ -45,14 +44,13 @@ def test_nothing_is_computed_before_it_is_asked_for_and_nothing_twice(records, m
     for _ in range(2):
         study.forecast(256)
         study.to_json()
-    assert sorted(map(str, fits)) == sorted(map(str, [NEAR_ONE, None, None]))  # tau_val, and both clocks once
+    assert sorted(map(str, fits)) == sorted(map(str, [USUAL_EXPONENT, None, None]))  # tau_val, and both clocks once
 
 
-def test_a_forecast_is_the_prediction_of_the_law_with_an_exponent_near_one(records):
+def test_a_forecast_is_the_prediction_of_the_law_with_a_floor_and_the_usual_exponent(records):
     forecast = Study.of(records[:3], confidence=0.5).forecast(128)
-    law = fit_law(
-        [o for o in find_onsets(records[:3], confidence=0.5) if o.clock == "tau_val"], exponent=NEAR_ONE, confidence=0.5
-    )
+    onsets = [o for o in find_onsets(records[:3], confidence=0.5) if o.clock == "tau_val"]
+    law = fit_law(onsets, exponent=USUAL_EXPONENT, floor=True, confidence=0.5)
     assert (forecast.law, forecast.predicted) == (law, law.predict(128))
     content = json.loads(json.dumps(forecast.to_json(), allow_nan=False))
     assert content["examples"]["value"] == pytest.approx(16 * content["steps"]["value"])
@@ -62,6 +60,8 @@ def test_excluded_sizes_enter_no_fit_but_are_there(records):
     study = Study.of(records, excluded={128})
     assert study.laws["tau_val"].sizes == (16, 32, 64)
     assert max(onset.n_train for onset in study.onsets) == 128
+    study.laws["typo"] = study.laws["tau_val"]  # a dict of the caller's own
+    assert list(study.laws) == [clock.clock for clock in study.clocks if clock.free]
     none = Study.of(records, excluded=SIZES)
     assert none.laws == {}
     assert "every size with an onset is excluded" in none.fits(None)[1]["tau_val"]
@@ -80,6 +80,34 @@ def test_a_forecast_that_cannot_be_is_refused_with_a_reason(records, tmp_path):
         Study.of([valid]).forecast(256, "tau_level[1]")
     with pytest.raises(ConfigError, match="between 0 and 1"):
         Study.of(records, confidence=90)
+
+
+@pytest.mark.parametrize("n_train", ["1000", None, math.nan, math.inf, 1.5, 0, -4, [64]])
+def test_what_is_no_size_is_refused_in_words_before_anything_is_fitted(records, n_train):
+    with pytest.raises(ConfigError, match="a whole number of at least 1; got n_train = "):
+        Study.of(records).forecast(n_train)
+
+
+def test_a_whole_number_of_any_kind_is_a_size(records):
+    study = Study.of(records)
+    forecasts = [study.forecast(n_train) for n_train in (256, 256.0, np.int64(256), np.float64(256))]
+    assert len({forecast.predicted for forecast in forecasts}) == 1
+    assert {type(forecast.n_train) for forecast in forecasts} == {int}
+
+
+def test_pilots_of_two_sizes_give_a_forecast_and_pilots_of_one_a_warning_with_it(records, tmp_path):
+    forecast = Study.of(records[:2]).forecast(64)
+    assert forecast.predicted.low < 8 * 64 < forecast.predicted.high
+    loss = items_of(heldout(T, 8.0 * 32), 48, np.random.default_rng(9), noise=0.02)
+    more = written(tmp_path, header(32, seed=1), [curve("heldout_loss", T, loss)])
+    with pytest.warns(TaumemWarning, match="located at one size only"):
+        Study.of([records[1], more]).forecast(64)
+
+
+def test_an_exponent_of_another_kind_is_refused_in_words(records):
+    for wrong in ("x", [1.0], {"mean": 1}):
+        with pytest.raises(ConfigError, match="an exponent is a finite number"):
+            Study.of(records).fits(wrong)
 
 
 def test_a_study_is_of_one_time_and_takes_any_iterable(tmp_path, records):

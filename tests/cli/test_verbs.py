@@ -17,6 +17,7 @@ from PIL import Image
 
 from taumem.analysis import Onset
 from taumem.cli import main
+from taumem.errors import TaumemWarning
 from taumem.record import RunKey
 
 TINY = """
@@ -141,19 +142,36 @@ def test_without_a_terminal_progress_is_a_line_for_each_tenth(tmp_path, capsys):
     assert [line for line in told if line.startswith("runs: ")] == [f"runs: {10 * k} %" for k in range(11)]
 
 
-@pytest.mark.parametrize(("n_train", "off"), [(512, "too early"), (64, "off")])
-def test_a_law_that_bends_is_said_in_a_fit_and_warned_of_in_a_forecast(study, capsys, monkeypatch, n_train, off):
-    steps = {p: 8 * p ** (0.7 + 0.1 * math.log2(p / 16)) for p in (16, 32, 64, 128, 256)}
+@pytest.mark.parametrize(("n_train", "off"), [(512, "too late"), (64, "off")])
+def test_a_law_that_bends_down_is_said_in_a_fit_and_warned_of_in_a_forecast(study, capsys, monkeypatch, n_train, off):
+    steps = {p: 8 * p ** (0.9 - 0.05 * math.log2(p / 16)) for p in (16, 32, 64, 128, 256)}
     onsets = [Onset(step, step, step, "no", "tau_val", RunKey(p, 16)) for p, step in steps.items() for _ in range(2)]
     monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
     assert taumem("forecast", study, "--n-train", str(n_train)) == 0
     warned = " ".join(capsys.readouterr().err.split())
-    assert "changes by +0.20 [+0.20, +0.20] from each size to its double" in warned
+    assert "changes by −0.10 [−0.10, −0.10] from each size to its double" in warned
     assert f"it may well be {off}." in warned
     assert taumem("fit", study) == 0
     told = capsys.readouterr().out
     assert "bent (of 1 clocks tested, each at 5 %)" in told
     assert "no tau_gen, which needs a held-out loss" in told
+
+
+def test_a_forecast_whose_floor_may_bend_the_law_up_does_not_warn_of_that(study, capsys, monkeypatch):
+    steps = {p: 8 * p ** (0.7 + 0.1 * math.log2(p / 16)) for p in (16, 32, 64, 128, 256)}
+    onsets = [Onset(step, step, step, "no", "tau_val", RunKey(p, 16)) for p, step in steps.items() for _ in range(2)]
+    monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
+    assert taumem("forecast", study, "--n-train", "512") == 0
+    came = capsys.readouterr()
+    assert "bend" not in came.err
+    assert "with a near 1.2, give or take 0.2" in " ".join(came.out.split())
+
+
+def test_pilots_of_one_size_are_noted_in_a_forecast(study, capsys, monkeypatch):
+    onsets = [Onset(step, step, step, "no", "tau_val", RunKey(64, 16)) for step in (480.0, 530.0)]
+    monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
+    with pytest.warns(TaumemWarning, match="one size only"):
+        assert taumem("forecast", study, "--n-train", "128") == 0
 
 
 def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):
@@ -265,6 +283,8 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
         (["fit", "{tmp}/none"], "no runs here"),
         (["forecast", "{study}", "--n-train", "32", "--clock", "tau_vall"], "did you mean 'tau_val'"),
         (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gap_sym[0.2]"], "at least 1"),
+        (["forecast", "{study}", "--n-train", "1.5", "--clock", "tau_gap_sym[0.2]"], "got n_train = 1.5"),
+        (["forecast", "{study}", "--n-train", "nan", "--clock", "tau_gap_sym[0.2]"], "got n_train = nan"),
         (["forecast", "{study}/P000008-seed0-a", "--n-train", "32", "--clock", "tau_copy[0.1]"], "needs 2 located"),
         (["report", "{tmp}"], "no runs here"),
         (["run", "mixture", "-o", "{study}"], "another experiment"),

@@ -17,7 +17,7 @@ from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
 from taumem.errors import ConfigError, TaumemWarning
 
-__all__ = ["FAR", "USUAL_EXPONENT", "Exponent", "Law", "fit_law", "read_exponent"]
+__all__ = ["FAR", "USUAL_EXPONENT", "Exponent", "Law", "fit_law", "read_exponent", "whole_size"]
 
 FAR = 4.0
 """How many times the largest size a forecast may reach without a warning."""
@@ -101,8 +101,7 @@ class Law:
     def predict(self, n_train: int, *, confidence: float | None = None) -> Interval:
         """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.
 
-        An exponent that was fixed is taken for exact; give it a prior to have its uncertainty in the
-        forecast.
+        An exponent that was fixed is taken for exact; give it a prior to have its uncertainty in the forecast.
 
         Args:
             n_train: number of training examples of the new run, at least 1.
@@ -120,7 +119,7 @@ class Law:
         """
         confidence = self.confidence if confidence is None else confidence
         check_confidence(confidence)
-        n_train = _whole(n_train)
+        n_train = whole_size(n_train)
         self._warn_of(n_train)
         median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
         # No single batch size: every batch is the whole training set, here the new one.
@@ -216,9 +215,9 @@ def fit_law(
     located_sizes = tuple(sorted({o.n_train for o in located}))
     data = bounds_of(onsets)
     posterior = integrate(data, exponent=value, exponent_sd=sd, floor=floor)
-    free = None
-    if len(located_sizes) >= 2 + floor:
-        free = posterior if kind == "free" else integrate(data, exponent=1.0, exponent_sd=math.inf, floor=floor)
+    free = posterior if kind == "free" else None
+    if kind != "free" and len(located_sizes) >= 2 + floor:
+        free = integrate(data, exponent=1.0, exponent_sd=math.inf, floor=floor)
     tails = (0.5, (1 - confidence) / 2, (1 + confidence) / 2)
 
     def interval(draws: np.ndarray[Any, np.dtype[np.float64]], *, log: bool = False) -> Interval:
@@ -273,8 +272,12 @@ def read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "f
     return value, sd, "fixed" if sd == 0 else "prior"
 
 
-def _whole(n_train: Any) -> int:
-    """A number of training examples as an integer, if it is one."""
+def whole_size(n_train: Any) -> int:
+    """The number of training examples of a forecast as an integer.
+
+    Raises:
+        ConfigError: it is no whole number of at least 1.
+    """
     if not isinstance(n_train, int | float | np.integer) or not 1 <= n_train < math.inf or n_train != int(n_train):
         raise ConfigError(
             f"a forecast needs a training-set size, a whole number of at least 1; got n_train = {n_train!r}."

@@ -132,11 +132,11 @@ def log_likelihood(data: Bounds, mu: Floats, sigma: Floats, rho: Floats | float 
 
 def _log_mass_of_second(data: Bounds, first: int, second: int, mu: Floats, sigma: Floats, rho: Floats) -> Floats:
     """Log probability of the second twin's bounds, given that the first lies within its own."""
-    mu = mu[..., [first]]
+    center, mu = mu[..., [second]], mu[..., [first]]
     a, b, mirrored = _in_lower_tail((data.low[first] - mu) / sigma, (data.high[first] - mu) / sigma)
     below, within = ndtr(a), ndtr(b) - ndtr(a)
     z = np.clip(ndtri(np.maximum(below + AT * within, 1e-300)), a, b)
-    center = mu + rho * sigma * np.where(mirrored, -z, z)
+    center = center + rho * sigma * np.where(mirrored, -z, z)
     scatter = sigma * np.sqrt(1 - rho**2)
     log_mass = _log_mass((data.low[second] - center) / scatter, (data.high[second] - center) / scatter)
     most = log_mass.max(axis=-1)

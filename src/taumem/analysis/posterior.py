@@ -23,19 +23,18 @@ sequence.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from taumem.analysis.grid import SIGMA_HIGHEST, SIGMA_LOWEST, Grid
 from taumem.analysis.likelihood import Bounds, log_likelihood, terms
 
-__all__ = ["SIGMA_HIGHEST", "SIGMA_LOWEST", "Posterior", "integrate"]
+__all__ = ["Posterior", "integrate"]
 
-SIGMA_LOWEST, SIGMA_HIGHEST = 0.01, 2.0
-"""The scatter of log tau that the prior admits."""
 STEEPEST = 3.0
 """The highest exponent beside a floor."""
 N_DRAWS = 2**13
@@ -44,7 +43,6 @@ ENOUGH = 0.25
 """Share of effective draws below which the proposal is widened and drawn again."""
 
 Floats = NDArray[np.float64]
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,23 +138,21 @@ def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool 
     """
     problem = _state(data, exponent, exponent_sd, floor)
     twins = len(data.twins) > 0
-    sigmas = (math.log(max(SIGMA_LOWEST, _resolution(data))), math.log(SIGMA_HIGHEST))
-    floors = (0.0, 1.0 if floor else 0.0)
-    # Twice: over all that the prior admits, then over where the mass is, so that a sharp posterior is
-    # resolved too.
-    coarse = (33, 8 if floor else 1, 3 if twins else 1)
+    coarse = (17 if floor or twins else 33, 8 if floor else 1, 5 if twins else 1)
     fine = (24 if floor and twins else 48 if floor or twins else 96, 12 if floor else 1, 8 if twins else 1)
-    for counts in (coarse, fine):
-        nodes = _nodes(sigmas, floors, counts)
-        center, hessian, height = _modes(problem, nodes)
-        _, log_det = np.linalg.slogdet(hessian)
-        log_mass = height - 0.5 * log_det  # Laplace
-        mass = log_mass.reshape(counts)
-        sigmas = _where_the_mass_is(sigmas, mass.max(axis=(1, 2)))
-        floors = _where_the_mass_is(floors, mass.max(axis=(0, 2)))
+    lowest = math.log(max(SIGMA_LOWEST, _resolution(data)))
+    grid = Grid((lowest, math.log(SIGMA_HIGHEST)), (0.0, float(floor)), (0.0 if twins else 1.0, 1.0), coarse)
+    # From all that the prior admits to where the mass is, so that a sharp posterior is resolved too.
+    for _ in range(3):
+        before = grid.size
+        grid = grid.where(_laplace(problem, grid)[2])
+        if grid.size > before / 2:
+            break
+    grid = replace(grid, counts=fine)
+    center, hessian, log_mass = _laplace(problem, grid)
     best: Posterior | None = None
     for widening in (1.0, 1.6, 2.5, 4.0):
-        drawn = _draw(problem, nodes, center, hessian, log_mass, widening)
+        drawn = _draw(problem, grid, center, hessian, log_mass, widening)
         if best is None or drawn.effective_share > best.effective_share:
             best = drawn
         if best.effective_share >= ENOUGH:
@@ -179,21 +175,10 @@ def _resolution(data: Bounds) -> float:
     return min(math.sqrt(float(np.mean(width[np.isfinite(width)] ** 2)) / 12), SIGMA_HIGHEST / 4)
 
 
-def _nodes(log_sigmas: Range, floors: Range, counts: tuple[int, int, int]) -> Floats:
-    """The middles of so many cells of each range, in all combinations: sigma, the floor's share and rho, [nodes, 3]."""
-    places = [(np.arange(count) + 0.5) / count for count in counts]
-    sigma, floor = (
-        low + (high - low) * place for (low, high), place in zip((log_sigmas, floors), places[:2], strict=True)
-    )
-    within = places[2] if counts[2] > 1 else np.ones(1)  # scatter within a pair, as a share of all
-    return np.stack(np.meshgrid(np.exp(sigma), floor, 1 - within**2, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
-def _where_the_mass_is(within: Range, log_mass: Floats) -> Range:
-    """The part of a range in whose cells the mass is, and a cell more on either side."""
-    kept = np.flatnonzero(log_mass > log_mass.max() - 16)
-    cell = (within[1] - within[0]) / len(log_mass)
-    return max(within[0] + cell * (kept[0] - 1), within[0]), min(within[0] + cell * (kept[-1] + 2), within[1])
+def _laplace(problem: _Problem, grid: Grid) -> tuple[Floats, Floats, Floats]:
+    """Mode in the coefficients in each cell, the precision there, and the log of the cell's mass, about."""
+    center, hessian, height = _modes(problem, grid.nodes())
+    return center, hessian, height - 0.5 * np.linalg.slogdet(hessian)[1]
 
 
 def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
@@ -247,36 +232,38 @@ def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 @lru_cache(maxsize=8)
-def _points(dimensions: int) -> tuple[Floats, Floats, Floats]:
-    """Low-discrepancy points: a uniform for the node, normals for the coefficients, the t's common scale."""
-    total = dimensions + 2
+def _points(dimensions: int, sides: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Low-discrepancy points: uniforms for cell and place in it, normals for the coefficients, the t's common scale."""
+    total = dimensions + sides + 2
     ratio = 2.0
     for _ in range(64):  # the positive root of r^(d + 1) = r + 1
         ratio = (1 + ratio) ** (1 / (total + 1))
     step = ratio ** -np.arange(1.0, total + 1)
     u = (0.5 + np.arange(1, N_DRAWS + 1)[:, None] * step) % 1.0
-    scale = np.sqrt(PROPOSAL_DOF / (2 * special.gammaincinv(PROPOSAL_DOF / 2, u[:, -1])))
-    return u[:, 0], special.ndtri(u[:, 1:-1]), scale
+    scale = np.sqrt(PROPOSAL_DOF / (2 * special.gammaincinv(PROPOSAL_DOF / 2, u[:, 1])))
+    return u[:, 0], u[:, 2 : 2 + sides], special.ndtri(u[:, 2 + sides :]), scale
 
 
 def _draw(
-    problem: _Problem, nodes: Floats, center: Floats, hessian: Floats, log_mass: Floats, widening: float
+    problem: _Problem, grid: Grid, center: Floats, hessian: Floats, log_mass: Floats, widening: float
 ) -> Posterior:
     p = center.shape[1]
     share = np.exp(log_mass - log_mass.max())
-    share = 0.98 * share / share.sum() + 0.02 / len(share)  # a little everywhere, should Laplace misjudge a node
-    u, normal, scale = _points(p)
-    node = np.minimum(np.searchsorted(np.cumsum(share), u), len(share) - 1)
+    share = 0.98 * share / share.sum() + 0.02 / len(share)  # a little everywhere, should Laplace misjudge a cell
+    coarse = np.array([False, grid.counts[1] > 1, grid.counts[2] > 1])  # sides on which a cell is not small
+    u, inside, normal, scale = _points(p, int(coarse.sum()))
+    place = np.full((N_DRAWS, 3), 0.5)
+    place[:, coarse] = inside
+    cell = np.minimum(np.searchsorted(np.cumsum(share), u), len(share) - 1)
     cholesky = np.linalg.cholesky(hessian)
     t = normal * scale[:, None]
     # precision = L L', so L'^-1 t has the precision's inverse as covariance
-    offset = np.linalg.solve(np.swapaxes(cholesky, 1, 2)[node], t[..., None])[..., 0]
-    beta = center[node] + widening * offset
-    sigma, floor, rho = nodes[node].T
-    mu, _ = problem.expected(beta, floor)
-    log_target = log_likelihood(problem.data, mu, sigma[:, None], rho[:, None]) + problem.log_prior(beta)
-    log_det = np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(1)[node]
+    offset = np.linalg.solve(np.swapaxes(cholesky, 1, 2)[cell], t[..., None])[..., 0]
+    beta, nodes = center[cell] + widening * offset, grid.inside(cell, place)
+    mu, _ = problem.expected(beta, nodes[:, 1])
+    log_target = log_likelihood(problem.data, mu, nodes[:, [0]], nodes[:, [2]]) + problem.log_prior(beta)
+    log_det = np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(1)[cell]
     log_t = -0.5 * (PROPOSAL_DOF + p) * np.log1p(np.sum(t * t, axis=1) / PROPOSAL_DOF)
-    log_weight = log_target - (np.log(share[node]) + log_det + log_t)
+    log_weight = log_target - (np.log(share[cell]) + log_det + log_t)
     weight = np.exp(log_weight - log_weight.max())
-    return problem.draws(beta, nodes[node], weight / weight.sum())
+    return problem.draws(beta, nodes, weight / weight.sum())

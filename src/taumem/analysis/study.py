@@ -9,7 +9,7 @@ from taumem.analysis.clocks import CLOCKS, families
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
-from taumem.analysis.law import Exponent, Law
+from taumem.analysis.law import Exponent, Law, whole_size
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
@@ -166,6 +166,7 @@ class Study:
             TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or all onsets that were
                 located are of one size.
         """
+        n_train = whole_size(n_train)
         found = list(dict.fromkeys(onset.clock for onset in self.onsets))
         if clock not in found:
             if clock in CLOCKS:

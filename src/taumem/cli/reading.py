@@ -57,7 +57,7 @@ def forecast(
     runs: Runs,
     /,
     *,
-    n_train: int,
+    n_train: float,
     clock: str = "tau_val",
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
@@ -65,7 +65,7 @@ def forecast(
 ) -> None:
     """Forecast how long a run on more data may train, from the clocks of smaller runs.
 
-    The exponent of the law is taken to be 1, give or take 0.1 (see docs/law.md).
+    The law is tau = tau_0 + c P^a with a near 1.2, give or take 0.2 (see docs/law.md).
 
     Parameters
     ----------
@@ -81,10 +81,12 @@ def forecast(
         Print one JSON object on standard output.
     """
     from taumem.analysis import Study
+    from taumem.analysis.law import whole_size
     from taumem.record import read_runs
 
+    size = whole_size(n_train)  # which a parser of whole numbers would round
     study = Study.of(read_runs(*runs), confidence=one_confidence(confidence, level))
-    forecast = study.forecast(n_train, clock)
+    forecast = study.forecast(size, clock)
     print_json(forecast.to_json()) if json else show_forecast(forecast)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["show_demo", "show_forecast", "show_study"]
 
+USUALLY = "1.2, give or take 0.2"
+"""``taumem.analysis.USUAL_EXPONENT`` in words."""
 EXPECTED = ("tau_gen", "tau_val")
 """The clocks that a run has as a rule: where one is missing, the table says why."""
 
@@ -68,18 +70,17 @@ def show_forecast(forecast: "Forecast") -> None:
 
     predicted, law = forecast.predicted, forecast.law
     assert law is not None
-    if law.is_refuted:
+    if law.is_implausible:
         err.print(
-            f"[yellow]these onsets speak against the law:[/] an exponent as far from 1 as theirs has p = "
-            f"{law.linearity:.2g}; see `taumem fit`.",
+            f"[yellow]these onsets speak against the exponent that forecasts assume,[/] {USUALLY}: one as far from it "
+            f"as theirs has p = {law.plausibility:.2g}; see `taumem fit --floor`.",
             soft_wrap=True,
         )
     if law.bend is not None and law.is_bent:
-        beyond = forecast.n_train > max(law.sizes)
-        off = "off" if not beyond else "too early" if law.bend.value > 0 else "too late"
+        off = "too late" if forecast.n_train > max(law.sizes) else "off"
         err.print(
-            f"[yellow]these onsets bend:[/] their exponent changes by {wording.change(law.bend)} from each size to its "
-            f"double, which the forecast leaves out: it may well be {off}.",
+            f"[yellow]these onsets bend down:[/] their exponent changes by {wording.change(law.bend)} from each size "
+            f"to its double, while the forecast's law bends up: it may well be {off}.",
             soft_wrap=True,
         )
     examples = predicted.examples
@@ -87,7 +88,8 @@ def show_forecast(forecast: "Forecast") -> None:
     out.print(
         f"P = {forecast.n_train:,}: {forecast.clock} forecast at [bold]{predicted.value:,.0f}[/] steps "
         f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{seen}, "
-        f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}."
+        f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by tau = tau_0 + c P^a with a near "
+        f"{USUALLY}."
     )
 
 

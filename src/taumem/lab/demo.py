@@ -1,8 +1,8 @@
 """The main job on built-in images: pilots, law, forecast, and the proof.
 
-Pilot models are trained at three small sizes; the law tau_mem = c P^a, with a known to be 1 give or take 0.1, is fitted
-to their clocks; it forecasts the clock of a size that none of them had. Then that size is trained, and the forecast
-meets the measurement.
+Pilot models are trained at three small sizes; the law tau_mem = tau_0 + c P^a, with a known to be 1.2 give or take 0.2,
+is fitted to their clocks; it forecasts the clock of a size that none of them had. Then that size is trained, and the
+forecast meets the measurement.
 """
 
 import math
