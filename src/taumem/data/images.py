@@ -9,12 +9,13 @@ from taumem.data.readers.arrays import load_array
 from taumem.data.readers.cifar10 import is_cifar10_folder, load_cifar10
 from taumem.data.readers.folder import load_folder, spread
 from taumem.data.readers.idx import load_idx
-from taumem.data.readers.opening import existing
+from taumem.data.readers.opening import existing, in_memory, shown
 from taumem.errors import ConfigError, DataError
 
 __all__ = ["load_images"]
 
 
+@in_memory
 def load_images(
     path: str | Path,
     *,
@@ -25,6 +26,7 @@ def load_images(
     limit: int | None = None,
     key: str | None = None,
     value_range: tuple[float, float] | None = None,
+    skip_unreadable: bool = False,
 ) -> Images:
     """Read images from a file or folder; then turn them gray, crop and resize them, in this order, if asked.
 
@@ -48,6 +50,7 @@ def load_images(
         limit: at most this many images, evenly spread over the data; None reads all.
         key: which array of a .npz file.
         value_range: (black, full intensity) in the units of a .npy or .npz file.
+        skip_unreadable: whether to pass over files in a folder that cannot be read, with a note that names them.
 
     Returns:
         [n, 1 or 3, height, width] in [-1, 1].
@@ -60,9 +63,19 @@ def load_images(
     name = path.name.lower()
     is_array = name.endswith((".npy", ".npz"))
     if (key is not None or value_range is not None) and not is_array:
-        raise ConfigError(f"{path}: key and value_range are for .npy and .npz files only; leave them out.")
+        raise ConfigError(f"{shown(path)}: key and value_range are for .npy and .npz files only; leave them out.")
     if path.is_dir() and not is_cifar10_folder(path):
-        return load_folder(path, grayscale=grayscale, crop=crop, size=size, pad_to=pad_to, limit=limit)
+        return load_folder(
+            path,
+            grayscale=grayscale,
+            crop=crop,
+            size=size,
+            pad_to=pad_to,
+            limit=limit,
+            skip_unreadable=skip_unreadable,
+        )
+    if skip_unreadable:
+        raise ConfigError(f"{shown(path)}: skip_unreadable is for a folder with one file an image; leave it out.")
     if pad_to is not None and size is None:
         raise ConfigError("pad_to needs a size; to pad only, give the same number as both.")
     if is_array:
@@ -73,7 +86,7 @@ def load_images(
         images = load_idx(path)
     else:
         raise DataError(
-            f"{path}: no reader for this kind of file. Known: a folder of images, .npy, .npz, idx (.gz), and "
+            f"{shown(path)}: no reader for this kind of file. Known: a folder of images, .npy, .npz, idx (.gz), and "
             "CIFAR-10's .bin files. For a single image, name the folder it is in."
         )
     if limit is not None:

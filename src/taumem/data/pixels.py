@@ -4,16 +4,18 @@ One convention holds everywhere behind the readers: float32 of shape [n, channel
 black and 1 is full intensity. Nothing here changes a size or drops a color unless the caller asked for it.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from taumem.errors import ConfigError, DataError
 
-__all__ = ["Images", "center_crop", "from_bytes", "resize", "to_grayscale"]
+__all__ = ["Images", "bring_to_size", "center_crop", "from_bytes", "resize", "to_grayscale"]
 
 Images = Float32[Tensor, "n channels height width"]
 """Images in [-1, 1]: -1 is black, 1 is full intensity."""
@@ -21,6 +23,7 @@ Images = Float32[Tensor, "n channels height width"]
 BLACK = -1.0
 LUMA = (0.299, 0.587, 0.114)
 N_AT_ONCE = 1024
+ROWS_AT_ONCE = 256
 
 
 def from_bytes(values: NDArray[np.uint8]) -> Images:
@@ -94,8 +97,50 @@ def resize(images: Images, size: int | tuple[int, int], *, pad_to: int | tuple[i
         ConfigError: a size below 1, or padding to less than the images have.
         DataError: one number is given as the size, and the images are not square.
     """
+    return _resize(images, size, pad_to, BLACK)
+
+
+def bring_to_size(
+    pixels: UInt8[Tensor, "n channels height width"],
+    *,
+    grayscale: bool = False,
+    crop: bool = False,
+    size: int | tuple[int, int] | None = None,
+    pad_to: int | tuple[int, int] | None = None,
+) -> Images:
+    """Turn bytes gray, crop and resize them, if asked: the bits that these functions give one after the other.
+
+    What is large is only ever there in bytes: of photographs of many megapixels, the numbers are made strip by strip.
+
+    Args:
+        pixels: bytes, which stand for [-1, 1].
+        grayscale: whether to reduce colors to one channel.
+        crop: as :func:`center_crop`.
+        size: as in :func:`resize`; None keeps the size.
+        pad_to: as in :func:`resize`; only with a size.
+
+    Raises:
+        ConfigError: as :func:`resize`.
+        DataError: as :func:`resize`.
+    """
+
+    def numbers(part: Tensor) -> Images:
+        images = from_bytes(part.numpy())
+        return to_grayscale(images) if grayscale else images
+
+    pixels = center_crop(pixels) if crop else pixels
+    return numbers(pixels) if size is None else _resize(pixels, size, pad_to, 0, numbers)
+
+
+def _resize(
+    images: Tensor,
+    size: int | tuple[int, int],
+    pad_to: int | tuple[int, int] | None,
+    black: float,
+    numbers: Callable[[Tensor], Images] = lambda part: part,
+) -> Images:
     if pad_to is not None:
-        images = _pad(images, _height_and_width("pad_to", pad_to))
+        images = _pad(images, _height_and_width("pad_to", pad_to), black)
     height, width = images.shape[2:]
     new_height, new_width = _height_and_width("size", size)
     if isinstance(size, int) and height != width:
@@ -105,25 +150,34 @@ def resize(images: Images, size: int | tuple[int, int], *, pad_to: int | tuple[i
             f"({size}, {size}), to stretch them."
         )
     if (height, width) == (new_height, new_width):
-        return images
-    # In float64, rounded once at the end, so that the order of a sum does not show in the data's fingerprint.
+        return numbers(images)
     # In chunks, so that a large data set is not doubled in memory.
     chunks = [
-        _scale(images[start : start + N_AT_ONCE].double(), new_height, new_width).float()
+        _scale(images[start : start + N_AT_ONCE], new_height, new_width, numbers)
         for start in range(0, len(images), N_AT_ONCE)
     ]
-    return torch.cat(chunks) if chunks else images.new_empty(0, images.shape[1], new_height, new_width)
+    return torch.cat(chunks) if chunks else numbers(images).new_empty(0, images.shape[1], new_height, new_width)
 
 
-def _scale(images: Tensor, new_height: int, new_width: int) -> Tensor:
+def _scale(images: Tensor, new_height: int, new_width: int, numbers: Callable[[Tensor], Images]) -> Images:
+    """Resize strip by strip, in float64, rounded once at the end: the order of a sum must not show in the data."""
     height, width = images.shape[2:]
-    if height % new_height == 0 and width % new_width == 0:
-        return functional.avg_pool2d(images, (height // new_height, width // new_width))
+    factors = height // new_height, width // new_width
+    boxes = (new_height * factors[0], new_width * factors[1]) == (height, width)
+    rows = max(1, ROWS_AT_ONCE // factors[0]) * factors[0] if boxes else ROWS_AT_ONCE
+    strips = (numbers(images[:, :, top : top + rows]).double() for top in range(0, height, rows))
+    if boxes:
+        return torch.cat([functional.avg_pool2d(strip, factors) for strip in strips], dim=2).float()
+    narrow = torch.cat([_interpolate(strip, strip.shape[2], new_width) for strip in strips], dim=2)
+    return _interpolate(narrow, new_height, new_width).float()
+
+
+def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
     # Bilinear rather than bicubic: its weights are never negative, so no value leaves [-1, 1].
-    return functional.interpolate(images, (new_height, new_width), mode="bilinear", align_corners=False, antialias=True)
+    return functional.interpolate(images, (height, width), mode="bilinear", align_corners=False, antialias=True)
 
 
-def _pad(images: Images, size: tuple[int, int]) -> Images:
+def _pad(images: Tensor, size: tuple[int, int], black: float) -> Tensor:
     height, width = images.shape[2:]
     more_rows, more_columns = size[0] - height, size[1] - width
     if more_rows < 0 or more_columns < 0:
@@ -131,7 +185,7 @@ def _pad(images: Images, size: tuple[int, int]) -> Images:
             f"pad_to = {size[0]}x{size[1]} is smaller than the images, {height}x{width}; padding only adds pixels."
         )
     top, left = more_rows // 2, more_columns // 2
-    return functional.pad(images, (left, more_columns - left, top, more_rows - top), value=BLACK)
+    return functional.pad(images, (left, more_columns - left, top, more_rows - top), value=black)
 
 
 def _height_and_width(name: str, size: int | tuple[int, int]) -> tuple[int, int]:

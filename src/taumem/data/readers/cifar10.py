@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from taumem.data.pixels import Images, from_bytes
-from taumem.data.readers.opening import existing, read_bytes
+from taumem.data.readers.opening import check_memory, existing, in_memory, read_bytes, shown
 from taumem.errors import DataError
 
 __all__ = ["is_cifar10_folder", "load_cifar10"]
@@ -20,6 +20,7 @@ N_CLASSES = 10
 TRAINING_FILES = "data_batch_*.bin"
 
 
+@in_memory
 def load_cifar10(path: str | Path) -> Images:
     """Read CIFAR-10 images from the official binary layout.
 
@@ -40,7 +41,8 @@ def load_cifar10(path: str | Path) -> Images:
         return _load_file(path)
     files = sorted(path.glob(TRAINING_FILES))
     if not files:
-        raise DataError(f"{path}: no training file of CIFAR-10 ({TRAINING_FILES}) in this folder.")
+        raise DataError(f"{shown(path)}: no training file of CIFAR-10 ({TRAINING_FILES}) in this folder.")
+    check_memory(path, 5 * sum(file.stat().st_size for file in files))
     return torch.cat([_load_file(file) for file in files])
 
 
@@ -54,14 +56,14 @@ def _load_file(path: Path) -> Images:
     n_items, left = divmod(len(content), RECORD_BYTES)
     if left or not n_items:
         raise DataError(
-            f"{path}: truncated, or not CIFAR-10's binary version: expected a multiple of {RECORD_BYTES} "
+            f"{shown(path)}: truncated, or not CIFAR-10's binary version: expected a multiple of {RECORD_BYTES} "
             f"bytes (the next is {(n_items + 1) * RECORD_BYTES}), got {len(content)}."
         )
     records = np.frombuffer(content, np.uint8).reshape(n_items, RECORD_BYTES)
     highest = int(records[:, 0].max())
     if highest >= N_CLASSES:
         raise DataError(
-            f"{path}: not CIFAR-10's binary version: the first byte of each record is a label from 0 to "
+            f"{shown(path)}: not CIFAR-10's binary version: the first byte of each record is a label from 0 to "
             f"{N_CLASSES - 1}, and here one is {highest}."
         )
     return from_bytes(records[:, 1:].reshape(n_items, *ITEM_SHAPE))

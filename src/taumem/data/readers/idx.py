@@ -7,6 +7,7 @@ Reference: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten di
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.data.pixels import Images, from_bytes
-from taumem.data.readers.opening import existing, read_bytes
+from taumem.data.readers.opening import check_memory, existing, in_memory, read_bytes, read_packed, reason_of, shown
 from taumem.errors import DataError
 
 __all__ = ["load_idx", "read_idx"]
@@ -25,6 +26,7 @@ UNSIGNED_BYTE = 8
 GZIP_MAGIC = b"\x1f\x8b"
 
 
+@in_memory
 def load_idx(path: str | Path) -> Images:
     """Read gray images from an idx file such as ``train-images-idx3-ubyte.gz``.
 
@@ -35,14 +37,16 @@ def load_idx(path: str | Path) -> Images:
         [n, 1, height, width] in [-1, 1].
 
     Raises:
-        DataError: no such file, not an idx file of bytes, truncated, or not three axes (labels have one).
+        DataError: no such file, not an idx file of bytes, truncated, not three axes (labels have one), or a gzipped
+            file that unfolds to more than 50 times its size.
     """
     values = read_idx(path)
     if values.ndim != 3:
         hint = "; this looks like the labels, take the images' file" if values.ndim == 1 else ""
-        raise DataError(f"{path}: expected images, 3 axes (n, height, width); got axes of {values.shape}{hint}.")
+        raise DataError(f"{shown(path)}: expected images, 3 axes (n, height, width); got axes of {values.shape}{hint}.")
     if values.size == 0:
-        raise DataError(f"{path}: holds no images, its axes are {values.shape}.")
+        raise DataError(f"{shown(path)}: holds no images, its axes are {values.shape}.")
+    check_memory(Path(path), 5 * values.size)
     return from_bytes(values[:, None])
 
 
@@ -50,36 +54,44 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     """Read an idx file of unsigned bytes with any number of axes.
 
     Raises:
-        DataError: no such file, not an idx file of bytes, or its length is not what its header says.
+        DataError: no such file, not an idx file of bytes, its length is not what its header says, or a gzipped file
+            that unfolds to more than 50 times its size.
     """
     path = existing(path)
-    content = _decompressed(path, read_bytes(path))
+    content = _content(path)
     if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
         raise DataError(
-            f"{path}: not an idx file of bytes: it should start with 00 00 08, it starts with {content[:4].hex(' ')}."
+            f"{shown(path)}: not an idx file of bytes: it should start with 00 00 08, it starts with "
+            f"{content[:4].hex(' ')}."
         )
     n_axes = content[3]
     start = 4 + 4 * n_axes
     if len(content) < start:
-        raise DataError(f"{path}: truncated: its header should have {start} bytes, the file has {len(content)}.")
+        raise DataError(f"{shown(path)}: truncated: its header should have {start} bytes, the file has {len(content)}.")
     shape = struct.unpack(f">{n_axes}I", content[4:start])
     expected = start + math.prod(shape)
     if len(content) != expected:
         raise DataError(
-            f"{path}: {_long_or_short(len(content), expected)}: axes of {shape} need {expected} bytes, "
+            f"{shown(path)}: {_long_or_short(len(content), expected)}: axes of {shape} need {expected} bytes, "
             f"the file has {len(content)}."
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    except ValueError as error:  # more axes than numpy has, or none of their entries but many of them
+        raise DataError(f"{shown(path)}: axes of {shape} are none of images ({reason_of(error)}).") from error
 
 
-def _decompressed(path: Path, content: bytes) -> bytes:
+def _content(path: Path) -> bytes:
+    content = read_bytes(path)
     if not content.startswith(GZIP_MAGIC):
         return content
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            return read_packed(path, stream, len(content))
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(
-            f"{path}: the gzip file is truncated or corrupt ({error}); it has {len(content)} bytes. Get it again."
+            f"{shown(path)}: the gzip file is truncated or corrupt ({reason_of(error)}); it has {len(content)} bytes. "
+            "Get it again."
         ) from error
 
 

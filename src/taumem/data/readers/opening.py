@@ -1,23 +1,45 @@
 """Opening files so that whatever goes wrong is a DataError that names the file."""
 
+import os
+from collections.abc import Callable
+from functools import wraps
+from gzip import GzipFile
 from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
 
 from taumem.errors import DataError
 
-__all__ = ["existing", "read_bytes"]
+__all__ = ["check_memory", "existing", "in_memory", "read_bytes", "read_packed", "reason_of", "shown"]
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+MOST_FOLD = 50
+"""How many times its size a compressed file may unfold to. Photographs and prose reach 5, line drawings 30."""
+UNFOLDS_ANYWAY = 2**24
+"""Bytes that any compressed file may unfold to."""
 
 
 def existing(path: str | Path) -> Path:
     """The path, with ``~`` expanded, once it is known to exist.
 
     Raises:
-        DataError: there is nothing at that path, or neither a file nor a folder, such as a pipe.
+        DataError: there is nothing at that path, it cannot be reached, or it is neither a file nor a folder, such as a
+            pipe.
     """
-    found = Path(path).expanduser()
-    if not found.exists():
-        raise DataError(f"{found}: no such file or folder (looked in {Path.cwd()}).")
-    if not (found.is_file() or found.is_dir()):
-        raise DataError(f"{found}: neither a file nor a folder; data are read more than once, so save them in a file.")
+    try:
+        found = Path(path).expanduser()
+        is_there, is_usable = found.exists(), found.is_file() or found.is_dir()
+    except (OSError, RuntimeError) as error:  # no permission, a name too long; ~ of a user that there is not
+        raise DataError(f"{shown(path)}: cannot be reached ({reason_of(error)}).") from error
+    if not is_there:
+        pattern = "; a pattern is for the shell: give it without quotes to a command that takes several files, "
+        hint = f"{pattern}or here the folder itself" if set(found.name) & set("*?[") else ""
+        raise DataError(f"{shown(found)}: no such file or folder (looked in {shown(Path.cwd())}){hint}.")
+    if not is_usable:
+        raise DataError(
+            f"{shown(found)}: neither a file nor a folder; data are read more than once, so save them in a file."
+        )
     return found
 
 
@@ -25,9 +47,70 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of a file.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or is none (a pipe would be waited for).
     """
+    path = existing(path)
     try:
+        check_memory(path, path.stat().st_size)
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise DataError(f"{shown(path)}: cannot be read ({reason_of(error)}).") from error
+
+
+def read_packed(path: Path, stream: IO[bytes] | GzipFile, n_packed: int) -> bytes:
+    """All that a decompressing stream gives, as long as it is in proportion to what was packed.
+
+    Raises:
+        DataError: it is not, as in a file that was made to fill the memory.
+    """
+    most = max(UNFOLDS_ANYWAY, MOST_FOLD * n_packed)
+    content = stream.read(most + 1)
+    if len(content) > most:
+        raise DataError(
+            f"{shown(path)}: unfolds from {n_packed} bytes to more than {most}, over {MOST_FOLD} times as much, which "
+            "images hardly do. If it is meant, decompress it first and read what comes out."
+        )
+    return content
+
+
+def check_memory(path: Path, n_bytes: int, advice: str = "Take less of it") -> None:
+    """Refuse what this machine's memory cannot hold, before it is filled.
+
+    Raises:
+        DataError: it cannot.
+    """
+    if hasattr(os, "sysconf") and n_bytes > (there := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
+        raise DataError(
+            f"{shown(path)}: needs {n_bytes / 1e9:,.1f} GB of memory, this machine has {there / 1e9:,.1f}. {advice}."
+        )
+
+
+def in_memory(read: Callable[P, Result]) -> Callable[P, Result]:
+    """Decorate a reader, whose first argument is the path, so that memory that is not there is said in words."""
+
+    @wraps(read)
+    def reader(*args: P.args, **options: P.kwargs) -> Result:
+        try:
+            return read(*args, **options)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):  # torch's own words
+                raise
+            path = shown(args[0] if args else options.get("path"))
+            raise DataError(f"{path}: needs more memory than there is. Take less of it.") from None
+
+    return reader
+
+
+def shown(path: object) -> str:
+    """A path as it can be printed anywhere: bytes of its name that are no UTF-8 are spelled out."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def reason_of(error: BaseException) -> str:
+    r"""Why something failed, in one line without the file's name, which the message has anyway.
+
+    >>> reason_of(OSError(13, "Permission denied", "a.png")), reason_of(ValueError("a\nb")), reason_of(EOFError())
+    ('Permission denied', 'a', 'EOFError')
+    """
+    words = (isinstance(error, OSError) and error.strerror) or str(error)
+    return shown(words.strip().split("\n")[0][:200]) or type(error).__name__
