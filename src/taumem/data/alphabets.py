@@ -3,7 +3,7 @@
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from taumem.errors import ConfigError, DataError, nearest_name
 
-__all__ = ["ALPHABETS", "MASK_SIGN", "Alphabet", "AlphabetName", "normalize_text8"]
+__all__ = ["ALPHABETS", "MASK_SIGN", "Alphabet", "AlphabetName", "letters_dropped", "normalize_text8"]
 
 AlphabetName: TypeAlias = Literal["text8", "characters", "bytes"]
 
@@ -23,6 +23,8 @@ ALPHABETS = ("text8", "characters", "bytes")
 TEXT8_SYMBOLS = " " + string.ascii_lowercase
 MASK_SIGN = "░"
 """How the mask of masked diffusion is shown."""
+
+CODES_AT_ONCE = 2**20
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TO_SPACE = bytes(byte if chr(byte) in TEXT8_SYMBOLS else ord(" ") for byte in range(256))
@@ -44,6 +46,26 @@ def normalize_text8(text: str) -> str:
     for digit, word in enumerate(_DIGITS):
         content = content.replace(str(digit).encode(), f" {word} ".encode())
     return re.sub(b"  +", b" ", content.translate(_TO_SPACE))[:-1].decode("ascii")
+
+
+def letters_dropped(texts: Collection[str]) -> tuple[float, list[str]]:
+    """Say which share of the letters (and digits) of texts text8 has no sign for, and which, the most frequent first.
+
+    >>> letters_dropped(["naïve café", "Köln"])
+    (0.23076923076923078, ['ï', 'é', 'ö'])
+    """
+    n_letters, dropped = 0, Counter[str]()
+    if all(text.isascii() for text in texts):
+        return 0.0, []
+    for text in texts:
+        codes = _code_points(text)
+        for start in range(0, len(codes), CODES_AT_ONCE):
+            found, counts = np.unique(codes[start : start + CODES_AT_ONCE], return_counts=True)
+            for symbol, count in zip(map(chr, found.tolist()), counts.tolist(), strict=True):
+                if symbol.isalnum():
+                    n_letters += count
+                    dropped[symbol] += 0 if symbol.isascii() else count
+    return dropped.total() / max(1, n_letters), [symbol for symbol, count in dropped.most_common() if count]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ pins it by its SHA-256 (see ``data/english/``); the Python that happens to run i
 unchanged text, so that each alphabet can make its own of it.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,18 +16,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taumem.data.alphabets import TEXT8_SYMBOLS, Alphabet, AlphabetName
+from taumem.data.alphabets import TEXT8_SYMBOLS, Alphabet, AlphabetName, letters_dropped
 from taumem.data.english import load_english
 from taumem.data.near_duplicates import Sifted, sift
-from taumem.data.readers.opening import existing, read_bytes
+from taumem.data.readers.documents import read_documents
+from taumem.data.readers.opening import existing, in_memory, shown
 from taumem.data.split import Split
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.randomness import generator_for
 
 __all__ = ["Text", "Windows", "load_text"]
 
 TEXT8_PARTS = (90_000_000, 5_000_000, 5_000_000)
 """Characters of the official training, validation and test parts of text8, in this order."""
+UNSAID, MOST = 0.01, 0.5
+"""Share of letters up to which nothing is said of those that ``text8`` drops, and above which a text is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +94,13 @@ class Text:
 
         Raises:
             ConfigError: no such alphabet.
-            DataError: no document, more symbols than declared, or half a surrogate pair where bytes are wanted.
+            DataError: no document, more symbols than declared, most letters none of ``text8``'s, or half a surrogate
+                pair where bytes are wanted.
         """
         if not documents:
             raise DataError(f"{name}: there are no documents in it.")
+        if alphabet == "text8":
+            _say_what_is_dropped(name, documents)
         try:
             found = Alphabet.of(alphabet, documents.values(), vocabulary=vocabulary)
             numbers = tuple(found.numbers(text) for text in documents.values())
@@ -211,8 +218,13 @@ class Text:
         return is_heldout
 
 
+@in_memory
 def load_text(
-    path: str | Path | None = None, *, alphabet: AlphabetName = "text8", vocabulary: int | None = None
+    path: str | Path | None = None,
+    *,
+    alphabet: AlphabetName = "text8",
+    vocabulary: int | None = None,
+    skip_unreadable: bool = False,
 ) -> Text:
     """Read text from a file or a folder, or take the built-in English.
 
@@ -229,45 +241,39 @@ def load_text(
     Args:
         path: the file or folder.
         alphabet: ``text8`` normalizes to a-z and space (27 symbols), ``characters`` takes all characters that occur,
-            ``bytes`` the bytes of the files, whatever they are (256).
+            ``bytes`` the bytes of the files, whatever they are (256). Letters that ``text8`` does not have are
+            dropped; of more than 1 % of all letters this is said, with more than half the text is refused.
         vocabulary: how many symbols there may be; None for any number.
+        skip_unreadable: whether to pass over files in a folder that are no texts, with a note that names them.
 
     Raises:
-        DataError: no such path, a folder without files, invalid UTF-8 (unless bytes are wanted), more symbols than
-            declared, or a damaged installation.
+        DataError: no such path, a folder without files, files that are no texts in UTF-8 (or UTF-16 or UTF-32 with its
+            byte order mark) unless bytes are wanted or they are to be skipped, letters that ``text8`` would drop, more
+            symbols than declared, or a damaged installation.
         ConfigError: no such alphabet.
     """
     if path is None:
         return Text.of("english", load_english(), alphabet, vocabulary=vocabulary)
     path = existing(path)
-    texts = {str(file): _read(file, alphabet) for file in _files(path)}
-    text = Text.of(path.name, texts, alphabet, vocabulary=vocabulary)
+    texts = read_documents(path, as_bytes=alphabet == "bytes", skip_unreadable=skip_unreadable)
+    text = Text.of(shown(path.name), texts, alphabet, vocabulary=vocabulary)
     content = next(iter(texts.values()))
     return _in_official_parts(text, content) if len(texts) == 1 and _is_text8(content) else text
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    # Sorted by the parts of the path, which is the same order on every system.
-    inside = sorted((file.relative_to(path).parts, file) for file in path.rglob("*") if file.is_file())
-    files = [file for parts, file in inside if not any(part.startswith(".") for part in parts)]
-    if not files:
-        raise DataError(f"{path}: no files in this folder (hidden ones do not count); each should be a document.")
-    return files
-
-
-def _read(path: Path, alphabet: AlphabetName) -> str:
-    content = read_bytes(path)
-    if alphabet == "bytes":
-        return content.decode("utf-8", "surrogateescape")  # which the alphabet undoes
-    try:
-        return content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not valid UTF-8: byte {error.start} (0x{content[error.start]:02x}) cannot be read "
-            f"({error.reason}). Convert the file to UTF-8, or take it as it is by the alphabet 'bytes'."
-        ) from error
+def _say_what_is_dropped(name: str, documents: Mapping[str, str]) -> None:
+    share, letters = letters_dropped(documents.values())
+    if share <= UNSAID:
+        return
+    n_characters = Alphabet.of("characters", documents.values()).vocabulary
+    message = (
+        f"{name}: the alphabet 'text8' is a-z and space, and drops {share:.0%} of the letters here (most often "
+        f"{' '.join(letters[:8])}). The alphabet 'characters' keeps them ({n_characters} symbols), and so does 'bytes' "
+        "(256)."
+    )
+    if share > MOST:
+        raise DataError(message)
+    warnings.warn(message, TaumemWarning, stacklevel=4)
 
 
 def _is_text8(text: str) -> bool:

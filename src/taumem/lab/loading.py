@@ -21,6 +21,9 @@ __all__ = ["load_experiment", "preset_names", "read_experiment", "recipe_of"]
 
 NEW_NAMES = {"monitor.levels": "monitor.times"}
 """Keys that had another name once, with the one of today; both in one section."""
+MOST_BYTES = 2**20
+MOST_DEPTH = 16
+TOO_DEEP = "its sections or lists are nested deeper than an experiment's ever are."
 
 
 def preset_names() -> list[str]:
@@ -88,10 +91,7 @@ def _presets() -> dict[str, Any]:
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix in (".toml", ".json"):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as text ({error}); expected an experiment's file.") from None
+        text = _text_of(path)
     else:
         presets = _presets()
         if str(source) not in presets:
@@ -101,11 +101,43 @@ def _read(source: str | Path) -> dict[str, Any]:
         text = presets[str(source)].read_text(encoding="utf-8")
     try:
         content: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # of JSON, of TOML, or of a number with thousands of digits
         raise ConfigError(f"{source}: not valid {path.suffix[1:].upper() or 'TOML'}: {error}.") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: {TOO_DEEP}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{source}: expected the keys of an experiment; got a {type(content).__name__}.")
+    _check_plain(content, str(source))
     return content
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: is no file; expected an experiment's file.")
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ConfigError(
+                f"{path}: has {size:,} bytes, and an experiment's file some hundreds; is it another file?"
+            )
+        return path.read_text(encoding="utf-8")
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a null character
+        raise ConfigError(f"{path}: cannot be read as text ({error}); expected an experiment's file.") from None
+
+
+def _check_plain(content: Any, source: str, depth: int = MOST_DEPTH) -> None:
+    """Refuse what no experiment holds, and what would be trouble further on: depths without end, numbers without end.
+
+    Raises:
+        ConfigError: it is there.
+    """
+    if depth == 0:
+        raise ConfigError(f"{source}: {TOO_DEEP}")
+    if isinstance(content, int) and abs(content) >= 2**63:
+        raise ConfigError(f"{source}: holds a whole number beyond 2^63; no key takes one.")
+    for part in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        _check_plain(part, source, depth - 1)
 
 
 def _parse(change: str) -> tuple[str, Any]:
@@ -113,9 +145,13 @@ def _parse(change: str) -> tuple[str, Any]:
     if not equals or not key:
         raise ConfigError(f"--set takes key=value, such as training.batch_size=32; got '{change}'.")
     try:
-        return key, tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, text
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        value = text
+    except RecursionError:
+        raise ConfigError(f"--set {key}: {TOO_DEEP}") from None
+    _check_plain(value, f"--set {key}")
+    return key, value
 
 
 def _apply(content: dict[str, Any], key: str, value: Any, change: str) -> None:
@@ -159,7 +195,7 @@ def _explained(error: ValidationError) -> str:
             message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], Mapping):  # a whole section: the message itself says what came
         return f"{key and key + ': '}{message}."
-    return f"{key}: {message[:1].lower()}{message[1:]}; got {problem['input']!r}."
+    return f"{key}: {message[:1].lower()}{message[1:]}; got {problem['input']!r:.200}."
 
 
 def _is_a_type(part: str | int) -> bool:

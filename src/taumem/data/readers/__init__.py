@@ -1,4 +1,4 @@
-"""Readers of image files, one module a format. Each gives float32 [n, channels, height, width] in [-1, 1]."""
+"""Readers of files. Those of images, one module a format, give float32 [n, channels, height, width] in [-1, 1]."""
 
 from taumem.data.readers.arrays import load_array
 from taumem.data.readers.cifar10 import load_cifar10

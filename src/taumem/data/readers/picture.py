@@ -18,16 +18,6 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "TG
 """What is read, by pillow's names. What else it knows needs other programs (EPS), or is no picture to it (HDF5)."""
 UNKNOWN_TO_PILLOW = (".heic", ".heif", ".jxl", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".exr")
 """Endings that somebody may expect to be read."""
-MAX_MEGAPIXELS", "Picture", "is_picture", "looks_like_a_picture", "read_picture"]
-
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "PCX", "QOI", "JPEG2000", "AVIF")
-"""What is read, by pillow's names. Others need programs (EPS), hold no picture that pillow decodes (HDF5), or icons."""
-ENDINGS = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .gif .bmp .dib .tif .tiff .pbm .pgm .ppm .pnm .tga .pcx .qoi .jp2 .j2k "
-    ".jpx .j2c .jpc .jpf .avif".split()
-)
-CAMERAS_AND_DRAWINGS = frozenset(".heic .heif .jxl .svg .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .exr .hdr".split())
-"""Endings of pictures that pillow does not know."""
 MAX_MEGAPIXELS = 50
 """Of one picture. With it, reading takes less than 1 GB, whatever a file's header claims."""
 
@@ -41,9 +31,9 @@ class Picture:
     """A picture.
 
     Attributes:
-        pixels: [3, height, width], upright.
+        pixels: [3, height, width].
         several_frames: whether this is the first of an animation, or of several pages.
-        damaged_exif: whether nobody knows which way is up, since the EXIF data cannot be read.
+        damaged_exif: whether its EXIF data cannot be read, so that it may not be upright.
     """
 
     pixels: NDArray[np.uint8]

@@ -58,6 +58,8 @@ class ImagesConfig(DataConfig):
     """Which array of a .npz file."""
     value_range: tuple[float, float] | None = None
     """(black, full intensity) in the units of a .npy or .npz file."""
+    skip_unreadable: bool = False
+    """Whether to pass over files in a folder that cannot be read, with a note that names them."""
     n_heldout: int | None = Field(default=None, ge=1)
     """None holds out a fifth of the images, at most 512."""
 

@@ -43,6 +43,8 @@ class TextConfig(DataConfig):
     alphabet: Literal["text8", "characters", "bytes"] = "text8"
     vocabulary: int | None = Field(default=None, ge=1)
     """How many symbols there may be; None for any number."""
+    skip_unreadable: bool = False
+    """Whether to pass over files in a folder that are no texts, with a note that names them."""
     window: int = Field(default=64, ge=1)
     """Symbols in a window."""
     n_heldout: int | None = Field(default=None, ge=2)
@@ -50,7 +52,8 @@ class TextConfig(DataConfig):
 
     def open(self) -> "TextDomain":
         """Read the text."""
-        text = load_text(self.path, alphabet=self.alphabet, vocabulary=self.vocabulary)
+        options = self.model_dump(include={"alphabet", "vocabulary", "skip_unreadable"})
+        text = load_text(self.path, **options)
         n_heldout = self.n_heldout or max(2, n_heldout_unless_said(text.n_windows(self.window)))
         return TextDomain(text, self.window, n_heldout)
 
