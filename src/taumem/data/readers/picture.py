@@ -1,5 +1,6 @@
 """One picture file, as bytes of red, green and blue; and what has to be known of it before it is decoded."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ MAX_MEGAPIXELS = 50
 
 WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 ROWS_AT_ONCE = 256
-ORIENTATION = 0x0112
+ORIENTATION, UPRIGHT = 0x0112, 1
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,11 @@ def _in_bytes(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> object:
-    """What the EXIF data say; None if they cannot be read."""
+    """What the EXIF data say; None if they are damaged before they say it."""
     try:
-        return image.getexif().get(ORIENTATION, 1)
+        with warnings.catch_warnings(record=True) as of_damage:
+            warnings.simplefilter("always")
+            return image.getexif().get(ORIENTATION, None if of_damage else UPRIGHT)
     except Exception:  # as the decoders, so this parser
         return None
 
