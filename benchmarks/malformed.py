@@ -6,9 +6,9 @@
     python benchmarks/malformed.py --inputs 300 --seed 7 --kinds npz sealed
 
 Small valid files of every kind that taumem reads are cut, spliced, given other bits, lengths and numbers, nested
-deeply, or put under another's name; where a format has check sums or compression, damage is also done inside, and closed up
-again. They are read in another process, which may take 1 GB beside what importing takes. Exits with 1 if any reading ended in
-a traceback, did not end, or ended the process.
+deeply, or put under another's name; where a format has check sums or compression, damage is also done inside, and
+closed up again. They are read in another process, which may take 1 GB beside what importing takes. Exits with 1 if any
+reading ended in a traceback, did not end, or ended the process.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Keys of old names: they work as before, with a note where somebody wrote them, and continue what they began."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,58 @@ def test_published_records_are_of_their_published_experiments(file):
         assert read_experiment(study / "experiment.json").recipe == recipe
     for run in sorted(study.glob("*/run.json"))[:2]:
         assert recipe_of(json.loads(run.read_text())["experiment"]) == recipe
+
+
+class TestFilesThatAreNoExperiments:
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("a.json", "[" * 100_000),
+            ("a.json", '{"data": ' * 5000 + "1" + "}" * 5000),
+            ("a.json", '{"data": ' * 200 + "1" + "}" * 200),
+            ("a.toml", "data = " + "[" * 5000 + "]" * 5000),
+            ("a.toml", "a." * 3000 + "b = 1"),
+            ("a.toml", "data = " + "{a = " * 2000 + "1" + "}" * 2000),
+        ],
+    )
+    def test_nested_without_end_they_are_refused_in_words(self, tmp_path, name, content):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ConfigError, match=rf"{name}: .*(nested deeper|not valid)"):
+            load_experiment(tmp_path / name)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "seeds=[" * 2000,
+            "seeds=" + "[" * 2000 + "]" * 2000,
+            "seeds=[0x" + "f" * 9000 + "]",
+            "seeds=[" + "9" * 9000 + "]",
+        ],
+    )
+    def test_a_change_without_end_is_refused_in_words(self, change):
+        with pytest.raises(ConfigError, match="seeds"):
+            load_experiment("demo", [change])
+
+    @pytest.mark.parametrize("number", ["1" + "0" * 5000, "9223372036854775808", "0x" + "f" * 9000])
+    def test_numbers_without_end_are_refused_in_words(self, tmp_path, number):
+        (tmp_path / "a.toml").write_text(f'name = "a"\nn_train = [{number}]\n')
+        with pytest.raises(ConfigError, match=r"beyond 2\^63|Exceeds the limit"):
+            load_experiment(tmp_path / "a.toml")
+
+    def test_half_a_surrogate_pair_is_refused_in_words(self, tmp_path):
+        for content in ('{"name": "\\ud800"}', '{"training": {"\\udfff": 1}}', '{"seeds": ["\\ud800"]}'):
+            (tmp_path / "a.json").write_text(content)
+            with pytest.raises(ConfigError, match=r"no character by itself"):
+                load_experiment(tmp_path / "a.json")
+        with pytest.raises(ConfigError, match=r"--set data.path: 'caf\\udce9' holds"):
+            load_experiment("own-images", ["data.path=caf\udce9"])
+
+    def test_a_pipe_is_not_waited_for_and_a_large_file_is_not_read(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe.toml")
+        with pytest.raises(ConfigError, match="is no file"):
+            load_experiment(tmp_path / "pipe.toml")
+        (tmp_path / "large.json").write_bytes(b" " * (2**20 + 1))
+        with pytest.raises(ConfigError, match=r"has 1,048,577 bytes"):
+            load_experiment(tmp_path / "large.json")
+        with pytest.raises(ConfigError, match="cannot be read as text"):
+            load_experiment("a\0.toml")

@@ -4,6 +4,7 @@ Unknown keys and names are refused with the nearest valid one. Keys that had ano
 """
 
 import json
+import re
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ __all__ = ["load_experiment", "preset_names", "read_experiment", "recipe_of"]
 NEW_NAMES = {"monitor.levels": "monitor.times"}
 """Keys that had another name once, with the one of today; both in one section."""
 MOST_BYTES = 2**20
-MOST_DEPTH = 16
+MOST_DEPTH = 32
+SURROGATES = re.compile("[\ud800-\udfff]")
 TOO_DEEP = "its sections or lists are nested deeper than an experiment's ever are."
 
 
@@ -127,7 +129,7 @@ def _text_of(path: Path) -> str:
 
 
 def _check_plain(content: Any, source: str, depth: int = MOST_DEPTH) -> None:
-    """Refuse what no experiment holds, and what would be trouble further on: depths without end, numbers without end.
+    """Refuse what no experiment holds and no record could: depths and numbers without end, text that is no Unicode.
 
     Raises:
         ConfigError: it is there.
@@ -136,7 +138,13 @@ def _check_plain(content: Any, source: str, depth: int = MOST_DEPTH) -> None:
         raise ConfigError(f"{source}: {TOO_DEEP}")
     if isinstance(content, int) and abs(content) >= 2**63:
         raise ConfigError(f"{source}: holds a whole number beyond 2^63; no key takes one.")
-    for part in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+    if isinstance(content, str) and not content.isprintable() and (halves := SURROGATES.findall(content)):
+        raise ConfigError(
+            f"{source}: {content!r:.80} holds {halves[0]!r}, which is no character by itself (a name that is not in "
+            "UTF-8 has such), and records cannot hold it; rename it."
+        )
+    inside = content.items() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    for part in inside:
         _check_plain(part, source, depth - 1)
 
 
