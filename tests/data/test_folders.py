@@ -126,7 +126,9 @@ class TestWhatIsFound:
             load_folder(tmp_path)
 
     def test_a_pattern_in_quotes_gets_the_advice_to_name_the_folder(self, tmp_path):
-        with pytest.raises(DataError, match=r"\*\.png: no such file or folder .*a pattern is for the shell"):
+        with pytest.raises(
+            DataError, match=r"\*\.png: no such file or folder .*patterns are not expanded here, give the folder"
+        ):
             load_images(tmp_path / "*.png")
 
 

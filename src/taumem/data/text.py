@@ -265,7 +265,7 @@ def _say_what_is_dropped(name: str, documents: Mapping[str, str]) -> None:
     share, letters = letters_dropped(documents.values())
     if share <= UNSAID:
         return
-    n_characters = Alphabet.of("characters", documents.values()).vocabulary
+    n_characters = len(set[str]().union(*documents.values()))
     message = (
         f"{name}: the alphabet 'text8' is a-z and space, and drops {share:.0%} of the letters here (most often "
         f"{' '.join(letters[:8])}). The alphabet 'characters' keeps them ({n_characters} symbols), and so does 'bytes' "

@@ -96,7 +96,7 @@ def settle(
     named = "; ".join(unreadable[:NAMED])
     named += f"; and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
     if unreadable and not (skip and n_read):
-        what_to_do = "Nothing is left." if skip else "Replace them, remove them, or set skip_unreadable = true."
+        what_to_do = "Nothing is left." if skip else "Replace them, remove them, or skip them: skip_unreadable = true."
         counted = f"{len(unreadable)} of {n_read + len(unreadable)} {kind} cannot be read"
         raise DataError(f"{shown(folder)}: {counted}: {named}. {what_to_do}")
     skipped = [f"{len(unreadable)} skipped that cannot be read: {named}."] if unreadable else []

@@ -33,8 +33,7 @@ def existing(path: str | Path) -> Path:
     except (OSError, RuntimeError) as error:  # no permission, a name too long; ~ of a user that there is not
         raise DataError(f"{shown(path)}: cannot be reached ({reason_of(error)}).") from error
     if not is_there:
-        pattern = "; a pattern is for the shell: give it without quotes to a command that takes several files, "
-        hint = f"{pattern}or here the folder itself" if set(found.name) & set("*?[") else ""
+        hint = "; patterns are not expanded here, give the folder itself" if set(str(found)) & set("*?[") else ""
         raise DataError(f"{shown(found)}: no such file or folder (looked in {shown(Path.cwd())}){hint}.")
     if not is_usable:
         raise DataError(
