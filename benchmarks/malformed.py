@@ -41,6 +41,7 @@ import torch
 from PIL import Image
 
 from taumem.data import load_folder, load_images, load_text
+from taumem.data.readers.picture import FORMATS
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import TaumemError
 from taumem.lab import load_experiment
@@ -51,7 +52,6 @@ from taumem.training import Learner, load_checkpoint, save_checkpoint
 SECONDS = 30.0
 MEMORY = 2**30
 LIMITS_ARE_KNOWN = sys.platform == "linux"
-FAMILIES = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "TGA", "PCX", "JPEG2000", "AVIF")
 HUGE = ("9223372036854775808", "-1", "0", "1e999", "NaN", "-Infinity", "1" * 5000, "4294967295", "0.1e-400")
 WRONG = (
     "null",
@@ -217,7 +217,7 @@ def kinds() -> dict[str, Kind]:
     pictures = _pictures(color[0])
     pngs = {name: content for name, content in pictures.items() if name.endswith("png")}
     arrays = {f"{k}.npy": _saved(np.save, a) for k, a in enumerate((gray, color, gray / 255, np.asfortranarray(gray)))}
-    archives = {f"{k}.npz": _saved(np.savez_compressed, gray) for k in range(1)} | {"2.npz": _saved(np.savez, gray)}
+    archives = {"1.npz": _saved(np.savez_compressed, gray), "2.npz": _saved(np.savez, gray)}
     texts = {f"{code}.txt": words.encode(code, "replace") for code in ("utf-8", "utf-16", "utf-32-le", "cp1251")}
     with tempfile.TemporaryDirectory() as folder:
         study = _study(Path(folder) / "study")
@@ -228,7 +228,6 @@ def kinds() -> dict[str, Kind]:
         checkpoint = (Path(folder) / "a.safetensors").read_bytes()
     toml = (files("taumem.lab") / "presets" / "own-images.toml").read_bytes()
     experiment = json.dumps(load_experiment("demo").model_dump(mode="json")).encode()
-    part = {name: (lambda path, name=name: _read_run(path.parents[len(Path(name).parts) - 1])) for name in record}
     found = {
         "picture": Kind(pictures, BLUNT, _read_folder),
         "png": Kind(pngs, (in_png,), _read_folder),
@@ -243,11 +242,13 @@ def kinds() -> dict[str, Kind]:
         "sealed": Kind({"a.sealed": sealed}, (bluntly, in_sealed, in_sealed), _read_study),
         "checkpoint": Kind({"a.safetensors": checkpoint}, (bluntly, in_safetensors), _read_checkpoint),
     }
-    deep: dict[str, tuple[Damage, ...]] = {".json": IN_WORDS, ".jsonl": (in_lines,), ".npz": (bluntly, in_zip)}
-    for name, content in record.items():
-        kind = {".json": "header", ".jsonl": "measurements", ".npz": "samples"}.get(Path(name).suffix)
-        if kind and kind not in found:
-            found[kind] = Kind({name: content} | record, deep[Path(name).suffix], part[name], alone=False)
+    for kind, ending, damages in (
+        ("header", ".json", IN_WORDS),
+        ("measurements", ".jsonl", (in_lines,)),
+        ("samples", ".npz", (bluntly, in_zip)),
+    ):
+        victim = next(name for name in record if name.endswith(ending))
+        found[kind] = Kind({victim: record[victim]} | record, damages, _read_run, alone=False)
     return found
 
 
@@ -255,14 +256,12 @@ def _pictures(pixels: Any) -> dict[str, bytes]:
     pictures, exif = {}, Image.Exif()
     exif[0x0112] = 6
     image = Image.fromarray(pixels)
-    for family in FAMILIES:
+    for family in FORMATS:
         ending = next((e for e, name in Image.registered_extensions().items() if name == family), None)
         if ending and family in Image.SAVE:
             pictures[f"a{ending}"] = _saved(image.save, format=family, exif=exif)
-    for mode in ("L", "LA", "P", "RGBA", "1", "I;16"):
-        pictures[f"{mode[:2]}.png"] = _saved(
-            image.convert("L" if mode == "I;16" else mode).convert(mode).save, format="PNG"
-        )
+    for mode in ("L", "LA", "P", "RGBA", "1"):
+        pictures[f"{mode}.png"] = _saved(image.convert(mode).save, format="PNG")
     pictures["b.tif"] = _saved(image.convert("CMYK").save, format="TIFF", compression="tiff_lzw")
     pictures["b.gif"] = _saved(image.save, format="GIF", save_all=True, append_images=[image.rotate(90)])
     return pictures
@@ -312,7 +311,8 @@ def _read_text(path: Path) -> None:
     load_text(path, alphabet=("text8", "characters", "bytes")[path.stat().st_size % 3])
 
 
-def _read_run(folder: Path) -> None:
+def _read_run(path: Path) -> None:
+    folder = path.parent.parent if path.suffix == ".npz" else path.parent
     _look_at(RunRecord.read(folder))
     with RunRecord.open(folder, RunRecord.read(folder).header) as record:
         _look_at(record)

@@ -5,14 +5,13 @@ What is in the file, and where, is said in :mod:`taumem.record.manifest`.
 
 import hashlib
 import io
-import lzma
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,9 @@ from taumem.record.manifest import COLUMNS, DIGEST_LENGTH, SUFFIX, Manifest
 from taumem.record.packing import running_sums, unpack
 
 __all__ = ["SealedRun", "SealedStudy", "find_sealed", "sealed_file_above", "twin_of"]
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 class SealedStudy:
@@ -49,7 +51,7 @@ class SealedStudy:
             raise RecordError(f"{path}: cannot be read ({error.strerror}); expected a sealed study.") from None
         if hashlib.sha256(content[:-DIGEST_LENGTH]).hexdigest().encode() != content[-DIGEST_LENGTH:]:
             raise RecordError(f"{path}: no sealed study, or damaged (its SHA-256 does not fit); get the file again.")
-        with self._understood():
+        with self.understood():
             self._archive = zipfile.ZipFile(io.BytesIO(content))
             self.manifest = Manifest.model_validate_json(self._archive.read("manifest.json"))
         self._columns: dict[str, NDArray[Any]] = {}
@@ -66,7 +68,7 @@ class SealedStudy:
     def column(self, name: str) -> NDArray[Any]:
         """A column of all runs."""
         if name not in self._columns:
-            with self._understood():
+            with self.understood():
                 self._columns[name] = unpack(self.manifest.columns[name], self._archive.read(f"{name}.npy"))
         return self._columns[name]
 
@@ -92,36 +94,57 @@ class SealedStudy:
         return places
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
+    def understood(self) -> Iterator[None]:
+        """Say in words what is wrong with the file, when something is.
+
+        Raises:
+            RecordError: something is.
+        """
         try:
             yield
-        except (KeyError, IndexError, TypeError, ValueError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
-            reason = first_problem(error) if isinstance(error, ValidationError) else repr(error)
+        except RecordError:
+            raise
+        # Its sum fits, so somebody wrote it so: archives, arrays and numbers that contradict each other in any way.
+        except Exception as error:
+            reason = first_problem(error) if isinstance(error, ValidationError) else f"{error!r:.200}"
             raise RecordError(f"{self.path}: a sealed study that cannot be understood ({reason}). {ADVICE}") from None
+
+
+def _in_words(method: Callable[Concatenate["SealedRun", P], Result]) -> Callable[Concatenate["SealedRun", P], Result]:
+    @wraps(method)
+    def understood(run: "SealedRun", /, *args: P.args, **options: P.kwargs) -> Result:
+        with run.study.understood():
+            return method(run, *args, **options)
+
+    return understood
 
 
 class SealedRun:
     """What a sealed file keeps of a run."""
 
     def __init__(self, study: SealedStudy, name: str) -> None:
-        self._study = study
+        self.study = study
         self._name = name
-        run, n_runs = list(study.manifest.runs).index(name), len(study.manifest.runs)
+        with study.understood():
+            self._blocks = self._find_blocks()
+
+    def _find_blocks(self) -> dict[Series, int]:
+        study = self.study
+        run, n_runs = list(study.manifest.runs).index(self._name), len(study.manifest.runs)
         blocks = {series: place * n_runs + run for place, series in enumerate(study.manifest.series)}
-        self._blocks = {
-            series: block for series, block in blocks.items() if study.bounds[block + 1] > study.bounds[block]
-        }
+        return {series: block for series, block in blocks.items() if study.bounds[block + 1] > study.bounds[block]}
 
     @cached_property
+    @_in_words
     def measurements(self) -> list[Measurement]:
         """All that was measured, in the order in which it was written."""
         placed: list[tuple[int, Measurement]] = []
         for (quantity, t), block in self._blocks.items():
             rows = self._rows(block)
-            columns = {name: self._study.column(name)[rows].tolist() for name in ("place", *COLUMNS)}
-            ends = self._study.item_bounds[rows.start : rows.stop + 1] - self._study.item_bounds[rows.start]
+            columns = {name: self.study.column(name)[rows].tolist() for name in ("place", *COLUMNS)}
+            ends = self.study.item_bounds[rows.start : rows.stop + 1] - self.study.item_bounds[rows.start]
             items = self._items(block)
-            kept = self._study.column("n_items")[rows] >= 0
+            kept = self.study.column("n_items")[rows] >= 0
             for k, (place, *fields) in enumerate(zip(*columns.values(), strict=True)):
                 facts: dict[str, Any] = {n: None if f != f else f for n, f in zip(COLUMNS, fields, strict=True)}
                 facts["items"] = tuple(items[ends[k] : ends[k + 1]].tolist()) if kept[k] else None
@@ -129,9 +152,10 @@ class SealedRun:
         return [m for _, m in sorted(placed, key=lambda pair: pair[0])]
 
     @property
+    @_in_words
     def steps(self) -> list[int]:
         """The steps at which something was measured, ascending."""
-        steps = [self._study.column("step")[self._rows(block)] for block in self._blocks.values()]
+        steps = [self.study.column("step")[self._rows(block)] for block in self._blocks.values()]
         return np.unique(np.concatenate(steps)).tolist() if steps else []
 
     @property
@@ -139,16 +163,17 @@ class SealedRun:
         """The quantities that were measured, each with its diffusion times."""
         return self._blocks.keys()
 
+    @_in_words
     def curve(self, quantity: str, t: float | None) -> Curve:
         """One of the series over training."""
         block = self._blocks[quantity, t]
         rows = self._rows(block)
-        order = np.argsort(self._study.column("step")[rows], kind="stable")
+        order = np.argsort(self.study.column("step")[rows], kind="stable")
 
         def column(name: str) -> NDArray[Any]:
-            return self._study.column(name)[rows][order]
+            return self.study.column(name)[rows][order]
 
-        n_items = self._study.column("n_items")[rows]
+        n_items = self.study.column("n_items")[rows]
         paired = n_items[0] >= 0 and (n_items == n_items[0]).all()
         return Curve(
             quantity=quantity,
@@ -165,21 +190,22 @@ class SealedRun:
 
     def array_steps(self) -> list[int]:
         """The steps at which arrays were kept, ascending."""
-        return sorted(self._study.manifest.runs[self._name].arrays)
+        return sorted(self.study.manifest.runs[self._name].arrays)
 
+    @_in_words
     def arrays(self, step: int) -> Arrays:
         """The arrays kept at a step."""
-        places = self._study.array_places[self._name, step]
+        places = self.study.array_places[self._name, step]
         return {
-            name: self._study.column(f"arrays/{number}")[place, ...].copy() for name, (number, place) in places.items()
+            name: self.study.column(f"arrays/{number}")[place, ...].copy() for name, (number, place) in places.items()
         }
 
     def _rows(self, block: int) -> slice:
-        return slice(*self._study.bounds[block : block + 2])
+        return slice(*self.study.bounds[block : block + 2])
 
     def _items(self, block: int) -> NDArray[np.float64]:
         """The items of all rows of a series, one after the other."""
-        study, rows = self._study, self._rows(block)
+        study, rows = self.study, self._rows(block)
         n_items = study.column("n_items")[rows]
         start, stop = study.item_bounds[[rows.start, rows.stop]]
         if start == stop:
