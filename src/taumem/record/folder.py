@@ -12,7 +12,6 @@ measures that look again.
 """
 
 import warnings
-import zipfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -85,7 +84,8 @@ class RunFolder:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        # The parsers of zip files and headers raise whatever Python's own raise: zlib.error, SyntaxError, MemoryError, ...
+        except Exception as error:
             raise RecordError(f"{file}: damaged ({error}); remove it, and the run's samples at step {step}.") from None
 
 

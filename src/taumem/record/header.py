@@ -116,7 +116,7 @@ def read_header(folder: Path) -> RunHeader:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"{folder}: no run here (no run.json); expected a run's folder.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None
     return parse_header(content, str(file))
 
