@@ -84,7 +84,7 @@ class RunFolder:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        # The parsers of zip files and headers raise whatever Python's own raise: zlib.error, SyntaxError, MemoryError, ...
+        # The parsers of archives and headers raise whatever Python's own raise: zlib.error, SyntaxError, ...
         except Exception as error:
             raise RecordError(f"{file}: damaged ({error}); remove it, and the run's samples at step {step}.") from None
 
