@@ -45,7 +45,8 @@ def agreement(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) ->
         each pair as items.
 
     Raises:
-        ConfigError: the two do not have the same shape, are of different kinds, or fewer than 2 pairs came.
+        ConfigError: the two do not have the same shape, are of different kinds or not finite, or fewer than 2 pairs
+            came.
 
     >>> x = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
     >>> agreement(x, x).value
@@ -53,7 +54,7 @@ def agreement(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) ->
     >>> agreement(np.array([[0, 1, 2, 3], [4, 5, 6, 7]]), np.array([[0, 1, 2, 9], [4, 5, 9, 9]])).value
     0.625
     """
-    _check_pairs(samples_a, samples_b)
+    samples_a, samples_b = _pairs(samples_a, samples_b)
     return _average("agreement", _similarity(samples_a, samples_b))
 
 
@@ -65,9 +66,9 @@ def agreement_chance(samples_a: NDArray[np.generic], samples_b: NDArray[np.gener
         samples_b: samples of the other, of the same shape and kind.
 
     Raises:
-        ConfigError: the two do not have the same shape, are of different kinds, or fewer than 2 pairs came.
+        ConfigError: as in :func:`agreement`.
     """
-    _check_pairs(samples_a, samples_b)
+    samples_a, samples_b = _pairs(samples_a, samples_b)
     return _average("agreement_chance", _similarity(samples_a, samples_b, shift=1))
 
 
@@ -131,6 +132,8 @@ def agreement_measurements(a: RunRecord, b: RunRecord, *, chance: bool = True) -
         of_a, of_b = (record.arrays(step).get("samples") for record in (a, b))
         if of_a is None or of_b is None or len(of_a) == len(of_b) < 2:
             continue
+        if not (np.isfinite(of_a).all() and np.isfinite(of_b).all()):
+            continue  # a model had diverged, in a record from before that was refused
         estimates = [agreement(of_a, of_b)]
         if chance:  # of which no items are kept: they are another pairing's
             estimates.append(agreement_chance(of_a, of_b).model_copy(update={"items": None}))
@@ -158,7 +161,17 @@ def _joined(a: RunRecord, b: RunRecord, quantity: str, fresh: Sequence[Measureme
     return Curve.from_measurements(quantity, rows) if rows else None
 
 
-def _check_pairs(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]) -> None:
+def _pairs(
+    samples_a: NDArray[np.generic], samples_b: NDArray[np.generic]
+) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    samples_a, samples_b = np.asarray(samples_a), np.asarray(samples_b)
+    for samples in (samples_a, samples_b):
+        if samples.dtype.kind not in "fiu" or not np.isfinite(samples).all():
+            n_bad = sum(not np.isfinite(s).all() for s in samples) if samples.dtype.kind == "f" else len(samples)
+            raise ConfigError(
+                f"agreement compares finite floats or integers; {n_bad} of {len(samples)} samples hold others "
+                f"({samples.dtype}): a model or its sampler has diverged, or they are no samples."
+            )
     if samples_a.shape != samples_b.shape or len(samples_a) < 2:
         raise ConfigError(
             "agreement compares two sets of at least 2 samples of the same shape [n, ...]; "
@@ -169,6 +182,7 @@ def _check_pairs(samples_a: NDArray[np.generic], samples_b: NDArray[np.generic])
             "agreement compares images with images (floats) or tokens with tokens (integers); "
             f"got {samples_a.dtype} and {samples_b.dtype}."
         )
+    return samples_a, samples_b
 
 
 def _are_tokens(samples: NDArray[np.generic]) -> bool:

@@ -2,6 +2,7 @@
 
 import torch
 
+from taumem.data.items import as_items
 from taumem.diffusion.diffusion import Diffusion
 from taumem.shapes import Batch, Items, Times
 
@@ -24,11 +25,14 @@ class EmpiricalDenoiser:
     Args:
         diffusion: gives log q(xt | x0) and averages candidates.
         train: the training items [P, ...].
+
+    Raises:
+        DataError: no training items, or some that are not finite.
     """
 
     def __init__(self, diffusion: Diffusion, train: Items) -> None:
         self.diffusion = diffusion
-        self.train = train
+        self.train = as_items(train, "training items", least=1)
 
     def __call__(self, xt: Batch, t: Times) -> Batch:
         """Predict x0 from xt at times t."""

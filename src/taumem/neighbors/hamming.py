@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from taumem.data.items import as_items
 from taumem.errors import ConfigError, DataError
 from taumem.shapes import Items
 
@@ -35,10 +36,8 @@ def nearest_hamming(
         DataError: items of different shapes, or numbers that are no symbols.
         ConfigError: k below 1 or above the number of references.
     """
-    if queries.shape[1:] != references.shape[1:]:
-        raise DataError(
-            f"cannot compare items of shape {tuple(queries.shape[1:])} with items of {tuple(references.shape[1:])}."
-        )
+    references = as_items(references, "references")
+    queries = as_items(queries, "queries", like=references)
     if queries.is_floating_point() or references.is_floating_point():
         raise DataError(
             f"the Hamming distance compares symbols, which are integers; got {queries.dtype} and {references.dtype}."

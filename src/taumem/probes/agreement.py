@@ -8,6 +8,7 @@ Reference: Kadkhodaie et al. 2024, arXiv 2310.02557.
 from typing import Any
 
 from taumem.analysis import agreement, agreement_chance
+from taumem.data.items import as_items
 from taumem.diffusion import Denoiser
 from taumem.probes.probe import Sampler, draw_samples
 from taumem.record import Reading
@@ -39,7 +40,13 @@ class Agreement:
         return {"seed": self.seed}
 
     def measure(self, samples: Items) -> Reading:
-        """Draw the twin's samples from the same noise and compare."""
+        """Draw the twin's samples from the same noise and compare.
+
+        Raises:
+            ConfigError: fewer than 2 samples, or the twin's are of another shape or kind.
+            DataError: samples that are not finite.
+        """
+        samples = as_items(samples, "samples")
         drawn = draw_samples(self.sampler, self.twin, self.seed)
         ours, theirs = (items.float() if items.is_floating_point() else items for items in (samples, drawn))
         pair = ours.cpu().numpy(), theirs.cpu().numpy()

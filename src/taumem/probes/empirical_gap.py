@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
+from taumem.data.items import as_items, refuse_other_scale
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.models import EmpiricalDenoiser
-from taumem.probes.probe import BLOCK, check_times, in_blocks, mean
+from taumem.probes.probe import BLOCK, check_times, in_blocks, items_for, mean, undisturbed
 from taumem.randomness import generator_for
 from taumem.record import Reading
 from taumem.shapes import Batch, Items, PerItem, Times
@@ -33,6 +34,7 @@ class EmpiricalGap:
 
     Raises:
         ConfigError: no training items, held-out items that are all the same, or a time outside (0, 1).
+        DataError: items that are not finite, that the diffusion cannot corrupt, or of another shape or scale.
     """
 
     def __init__(
@@ -46,6 +48,9 @@ class EmpiricalGap:
         block: int = BLOCK,
     ) -> None:
         check_times(times)
+        train = items_for(diffusion, train, "training items")
+        heldout = as_items(items_for(diffusion, heldout, "held-out items"), "held-out items", like=train)
+        refuse_other_scale(heldout, train, "held-out items")
         if len(train) == 0 or not bool((heldout != heldout[:1]).any()):
             raise ConfigError(
                 "the empirical gap needs training items, and held-out items that differ from one another; "
@@ -65,15 +70,15 @@ class EmpiricalGap:
         n_items = {"train": len(self.optimum.train), "heldout": len(self.heldout)}
         return {"times": list(self.times), "seed": self.seed, "n_items": n_items}
 
-    @torch.no_grad()
     def measure(self, denoiser: Denoiser) -> Reading:
         """Measure the distance at each time, under the same noise at every look."""
         x0, estimates = self.heldout, []
-        for k, t in enumerate(self.times):
-            noise = self.diffusion.noise(x0, generator_for(self.seed, "empirical gap", k, device=x0.device))
-            at = torch.full((len(x0),), t, device=x0.device)
-            distances = in_blocks(partial(self._distances, denoiser), self.block, x0, at, noise)
-            estimates.append(mean("empirical_gap", distances / self.scale, t=t))
+        with undisturbed(denoiser):
+            for k, t in enumerate(self.times):
+                noise = self.diffusion.noise(x0, generator_for(self.seed, "empirical gap", k, device=x0.device))
+                at = torch.full((len(x0),), t, device=x0.device)
+                distances = in_blocks(partial(self._distances, denoiser), self.block, x0, at, noise)
+                estimates.append(mean("empirical_gap", distances / self.scale, t=t))
         return Reading(tuple(estimates))
 
     def _distances(self, denoiser: Denoiser, x0: Batch, t: Times, noise: Batch) -> PerItem:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from taumem.data import RandomHierarchyModel
+from taumem.data.items import as_items, as_symbols
 from taumem.probes.probe import share
 from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Items
@@ -25,12 +26,18 @@ class GrammarLevels:
         train: training strings [P, d].
         keep: how many samples to keep in the record, with the level that each reaches and whether it is a copy.
 
+    Raises:
+        DataError: no training strings; strings or samples that are not of the grammar's length and symbols.
+
     Reference: Favero et al. 2025, arXiv 2505.16959, section 5.
     """
 
     def __init__(self, grammar: RandomHierarchyModel, train: Items, *, keep: int = 32) -> None:
         self.grammar = grammar
-        self.train = set(map(tuple, train.tolist()))
+        self.strings = as_items(
+            as_symbols(train, "training strings", vocabulary=grammar.v), "training strings", least=1
+        )
+        self.train = set(map(tuple, self.strings.tolist()))
         self.share_of_language = float(grammar.log_prob(torch.tensor(sorted(self.train))).exp().sum())
         self.keep = keep
 
@@ -46,7 +53,7 @@ class GrammarLevels:
 
     def measure(self, samples: Items) -> Reading:
         """Parse the samples and count the copies."""
-        samples = samples.cpu()
+        samples = as_symbols(samples, "samples", vocabulary=self.grammar.v, like=self.strings).cpu()
         reached = self.grammar.levels(samples).reached
         copied = torch.tensor([tuple(string) in self.train for string in samples.tolist()])
         valid = reached == self.grammar.L

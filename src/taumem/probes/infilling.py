@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from taumem.data.items import as_symbols
 from taumem.diffusion import Denoiser, Diffusion, MaskedDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
-from taumem.probes.probe import mean, share
+from taumem.probes.probe import items_for, mean, share, undisturbed
 from taumem.randomness import generator_for
 from taumem.record import Reading
 from taumem.shapes import Items, Times
@@ -55,6 +56,7 @@ class Infilling:
 
     Raises:
         ConfigError: a diffusion without a mask, no texts, texts of different shapes, or a number out of its range.
+        DataError: texts that are no symbols of the diffusion's vocabulary.
 
     Reference: Carlini et al. 2023, arXiv 2202.07646 (extraction: given a part of a text, is the rest verbatim?); Kim
     et al. 2025, arXiv 2502.06768 (masked diffusion: where it is surest first).
@@ -83,6 +85,7 @@ class Infilling:
                 f"{share_masked}, {tolerance} and {n_items}."
             )
         _check_pace(positions_per_step, sure)
+        train, heldout = items_for(diffusion, train, "training texts"), items_for(diffusion, heldout, "held-out texts")
         if not len(train) or not len(heldout) or train.shape[1:] != heldout.shape[1:]:
             raise ConfigError(
                 "infilling needs training and held-out texts of one length; got shapes "
@@ -109,11 +112,11 @@ class Infilling:
             "n_items": {"train": len(self.train), "heldout": len(self.heldout)},
         }
 
-    @torch.no_grad()
     def measure(self, denoiser: Denoiser) -> Reading:
         """Fill in the texts of both sets."""
-        known, found = self._fill_in(denoiser, self.train)
-        guessed, found_heldout = self._fill_in(denoiser, self.heldout)
+        with undisturbed(denoiser):
+            known, found = self._fill_in(denoiser, self.train)
+            guessed, found_heldout = self._fill_in(denoiser, self.heldout)
         return Reading(
             (
                 share("infill_copies", int(known.sum()), len(known)),
@@ -140,7 +143,6 @@ class Infilling:
             sureness, symbols = _look(self.diffusion, denoiser, x[asked])
 
 
-@torch.no_grad()
 def infill(
     diffusion: MaskedDiffusion,
     denoiser: Denoiser,
@@ -166,12 +168,14 @@ def infill(
 
     Raises:
         ConfigError: a number out of its range.
+        DataError: texts that are no symbols of the diffusion's vocabulary, or its mask.
     """
     _check_pace(positions_per_step, sure)
-    x = xt.clone()
-    while len(asked := (x == diffusion.mask).any(dim=1).nonzero()[:, 0]):
-        sureness, symbols = _look(diffusion, denoiser, x[asked])
-        x[asked] = torch.where(_surest(sureness, positions_per_step, sure), symbols, x[asked])
+    x = as_symbols(xt, "texts", vocabulary=diffusion.mask + 1).clone()
+    with undisturbed(denoiser):
+        while len(asked := (x == diffusion.mask).any(dim=1).nonzero()[:, 0]):
+            sureness, symbols = _look(diffusion, denoiser, x[asked])
+            x[asked] = torch.where(_surest(sureness, positions_per_step, sure), symbols, x[asked])
     return x
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.errors import ConfigError
-from taumem.probes.probe import BLOCK, in_blocks, mean
+from taumem.probes.probe import BLOCK, in_blocks, items_for, mean, undisturbed
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
@@ -60,6 +60,7 @@ class BitsPerSymbol:
     Raises:
         ConfigError: no diffusion of tokens, uniform noise without steps, no times, or a set that is empty or of another
             shape.
+        DataError: texts that are no symbols of the diffusion's vocabulary.
 
     Reference: Shi et al. 2024, arXiv 2406.04329, equation 4; Hoogeboom et al. 2022, arXiv 2110.02037 (over k); Austin
     et al. 2021, arXiv 2107.03006 (uniform noise).
@@ -79,6 +80,7 @@ class BitsPerSymbol:
             raise ConfigError(f"bits per symbol are those of tokens; got {type(diffusion).__name__}.")
         if n_times < 1:
             raise ConfigError(f"bits per symbol need at least 1 corruption of each item; got n_times = {n_times}.")
+        sets = {name: items_for(diffusion, items, f"texts of '{name}'") for name, items in sets.items()}
         if not sets or not all(map(len, sets.values())) or len({items.shape[1:] for items in sets.values()}) > 1:
             shapes = {name: tuple(items.shape) for name, items in sets.items()}
             raise ConfigError(f"bits per symbol need items of one shape in each set; got {shapes}.")
@@ -87,7 +89,7 @@ class BitsPerSymbol:
             self.diffusion = replace(diffusion, weighting="x0", t_min=torch.finfo(torch.float32).tiny)
         else:
             self.diffusion = replace(diffusion, weighting="kl")
-        self.sets = dict(sets)
+        self.sets = sets
         self.n_times = n_times
         self.seed = seed
         self.block = block
@@ -103,14 +105,14 @@ class BitsPerSymbol:
     def measure(self, denoiser: Denoiser) -> Reading:
         """Measure all sets, under the same noise at every look."""
         totals = {name: torch.zeros(len(items), dtype=torch.float64) for name, items in self.sets.items()}
-        for corruption in self._corruptions():
-            for name, items in self.sets.items():
-                corrupted = (part[: len(items)] for part in corruption)
-                totals[name] += in_blocks(partial(self._bits, denoiser), self.block, items, *corrupted)
+        with undisturbed(denoiser):
+            for corruption in self._corruptions():
+                for name, items in self.sets.items():
+                    corrupted = (part[: len(items)] for part in corruption)
+                    totals[name] += in_blocks(partial(self._bits, denoiser), self.block, items, *corrupted)
         estimates = [mean(f"{name}_bits", total / self.n_times) for name, total in totals.items()]
         return Reading((*estimates, *self._of_the_others()))
 
-    @torch.no_grad()
     def _bits(
         self,
         denoiser: Denoiser,

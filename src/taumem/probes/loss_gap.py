@@ -13,10 +13,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from taumem.data.items import refuse_other_scale
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.probes.membership_inference import membership
-from taumem.probes.probe import BLOCK, ItemLoss, check_times, in_blocks, mean, undisturbed, variance_of_sum
+from taumem.probes.own_loss import checked_loss
+from taumem.probes.probe import (
+    BLOCK,
+    ItemLoss,
+    check_times,
+    in_blocks,
+    items_for,
+    mean,
+    undisturbed,
+    variance_of_sum,
+)
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
@@ -49,12 +60,16 @@ class LossGap:
         times: diffusion times in (0, 1), the same at every look.
         seed: of the noise.
         block: items that a model looks at together.
-        loss: the loss of each item, (denoiser, x0, t, noise) -> [batch]; None takes the diffusion's.
+        loss: the loss of each item, (denoiser, x0, t, noise) -> [batch]; None takes the diffusion's. One of your own is
+            tried on a few items when it is first asked: the same question must have the same answer, and other noise
+            and other times other ones.
         exact: the optimum on the distribution of the data, where it is known.
         empirical: the optimum on the whole training set: :class:`taumem.models.EmpiricalDenoiser`.
 
     Raises:
-        ConfigError: a missing set, an empty one, or a time outside (0, 1).
+        ConfigError: a missing set, an empty one, or a time outside (0, 1); when it measures, a loss that is not one
+            number per item, that ignores its noise or its t, or that is below 0.
+        DataError: items that are not finite, or that the diffusion cannot corrupt; sets of another shape or scale.
     """
 
     def __init__(
@@ -69,16 +84,17 @@ class LossGap:
         exact: Denoiser | None = None,
         empirical: Denoiser | None = None,
     ) -> None:
+        self.sets = {name: items_for(diffusion, items, f"items of '{name}'") for name, items in sets.items()}
         for name in ("train", "heldout", *sets):
-            if len(sets.get(name, ())) == 0:
+            if len(self.sets.get(name, ())) == 0:
                 raise ConfigError(f"the loss gap needs items in the set '{name}'; got {sorted(sets)}.")
+        refuse_other_scale(self.sets["heldout"], self.sets["train"], "held-out items")
         check_times(times)
         self.diffusion = diffusion
-        self.sets = dict(sets)
         self.times = tuple(times)
         self.seed = seed
         self.block = block
-        self.loss = diffusion.loss if loss is None else loss
+        self.loss = checked_loss(diffusion, loss, times)
         self._exact = {name: self._losses(exact, self.sets[name]).mean(dim=0) for name in ("train", "heldout") if exact}
         # On held-out tokens the empirical optimum is surprised without bound.
         self._empirical = self._losses(empirical, self.sets["train"]).mean(dim=0) if empirical else None
@@ -99,7 +115,8 @@ class LossGap:
         train, heldout = losses["train"], losses["heldout"]
         estimates += [_gap(a, b, t) for t, a, b in zip(self.times, train, heldout, strict=True)]
         estimates.append(_gap(train.mean(dim=0), heldout.mean(dim=0), None))
-        estimates += membership(train.mean(dim=0), heldout.mean(dim=0))
+        if bool(torch.isfinite(train).all() and torch.isfinite(heldout).all()):
+            estimates += membership(train.mean(dim=0), heldout.mean(dim=0))
         estimates += self._above_the_optima(train.mean(dim=0), heldout.mean(dim=0))
         return Reading(tuple(estimates))
 
@@ -136,7 +153,7 @@ class SymmetricGap:
         ours: training items of the model that is measured.
         twin: the other model; it may be in training too.
         theirs: training items of the other model.
-        times: as in :class:`LossGap`, and so are ``seed``, ``block`` and ``loss``.
+        times: as in :class:`LossGap`, and so are ``seed``, ``block``, ``loss`` and the errors.
     """
 
     def __init__(
@@ -153,12 +170,15 @@ class SymmetricGap:
     ) -> None:
         check_times(times)
         self.diffusion = diffusion
-        self.sets = (ours, theirs)
+        self.sets = (items_for(diffusion, ours, "items of ours"), items_for(diffusion, theirs, "items of theirs"))
+        if not all(map(len, self.sets)):
+            raise ConfigError(f"the symmetric gap needs items of both models; got {len(ours)} and {len(theirs)}.")
+        refuse_other_scale(*self.sets, "items of ours")
         self.twin = twin
         self.times = tuple(times)
         self.seed = seed
         self.block = block
-        self.loss = diffusion.loss if loss is None else loss
+        self.loss = checked_loss(diffusion, loss, times)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -170,9 +190,9 @@ class SymmetricGap:
         """Measure both models on both sets, under the same noise at every look."""
         own = [self._by_item(denoiser, self.sets[0]), self._by_item(self.twin, self.sets[1])]
         cross = [self._by_item(self.twin, self.sets[0]), self._by_item(denoiser, self.sets[1])]
-        below = sum(float(losses.mean()) for losses in cross)
-        _refuse_none(below, "")
-        ratio = sum(float(losses.mean()) for losses in own) / below
+        above, below = (sum(float(losses.mean()) for losses in pair) for pair in (own, cross))
+        _check_ratio(above, below, "")
+        ratio = above / below
         # The error of a ratio of sums, item by item: an item's own loss and its cross loss go together.
         variance = variance_of_sum(*(o - ratio * c for o, c in zip(own, cross, strict=True)))
         estimate = Estimate(
@@ -184,14 +204,12 @@ class SymmetricGap:
         return Reading((estimate,))
 
     def _by_item(self, model: Denoiser, items: Items) -> Float[Tensor, "n"]:
-        with undisturbed(model):
-            table = paired_losses(
-                self.diffusion, model, items, self.times, seed=self.seed, block=self.block, loss=self.loss
-            )
+        table = paired_losses(
+            self.diffusion, model, items, self.times, seed=self.seed, block=self.block, loss=self.loss
+        )
         return table.double().mean(dim=0)
 
 
-@torch.no_grad()
 def paired_losses(
     diffusion: Diffusion,
     denoiser: Denoiser,
@@ -204,28 +222,35 @@ def paired_losses(
 ) -> Float[Tensor, "times n"]:
     """Give the loss of each item at each time, under noise that depends on (seed, time, shape of the items) alone.
 
-    So two sets of equal size meet the same noise, item by item, whatever the block.
+    So two sets of equal size meet the same noise, item by item, whatever the block. The model stays as it is.
     """
-    loss = diffusion.loss if loss is None else loss
+    loss = checked_loss(diffusion, loss, times)
     rows = []
-    for k, t in enumerate(times):
-        noise = diffusion.noise(items, generator_for(seed, "paired noise", k, device=items.device))
-        at = torch.full((len(items),), t, device=items.device)
-        rows.append(in_blocks(partial(loss, denoiser), block, items, at, noise))
+    with undisturbed(denoiser):
+        for k, t in enumerate(times):
+            noise = diffusion.noise(items, generator_for(seed, "paired noise", k, device=items.device))
+            at = torch.full((len(items),), t, device=items.device)
+            rows.append(in_blocks(partial(loss, denoiser), block, items, at, noise))
     return torch.stack(rows)
 
 
 def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
     """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
-    _refuse_none(below, "" if t is None else f" at t = {t:g}")
+    _check_ratio(above, below, "" if t is None else f" at t = {t:g}")
     ratio = above / below
     variance = variance_of_sum(train, -ratio * heldout)
     se = None if variance is None else variance**0.5 / below
     return Estimate(quantity="gap", t=t, value=1 - ratio, se=se, count=len(train) + len(heldout))
 
 
-def _refuse_none(unseen_loss: float, where: str) -> None:
+def _check_ratio(seen_loss: float, unseen_loss: float, where: str) -> None:
+    if seen_loss < 0 or unseen_loss < 0:
+        raise ConfigError(
+            f"the mean loss is {seen_loss:.4g} on items that the model trained on, {unseen_loss:.4g} on others{where};"
+            " a gap relative to it needs losses of at least 0. Give a distance or a bound that cannot be negative "
+            "instead, such as the squared error, or the same loss above its least value."
+        )
     if unseen_loss == 0:
         raise ConfigError(
             f"the loss of unseen items is 0{where}, so there is no gap relative to it: the noise may be too weak to "

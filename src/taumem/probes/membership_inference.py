@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from taumem.data.items import as_tensor
+from taumem.errors import DataError
 from taumem.probes.probe import share, variance_of_sum
 from taumem.record import Estimate
 
@@ -27,11 +29,15 @@ def membership(train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "
         ``membership_tpr``: the share of training items found when at most 1 % of the held-out items may be taken for
         members (below 100 held-out items: none may), with its exact 95 % interval.
 
+    Raises:
+        DataError: losses that are not one finite number per item, or none.
+
     Reference: Carlini et al. 2022, arXiv 2112.03570 (report true positives at few false ones); DeLong et al. 1988,
     Biometrics 44, 837 (standard error of the AUC; here with the covariance of items that share their noise).
     """
+    train_losses, heldout_losses = _checked(train_losses, "training"), _checked(heldout_losses, "held-out")
     n, m = len(train_losses), len(heldout_losses)
-    losses = torch.cat([train_losses, heldout_losses]).double().cpu()
+    losses = torch.cat([train_losses, heldout_losses])
     above = len(losses) - _ranks(losses)  # how many of all lie above each loss, and half of those that equal it
     # Against each item, the share of the other set that falls on the right side of it; either averages to the AUC.
     found = (above[:n] - (n - _ranks(losses[:n]))) / m
@@ -47,6 +53,17 @@ def membership(train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "
         ),
         share("membership_tpr", int((train_losses < threshold).sum()), n),
     )
+
+
+def _checked(losses: object, of: str) -> Float[Tensor, "n"]:
+    values = as_tensor(losses, f"losses of {of} items").double().cpu()
+    if values.ndim != 1 or not len(values) or not bool(torch.isfinite(values).all()):
+        n_bad = int((~torch.isfinite(values)).sum())
+        raise DataError(
+            f"membership takes one finite loss of each {of} item, [n], at least one; got shape {tuple(values.shape)}, "
+            f"with {n_bad} that are not finite."
+        )
+    return values
 
 
 def _ranks(values: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

@@ -12,7 +12,7 @@ from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
 from taumem.probes.loss_gap import TIMES
-from taumem.probes.probe import BLOCK, check_times, in_blocks, mean
+from taumem.probes.probe import BLOCK, check_times, in_blocks, items_for, mean, undisturbed
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
@@ -39,6 +39,7 @@ class PredictiveEntropy:
 
     Raises:
         ConfigError: no set, an empty one, a time outside (0, 1), or one so early that it corrupts nothing.
+        DataError: texts that are no symbols of the diffusion's vocabulary.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class PredictiveEntropy:
         block: int = BLOCK,
     ) -> None:
         check_times(times)
+        sets = {name: items_for(diffusion, items, f"texts of '{name}'") for name, items in sets.items()}
         if not sets or any(len(items) == 0 for items in sets.values()):
             raise ConfigError(
                 f"the predictive entropy needs texts in each set, and at least one set; got {list(sets)}."
@@ -69,9 +71,12 @@ class PredictiveEntropy:
         n_items = {name: len(by_time[0][0]) for name, by_time in self.corrupted.items()}
         return {"times": list(self.times), "seed": self.seed, "n_items": n_items}
 
-    @torch.no_grad()
     def measure(self, denoiser: Denoiser) -> Reading:
         """Ask at each time, under the same noise at every look."""
+        with undisturbed(denoiser):
+            return self._measure(denoiser)
+
+    def _measure(self, denoiser: Denoiser) -> Reading:
         estimates: list[Estimate] = []
         for name, by_time in self.corrupted.items():
             influences = []

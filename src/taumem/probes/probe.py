@@ -1,16 +1,21 @@
 """What a probe is: a question that is put to a model, or to its samples, and changes neither."""
 
+import random
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from taumem.analysis import exact_interval
-from taumem.diffusion import Denoiser
-from taumem.errors import ConfigError
+from taumem.data.items import as_items, as_symbols
+from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
+from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.randomness import generator_for
 from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Batch, Items, PerItem, Times
@@ -22,9 +27,11 @@ __all__ = [
     "Probe",
     "SampleProbe",
     "Sampler",
+    "chance_of",
     "check_times",
     "draw_samples",
     "in_blocks",
+    "items_for",
     "mean",
     "share",
     "undisturbed",
@@ -40,6 +47,9 @@ Sampler = Callable[[Denoiser, Generator], Items]
 
 BLOCK = 256
 """Items that a model looks at together, unless a probe is asked to use another number."""
+
+HIGH_CHANCE = 0.05
+"""Where chance may be above this, the reader is told so."""
 
 
 class Probe(Protocol):
@@ -104,6 +114,41 @@ def share(quantity: str, count: int, n: int, *, confidence: float = 0.95) -> Est
     return Estimate(quantity=quantity, value=count / n, low=low, high=high, confidence=confidence, count=n)
 
 
+def chance_of(quantity: str, count: int, n: int) -> Estimate:
+    """Estimate the share of held-out items that look like copies, and warn where it may be high.
+
+    Warns:
+        TaumemWarning: the upper end of its exact 95 % interval is above 5 %.
+    """
+    chance = share(quantity, count, n)
+    if chance.high is not None and chance.high > HIGH_CHANCE:
+        enough = next(m for m in range(1, 1000) if exact_interval(0, m)[1] <= HIGH_CHANCE)
+        few = f"hold out at least {enough} items" if n < enough else "near-duplicates may be on both sides"
+        warnings.warn(
+            f"{count} of {n} held-out items count as copies, though they copy nothing: chance may be up to "
+            f"{chance.high:.0%}, and fewer copies than that show nothing; {few}.",
+            TaumemWarning,
+            stacklevel=3,
+        )
+    return chance
+
+
+def items_for(diffusion: Diffusion, given: object, what: str) -> Items:
+    """Take items that a diffusion can corrupt: floats for Gaussian noise, symbols of its vocabulary for tokens.
+
+    Raises:
+        DataError: they are none.
+    """
+    if isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
+        return as_symbols(given, what, vocabulary=diffusion.vocabulary)
+    items = as_items(given, what)
+    if isinstance(diffusion, GaussianDiffusion) and not items.is_floating_point():
+        raise DataError(
+            f"{what} are {items.dtype}; Gaussian noise is added to floats: images of bytes by x / 127.5 - 1."
+        )
+    return items
+
+
 def variance_of_sum(a: Float[Tensor, "n"], b: Float[Tensor, "m"]) -> float | None:
     """Estimate the variance of mean(a) + mean(b), where values at the same place may share their noise.
 
@@ -144,20 +189,31 @@ def in_blocks(ask: Callable[..., Tensor], block: int, *rows: Tensor) -> Tensor:
 
 
 def draw_samples(sampler: Sampler, denoiser: Denoiser, seed: int) -> Items:
-    """Draw samples from the noise that belongs to a seed: the same for every model, and at every look."""
+    """Draw samples from the noise that belongs to a seed: the same for every model, and at every look.
+
+    Raises:
+        DataError: the sampler gives no items, or some that are not finite.
+    """
     with undisturbed(denoiser):
-        return sampler(denoiser, generator_for(seed, "samples"))
+        return as_items(sampler(denoiser, generator_for(seed, "samples")), "samples", least=1)
 
 
 @contextmanager
 def undisturbed(denoiser: Denoiser) -> Iterator[None]:
     """Look without touching: inside, evaluation mode and no gradients; after, every module's own mode as it was.
 
-    Torch's global random state is put back too: a trainer's own loss may draw from it.
+    The global random states (torch's on the CPU and on every device of the model, numpy's and Python's) are put back
+    too: a trainer's own loss may draw from them. Of a denoiser that is no module, but calls one, the caller sets the
+    mode.
+
+    Raises:
+        ConfigError: what came cannot be called.
     """
+    if not callable(denoiser):
+        raise ConfigError(f"a denoiser is called with (xt, t) and predicts x0; got {type(denoiser).__name__}.")
     modes = [(m, m.training) for m in denoiser.modules()] if isinstance(denoiser, nn.Module) else []
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    with torch.random.fork_rng(devices), torch.no_grad():
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002 (the global state is what must stay)
+    with torch.random.fork_rng(_cuda_devices(denoiser)), torch.no_grad():
         try:
             for module, _ in modes:
                 module.training = False
@@ -165,3 +221,14 @@ def undisturbed(denoiser: Denoiser) -> Iterator[None]:
         finally:
             for module, training in modes:
                 module.training = training
+            np.random.set_state(states[0])  # noqa: NPY002
+            random.setstate(states[1])
+
+
+def _cuda_devices(denoiser: object) -> list[int]:
+    """The devices that a model may draw on: those of its weights, and the current one."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return []
+    tensors = chain(denoiser.parameters(), denoiser.buffers()) if isinstance(denoiser, nn.Module) else ()
+    found = {tensor.device.index for tensor in tensors if tensor.is_cuda}
+    return sorted(found | {torch.cuda.current_device()})

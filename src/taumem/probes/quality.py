@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.special import entr
 from torch import Tensor
 
+from taumem.data.items import as_items, as_symbols
 from taumem.errors import ConfigError
 from taumem.probes.probe import share
 from taumem.randomness import generator_for
@@ -51,6 +52,7 @@ class TextQuality:
 
     Raises:
         ConfigError: fewer than two held-out texts, or a number out of its range.
+        DataError: texts or samples that are no symbols, no samples, or samples of another length.
 
     Reference: Lin 1991, IEEE Trans. Inf. Theory 37, 145 (the divergence).
     """
@@ -65,6 +67,7 @@ class TextQuality:
         n_resamples: int = 200,
         seed: int = 0,
     ) -> None:
+        heldout = as_symbols(heldout, "held-out texts")
         if len(heldout) < 2 or n_resamples < 2:
             raise ConfigError(
                 f"text quality needs 2 held-out texts and 2 resamples; got {len(heldout)} and {n_resamples}."
@@ -95,7 +98,7 @@ class TextQuality:
 
     def measure(self, samples: Items) -> Reading:
         """Count n-grams and words."""
-        samples = samples.cpu()
+        samples = as_symbols(as_items(samples, "samples", least=1), "samples", like=self.heldout)
         n = min(len(samples), len(self.heldout) // 2)
         aside, rest = self.heldout[:n], self.heldout[n:]
         estimates: list[Estimate] = []

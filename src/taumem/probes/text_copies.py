@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from taumem.data.items import as_symbols
 from taumem.errors import ConfigError
 from taumem.neighbors import Substrings, nearest_hamming
-from taumem.probes.probe import mean, share
+from taumem.probes.probe import chance_of, mean, share
 from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Items
 
@@ -46,6 +47,9 @@ class TextCopies:
     Raises:
         ConfigError: a threshold outside [0, 1), or no training texts.
         DataError: texts that are no tables of symbols, or of different lengths.
+
+    Warns:
+        TaumemWarning: chance may be above 5 %.
     """
 
     def __init__(self, train: Items, heldout: Items, *, threshold: float = 0.05, keep: int = 32) -> None:
@@ -53,13 +57,16 @@ class TextCopies:
             raise ConfigError(
                 f"the threshold is the share of a copy's symbols that may differ, from 0 to below 1; got {threshold}."
             )
-        if len(train) == 0:
+        self.train = as_symbols(train, "training texts")
+        heldout = as_symbols(heldout, "held-out texts", like=self.train)
+        if len(self.train) == 0:
             raise ConfigError("copies are counted against training texts; got none.")
-        self.train = train
-        self.passages = Substrings(train)
+        self.passages = Substrings(self.train)
         self.threshold = threshold
         self.keep = keep
         self.heldout = self._compare(heldout) if len(heldout) else None
+        if self.heldout:
+            chance_of("copy_fraction_chance", int(self.heldout.copied.sum()), len(heldout))
 
     @property
     def copy_rule(self) -> CopyRule:
@@ -74,6 +81,7 @@ class TextCopies:
 
     def measure(self, samples: Items) -> Reading:
         """Compare the samples with the training texts."""
+        samples = as_symbols(samples, "samples", like=self.train)
         found = self._compare(samples)
         exact = share("exact_copies", int((found.hamming == 0).sum()), len(samples))
         estimates = (_share("copy_fraction", found), exact, mean("longest_match", found.longest))

@@ -1,9 +1,9 @@
 """When a sample counts as a copy: the rule that a run was measured by."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = ["USUAL_RULES", "CopyRule"]
 
@@ -21,13 +21,23 @@ class CopyRule(BaseModel):
     """``gap_ratio``: nearest over second nearest distance, in [0, 1]. ``hamming``: the share of positions that differ.
     ``identical``: the two are equal, and the threshold is 0."""
     threshold: float = Field(ge=0, le=1)
+    near_duplicates: Literal["one"] | None = None
+    """Of a gap ratio: whether near-duplicates among the training items count as one, so that the second nearest is no
+    near-duplicate of the nearest. None in records that were made before they did; equal ones always did."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unsaid(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So a record of before is what it was, and can be continued.
+        fields: dict[str, Any] = write(self)
+        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def sentence(self) -> str:
         """The rule in words, without a full stop."""
         if self.measure == "gap_ratio":
             share = "1/3" if math.isclose(self.threshold, 1 / 3) else f"{self.threshold:g}"
-            when = f"its nearest training item is nearer than {share} of the way to the second nearest"
+            second = "the nearest one that is no near-duplicate of it" if self.near_duplicates else "the second nearest"
+            when = f"its nearest training item is nearer than {share} of the way to {second}"
         elif self.measure == "hamming":
             when = f"it differs from a training item at no more than {100 * self.threshold:g} % of its positions"
         else:

@@ -1,0 +1,107 @@
+"""Near-duplicates among items, and nearest neighbors that take them as one.
+
+A copy is much nearer to one training item than to the second nearest. A near-duplicate of that item (the same picture,
+compressed again) stands in for the second nearest, and hides the copy.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from taumem.errors import ConfigError
+from taumem.neighbors.euclidean import nearest
+from taumem.shapes import Items
+
+__all__ = ["near_duplicates", "nearest_groups"]
+
+LARGEST = 64
+"""Groups of more items are not looked for: each item's neighbors are kept in memory, one more than this."""
+
+
+@torch.no_grad()
+def near_duplicates(items: Items, threshold: float = 1 / 3, *, block: int = 1024) -> Int[Tensor, "n"]:
+    """Group items that are near-duplicates of one another.
+
+    A group is a set of items that are one when seen from outside: the largest distance between two of them is less than
+    ``threshold`` times the distance from any of them to any other item. It takes no scale, and holds for dense data and
+    for sparse ones. Of two such sets that have an item in common, one contains the other; the larger one counts.
+
+    The clusters of a mixture are such sets too, and must not count as one item each. So a group is not larger than the
+    number of groups: there are more groups than any of them has items (and at most 64 items in one); larger sets
+    are passed over, and the groups within them count. A chain of items, each near to the next, is no group.
+
+    All items are compared with one another: the time grows with the square of their number (4,096 CIFAR images: about
+    10 s on one core), the memory in proportion to it.
+
+    Args:
+        items: [n, ...], distinct (see :func:`distinct_items`).
+        threshold: in (0, 1).
+        block: items compared at a time.
+
+    Returns:
+        For each item, the position of the first item of its group: its own, where it has no near-duplicates.
+
+    Raises:
+        ConfigError: a threshold outside (0, 1).
+    """
+    if not 0 < threshold < 1:
+        raise ConfigError(f"near-duplicates are told by a ratio of distances between 0 and 1; got {threshold}.")
+    alone = torch.arange(len(items), device=items.device)
+    largest = min(LARGEST, len(items) // 2)
+    if largest < 2:
+        return alone
+    distances, places = nearest(items, items, k=largest + 1, block=block)
+    sets = [_sets_of(size, distances, places, threshold, block) for size in range(2, largest + 1)]
+    for most in range(largest, 1, -1):
+        groups = alone.clone()
+        for members in sets[: most - 1]:  # a larger set contains the smaller ones that it has items of
+            groups[members] = members[:, :1]
+        sizes = torch.unique(groups, return_counts=True)[1]
+        if len(sizes) > int(sizes.max()):
+            return groups
+    return alone
+
+
+@torch.no_grad()
+def nearest_groups(
+    queries: Items, references: Items, groups: Int[Tensor, "m"], *, block: int = 1024
+) -> tuple[Float[Tensor, "n 2"], Int[Tensor, "n 2"]]:
+    """Find the nearest reference of each query, and the nearest one of another group.
+
+    Args:
+        queries: items [n, ...].
+        references: items [m, ...] of the same shape, in two groups at least.
+        groups: a number for each reference, equal within a group: of :func:`near_duplicates`.
+        block: as in :func:`nearest`, and so are the errors.
+
+    Returns:
+        distances: to both [n, 2].
+        positions: of both among the references [n, 2].
+
+    Raises:
+        ConfigError: there are fewer than two groups.
+    """
+    sizes = torch.unique(groups, return_counts=True)[1]
+    if len(sizes) < 2:
+        raise ConfigError(f"the nearest of another group needs at least 2 groups; got {len(sizes)}.")
+    distances, positions = nearest(queries, references, k=int(sizes.max()) + 1, block=block)
+    is_other = groups[positions] != groups[positions[:, :1]]
+    both = torch.stack([torch.zeros_like(positions[:, 0]), is_other.int().argmax(dim=1)], dim=1)
+    return distances.gather(1, both), positions.gather(1, both)
+
+
+def _sets_of(
+    size: int, distances: Float[Tensor, "n k"], places: Int[Tensor, "n k"], threshold: float, block: int
+) -> Int[Tensor, "sets size"]:
+    """Find all sets of that many items that are one when seen from outside; the members of each in their order."""
+    farthest, beyond = distances[:, size - 1], distances[:, size]
+    found = [places.new_empty((0, size))]
+    # All its members are nearer to each other than to others: a set is the first neighbors of each of them.
+    for rows in torch.split((farthest < threshold * beyond).nonzero()[:, 0], block):
+        members = places[rows, :size].sort(dim=1).values
+        members = members[members[:, 0] == rows]
+        theirs = places[:, :size][members].sort(dim=2).values
+        agree = (theirs == members[:, None]).flatten(1).all(dim=1)
+        apart = farthest[members].amax(dim=1) < threshold * beyond[members].amin(dim=1)
+        found.append(members[agree & apart])
+    return torch.cat(found)
