@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from taumem.errors import ConfigError, DataError
-from taumem.neighbors import distinct_items, gap_ratio, nearest
+from taumem.neighbors import distinct_items, gap_ratio, near_duplicates, nearest, nearest_hamming
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -151,11 +151,58 @@ def test_the_gap_ratio_survives_distances_at_the_edge_of_the_number_range():
     assert gap_ratio(distances).tolist() == [0.25, 0.0, 1.0]
 
 
-def test_the_sample_of_a_model_that_diverged_is_no_copy():
-    references = normal(10, 3)
-    queries = torch.tensor([[float("nan")] * 3, [float("inf"), 0.0, 0.0]])
-    ratios = gap_ratio(nearest(queries, references, k=2)[0])
-    assert not (ratios < 1 / 3).any()
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_has_no_neighbors_and_no_gap_ratio(bad):
+    items = normal(10, 3)
+    spoiled = items.clone()
+    spoiled[[2, 7], 1] = bad
+    for ask in (
+        lambda: nearest(spoiled, items),
+        lambda: nearest(items, spoiled),
+        lambda: distinct_items(spoiled),
+        lambda: near_duplicates(spoiled),
+        lambda: nearest_hamming(spoiled, items),
+    ):
+        with pytest.raises(DataError, match=r"2 of 10 \w+ hold NaN or infinite values \(the first is number 2\)"):
+            ask()
+    with pytest.raises(DataError, match="1 of 2 distances hold NaN"):
+        gap_ratio(torch.tensor([[bad, 1.0], [0.5, 1.0]]))
+
+
+@pytest.mark.parametrize("distances", [torch.ones(3, 3), -torch.ones(3, 2), torch.ones(3, 2).int(), torch.ones(2)])
+def test_the_gap_ratio_takes_two_distances_an_item(distances):
+    with pytest.raises(DataError, match="distances"):
+        gap_ratio(distances)
+
+
+def test_arrays_and_lists_are_items_too_and_large_numbers_are_finite():
+    items = normal(6, 4)
+    for same in (items.numpy(), list(items), items.tolist(), items.numpy()[::-1].copy()[::-1]):
+        assert nearest(same, items)[1][:, 0].tolist() == list(range(6))
+    assert nearest(torch.full((2, 2), 1e308, dtype=torch.float64), torch.zeros(3, 2), k=1)[0].shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (torch.zeros(3, 4, dtype=torch.complex64), "complex64"),
+        (torch.zeros(3, 4, dtype=torch.bool), "torch.bool"),
+        (torch.zeros(3, 4).to_sparse(), "sparse"),
+        (torch.zeros(3), r"at least one axis each, .*\(3,\)"),
+        (torch.zeros(3, 0), r"at least one axis each, .*\(3, 0\)"),
+        (torch.zeros(3, 5), r"shape \(5,\), and what they are compared with \(4,\)"),
+        (torch.zeros(3, 4, dtype=torch.uint8), r"torch.uint8, and what .*torch.float32; .* x / 127.5 - 1"),
+        (np.array([["a"]]), "no numbers in one array"),
+        ([[1.0, 2.0], [1.0]], "no numbers in one array"),
+        ([torch.zeros(2), torch.zeros(3)], "no numbers in one array"),
+        (None, "got NoneType"),
+        (torch.utils.data.TensorDataset(torch.zeros(3, 4)), r"TensorDataset of 3.* torch.stack\(\[dataset\[i\]"),
+        (torch.utils.data.DataLoader(torch.zeros(3, 4)), r"DataLoader of 3.* torch.cat\(list\(loader\)\)"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused_in_words(given, message):
+    with pytest.raises(DataError, match=message):
+        nearest(given, normal(5, 4))
 
 
 @settings(deadline=None, max_examples=100)

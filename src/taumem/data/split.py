@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taumem.data.items import as_tensor, refuse_other_scale
 from taumem.errors import DataError
 from taumem.record import DataFacts, ItemKind
 from taumem.shapes import Items
@@ -20,8 +21,8 @@ __all__ = ["Split"]
 class Split:
     """A training set and held-out data: disjoint, and without duplicates.
 
-    Items are floats in [-1, 1] for images, or integers below ``vocabulary`` for tokens.
-    Build one with :meth:`make`, which checks all of this.
+    Items are floats, images [n, channels, height, width] in [-1, 1], latents and vectors of any range; or integers
+    below ``vocabulary`` for tokens. Build one with :meth:`make`, which checks all of this.
     """
 
     name: str
@@ -43,8 +44,10 @@ class Split:
             vocabulary: the number of symbols, for tokens.
 
         Raises:
-            DataError: values that are not finite or outside the vocabulary, or too few distinct items.
+            DataError: values that are not finite, of another kind or outside the vocabulary, images of bytes, or too
+                few distinct items.
         """
+        items = as_tensor(items, f"{name}: items")
         _check_values(name, items, vocabulary)
         items = items[torch.from_numpy(_first_of_each(items))]
         if n_heldout < 0 or len(items) <= n_heldout:
@@ -59,8 +62,9 @@ class Split:
         """Take a training set and held-out data as they are, once they are checked.
 
         Raises:
-            DataError: values that are not finite, different item shapes, duplicates, or items in both sets.
+            DataError: as in :meth:`make`; different item shapes or scales, duplicates, or items in both sets.
         """
+        train, heldout = as_tensor(train, f"{name}: training items"), as_tensor(heldout, f"{name}: held-out items")
         for part in (train, heldout):
             _check_values(name, part, vocabulary)
         if not len(train):
@@ -75,6 +79,7 @@ class Split:
                 f"{name}: training items have shape {tuple(train.shape[1:])}, held-out items "
                 f"{tuple(heldout.shape[1:])}; they must agree."
             )
+        refuse_other_scale(heldout, train, f"{name}: held-out items")
         n_distinct = len(_first_of_each(train))
         if n_distinct < len(train):
             raise DataError(
@@ -167,10 +172,28 @@ def _check_values(name: str, items: Tensor, vocabulary: int | None) -> None:
         if not finite.all():
             bad = torch.nonzero(~finite).flatten().tolist()
             raise DataError(f"{name}: {len(bad)} items hold NaN or infinite values (the first is item {bad[0]}).")
+        _refuse_bytes(name, items)
     elif items.is_floating_point():
         raise DataError(f"{name}: tokens must be integers from 0 to {vocabulary - 1}; got {items.dtype}.")
     elif len(items) and (items.min() < 0 or items.max() >= vocabulary):
         raise DataError(
             f"{name}: tokens must be integers from 0 to {vocabulary - 1}; "
             f"got {items.dtype} from {items.min().item()} to {items.max().item()}."
+        )
+
+
+def _refuse_bytes(name: str, items: Tensor) -> None:
+    """Refuse integers without a vocabulary, and images that go from 0 to 255 or the like."""
+    is_image = items.ndim == 4 and items.numel()
+    if not items.is_floating_point():
+        image = "images of bytes by x / 127.5 - 1, " if is_image else ""
+        raise DataError(
+            f"{name}: items are {items.dtype}; say how many symbols there are by vocabulary=..., if they are tokens. "
+            f"Otherwise turn them into floats: {image}vectors by x.float()."
+        )
+    if is_image and float(items.min()) >= 0 and (high := float(items.max())) > 2:
+        scale = "x / 127.5 - 1" if high <= 255 else f"2 * x / {high:g} - 1"
+        raise DataError(
+            f"{name}: images lie in [-1, 1]; these go from {float(items.min()):g} to {high:g}: "
+            f"bring them there by {scale}."
         )

@@ -8,13 +8,14 @@
 """
 
 import time
+import warnings
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from taumem.diffusion import Denoiser
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.monitor.cadence import LogCadence
 from taumem.probes import CountsCopies, Probe, SampleProbe, Sampler
 from taumem.probes.probe import draw_samples, undisturbed
@@ -46,7 +47,7 @@ class Monitor:
 
     Raises:
         RecordError: the record was opened for reading, or was measured with other settings before.
-        ConfigError: two probes count copies by different rules.
+        ConfigError: two probes count copies by different rules, or what came is no probe.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class Monitor:
         self.sample_probes = tuple(sample_probes)
         self.sample_cadence = sample_cadence or LogCadence(per_doubling=1)
         self.seed = seed
+        _refuse_what_is_no_probe((*self.probes, *self.sample_probes))
         asked: list[Probe | SampleProbe] = [*self.probes, *(self.sample_probes if sampler else ())]
         record.note_probes(_settings(asked), _copy_rule(asked))
         self._looks = record.steps
         self._last_look: int | None = None
+        self._examples_agree = True
         self._began = time.monotonic() - max((m.seconds for m in record.measurements), default=0.0)
 
     def due(self, step: int) -> bool:
@@ -83,7 +86,7 @@ class Monitor:
         Args:
             denoiser: the model as it stands; raw or averaged weights, as the record's header says.
             step: optimizer steps taken.
-            examples: training examples seen.
+            examples: training examples seen: the sum of the batch sizes, each that of a whole optimizer step.
             samples: whether to draw samples; None follows their cadence. With False, those that were due are left out.
 
         Returns:
@@ -91,13 +94,18 @@ class Monitor:
 
         Raises:
             RecordError: a value that is not finite: training has diverged.
-            ConfigError: two probes give the same quantity, or arrays of the same name.
+            ConfigError: two probes give the same quantity, or arrays of the same name; or a probe gives no Reading.
+            DataError: samples that are not finite: the model or the sampler has diverged.
+
+        Warns:
+            TaumemWarning: the first time that ``examples`` contradicts the record's batch size.
         """
+        self._compare_examples(step, examples)
         with undisturbed(denoiser):
-            readings = [probe.measure(denoiser) for probe in self.probes]
+            readings = [_reading(probe, denoiser) for probe in self.probes]
             if self.sampler is not None and (self._samples_are_due(step) if samples is None else samples):
                 drawn = draw_samples(self.sampler, denoiser, self.seed)
-                readings += [probe.measure(drawn) for probe in self.sample_probes]
+                readings += [_reading(probe, drawn) for probe in self.sample_probes]
         seconds = round(time.monotonic() - self._began, 3)
         measurements = [
             Measurement.of(estimate, step=step, examples=examples, seconds=seconds)
@@ -112,6 +120,20 @@ class Monitor:
         insort(self._looks, step)
         return measurements
 
+    def _compare_examples(self, step: int, examples: int) -> None:
+        header = self.record.header
+        # A batch may hold less, where the training set is smaller or at the end of a pass through it: half, on average.
+        least = step * min(header.batch_size, header.data.n_train) / 2
+        if self._examples_agree and not least <= examples <= step * header.batch_size:
+            self._examples_agree = False
+            warnings.warn(
+                f"{examples} examples at step {step}, where {step} steps of the record's batch size of "
+                f"{header.batch_size} have seen {step * header.batch_size}. Give all examples since the start; the "
+                "batch size is what one optimizer step sees: all of a step's batches, on all devices.",
+                TaumemWarning,
+                stacklevel=3,
+            )
+
     def _samples_are_due(self, step: int) -> bool:
         # One last look serves both cadences: each look draws the samples that are due by then.
         return self.sampler is not None and self.sample_cadence.due(step, self._since(step))
@@ -122,6 +144,25 @@ class Monitor:
             return step
         place = bisect_left(self._looks, step)
         return self._looks[place - 1] if place else 0
+
+
+def _refuse_what_is_no_probe(probes: Sequence[object]) -> None:
+    for probe in probes:
+        if isinstance(probe, type) or not callable(getattr(probe, "measure", None)):
+            what = f"the class {probe.__name__} itself" if isinstance(probe, type) else type(probe).__name__
+            raise ConfigError(
+                f"a probe is an object with measure(model) or measure(samples), which gives a Reading; got {what}."
+            )
+
+
+def _reading(probe: Probe | SampleProbe, asked: Any) -> Reading:
+    reading: object = probe.measure(asked)
+    if not isinstance(reading, Reading):
+        raise ConfigError(
+            f"{type(probe).__name__}.measure gives {type(reading).__name__}; expected "
+            "Reading((Estimate(quantity=..., value=...), ...))."
+        )
+    return reading
 
 
 def _settings(probes: Sequence[Probe | SampleProbe]) -> dict[str, dict[str, Any]]:
@@ -152,5 +193,6 @@ def _refuse_one_name_twice(readings: Sequence[Reading]) -> None:
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)
     if times > 1:
         raise ConfigError(
-            f"the probes of one monitor give '{name}' {times} times; a record holds each fact once a step."
+            f"the probes of one monitor give '{name}' {times} times; a record holds each fact once a step. "
+            "Ask one of two probes of a kind alone, or in a monitor with a record of its own."
         )
