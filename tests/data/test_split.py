@@ -194,3 +194,63 @@ def test_tokens_keep_their_vocabulary_through_first_and_halves():
 def test_tokens_outside_the_vocabulary_are_refused(tokens, message):
     with pytest.raises(DataError, match=message):
         Split.make("text", tokens, 0, vocabulary=4)
+
+
+# --- another kind -----------------------------------------------------------------------------------------------------
+
+
+def bytes_of(n: int, seed: int = 0) -> Tensor:
+    return torch.randint(256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("images", [bytes_of(9), bytes_of(9).float(), bytes_of(9).float() * 0.9, bytes_of(9).numpy()])
+def test_images_from_0_to_255_are_refused_with_what_to_do(images):
+    with pytest.raises(DataError, match=r"toy: .*x / 127\.5 - 1"):
+        Split.make("toy", images, 2)
+    with pytest.raises(DataError, match=r"toy: .*x / 127\.5 - 1"):
+        Split.of("toy", images[:7], images[7:])
+    assert len(Split.make("toy", bytes_of(9) / 127.5 - 1, 2)) == 7
+
+
+def test_images_of_16_bits_are_refused_too():
+    with pytest.raises(DataError, match=r"from 0 to 65535: bring them there by 2 \* x / 65535 - 1"):
+        Split.make("toy", torch.linspace(0, 65535, 160).reshape(10, 1, 4, 4), 2)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        torch.linspace(-4, 4, 640).reshape(10, 4, 4, 4),  # latents
+        torch.linspace(0, 1, 160).reshape(10, 1, 4, 4),
+        torch.linspace(0, 255, 160).reshape(10, 16),  # vectors of any range
+    ],
+)
+def test_latents_and_vectors_may_have_any_range(items):
+    assert len(Split.make("toy", items, 2)) == 8
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (torch.arange(20).reshape(10, 2), r"torch.int64; say how many symbols .* vectors by x\.float\(\)"),
+        (torch.zeros(4, 3, dtype=torch.complex64), "complex64"),
+        (torch.zeros(4, 3, dtype=torch.bool), "torch.bool"),
+        (torch.utils.data.TensorDataset(torch.zeros(4, 3)), r"TensorDataset of 4.*torch\.stack"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_data_is_refused_in_words(items, message):
+    with pytest.raises(DataError, match=f"toy: .*{message}"):
+        Split.make("toy", items, 1)
+
+
+def test_arrays_and_lists_make_the_split_that_their_tensor_makes():
+    items = distinct_items(8)
+    for same in (items.numpy(), list(items)):
+        assert Split.make("toy", same, 3).fingerprint == Split.make("toy", items, 3).fingerprint
+
+
+def test_held_out_images_on_another_scale_are_refused():
+    signed = bytes_of(20) / 127.5 - 1
+    with pytest.raises(DataError, match=r"held-out items lie in \[0, 1\], .* \[-1, 1\]; bring .* 2 \* x - 1"):
+        Split.of("toy", signed, bytes_of(8, 1) / 255)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from taumem.data import GaussianMixture
 from taumem.diffusion import GaussianDiffusion, sample
-from taumem.errors import ConfigError, RecordError
+from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
 from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned, UNet
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Agreement, Copies, EmpiricalGap, LossGap, SymmetricGap
@@ -276,6 +277,75 @@ def test_two_probes_that_answer_by_one_name_are_refused(tmp_path):
     with open_record(tmp_path) as record:
         with pytest.raises(ConfigError, match="give 'word' 2 times; a record holds each fact once a step"):
             Monitor(record, [Says(), Says()]).look(EXACT, 1, 4)
+        assert record.measurements == []
+
+
+@pytest.mark.parametrize(
+    ("probe", "message"),
+    [
+        (Says, "the class Says itself"),
+        (object(), "got object"),
+        (lambda denoiser: None, "got function"),
+        (None, "got NoneType"),
+    ],
+)
+@pytest.mark.parametrize("where", ["probes", "sample_probes"])
+def test_what_is_no_probe_is_refused_before_anything_is_measured(tmp_path, probe, message, where):
+    with (
+        open_record(tmp_path) as record,
+        pytest.raises(ConfigError, match=rf"object with measure\(model\) .*{message}"),
+    ):
+        Monitor(record, **({"probes": []} | {where: [probe]}), sampler=draw_vectors)
+
+
+@pytest.mark.parametrize("answer", [None, 0.5, Estimate(quantity="x", value=1.0), {"x": 1.0}])
+def test_a_probe_that_gives_no_reading_is_refused_by_name(tmp_path, answer):
+    class Wrong:
+        def measure(self, asked):
+            return answer
+
+    message = rf"Wrong\.measure gives {type(answer).__name__}; expected Reading"
+    with open_record(tmp_path) as record:
+        for monitor in (
+            Monitor(record, [Wrong()]),
+            Monitor(record, [], sampler=draw_vectors, sample_probes=[Wrong()]),
+        ):
+            with pytest.raises(ConfigError, match=message):
+                monitor.look(EXACT, 8, 32)
+        assert record.measurements == []
+
+
+@pytest.mark.parametrize(
+    ("examples", "agrees"), [(40, True), (20, True), (19, False), (41, False), (10, False), (0, False)]
+)
+def test_examples_that_contradict_the_batch_size_are_told_once(tmp_path, examples, agrees):
+    """Ten steps of 4 of 24 items: a pass may end with a smaller batch, so that half as many is still possible."""
+    with open_record(tmp_path) as record, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        monitor = Monitor(record, [Says()])
+        monitor.look(EXACT, 10, examples)
+        monitor.look(EXACT, 20, 2 * examples)
+    assert [w.category for w in caught] == [TaumemWarning] * (not agrees)
+    if not agrees:
+        expected = f"{examples} examples at step 10, where 10 steps of the record's batch size of 4 have seen 40"
+        assert expected in str(caught[0].message)
+
+
+def test_a_batch_that_is_larger_than_the_training_set_sees_all_of_it(tmp_path):
+    data = DataFacts(name="noise", fingerprint="0", n_train=24, n_heldout=24, item_shape=(4,))
+    header = RunHeader(name="study", data=data, seed=0, batch_size=1000, steps=STEPS)
+    with RunRecord.open(tmp_path, header) as record:
+        Monitor(record, [Says()]).look(EXACT, 10, 240)
+
+
+def test_samples_that_are_not_finite_end_the_look_and_nothing_is_written_down(tmp_path):
+    def sampler(denoiser, generator):
+        return draw_vectors(denoiser, generator).index_fill(0, torch.tensor([1, 4]), float("nan"))
+
+    with open_record(tmp_path) as record:
+        monitor = Monitor(record, [Says()], sampler=sampler, sample_probes=[Copies(VECTORS, OTHERS)])
+        with pytest.raises(DataError, match=r"2 of 6 samples hold NaN .* The model or its sampler has diverged"):
+            monitor.look(EXACT, 8, 32)
         assert record.measurements == []
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from taumem.data.items import refuse_other_scale
+from taumem.data.items import as_items, refuse_other_scale
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.probes.membership_inference import membership
@@ -88,6 +88,8 @@ class LossGap:
         for name in ("train", "heldout", *sets):
             if len(self.sets.get(name, ())) == 0:
                 raise ConfigError(f"the loss gap needs items in the set '{name}'; got {sorted(sets)}.")
+        for name, items in self.sets.items():
+            self.sets[name] = as_items(items, f"items of '{name}'", like=self.sets["train"])
         refuse_other_scale(self.sets["heldout"], self.sets["train"], "held-out items")
         check_times(times)
         self.diffusion = diffusion
@@ -170,10 +172,11 @@ class SymmetricGap:
     ) -> None:
         check_times(times)
         self.diffusion = diffusion
-        self.sets = (items_for(diffusion, ours, "items of ours"), items_for(diffusion, theirs, "items of theirs"))
+        ours, theirs = items_for(diffusion, ours, "our items"), items_for(diffusion, theirs, "their items")
+        self.sets = (ours, as_items(theirs, "their items", like=ours))
         if not all(map(len, self.sets)):
             raise ConfigError(f"the symmetric gap needs items of both models; got {len(ours)} and {len(theirs)}.")
-        refuse_other_scale(*self.sets, "items of ours")
+        refuse_other_scale(theirs, ours, "their items")
         self.twin = twin
         self.times = tuple(times)
         self.seed = seed
