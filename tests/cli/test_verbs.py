@@ -70,7 +70,7 @@ def test_run_leaves_runs_a_report_and_the_experiment(study):
 
 def test_run_prints_one_json_object(study, capsys):
     content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
-    assert set(content) == {"confidence", "exponents", "laws", "not_fitted", "onsets", "report", "seconds"}
+    assert set(content) == {"cautions", "confidence", "exponents", "laws", "not_fitted", "onsets", "report", "seconds"}
     assert Path(content["report"]).exists()
     assert {"tau_gen", "tau_val", "tau_gap[0.2]"} <= {o["clock"] for o in content["onsets"]}
 
@@ -153,7 +153,7 @@ def test_a_law_that_bends_down_is_said_in_a_fit_and_warned_of_in_a_forecast(stud
     assert taumem("fit", study) == 0
     told = capsys.readouterr().out
     assert "bent (of 1 clocks tested, each at 5 %)" in told
-    assert "no tau_gen, which needs a held-out loss" in told
+    assert "tau_gen could not be read: it needs a held-out loss" in told
 
 
 def test_a_forecast_whose_floor_may_bend_the_law_up_does_not_warn_of_that(study, capsys, monkeypatch):

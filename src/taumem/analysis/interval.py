@@ -9,6 +9,9 @@ from taumem.errors import ConfigError
 
 __all__ = ["Interval", "check_confidence", "finite_or_none"]
 
+VAGUE = 10.0
+"""How far apart, as a factor, the ends of an interval may be for it to say something."""
+
 
 def check_confidence(confidence: float) -> None:
     """Refuse what is no confidence of an interval.
@@ -59,6 +62,15 @@ class Interval:
             return None
         b = self.batch_size
         return Interval(self.value * b, self.low * b, self.high * b, self.confidence)
+
+    @property
+    def spans_much(self) -> bool:
+        """Whether its ends are so far apart, more than a factor of 10, that it says next to nothing.
+
+        >>> Interval(100.0, 20.0, 300.0, confidence=0.9).spans_much, Interval(1.0, 0.0, 2.0, confidence=0.9).spans_much
+        (True, True)
+        """
+        return self.low <= 0 or self.high > VAGUE * self.low
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high

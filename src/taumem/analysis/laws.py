@@ -57,7 +57,10 @@ class ClockLaw:
 
     @property
     def drawn(self) -> Law | None:
-        """The law that figures draw: the free one, so that data and not an assumption tilt the line."""
+        """The law that may be shown, drawn or put into a headline.
+
+        It is the free one, so that data and not an assumption tilt the line; else one with a fixed exponent.
+        """
         return self.free or self.linear
 
     @property
@@ -80,9 +83,16 @@ class ClockLaw:
         if not self.fitted:
             return f"{self.clock}: every size with an onset is excluded from the fits."
         try:
-            return fit_law(self.fitted, exponent=exponent, floor=floor, confidence=self.confidence)
+            law = fit_law(self.fitted, exponent=exponent, floor=floor, confidence=self.confidence)
         except ConfigError as error:
             return str(error)
+        located = {onset.n_train for onset in self.fitted if onset.usable}
+        if law.exponent_kind == "fixed" and len(located) == 1:
+            return (
+                f"{self.clock}: located at one size only (P = {min(located)}), where any exponent fits; a law over P "
+                "needs 2 or more. Add more sizes."
+            )
+        return law
 
     @classmethod
     def of_each(

@@ -136,7 +136,7 @@ class PhaseDiagram:
         """
         complexities = _check_one_hierarchy(records)
         placed = [place_run(record, onsets, clock, len(complexities)) for record in records]
-        runs = sorted((run for run in placed if run is not None), key=lambda run: (run.n_train, run.source))
+        runs = sorted((run for run in placed if run is not None), key=lambda run: run.record.header.key.order)
         if not runs:
             found = ", ".join(dict.fromkeys(onset.clock for onset in onsets)) or "none"
             raise ConfigError(

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from taumem.analysis.clocks import CLOCKS, families
+from taumem.analysis.cautions import cautions_of
+from taumem.analysis.clocks import CLOCKS
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Exponent, Law, whole_size
 from taumem.analysis.laws import ClockLaw
+from taumem.analysis.missing import unread, without_law
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.twins import find_twins
@@ -70,7 +72,7 @@ class Study:
             raise ConfigError(f"a study is of runs, such as read_runs(FOLDER) gives; got {', '.join(wrong)}.")
         records = [record.as_it_stands() for record in records]
         find_twins(records)
-        ordered = sorted(records, key=lambda r: (r.header.data.n_train, r.header.seed, r.header.half or ""))
+        ordered = sorted(records, key=lambda record: record.header.key.order)
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
 
     def __repr__(self) -> str:
@@ -210,15 +212,29 @@ class Study:
         with_law = (clock for clock in (*well_known, *self.clocks) if clock.drawn)
         return next(with_law, next(iter(self.clocks), None))
 
+    @cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader must know before believing any of it, a sentence each; see :mod:`taumem.analysis.cautions`."""
+        return tuple(cautions_of(self.records, self.excluded))
+
+    def unread(self, wanted: Collection[str] = ()) -> Iterator[str]:
+        """Say which families of clocks could not be read, and why.
+
+        Args:
+            wanted: the families to speak of; empty for all that concern the data.
+        """
+        return unread(self.records, {onset.clock for onset in self.onsets}, wanted)
+
+    def without_law(self, exponent: Exponent = None) -> Iterator[str]:
+        """Say which clocks have no law with this exponent, and why: once for all that lack the same."""
+        levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
+        reasons = {clock: why for clock, why in self.fits(exponent)[1].items() if clock in levels}
+        return without_law(self.clocks, exponent, reasons)
+
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which questions could not be asked, and why."""
-        found = {onset.clock for onset in self.onsets}
-        kinds = {record.header.data.kind for record in self.records}
-        for family, members in families().items():
-            first = members[0]
-            if not any(clock.name in found for clock in members) and (not first.concerns or first.concerns & kinds):
-                yield f"{family} could not be read: it needs {first.needs}, and no run here has them."
-        yield from (clock.reason for clock in self.clocks if clock.reason)
+        yield from self.unread()
+        yield from self.without_law()
         yield from self._missing_of_the_diagram()
         if self.records and len({record.header.seed for record in self.records}) == 1:
             yield "One seed only: how far an onset moves from seed to seed was not measured."
@@ -233,10 +249,7 @@ class Study:
     def _missing_of_the_diagram(self) -> Iterator[str]:
         if self.no_phase:
             yield f"No phase diagram: {self.no_phase}"
-        if self.phase is None:
-            return
-        yield from (boundary.reason for boundary in self.phase.boundaries if boundary.reason)
-        if self.phase.left_out:
+        if self.phase is not None and self.phase.left_out:
             yield (
                 "The phase diagram leaves out runs in which copies and levels were not both counted: "
                 f"{', '.join(self.phase.left_out)}."
@@ -251,6 +264,7 @@ class Study:
         laws, reasons = self.fits(exponent)
         return {
             "confidence": self.confidence,
+            "cautions": list(self.cautions),
             "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},
             "laws": {clock: law.to_json() for clock, law in laws.items()},
             "not_fitted": reasons,

@@ -43,7 +43,7 @@ def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]
                 f"P = {key.n_train}, seed {key.seed}; give each run once."
             )
         pair[key.half] = record
-    ordered = sorted(pairs, key=lambda key: (key.experiment, key.data, *key.order))
+    ordered = sorted(pairs, key=lambda key: key.order)
     return [(pairs[key]["a"], pairs[key]["b"]) for key in ordered if len(pairs[key]) == 2]
 
 

@@ -2,14 +2,19 @@
 
 import shlex
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.markup import escape
 
 from taumem.cli.console import as_json, out, print_json
 from taumem.cli.entry import CONFIDENCE, Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
-from taumem.cli.tables import show_forecast, show_study
+from taumem.cli.tables import show_cautions, show_forecast, show_study
+from taumem.errors import ConfigError
 
 __all__ = ["fit", "forecast", "report"]
+
+Excluded = Annotated[list[int] | None, Parameter(name="--exclude", negative="")]
 
 
 @app.command
@@ -19,6 +24,7 @@ def fit(
     *,
     free: bool = True,
     floor: bool = False,
+    exclude: Excluded = None,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     output: OutputFile | None = None,
@@ -34,6 +40,8 @@ def fit(
         Whether the exponent is free; --no-free fixes it to 1.
     floor
         Also fit tau_0, the onset that small sizes cannot undercut: tau = tau_0 + c P^a.
+    exclude
+        A size P to keep out of the fits, such as one that is no larger than the batch size; once for each.
     confidence
         Probability of every interval.
     output
@@ -44,12 +52,20 @@ def fit(
     from taumem.analysis import Study
     from taumem.record import read_runs, write_atomically
 
-    study = Study.of(read_runs(*runs), floor=floor, confidence=one_confidence(confidence, level))
+    if output is not None:
+        _check_suffix(output, ".json")
+    study = Study.of(
+        read_runs(*runs), excluded=set(exclude or ()), floor=floor, confidence=one_confidence(confidence, level)
+    )
     exponent = None if free else 1.0
     content = study.to_json(exponent) | {"report": None}
     if output is not None:
         write_atomically(output, as_json(content) + "\n")
-    print_json(content) if json else show_study(study, exponent)
+    if json:
+        show_cautions(study.cautions)
+        print_json(content)
+    else:
+        show_study(study, exponent)
 
 
 @app.command
@@ -59,6 +75,7 @@ def forecast(
     *,
     n_train: float,
     clock: str = "tau_val",
+    exclude: Excluded = None,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     json: Json = False,
@@ -75,6 +92,8 @@ def forecast(
         Number of training examples P of the run to forecast.
     clock
         Which clock; see `taumem fit`.
+    exclude
+        A size P to keep out of the fit, such as one that is no larger than the batch size; once for each.
     confidence
         Probability of the interval.
     json
@@ -85,14 +104,20 @@ def forecast(
     from taumem.record import read_runs
 
     size = whole_size(n_train)  # which a parser of whole numbers would round
-    study = Study.of(read_runs(*runs), confidence=one_confidence(confidence, level))
+    study = Study.of(read_runs(*runs), excluded=set(exclude or ()), confidence=one_confidence(confidence, level))
     forecast = study.forecast(size, clock)
     print_json(forecast.to_json()) if json else show_forecast(forecast)
 
 
 @app.command
 def report(
-    runs: Runs, /, *, output: OutputFile = Path("report.html"), title: str | None = None, json: Json = False
+    runs: Runs,
+    /,
+    *,
+    output: OutputFile = Path("report.html"),
+    title: str | None = None,
+    exclude: Excluded = None,
+    json: Json = False,
 ) -> None:
     """Write one self-contained page about some runs.
 
@@ -104,6 +129,8 @@ def report(
         The page.
     title
         Its title.
+    exclude
+        A size P to keep out of the fits; once for each.
     json
         Print one JSON object on standard output.
     """
@@ -111,6 +138,16 @@ def report(
     from taumem.record import read_runs
     from taumem.report import write_report
 
-    reproduce = shlex.join(["taumem", "report", *map(str, runs), "-o", str(output)])
-    path = write_report(output, Study.of(read_runs(*runs)), title=title, reproduce=reproduce)
-    print_json({"report": str(path)}) if json else out.print(f"Wrote {escape(str(path))}.")
+    _check_suffix(output, ".html")
+    kept_out = [part for size in exclude or () for part in ("--exclude", str(size))]
+    reproduce = shlex.join(["taumem", "report", *map(str, runs), *kept_out, "-o", str(output)])
+    study = Study.of(read_runs(*runs), excluded=set(exclude or ()))
+    path = write_report(output, study, title=title, reproduce=reproduce)
+    show_cautions(study.cautions)
+    print_json({"report": str(path)}) if json else out.print(f"Wrote {escape(str(path))}.", soft_wrap=True)
+
+
+def _check_suffix(file: Path, suffix: str) -> None:
+    """Refuse a name that says another kind of file than is written; what is there and no file is refused elsewhere."""
+    if file.suffix.lower() != suffix and (file.is_file() or not file.exists()):
+        raise ConfigError(f"-o {file}: a {suffix} file is written here; call it {file.with_suffix(suffix)}.")

@@ -1,7 +1,7 @@
 """What verbs print for a reader: clocks and laws, a forecast, a phase diagram, the demo."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taumem.analysis import Forecast, Interval, Onset, PhaseDiagram, Study
     from taumem.lab.demo import DemoResult
 
-__all__ = ["show_demo", "show_forecast", "show_study"]
+__all__ = ["show_cautions", "show_demo", "show_forecast", "show_study"]
 
 USUALLY = "1.2, give or take 0.2"
 """``taumem.analysis.USUAL_EXPONENT`` in words."""
@@ -28,48 +28,31 @@ def show_study(study: "Study", exponent: float | None = None) -> None:
         study: what to print.
         exponent: of the laws; None for a free one.
     """
-    if len(study.experiments) > 1:
-        err.print(f"[yellow]several experiments in one fit:[/] {escape(', '.join(study.experiments))}", soft_wrap=True)
+    show_cautions(study.cautions)
     if study.no_phase:
         err.print(f"[yellow]no phase diagram:[/] {escape(study.no_phase)}", soft_wrap=True)
-    laws, reasons = study.fits(exponent)
-    sizes = sorted({onset.n_train for onset in study.onsets})
-    found = list(dict.fromkeys(onset.clock for onset in study.onsets))
-    copied = _copied(study.phase)
-    whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps per example")]
-    table = new_table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
-    for clock in found:
-        law = laws.get(clock)
-        cells = [_onsets_in_words([o for o in study.onsets if o.clock == clock and o.n_train == n]) for n in sizes]
-        add_row(
-            table,
-            clock,
-            *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
-            _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
-            "" if law is None or law.linearity is None else f"{law.linearity:.2g}",
-        )
-    show_table(table)
-    out.print(
-        "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
-        "< where some had reached it by the first look.[/]"
-    )
-    if copied:
-        out.print(
-            "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
-            "level's law leaves out those that copied first.[/]"
-        )
-    _show_bends(study, exponent)
-    _show_what_is_missing(found, reasons)
+    if study.onsets:
+        _show_clocks(study, exponent)
+    for sentence in (*study.unread(EXPECTED), *study.without_law(exponent)):
+        out.print(f"[dim]{escape(sentence)}[/]", soft_wrap=True)
     if study.phase is not None:
         _show_phase(study.phase)
 
 
+def show_cautions(cautions: Iterable[str]) -> None:
+    """Print on standard error what a reader must know before believing what is printed."""
+    for sentence in cautions:
+        err.print(f"[yellow]note:[/] {escape(sentence)}", soft_wrap=True)
+
+
 def show_forecast(forecast: "Forecast") -> None:
     """Print a forecast, and before it what speaks against it."""
-    from taumem.report import wording
+    from taumem.analysis import wording
+    from taumem.analysis.cautions import of_a_forecast
 
     predicted, law = forecast.predicted, forecast.law
     assert law is not None
+    show_cautions(of_a_forecast(law, predicted))
     if law.is_implausible:
         err.print(
             f"[yellow]these onsets speak against the exponent that forecasts assume,[/] {USUALLY}: one as far from it "
@@ -95,6 +78,7 @@ def show_forecast(forecast: "Forecast") -> None:
 
 def show_demo(result: "DemoResult") -> None:
     """Print what the demo found."""
+    show_cautions(result.cautions)
     forecast, measured = result.forecast, result.measured
     table = new_table("", "forecast", "measured")
     high = f"{measured.high:,.0f}" if math.isfinite(measured.high) else ""
@@ -120,8 +104,42 @@ def show_demo(result: "DemoResult") -> None:
     out.print(f"Report: {escape(result.report)}   ({result.seconds:.0f} s)", soft_wrap=True)
 
 
+def _show_clocks(study: "Study", exponent: float | None) -> None:
+    from taumem.analysis import wording
+
+    laws, _ = study.fits(exponent)
+    sizes = sorted({onset.n_train for onset in study.onsets})
+    found = list(dict.fromkeys(onset.clock for onset in study.onsets))
+    copied, fewer = _copied(study.phase), _read_off_fewer(study, found)
+    whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps per example")]
+    table = new_table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
+    for clock in found:
+        law = laws.get(clock)
+        cells = [_onsets_in_words([o for o in study.onsets if o.clock == clock and o.n_train == n]) for n in sizes]
+        add_row(
+            table,
+            clock,
+            *(f"({cell})" if (clock, n) in copied | fewer else cell for cell, n in zip(cells, sizes, strict=True)),
+            _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
+            "" if law is None or law.linearity is None else wording.p_value(law.linearity),
+        )
+    show_table(table)
+    out.print(
+        "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
+        "< where some had reached it by the first look.[/]"
+    )
+    if copied:
+        out.print(
+            "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
+            "level's law leaves out those that copied first.[/]"
+        )
+    if fewer:
+        out.print("[dim]( ) where it is read off fewer items than at other sizes; the law counts them in.[/]")
+    _show_bends(study, exponent)
+
+
 def _show_bends(study: "Study", exponent: float | None) -> None:
-    from taumem.report import wording
+    from taumem.analysis import wording
 
     laws, _ = study.fits(exponent)
     tested = {clock: law.bend for clock, law in laws.items() if law.bend}
@@ -132,23 +150,6 @@ def _show_bends(study: "Study", exponent: float | None) -> None:
             f"its double: {escape('; '.join(bends))}[/]",
             soft_wrap=True,
         )
-
-
-def _show_what_is_missing(found: Sequence[str], reasons: dict[str, str]) -> None:
-    from taumem.analysis import CLOCKS
-
-    for clock in EXPECTED:
-        if clock not in found:
-            out.print(
-                f"[dim]no {clock}, which needs {CLOCKS[clock].needs}: train longer, or look more often "
-                "(per_doubling)[/]",
-                soft_wrap=True,
-            )
-    alike: dict[str, list[str]] = {}
-    for clock, reason in reasons.items():
-        alike.setdefault(reason.removeprefix(f"{clock}: "), []).append(clock)
-    for reason, clocks in alike.items():
-        out.print(f"[dim]no law for {escape(', '.join(clocks))}: {escape(reason)}[/]", soft_wrap=True)
 
 
 def _show_phase(phase: "PhaseDiagram") -> None:
@@ -171,6 +172,15 @@ def _copied(phase: "PhaseDiagram | None") -> set[tuple[str, int]]:
     """The clocks of levels and the sizes at which some run had not learned the level when it copied, or ended."""
     sizes = phase.levels if phase else ()
     return {(at.clock, size.n_train) for size in sizes for at in size.levels if at.n_learned < at.n_runs}
+
+
+def _read_off_fewer(study: "Study", found: Sequence[str]) -> set[tuple[str, int]]:
+    """The clocks and the sizes at which they are read off fewer items than at others."""
+    from taumem.analysis import CLOCKS
+    from taumem.analysis.cautions import sizes_read_off_fewer
+
+    fewer = sizes_read_off_fewer(study.records)
+    return {(clock, n_train) for clock in found for n_train in fewer.get(CLOCKS[clock].family, ())}
 
 
 def _onsets_in_words(onsets: "Sequence[Onset]") -> str:

@@ -85,6 +85,8 @@ class DemoResult(BaseModel):
     copies_late: CopyCount
     report: str
     seconds: float
+    cautions: tuple[str, ...] = ()
+    """What a reader must know before believing it."""
 
 
 def demo(
@@ -169,9 +171,10 @@ def forecast_and_prove(
     progress("copies", 2, 2)
 
     sentence = _sentence(predicted, measured, at_stop, at_end, late)
+    proven = study.excluding({n_train}, proof)
     report = write_report(
         folder / "report.html",
-        study.excluding({n_train}, proof),
+        proven,
         title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
         sentence=sentence,
         reproduce=reproduce,
@@ -192,6 +195,7 @@ def forecast_and_prove(
         copies_at_stop=at_stop,
         copies_late=at_end,
         report=str(report),
+        cautions=proven.cautions,
         seconds=round(time.monotonic() - began, 1),
     )
 

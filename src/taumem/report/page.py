@@ -9,9 +9,10 @@ import jinja2
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from taumem.analysis import Study
+from taumem.analysis import Study, wording
+from taumem.errors import ConfigError
 from taumem.record import write_atomically
-from taumem.report import figures, wording
+from taumem.report import figures
 from taumem.report.sections import SECTIONS
 from taumem.report.summary import subtitle, title_of, verdict
 
@@ -37,9 +38,13 @@ def write_report(
 
     Returns:
         The path.
+
+    Raises:
+        ConfigError: what should be a study is none.
     """
+    content = page_of(study, title=title, sentence=sentence, reproduce=reproduce)
     path = Path(path)
-    write_atomically(path, page_of(study, title=title, sentence=sentence, reproduce=reproduce))
+    write_atomically(path, content)
     return path
 
 
@@ -47,6 +52,11 @@ def page_of(
     study: Study, *, title: str | None = None, sentence: str | None = None, reproduce: str | None = None
 ) -> str:
     """The page of a study, as HTML; the arguments are those of :func:`write_report`."""
+    if not isinstance(study, Study):
+        raise ConfigError(
+            f"a page is of a Study, such as Study.of(read_runs(FOLDER)); got a {type(study).__name__}. "
+            "write_report takes the file first, then the study."
+        )
     template = _environment().get_template("page.html.j2")
     return template.render(
         study=study,
@@ -72,6 +82,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "number": wording.number,
         "onset_span": wording.onset_span,
+        "p_value": wording.p_value,
         "percent": wording.percent,
         "power": wording.power,
         "raised": _raised,

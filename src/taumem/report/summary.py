@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 from taumem.analysis import ClockLaw, Forecast, Study
-from taumem.report.wording import change, number, plural, power, sizes_text, span
+from taumem.analysis.missing import without_law
+from taumem.analysis.wording import change, factor, number, p_value, plural, power, sizes_text, span
 
 __all__ = ["subtitle", "title_of", "verdict"]
+
+TOO_WIDE = 1.0
+"""An interval of an exponent that holds laws as different as proportionality and no growth at all."""
 
 
 def title_of(study: Study) -> str:
@@ -36,12 +40,10 @@ def verdict(study: Study) -> str:
 
 
 def _sentences(study: Study, clock: ClockLaw) -> Iterator[str]:
-    law = _law(clock)
-    if not law:
-        located, found = sum(onset.usable for onset in clock.onsets), plural(len(clock.onsets), "onset")
-        yield f"{clock.clock}: {found}, {located or 'none'} of them located, the others only bounded. No law yet."
+    if not clock.drawn:
+        yield from (f"No law yet for {told.removeprefix('No law for ')}" for told in without_law([clock], None))
         return
-    yield law
+    yield _law(clock)
     if clock.free is not None and clock.free.bend is not None and clock.free.is_bent:
         yield f"The line bends: its exponent changes by {change(clock.free.bend)} from size to double size."
     lowest = next((other for other in study.clocks if other.clock == "tau_val"), None)
@@ -55,18 +57,23 @@ def _sentences(study: Study, clock: ClockLaw) -> Iterator[str]:
 
 
 def _law(clock: ClockLaw) -> str:
-    """What the law of a clock says; empty where there is none."""
-    grows = "" if clock.free is None else f"{clock.clock} grows as P^{power(clock.free.exponent)}"
-    if clock.free is not None and clock.free.is_refuted:
-        return f"{grows}, which is not in proportion to P (p = {number(clock.free.linearity or 0)})."
-    if clock.linear is None:
-        return grows and f"{grows}."
-    batch = clock.linear.batch_size
-    rate = f"{number(clock.linear.prefactor.value)} steps per example"
-    rate += "" if batch is None else f" at batch size {batch:,}"
+    """What the law of a clock says, where there is one: as much as its intervals carry."""
+    free, linear = clock.free, clock.linear
+    grows = "" if free is None else f"{clock.clock} grows as P^{power(free.exponent)}"
+    if free is not None and free.exponent.high - free.exponent.low >= TOO_WIDE:
+        return f"{grows}: an interval so wide says next to nothing. Add sizes, or seeds."
+    if free is not None and free.is_refuted:
+        return f"{grows}, which is not in proportion to P ({p_value(free.linearity or 0, after='p')})."
+    if linear is None:
+        return f"{grows}."
+    rate = f"{number(linear.prefactor.value)} steps per example"
+    rate += "" if linear.batch_size is None else f" at batch size {linear.batch_size:,}"
+    if linear.prefactor.spans_much:
+        rate += f", known to within {factor(linear.prefactor.low, linear.prefactor.high)} only: add sizes, or seeds"
     return f"{grows}: {rate}." if grows else f"{clock.clock} comes at {rate}, if it is proportional to P."
 
 
 def _forecast(made: Forecast) -> str:
     seen = "not measured yet" if made.measured is None else f"measured {span(made.measured)}"
-    return f"Forecast for P = {made.n_train:,}: {span(made.predicted)} steps; {seen}."
+    vague = ", which says next to nothing" if made.predicted.spans_much else ""
+    return f"Forecast for P = {made.n_train:,}: {span(made.predicted)} steps{vague}; {seen}."

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from taumem.analysis import Onset, Study
+from taumem.analysis.wording import number, percent
 from taumem.record import ItemKind, RunRecord
 from taumem.report.exhibits.pictures import PICTURES
 from taumem.report.exhibits.strings import STRINGS
 from taumem.report.exhibits.texts import TEXTS
 from taumem.report.exhibits.way import Way
-from taumem.report.wording import number, percent
 
 __all__ = ["Exhibit", "ShownLook", "exhibits_of", "looks_to_show", "way_of"]
 

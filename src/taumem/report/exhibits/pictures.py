@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from taumem.analysis.wording import number
 from taumem.record import DataFacts, RunHeader
 from taumem.report.exhibits.way import Arrays, Way
 from taumem.report.items import copies_among
-from taumem.report.wording import number
 
 __all__ = ["PICTURES", "PictureSample"]
 

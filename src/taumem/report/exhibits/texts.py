@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taumem.analysis.wording import percent
 from taumem.record import DataFacts, RunHeader
 from taumem.report.exhibits.strings import are_tokens
 from taumem.report.exhibits.way import Arrays, Way
 from taumem.report.items import copies_among
-from taumem.report.wording import percent
 
 __all__ = ["TEXTS", "VERBATIM", "Stretch", "TextSample"]
 

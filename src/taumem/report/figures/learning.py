@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 
 from taumem.analysis import Interval, Study
 from taumem.analysis.price import Price
+from taumem.analysis.wording import number, percent, share, span
 from taumem.report.figures.lines import Line, add_lines, finished, lines_of
 from taumem.report.figures.phase import mark_complexities
 from taumem.report.figures.style import GRID, MUTED, log_axis, rgba, size_colors, styled
 from taumem.report.figures.training import mark_onsets
-from taumem.report.wording import number, percent, share, span
 
 __all__ = ["levels", "price"]
 

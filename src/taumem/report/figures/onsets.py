@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from taumem.analysis import ClockLaw, Forecast, Law, Onset, Study
+from taumem.analysis.wording import number, onset_span, percent, power, span, state
 from taumem.errors import TaumemWarning
 from taumem.report.figures.style import ACCENT, INK, clock_color, log_axis, rgba, styled
-from taumem.report.wording import number, onset_span, percent, power, span, state
 
 __all__ = ["law"]
 

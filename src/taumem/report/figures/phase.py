@@ -9,10 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from taumem.analysis import Law, PhaseDiagram, Study
+from taumem.analysis.wording import number, power, span
 from taumem.errors import TaumemWarning
 from taumem.report.figures.regions import Part, Stretch, room_around, stretches_of, strips_of
 from taumem.report.figures.style import INK, MUTED, PAPER, log_axis, region_color, rgba, styled
-from taumem.report.wording import number, power, span
 
 __all__ = ["mark_complexities", "phase_diagram"]
 

@@ -4,12 +4,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from taumem.analysis import Interval, Study, agreement_and_chance, has_levels
+from taumem.analysis.wording import share
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
 from taumem.report.figures.lines import Line, add_chance, add_chances, add_lines, finished, lines_of, share_axis
 from taumem.report.figures.style import size_colors
 from taumem.report.items import kind_of
-from taumem.report.wording import share
 
 __all__ = ["agreement", "chance_of_copies", "copies", "membership"]
 

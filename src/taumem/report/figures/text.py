@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from taumem.analysis import Study
+from taumem.analysis.wording import number, percent
 from taumem.report.figures.lines import (
     Line,
     add_chance,
@@ -17,7 +18,6 @@ from taumem.report.figures.lines import (
     share_axis,
 )
 from taumem.report.figures.style import size_colors
-from taumem.report.wording import number, percent
 
 __all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence"]
 

@@ -3,10 +3,10 @@
 import plotly.graph_objects as go
 
 from taumem.analysis import Study, gap_sym
+from taumem.analysis.wording import onset_span
 from taumem.errors import ConfigError
 from taumem.report.figures.lines import Line, add_key, add_lines, finished, lines_of
 from taumem.report.figures.style import INK, size_colors
-from taumem.report.wording import onset_span
 
 __all__ = ["gap", "gap_lines", "losses", "mark_onsets"]
 

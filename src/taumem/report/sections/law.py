@@ -26,5 +26,8 @@ def section(study: Study) -> Iterator[Section]:
         f"{text}Triangles are bounds: they point to where the onset lies.",
         (Panel("law", "The law", figures.law(study)),),
         template="law",
-        shown={"fitted": fitted},
+        shown={
+            "fitted": fitted,
+            "collapse_above_1": any((clock.linear.collapse or 0) > 1 for clock in fitted if clock.linear),
+        },
     )

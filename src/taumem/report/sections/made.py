@@ -5,8 +5,8 @@ import math
 from collections.abc import Collection, Iterator
 
 from taumem.analysis import Study
+from taumem.analysis.wording import sizes_text
 from taumem.report.sections.section import Section
-from taumem.report.wording import sizes_text
 
 __all__ = ["section"]
 

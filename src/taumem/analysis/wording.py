@@ -7,8 +7,10 @@ from taumem.analysis.phase import TypicalOnset
 
 __all__ = [
     "change",
+    "factor",
     "number",
     "onset_span",
+    "p_value",
     "percent",
     "plural",
     "power",
@@ -18,6 +20,9 @@ __all__ = [
     "state",
     "typical",
 ]
+
+SMALLEST_P = 0.0002
+"""Of the tests of an exponent: they rest on 8,192 draws, and none is told from fewer than two of them."""
 
 _STATES = {
     "no": "located",
@@ -61,6 +66,25 @@ def change(interval: Interval) -> str:
     '+0.24 [+0.18, +0.30]'
     """
     return f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+
+
+def p_value(value: float, *, after: str = "") -> str:
+    """Write a probability of a test; one too small for its number of draws as what it is below.
+
+    >>> p_value(1 / 8192), p_value(0.0019), p_value(1 / 8192, after="p"), p_value(0.3, after="p")
+    ('< 0.0002', '0.0019', 'p < 0.0002', 'p = 0.3')
+    """
+    told = f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.2g}"
+    return f"{after} {'' if told[0] == '<' else '= '}{told}" if after else told
+
+
+def factor(low: float, high: float) -> str:
+    """Write how far apart two ends are.
+
+    >>> factor(10, 450), factor(0, 3)
+    ('a factor of 45', 'any factor')
+    """
+    return f"a factor of {number(high / low)}" if low > 0 and math.isfinite(high) else "any factor"
 
 
 def span(interval: Interval) -> str:

@@ -1,0 +1,156 @@
+"""What a reader must know before believing a study, a sentence each: the same where it is planned and where it is read."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from taumem.analysis.interval import Interval
+from taumem.analysis.law import Law
+from taumem.analysis.shares import exact_interval
+from taumem.analysis.wording import factor, percent, sizes_text
+from taumem.errors import first_difference
+from taumem.record import RunRecord
+
+__all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast", "sizes_read_off_fewer"]
+
+CHANCE_KNOWN_TO = 0.05
+"""The upper end of chance beyond which the clocks of copies, at 3 to 10 %, wait for chance rather than for copies."""
+FEWEST_HELDOUT = math.ceil(math.log(0.025) / math.log(1 - CHANCE_KNOWN_TO))
+"""Held-out items of which none may pass for a copy, so that chance lies below that (exact, 95 %)."""
+COUNTED = {"tau_copy": "copy_fraction", "tau_infill": "infill_copies"}
+"""The shares that clocks are read off, by the clocks' family: a threshold asks for more where fewer were counted."""
+
+
+def full_batches(sizes: Collection[int], batch_size: int, *, exclude: str = "--exclude") -> str:
+    """Say that runs with P up to the batch size are runs with full batches, which have a law of their own.
+
+    Args:
+        sizes: numbers of training examples P.
+        batch_size: of all of them.
+        exclude: how the reader keeps sizes out of the fits; empty where there is nothing to fit yet.
+
+    Returns:
+        The sentence; empty where all sizes are larger than the batch size.
+
+    >>> full_batches((8, 16), 16)[:57]
+    'P = 8, 16 are no larger than the batch size (16): each st'
+    """
+    small, large = (sorted(p for p in sizes if (p <= batch_size) == within) for within in (True, False))
+    if not small:
+        return ""
+    are = "is" if len(small) == 1 else "are"
+    first = (
+        f"P = {sizes_text(small)} {are} no larger than the batch size ({batch_size:,}): each step sees the whole "
+        "training set. With full batches onsets grow much more slowly with P than at a fixed batch size"
+    )
+    if len(large) < 2:
+        rest = f"only P = {sizes_text(large)} is larger" if large else "none is larger"
+        return f"{first}, and such runs forecast no larger one ({rest}). Choose a smaller batch size, or larger P."
+    how = f" ({' '.join(f'{exclude} {p}' for p in small)})" if exclude else ""
+    return f"{first}: a law for larger P may use P = {sizes_text(large)} only. Keep the others out of it{how}."
+
+
+def few_heldout(n_heldout: int) -> str:
+    """Say that chance is hardly known from so few held-out items; empty where there are enough.
+
+    >>> few_heldout(8)[:88]
+    '8 held-out items: where none of them passes for a copy, chance is still only known to be'
+    """
+    if n_heldout >= FEWEST_HELDOUT:
+        return ""
+    high = exact_interval(0, n_heldout)[1]
+    return (
+        f"{n_heldout} held-out items: where none of them passes for a copy, chance is still only known to be 0 % "
+        f"[0 %, {percent(high)}], and copies count only above that; the held-out loss rests on them too. Hold out "
+        f"{FEWEST_HELDOUT} or more (data.n_heldout), or bring more data."
+    )
+
+
+def of_a_forecast(law: Law, predicted: Interval) -> Iterator[str]:
+    """What speaks against a forecast, whatever its law says.
+
+    Args:
+        law: that it rests on.
+        predicted: in steps.
+    """
+    if law.batch_size is not None and (told := full_batches(law.sizes, law.batch_size)):
+        yield told
+    if len(law.sizes) == 1:
+        yield (
+            f"All onsets are of one size (P = {law.sizes[0]:,}): how {law.clock} grows with P is assumed here, not "
+            "measured. Add pilots of another size."
+        )
+    if predicted.spans_much:
+        yield (
+            f"The forecast's interval spans {factor(predicted.low, predicted.high)}, which says next to nothing: add "
+            "pilots, larger ones if you can."
+        )
+
+
+def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) -> Iterator[str]:
+    """What a reader of these runs must know.
+
+    Args:
+        records: the runs.
+        excluded: sizes that are kept out of every fit.
+    """
+    yield from _several_studies(records)
+    headers = [record.header for record in records if record.header.data.n_train not in excluded]
+    of_the_set = len(headers) > 1 and all(h.batch_size == h.data.n_train for h in headers)
+    if not (of_the_set and len({h.batch_size for h in headers}) > 1):  # there the whole set is what was asked for
+        for batch_size in sorted({h.batch_size for h in headers}):
+            if told := full_batches({h.data.n_train for h in headers if h.batch_size == batch_size}, batch_size):
+                yield told
+    counted = [
+        record.header.data.n_heldout
+        for record in records
+        if record.curve_or_none("copy_fraction_chance") is not None and not record.header.data.sample_complexities
+    ]
+    if counted and (told := few_heldout(min(counted))):
+        yield told
+    for family, fewer in sizes_read_off_fewer(records).items():
+        yield (
+            f"{family} at P = {sizes_text(sorted(fewer))} is read off fewer items than elsewhere "
+            f"({sizes_text(sorted(set(fewer.values())))}), of which its thresholds ask for a larger share: it comes "
+            "late there, which flattens its law."
+        )
+
+
+def sizes_read_off_fewer(records: Sequence[RunRecord]) -> dict[str, dict[int, int]]:
+    """By family of clocks, the sizes at which it is read off fewer items than at others, with how many."""
+    found: dict[str, dict[int, int]] = {}
+    for family, quantity in COUNTED.items():
+        counts: dict[int, int] = {}
+        for record in records:
+            if (curve := record.curve_or_none(quantity)) is not None and len(curve):
+                n_train, count = record.header.data.n_train, int(curve.counts.min())
+                counts[n_train] = min(count, counts.get(n_train, count))
+        if fewer := {p: count for p, count in counts.items() if count < max(counts.values())}:
+            found[family] = fewer
+    return found
+
+
+def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:
+    headers = [record.header for record in records]
+    if len(names := sorted({header.name for header in headers})) > 1:
+        yield (
+            f"Several experiments in one ({', '.join(names)}): means and laws are over all of their runs. Give each "
+            "by itself, unless they differ in their sizes and seeds alone."
+        )
+    for name in names:
+        first, *others = [_recipe(header.experiment) for header in headers if header.name == name]
+        if other := next((recipe for recipe in others if recipe != first), None):
+            difference = first_difference(first, other).replace("this one has", "in another run it is")
+            yield (
+                f"Runs of {name} were made in different ways ({difference}): means and laws are over all of them. "
+                "Give each by itself."
+            )
+
+
+def _recipe(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """What changes the law; how long a run takes and what was measured of it does not."""
+    training = {k: v for k, v in experiment.get("training", {}).items() if k not in _OF_LENGTH}
+    return {key: experiment.get(key) for key in ("data", "diffusion", "model")} | {"training": training}
+
+
+_OF_LENGTH = ("min_steps", "steps_per_example", "stop_at_copies", "together")

@@ -1,0 +1,85 @@
+"""Which questions could not be asked of some runs, and why: what is alike is said once."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from taumem.analysis.clocks import Clock, families
+from taumem.analysis.law import Exponent
+from taumem.analysis.laws import ClockLaw
+from taumem.analysis.smoothing import FEWEST_LOOKS
+from taumem.analysis.wording import plural, sizes_text
+from taumem.record import RunRecord
+
+__all__ = ["unread", "without_law"]
+
+PER_ITEM = "of each item"
+"""What the needs of a clock say that is read off the losses of items."""
+
+
+def unread(records: Sequence[RunRecord], found: Collection[str], wanted: Collection[str] = ()) -> Iterator[str]:
+    """Say which families of clocks could not be read.
+
+    Args:
+        records: the runs.
+        found: the clocks that were.
+        wanted: the families to speak of; empty for all that concern the data.
+    """
+    kinds = {record.header.data.kind for record in records}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for family, members in families().items():
+        first = members[0]
+        concerned = family in wanted if wanted else not first.concerns or bool(first.concerns & kinds)
+        if concerned and not any(clock.name in found for clock in members):
+            alike.setdefault((first.needs, _why_unread(first, records)), []).append(family)
+    for (needs, why), clocks in alike.items():
+        yield f"{', '.join(clocks)} could not be read: {'it needs' if len(clocks) == 1 else 'they need'} {needs}{why}"
+
+
+def _why_unread(clock: Clock, records: Sequence[RunRecord]) -> str:
+    curves = [c for record in records if (c := record.curve_or_none("heldout_loss")) is not None]
+    if PER_ITEM not in clock.needs or not curves:
+        return ", and no run here has them."
+    if all(curve.items is None for curve in curves):
+        return (
+            ". The losses here are means alone, which do not tell a change from noise: record the loss of each item "
+            "with them, always of the same items (Estimate(..., items=[...]), or let LossGap measure it)."
+        )
+    looks = max(int((curve.steps > 0).sum()) for curve in curves if curve.items is not None)
+    if looks >= FEWEST_LOOKS:
+        return ", and no run here has them."
+    return f"; the runs here have {plural(looks, 'look')}. Train longer, or look more often (monitor.per_doubling)."
+
+
+def without_law(
+    clocks: Sequence[ClockLaw], exponent: Exponent, others: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Say which clocks have no law with this exponent: once for all that lack the same.
+
+    Args:
+        clocks: with their onsets.
+        exponent: as in :func:`taumem.analysis.fit_law`.
+        others: by their names, the reasons of clocks whose laws are made elsewhere.
+    """
+    alike: dict[str, list[str]] = {}
+    for clock in clocks:
+        if why := clock.why_not(exponent):
+            told, reason = _too_few(clock, exponent) or (clock.clock, why.removeprefix(f"{clock.clock}: "))
+            alike.setdefault(reason, []).append(told)
+    for name, why in (others or {}).items():
+        alike.setdefault(why.removeprefix(f"{name}: "), []).append(name)
+    for reason, told_of in alike.items():
+        yield f"No law for {', '.join(told_of)}: {reason.rstrip('.')}."
+
+
+def _too_few(clock: ClockLaw, exponent: Exponent) -> tuple[str, str] | None:
+    """What was located of a clock, and what to do, where that is too little for a law."""
+    located = [onset for onset in clock.fitted if onset.usable]
+    sizes, needed = sorted({onset.n_train for onset in located}), 2 + (clock.floor and exponent is None)
+    if not clock.fitted or (len(located) >= 2 and len(sizes) >= needed):
+        return None
+    at = f", at P = {sizes_text(sizes)}" if sizes else ""
+    kinds = [onset.censored for onset in clock.fitted]
+    do = "Train longer" if "right" in kinds else "Look earlier" if "left" in kinds else "Make runs at more sizes"
+    return (
+        f"{clock.clock} ({len(located)} of {len(kinds)} located{at})",
+        f"a law needs located onsets at {needed} or more sizes. {do}{', or at more sizes' if do[0] != 'M' else ''}.",
+    )
