@@ -49,7 +49,7 @@ def test_it_is_named_in_an_experiments_file_and_survives_the_journey_through_jso
         (["model.kind=linea"], ["model.kind is 'linea'", "did you mean 'linear'"]),
         (["model.kind=unet"], ["data.source 'circle' takes model.kind 'linear' or 'mlp'; got 'unet'"]),
         (["data.source=mixture"], ["data.source 'mixture' takes model.kind 'unet' or 'mlp'; got 'linear'"]),
-        (["data.radius=wide"], ["data.radius: input should be a valid number", "got 'wide'"]),
+        (["data.radius=wide"], ["data.radius: expected a number", "got 'wide'"]),
     ],
 )
 def test_mistakes_in_it_are_named_like_all_others(experiment, changes, words):

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a study, a sentence each: the same where it is planned and where it is read."""
+"""What a reader must know before believing a study, a sentence each; alike where it is planned and where it is read."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from taumem.cli.console import out, print_json, progress_bars
 from taumem.cli.entry import Json, OutputFolder, app
-from taumem.cli.tables import show_demo, show_study
+from taumem.cli.tables import show_cautions, show_demo, show_outlook, show_study
 
 __all__ = ["demo", "run"]
 
@@ -90,28 +90,32 @@ def run(
         Print one JSON object on standard output.
     """
     from taumem.analysis import Study
-    from taumem.lab import load_experiment, sweep
+    from taumem.lab import load_experiment, outlook, sized, sweep
     from taumem.record import read_runs
     from taumem.report import write_report
 
     began = time.monotonic()
     changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
-    chosen = load_experiment(experiment, changes)
+    chosen = sized(load_experiment(experiment, changes))
     folder = output or Path(chosen.name)
+    told = False
     with progress_bars() as advance:
-        sweep(
-            chosen,
-            folder,
-            device=device,
-            workers=workers,
-            progress=lambda done, total: advance("runs", done, total),
-        )
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal told
+            if not told:  # nothing has spoken against it, and nothing is trained yet
+                show_outlook(outlook(chosen))
+                told = True
+            advance("runs", done, total)
+
+        sweep(chosen, folder, device=device, workers=workers, progress=on_progress)
     options = [part for change in changes for part in ("--set", change)]
     command = shlex.join(["taumem", "run", experiment, *options, "-o", str(folder), "--device", device])
     study = Study.of(read_runs(folder))  # with those of other sizes and seeds that were made here before
     report = write_report(folder / "report.html", study, title=chosen.name, reproduce=command)
     content = study.to_json() | {"report": str(report), "seconds": round(time.monotonic() - began, 1)}
     if json:
+        show_cautions(study.cautions)
         print_json(content)
         return
     show_study(study)

@@ -11,9 +11,10 @@ from taumem.cli.console import add_row, err, new_table, out, show_table
 
 if TYPE_CHECKING:
     from taumem.analysis import Forecast, Interval, Onset, PhaseDiagram, Study
+    from taumem.lab import Outlook
     from taumem.lab.demo import DemoResult
 
-__all__ = ["show_cautions", "show_demo", "show_forecast", "show_study"]
+__all__ = ["show_cautions", "show_demo", "show_forecast", "show_outlook", "show_study"]
 
 USUALLY = "1.2, give or take 0.2"
 """``taumem.analysis.USUAL_EXPONENT`` in words."""
@@ -43,6 +44,12 @@ def show_cautions(cautions: Iterable[str]) -> None:
     """Print on standard error what a reader must know before believing what is printed."""
     for sentence in cautions:
         err.print(f"[yellow]note:[/] {escape(sentence)}", soft_wrap=True)
+
+
+def show_outlook(outlook: "Outlook") -> None:
+    """Print on standard error what a study will be, before it is made."""
+    err.print(escape(outlook.line), soft_wrap=True)
+    show_cautions(outlook.cautions)
 
 
 def show_forecast(forecast: "Forecast") -> None:

@@ -7,6 +7,7 @@ from taumem.lab.loading import load_experiment, preset_names
 from taumem.lab.plan import PreparedRun, RunPlan, plans_of
 from taumem.lab.run import make_run, make_runs_together
 from taumem.lab.sections import DataConfig, DiffusionConfig, ModelConfig
+from taumem.lab.sizing import Outlook, outlook, sized
 from taumem.lab.studies import sweep
 
 __all__ = [
@@ -17,13 +18,16 @@ __all__ = [
     "Experiment",
     "Interrupted",
     "ModelConfig",
+    "Outlook",
     "PreparedRun",
     "RunPlan",
     "load_experiment",
     "losses",
     "make_run",
     "make_runs_together",
+    "outlook",
     "plans_of",
     "preset_names",
+    "sized",
     "sweep",
 ]

@@ -114,7 +114,7 @@ def demo(
     return forecast_and_prove(
         pilots,
         folder,
-        n_train=2 * max(pilots.n_train),
+        n_train=2 * max(pilots.sizes),
         late=2 if quick else 4,
         workers=workers,
         progress=progress,
@@ -175,14 +175,14 @@ def forecast_and_prove(
     report = write_report(
         folder / "report.html",
         proven,
-        title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.n_train))}",
+        title=f"P = {n_train} forecast from P = {', '.join(map(str, pilots.sizes))}",
         sentence=sentence,
         reproduce=reproduce,
     )
     return DemoResult(
         sentence=sentence,
         seed=pilots.seeds[0],
-        pilots=list(pilots.n_train),
+        pilots=list(pilots.sizes),
         n_train=n_train,
         batch_size=pilots.batch_size(n_train),
         clock=CLOCK,

@@ -87,5 +87,5 @@ def nearness(asked: Asked) -> EmpiricalGap:
 
 
 def n_heldout_unless_said(n_items: int) -> int:
-    """How many items are held out where the experiment does not say it."""
-    return min(512, n_items // 5)
+    """How many items are held out where the experiment does not say it: a fifth, 2 to 512."""
+    return max(2, min(512, n_items // 5))

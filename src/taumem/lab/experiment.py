@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, SerializeAsAny, field_validator, model_validator
 
+from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domains.images import FashionMnistConfig
 from taumem.lab.networks import UNetConfig
@@ -15,22 +16,27 @@ from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
 
 __all__ = ["Experiment", "MonitorConfig", "TrainingConfig"]
 
+MOST_STEPS = 1_000_000_000
+MOST_ITEMS = 10_000_000
+"""What is more is a slip of the keyboard: it would fill the memory, or never end."""
+
 
 class TrainingConfig(Config):
     """See :func:`taumem.training.train`."""
 
-    batch_size: int | Literal["P"] = 16
-    """Training examples per step; ``"P"`` for the whole training set at every step."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["P", "auto"] = 16
+    """Training examples per step; ``"P"`` for the whole training set at every step, ``"auto"`` for 16 or fewer, below
+    the smallest P, with as many more steps: see :func:`taumem.lab.sized`."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """Constant: a decay would freeze the clocks."""
     weight_decay: float = Field(default=0.0, ge=0)
-    warmup: int = Field(default=0, ge=0)
+    warmup: int = Field(default=0, ge=0, le=MOST_STEPS)
     clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient; 0 or None for no limit."""
     ema_window: float | None = Field(default=0.1, gt=0, lt=0.28)
     """Width of the weights' average as a share of training; 0 or None measures the raw weights."""
-    min_steps: int = Field(default=300, ge=1)
-    steps_per_example: float = Field(default=30.0, ge=0)
+    min_steps: int = Field(default=300, ge=1, le=MOST_STEPS)
+    steps_per_example: float = Field(default=30.0, ge=0, le=1e6)
     """A run of P training examples takes max(min_steps, steps_per_example * P) optimizer steps, at most."""
     stop_at_copies: float | None = Field(default=None, gt=0, lt=1)
     """A run ends once copies above chance exceed this share in two looks one after another; None runs to the end."""
@@ -40,42 +46,44 @@ class TrainingConfig(Config):
     @field_validator("clip", "ema_window", mode="before")
     @classmethod
     def _none_is_zero_in_toml(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and value < 0:
+            raise ValueError("expected a number above 0, or 0 for none")
         return None if value == 0 else value
-
-    @model_validator(mode="after")
-    def _batch_size_is_positive(self) -> "TrainingConfig":
-        if self.batch_size != "P" and self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, or 'P'; got {self.batch_size}")
-        return self
 
 
 class MonitorConfig(Config):
     """What is measured, and when."""
 
-    times: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.15, 0.35, 0.55), min_length=1)
+    times: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.15, 0.35, 0.55), min_length=1, max_length=1000
+    )
     """Diffusion times of the losses."""
-    n_items: int = Field(default=64, ge=2)
+    n_items: int = Field(default=64, ge=2, le=MOST_ITEMS)
     """At most this many training items (and as many of the twin's) enter the losses."""
-    n_heldout_items: int = Field(default=128, ge=2)
-    block: int = Field(default=256, ge=1)
+    n_heldout_items: int = Field(default=128, ge=2, le=MOST_ITEMS)
+    block: int = Field(default=256, ge=1, le=MOST_ITEMS)
     """At most this many items go through the model at once: a question of memory, which changes no number."""
-    first: int = Field(default=16, ge=1)
+    first: int = Field(default=16, ge=1, le=MOST_STEPS)
     """The first step to look at."""
-    per_doubling: int = Field(default=4, ge=1)
+    per_doubling: int = Field(default=4, ge=1, le=1000)
     """Looks for each doubling of the step."""
-    n_samples: int = Field(default=64, ge=0)
+    n_samples: int = Field(default=64, ge=0, le=MOST_ITEMS)
     """Samples per look; 0 for none."""
-    samples_per_doubling: int = Field(default=2, ge=1)
-    sampling_steps: int = Field(default=15, ge=1)
+    samples_per_doubling: int = Field(default=2, ge=1, le=1000)
+    sampling_steps: int = Field(default=15, ge=1, le=100_000)
+
+
+Sizes = Annotated[tuple[Annotated[int, Field(le=MOST_ITEMS)], ...], Field(min_length=1, max_length=1000)]
 
 
 class Experiment(Config):
     """All of a study. The defaults are the small image study that two cores can do."""
 
     name: str = Field(min_length=1)
-    n_train: tuple[int, ...] = Field(min_length=1)
-    """Sizes P of the training set."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    n_train: Sizes | Literal["auto"]
+    """Sizes P of the training set; ``"auto"`` chooses them from how many items there are: see
+    :func:`taumem.lab.sized`."""
+    seeds: tuple[Annotated[int, Field(ge=0, le=2**63 - 1)], ...] = Field(default=(0,), min_length=1, max_length=1000)
     twins: bool = True
     """Whether to train two models on disjoint sets, for each size and seed."""
     data: Annotated[SerializeAsAny[DataConfig], PlainValidator(DataConfig.named)] = FashionMnistConfig()
@@ -86,10 +94,16 @@ class Experiment(Config):
 
     @model_validator(mode="after")
     def _sizes_are_usable(self) -> "Experiment":
-        if any(n < 2 for n in self.n_train):
-            raise ValueError(f"n_train: a training set needs at least 2 items; got {list(self.n_train)}")
-        if len(set(self.n_train)) < len(self.n_train) or len(set(self.seeds)) < len(self.seeds):
+        sizes = () if isinstance(self.n_train, str) else self.n_train
+        if any(n < 2 for n in sizes):
+            raise ValueError(f"n_train: a training set needs at least 2 items; got {list(sizes)}")
+        if len(set(sizes)) < len(sizes) or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("n_train and seeds must not repeat a value: the same run would be made twice")
+        if not sizes and not self.data.counts_items:
+            raise ValueError(
+                f"n_train = 'auto' chooses sizes from the number of items, which data.source '{self.data.source}' does "
+                "not have; give a list, such as [64, 128]"
+            )
         return self
 
     @model_validator(mode="after")
@@ -118,10 +132,27 @@ class Experiment(Config):
         """All but the sizes and seeds, and what changes no number: what the law of a study is a law of."""
         return self.model_dump(mode="json", exclude={"n_train": True, "seeds": True, "monitor": {"block"}})
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes P of the training set, once they are chosen.
+
+        Raises:
+            ConfigError: they are still to be chosen from the data.
+        """
+        if isinstance(self.n_train, str):
+            raise ConfigError("n_train is 'auto': choose the sizes from the data, by taumem.lab.sized(experiment).")
+        return self.n_train
+
     def steps(self, n_train: int) -> int:
         """Optimizer steps of a run with P training examples."""
         return max(self.training.min_steps, round(self.training.steps_per_example * n_train))
 
     def batch_size(self, n_train: int) -> int:
-        """Training examples per step, for P training examples."""
-        return n_train if self.training.batch_size == "P" else int(self.training.batch_size)
+        """Training examples per step, for P training examples.
+
+        Raises:
+            ConfigError: it is still to be chosen.
+        """
+        if self.training.batch_size == "auto":
+            raise ConfigError("training.batch_size is 'auto': choose it by taumem.lab.sized(experiment).")
+        return n_train if self.training.batch_size == "P" else self.training.batch_size

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from taumem.errors import ConfigError, TaumemWarning, nearest_name
 from taumem.lab.experiment import Experiment
+from taumem.lab.refusals import expected
 
 __all__ = ["load_experiment", "preset_names", "read_experiment", "recipe_of"]
 
@@ -183,10 +185,10 @@ def _validated(content: Mapping[str, Any], source: str) -> Experiment:
 
 def _explained(error: ValidationError) -> str:
     """The first problem in a sentence: where, what came, what was expected."""
+    problems = error.errors()
     # An unknown key is the cause of what a missing one reports, so it is named first.
-    problem = min(error.errors(), key=lambda problem: problem["type"] != "key_unknown")
-    # Beside keys, a location names which type of several was tried.
-    key = ".".join(str(part) for part in problem["loc"] if not _is_a_type(part))
+    problem = min(problems, key=lambda problem: problem["type"] != "key_unknown")
+    key = _key(problem)
     known = problem.get("ctx", {})
     match problem["type"]:
         case "key_unknown":
@@ -195,18 +197,32 @@ def _explained(error: ValidationError) -> str:
             return f"{key}.{known['key']} is {known['tag']!r}; {nearest_name(str(known['tag']), known['known'])}"
         case "tag_missing":
             return f"the section '{key}' needs a '{known['key']}'."
+        case "bool_unexpected":
+            return f"{key and key + '.'}{known['key']}: expected a number or a word; got true or false."
         case "missing":
             return f"the key '{key}' is missing."
-        case "tuple_type":
-            message = "expected a list, such as [64, 128]"
-        case _:
-            message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], Mapping):  # a whole section: the message itself says what came
-        return f"{key and key + ': '}{message}."
-    return f"{key}: {message[:1].lower()}{message[1:]}; got {problem['input']!r:.200}."
+        return f"{key and key + ': '}{expected(problem)}."
+    # Where a key takes this or that, each has its own complaint; the one about an item of a list says most.
+    of_the_key = [each for each in problems if each["type"] != "key_unknown" and _key(each).startswith(key)]
+    deepest = max(of_the_key, key=lambda each: _key(each).count("."))
+    alike = [each for each in of_the_key if _key(each) == _key(deepest)]
+    wanted = list(dict.fromkeys(expected(each).removeprefix("expected ") for each in alike))
+    words = f"expected {' or '.join(wanted)}" if expected(alike[0]).startswith("expected") else expected(alike[0])
+    return f"{_key(deepest)}: {words}; got {_shown(deepest['input'])}."
+
+
+def _key(problem: ErrorDetails) -> str:
+    """Where a problem is; beside keys, a location names which type of several was tried."""
+    return ".".join(str(part) for part in problem["loc"] if not _is_a_type(part))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _is_a_type(part: str | int) -> bool:
     return isinstance(part, str) and (
-        part in ("int", "float", "str") or part.startswith(("tuple[", "literal[", "function-"))
+        part in ("int", "float", "str") or part.startswith(("tuple[", "literal[", "function-", "constrained-"))
     )

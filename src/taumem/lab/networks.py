@@ -1,6 +1,6 @@
 """The networks that several domains share: the configs, beside what they build."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Generator, nn
@@ -14,16 +14,24 @@ from taumem.models import MLP, Categorical, OneHot, Preconditioned, Transformer,
 __all__ = ["MLPConfig", "TransformerConfig", "UNetConfig", "of_tokens"]
 
 
+MOST_HALVINGS = 16
+"""Levels of a U-Net: each halves the image, and none is larger than 65,536 pixels."""
+MOST_LAYERS = 1000
+Blocks = Annotated[int, Field(ge=0, le=100)]
+
+
 class UNetConfig(ModelConfig):
     """See :class:`taumem.models.UNet`."""
 
     kind: Literal["unet"] = "unet"
-    channels: int = Field(default=16, ge=2)
-    multipliers: tuple[int, ...] = (1, 4)
-    blocks: tuple[int, ...] | int = (1, 0)
-    attention: tuple[int, ...] = ()
-    head_channels: int = Field(default=32, ge=1)
-    patch: int = Field(default=1, ge=1)
+    channels: int = Field(default=16, ge=2, le=65_536)
+    multipliers: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        default=(1, 4), min_length=1, max_length=MOST_HALVINGS
+    )
+    blocks: Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=MOST_HALVINGS)] | Blocks = (1, 0)
+    attention: tuple[int, ...] = Field(default=(), max_length=MOST_HALVINGS)
+    head_channels: int = Field(default=32, ge=1, le=65_536)
+    patch: int = Field(default=1, ge=1, le=4096)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
@@ -37,8 +45,8 @@ class MLPConfig(ModelConfig):
     """See :class:`taumem.models.MLP`."""
 
     kind: Literal["mlp"]
-    width: int = Field(default=128, ge=2)
-    depth: int = Field(default=3, ge=0)
+    width: int = Field(default=128, ge=2, le=65_536)
+    depth: int = Field(default=3, ge=0, le=MOST_LAYERS)
 
     def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
         """Make a denoiser of anything: of tokens as vectors that are 1 at the symbol and 0 elsewhere."""
@@ -54,11 +62,11 @@ class TransformerConfig(ModelConfig):
     """For text; see :class:`taumem.models.Transformer`. It takes texts as long as the windows."""
 
     kind: Literal["transformer"]
-    width: int = Field(default=96, ge=2)
-    depth: int = Field(default=2, ge=1)
-    heads: int = Field(default=2, ge=1)
-    mlp_ratio: float = Field(default=4.0, gt=0)
-    stem: int = Field(default=9, ge=1)
+    width: int = Field(default=96, ge=2, le=65_536)
+    depth: int = Field(default=2, ge=1, le=MOST_LAYERS)
+    heads: int = Field(default=2, ge=1, le=1024)
+    mlp_ratio: float = Field(default=4.0, gt=0, le=64)
+    stem: int = Field(default=9, ge=1, le=1025)
     """Symbols around a position that its input shows, odd."""
     time_conditioning: bool = False
     activation: Literal["relu", "gelu"] = "relu"

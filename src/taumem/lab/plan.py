@@ -24,7 +24,7 @@ from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
 from taumem.training import Learner
 
-__all__ = ["PreparedRun", "RunPlan", "plans_of"]
+__all__ = ["PreparedRun", "RunPlan", "opened", "plans_of"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class RunPlan:
             DataError: the data are not there, or fewer training items than the plan asks for.
             ConfigError: the data cannot be made.
         """
-        domain = _opened(self.experiment.data)
+        domain = opened(self.experiment.data)
         split, twin_items = self._sets(domain)
         split = replace(split, train=split.train.to(self.device), heldout=split.heldout.to(self.device))
         return PreparedRun(self, domain, split, twin_items, self.experiment.diffusion.build(split.vocabulary))
@@ -91,17 +91,19 @@ class RunPlan:
             domain.split(self.n_train, self.seed)  # where that fails too, twins are not the reason
             raise type(error)(f"two disjoint training sets of P = {self.n_train}: {error} Or twins = false.") from error
         if n_needed > len(split):
+            possible = len(split) // 2
+            do = f"Choose P up to {possible}, or twins = false." if possible >= 2 else "Bring more data."
             raise DataError(
                 f"{split.name}: two disjoint training sets of P = {self.n_train} need {n_needed} distinct "
-                f"items; {len(split)} are there beside the held-out ones. Choose P up to {len(split) // 2}, or "
-                "twins = false."
+                f"items; {len(split)} are there beside the {len(split.heldout)} held out. {do}"
             )
         a, b = (half.first(self.n_train) for half in split.halves())
         return (a, b.train) if self.half == "a" else (b, a.train)
 
 
 @lru_cache(maxsize=1)  # the runs of a study that one process makes share what was read
-def _opened(data: DataConfig) -> Domain:
+def opened(data: DataConfig) -> Domain:
+    """Read the data, or make what they are drawn from; once, if nothing else is read in between."""
     return data.open()
 
 
@@ -110,7 +112,7 @@ def plans_of(experiment: Experiment, *, keep: tuple[int, ...] = (), device: str 
     halves: tuple[Literal["a", "b"] | None, ...] = ("a", "b") if experiment.twins else (None,)
     return [
         RunPlan(experiment, n_train, seed, half, keep, device)
-        for n_train in experiment.n_train
+        for n_train in experiment.sizes
         for seed in experiment.seeds
         for half in halves
     ]
@@ -156,6 +158,7 @@ class PreparedRun:
             ConfigError: a network that cannot be.
         """
         model, training = self.plan.experiment.model, self.plan.experiment.training
+        model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
         generator = generator_for(self.plan.seed, "weights", self.plan.half or "")
         denoiser = model.build(self.domain, self.split.item_shape, self.diffusion, generator)
         return Learner.start(

@@ -5,10 +5,12 @@ member joins by being defined: a class with a ``Literal`` of its own for that ke
 beside what it builds, so that names become objects in one place.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast, get_args
 
+import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 from torch import Generator, nn
@@ -23,6 +25,10 @@ __all__ = ["Config", "DataConfig", "DiffusionConfig", "Draw", "ModelConfig", "Se
 Shape = tuple[int, ...]
 """Of one item."""
 
+MOST_PARAMETERS = 2_000_000_000
+BYTES_PER_PARAMETER = 20
+"""Of single precision: weight, gradient, two moments and the average."""
+
 Draw = Callable[[Denoiser, int, Shape, Generator], Items]
 """Draws samples: (denoiser, n, item_shape, generator) -> [n, *item_shape]."""
 
@@ -30,7 +36,7 @@ Draw = Callable[[Denoiser, int, Shape, Generator], Items]
 class Config(BaseModel):
     """Keys and values: frozen, and any other key is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -39,6 +45,10 @@ class Config(BaseModel):
         for key in content if isinstance(content, Mapping) else ():
             if key not in known:
                 raise PydanticCustomError("key_unknown", "there is no key '{key}'", {"key": key, "known": known})
+            values = value if isinstance(value := content[key], list | tuple) else [value]
+            if any(isinstance(v, bool) for v in values) and cls.model_fields[key].annotation is not bool:
+                # Python takes true for 1: a slip would pass for a number.
+                raise PydanticCustomError("bool_unexpected", "'{key}' is not a matter of true or false", {"key": key})
         return content
 
 
@@ -124,6 +134,25 @@ class ModelConfig(Section, ABC):
             ConfigError: a network that cannot be.
         """
 
+    def refuse_if_too_large(self, domain: Domain, item_shape: Shape, diffusion: Diffusion) -> None:
+        """Count the parameters, before any of them takes memory.
+
+        Raises:
+            ConfigError: they are more than taumem, or this machine, trains.
+        """
+        try:
+            with torch.device("meta"):  # shapes without numbers
+                network = self.build(domain, item_shape, diffusion, Generator())
+        except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
+            return
+        n = sum(parameter.numel() for parameter in network.parameters())
+        most = min(MOST_PARAMETERS, _memory() // BYTES_PER_PARAMETER)
+        if n > most:
+            raise ConfigError(
+                f"model: {n:,} parameters (weights, gradients, Adam's moments and the average take "
+                f"{BYTES_PER_PARAMETER * n / 1e9:,.0f} GB); at most {most:,} can be trained here. Make it smaller."
+            )
+
     @property
     def options(self) -> dict[str, Any]:
         """The keys, as the network's own class calls them."""
@@ -141,6 +170,9 @@ class DataConfig(Section, ABC):
     models: ClassVar[tuple[type[ModelConfig], ...]]
     """The kinds of model that such data take."""
 
+    counts_items: ClassVar[bool] = False
+    """Whether a split holds all items of the data, so that sizes can be chosen from how many there are."""
+
     source: str
 
     @abstractmethod
@@ -150,3 +182,10 @@ class DataConfig(Section, ABC):
         Raises:
             TaumemError: the data are not there, or cannot be used.
         """
+
+
+def _memory() -> int:
+    """The memory of this machine in bytes; what no machine has where it cannot be told."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 2**62

@@ -11,6 +11,7 @@ from taumem.lab.executors import available_processors, execute
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import read_experiment
 from taumem.lab.plan import RunPlan, plans_of
+from taumem.lab.sizing import sized
 from taumem.record import RunRecord, write_atomically
 from taumem.record.sealed import twin_of
 
@@ -44,10 +45,13 @@ def sweep(
 
     Raises:
         RecordError: the folder holds another experiment.
-        ConfigError: no such device, or a network that cannot be.
+        ConfigError: no such device, a network that cannot be, or fewer than one worker.
         TaumemError: the first run's that failed.
     """
     check_device(device)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers: at least 1 process trains; got {workers}. Leave it out for one per processor.")
+    experiment = sized(experiment)
     plans = plans_of(experiment, keep=keep, device=device)
     check_data_and_network(plans)
     claim(folder, experiment)

@@ -1,9 +1,9 @@
 """Strings of a random grammar, of which everything is known: the levels of its hierarchy, and the exact optimum."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, nn
 
 from taumem.data import RandomHierarchyModel, Split
@@ -20,13 +20,18 @@ from taumem.record import DataFacts
 __all__ = ["GrammarConfig", "TreeConfig"]
 
 
+Width = Annotated[int, Field(ge=1, le=65_536)]
+LONGEST = 65_536
+"""Tokens of a string, at most."""
+
+
 class TreeConfig(ModelConfig):
     """The grammar's U-Net; see :class:`taumem.models.TreeUNet`."""
 
     kind: Literal["tree"]
-    widths: int | tuple[int, ...] = 128
+    widths: Width | Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)] = 128
     """Of each level, from the symbols up; one number for all."""
-    time_features: int = Field(default=0, ge=0)
+    time_features: int = Field(default=0, ge=0, le=1024)
     """Functions of the diffusion time that every layer reads; masked diffusion needs none."""
 
     def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
@@ -47,13 +52,13 @@ class GrammarConfig(DataConfig):
     models = (TreeConfig, TransformerConfig, MLPConfig)
 
     source: Literal["grammar"]
-    v: int = Field(ge=2)
+    v: int = Field(ge=2, le=65_536)
     """Symbols per level."""
-    m: int = Field(ge=1)
+    m: int = Field(ge=1, le=65_536)
     """Rules per symbol."""
-    s: int = Field(ge=2)
+    s: int = Field(ge=2, le=256)
     """Symbols that a rule makes."""
-    L: int = Field(ge=1)
+    L: int = Field(ge=1, le=16)
     """Levels of rules; strings have s^L tokens."""
     rules_seed: int = 0
     """Of the rules, the same for all seeds of a study, which draw other strings."""
@@ -62,7 +67,13 @@ class GrammarConfig(DataConfig):
     zipf: float | tuple[float, ...] = 0.0
     """How unequal the rules of a symbol are; 0 makes all strings equally probable. Otherwise the likely strings come
     first, into the held-out data rather than the training set, and ``gap_exact`` is the gap to look at."""
-    n_heldout: int = Field(default=512, ge=1)
+    n_heldout: int = Field(default=512, ge=1, le=10_000_000)
+
+    @model_validator(mode="after")
+    def _strings_are_not_too_long(self) -> "GrammarConfig":
+        if self.s**self.L > LONGEST:
+            raise ValueError(f"strings have s^L = {self.s**self.L:,} tokens; expected at most {LONGEST:,}")
+        return self
 
     def open(self) -> "GrammarDomain":
         """Draw the rules."""

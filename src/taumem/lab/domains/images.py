@@ -23,11 +23,12 @@ class FashionMnistConfig(DataConfig):
 
     diffusions = (GaussianConfig,)
     models = (UNetConfig, MLPConfig)
+    counts_items = True
 
     source: Literal["fashion-mnist"] = "fashion-mnist"
-    size: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=1, le=4096)
     """Side in pixels to bring the images to; None keeps 28."""
-    pad_to: int | None = Field(default=None, ge=1)
+    pad_to: int | None = Field(default=None, ge=1, le=16_384)
     """Side in pixels to pad to, with background, before that."""
     n_heldout: int = Field(default=512, ge=1)
 
@@ -43,12 +44,13 @@ class ImagesConfig(DataConfig):
 
     diffusions = (GaussianConfig,)
     models = (UNetConfig, MLPConfig)
+    counts_items = True
 
     source: Literal["images"]
     path: str | None = None
     """Where they are. There is no default: only the user knows."""
-    size: int | None = Field(default=None, ge=1)
-    pad_to: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=1, le=4096)
+    pad_to: int | None = Field(default=None, ge=1, le=16_384)
     grayscale: bool = False
     crop: bool = False
     """Whether to cut the largest central square out of each image."""

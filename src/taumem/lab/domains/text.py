@@ -45,7 +45,7 @@ class TextConfig(DataConfig):
     """How many symbols there may be; None for any number."""
     skip_unreadable: bool = False
     """Whether to pass over files in a folder that are no texts, with a note that names them."""
-    window: int = Field(default=64, ge=1)
+    window: int = Field(default=64, ge=1, le=65_536)
     """Symbols in a window."""
     n_heldout: int | None = Field(default=None, ge=2)
     """None holds out a fifth of the windows, at most 512."""
@@ -54,7 +54,7 @@ class TextConfig(DataConfig):
         """Read the text."""
         options = self.model_dump(include={"alphabet", "vocabulary", "skip_unreadable"})
         text = load_text(self.path, **options)
-        n_heldout = self.n_heldout or max(2, n_heldout_unless_said(text.n_windows(self.window)))
+        n_heldout = self.n_heldout or n_heldout_unless_said(text.n_windows(self.window))
         return TextDomain(text, self.window, n_heldout)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from taumem.data import GaussianMixture, Split
@@ -20,6 +20,10 @@ from taumem.record import DataFacts
 __all__ = ["MixtureConfig"]
 
 
+MOST_NUMBERS = 500_000_000
+"""Of all vectors together: two gigabytes."""
+
+
 class MixtureConfig(DataConfig):
     """Two Gaussians, 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = (1, ..., 1): the distribution is known exactly.
 
@@ -28,11 +32,20 @@ class MixtureConfig(DataConfig):
 
     diffusions = (GaussianConfig,)
     models = (UNetConfig, MLPConfig)
+    counts_items = True
 
     source: Literal["mixture"]
-    dimensions: int = Field(default=8, ge=1)
-    n_items: int = Field(default=8192, ge=2)
+    dimensions: int = Field(default=8, ge=1, le=65_536)
+    n_items: int = Field(default=8192, ge=2, le=10_000_000)
     n_heldout: int = Field(default=1024, ge=1)
+
+    @model_validator(mode="after")
+    def _vectors_fit_into_memory(self) -> "MixtureConfig":
+        if self.n_items * self.dimensions > MOST_NUMBERS:
+            raise ValueError(
+                f"n_items x dimensions = {self.n_items * self.dimensions:,} numbers; expected at most {MOST_NUMBERS:,}"
+            )
+        return self
 
     def open(self) -> "VectorDomain":
         """Draw the vectors, the same for all seeds, which shuffle them."""
