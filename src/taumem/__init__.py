@@ -4,8 +4,23 @@ The public names stand in ``__init__.pyi``. Each is imported from its home when 
 taumem`` is instant and torch is loaded only by what needs it.
 """
 
+from typing import Any
+
 import lazy_loader
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_found, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home; another one is refused with the nearest."""
+    try:
+        return _found(name)
+    except AttributeError as error:
+        if name in __all__:  # its home is at fault
+            raise
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, __all__, n=1, cutoff=0.6)
+        raise AttributeError(f"{error}{f'; did you mean {near[0]!r}?' if near else ''}") from None

@@ -2,10 +2,11 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 from rich.markup import escape
 
 import taumem
@@ -20,6 +21,9 @@ __all__ = [
     "OutputFile",
     "OutputFolder",
     "Runs",
+    "Whole",
+    "WholeOrNone",
+    "Wholes",
     "app",
     "main",
     "one_confidence",
@@ -36,6 +40,21 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
 OutputFile = OutputFolder
 Runs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
+
+
+def _whole_numbers(kind: Any, tokens: Sequence[Token]) -> int | list[int]:
+    """Take whole numbers as they stand: cyclopts would round 1.5 to 2 without a word."""
+    try:
+        numbers = [int(token.value) for token in tokens]
+    except ValueError:
+        raise ConfigError(f"expected a whole number; got {', '.join(t.value for t in tokens)}.") from None
+    return numbers if "list" in str(kind) else numbers[0]
+
+
+WHOLE = Parameter(converter=_whole_numbers)
+Whole = Annotated[int, WHOLE]
+WholeOrNone = Annotated[int | None, WHOLE]
+Wholes = Annotated[list[int] | None, WHOLE, Parameter(negative="", consume_multiple=True)]
 CONFIDENCE = 0.9
 """Of intervals, where none is asked for."""
 Confidence = Annotated[float, Parameter(name="--confidence")]

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Column
 
 from taumem.cli.console import add_row, new_table, out, print_json, progress_bars, show_table
-from taumem.cli.entry import Json, OutputFile, OutputFolder, app
+from taumem.cli.entry import Json, OutputFile, OutputFolder, WholeOrNone, app
 from taumem.errors import TaumemError
 
 __all__ = ["ls", "seal", "unseal"]
@@ -66,9 +66,9 @@ def seal(
     /,
     *,
     output: OutputFile | None = None,
-    digits: int | None = None,
-    pictures: int | None = None,
-    shades: int | None = None,
+    digits: WholeOrNone = None,
+    pictures: WholeOrNone = None,
+    shades: WholeOrNone = None,
     short_errors: Annotated[bool, Parameter(negative="")] = False,
     replace: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,

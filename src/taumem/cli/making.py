@@ -9,8 +9,8 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from taumem.cli.console import out, print_json, progress_bars
-from taumem.cli.entry import Json, OutputFolder, app
-from taumem.cli.tables import show_cautions, show_demo, show_outlook, show_study
+from taumem.cli.entry import Json, OutputFolder, Whole, WholeOrNone, Wholes, app
+from taumem.cli.tables import show_demo, show_outlook, show_study
 
 __all__ = ["demo", "run"]
 
@@ -19,9 +19,9 @@ __all__ = ["demo", "run"]
 def demo(
     *,
     output: OutputFolder | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
     quick: Annotated[bool, Parameter(negative="")] = False,
-    workers: int | None = None,
+    workers: WholeOrNone = None,
     json: Json = False,
 ) -> None:
     """Forecast when an image model starts to memorize, then train it and see.
@@ -60,9 +60,9 @@ def run(
     *,
     set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     output: OutputFolder | None = None,
-    seed: Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)] = None,
+    seed: Wholes = None,
     device: str = "cpu",
-    workers: int | None = None,
+    workers: WholeOrNone = None,
     json: Json = False,
 ) -> None:
     """Make all runs of an experiment, fit its laws and write its report (under both names).
@@ -98,14 +98,14 @@ def run(
     changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
     chosen = sized(load_experiment(experiment, changes))
     folder = output or Path(chosen.name)
-    told = False
+    said: list[str] = []
     with progress_bars() as advance:
 
         def on_progress(done: int, total: int) -> None:
-            nonlocal told
-            if not told:  # nothing has spoken against it, and nothing is trained yet
-                show_outlook(outlook(chosen))
-                told = True
+            if not done and not said:  # nothing has spoken against it, and nothing is trained yet
+                ahead = outlook(chosen)
+                show_outlook(ahead)
+                said.extend((ahead.line, *ahead.cautions))
             advance("runs", done, total)
 
         sweep(chosen, folder, device=device, workers=workers, progress=on_progress)
@@ -115,8 +115,7 @@ def run(
     report = write_report(folder / "report.html", study, title=chosen.name, reproduce=command)
     content = study.to_json() | {"report": str(report), "seconds": round(time.monotonic() - began, 1)}
     if json:
-        show_cautions(study.cautions)
         print_json(content)
         return
-    show_study(study)
+    show_study(study, said=said)
     out.print(f"Report: {escape(str(report))}   ({content['seconds']:.0f} s)", soft_wrap=True)

@@ -8,13 +8,24 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from taumem.cli.console import as_json, out, print_json
-from taumem.cli.entry import CONFIDENCE, Confidence, FormerLevel, Json, OutputFile, Runs, app, one_confidence
+from taumem.cli.entry import (
+    CONFIDENCE,
+    Confidence,
+    FormerLevel,
+    Json,
+    OutputFile,
+    Runs,
+    Whole,
+    Wholes,
+    app,
+    one_confidence,
+)
 from taumem.cli.tables import show_cautions, show_forecast, show_study
 from taumem.errors import ConfigError
 
 __all__ = ["fit", "forecast", "report"]
 
-Excluded = Annotated[list[int] | None, Parameter(name="--exclude", negative="")]
+Excluded = Annotated[Wholes, Parameter(name="--exclude")]
 
 
 @app.command
@@ -73,7 +84,7 @@ def forecast(
     runs: Runs,
     /,
     *,
-    n_train: float,
+    n_train: Whole,
     clock: str = "tau_val",
     exclude: Excluded = None,
     confidence: Confidence = CONFIDENCE,
@@ -100,12 +111,10 @@ def forecast(
         Print one JSON object on standard output.
     """
     from taumem.analysis import Study
-    from taumem.analysis.law import whole_size
     from taumem.record import read_runs
 
-    size = whole_size(n_train)  # which a parser of whole numbers would round
     study = Study.of(read_runs(*runs), excluded=set(exclude or ()), confidence=one_confidence(confidence, level))
-    forecast = study.forecast(size, clock)
+    forecast = study.forecast(n_train, clock)
     print_json(forecast.to_json()) if json else show_forecast(forecast)
 
 

@@ -1,7 +1,7 @@
 """What verbs print for a reader: clocks and laws, a forecast, a phase diagram, the demo."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -22,14 +22,15 @@ EXPECTED = ("tau_gen", "tau_val")
 """The clocks that a run has as a rule: where one is missing, the table says why."""
 
 
-def show_study(study: "Study", exponent: float | None = None) -> None:
+def show_study(study: "Study", exponent: float | None = None, *, said: Collection[str] = ()) -> None:
     """Print the clocks of a study by size, their laws, and its phase diagram.
 
     Args:
         study: what to print.
         exponent: of the laws; None for a free one.
+        said: cautions that its reader has been given before.
     """
-    show_cautions(study.cautions)
+    show_cautions(caution for caution in study.cautions if caution not in said)
     if study.no_phase:
         err.print(f"[yellow]no phase diagram:[/] {escape(study.no_phase)}", soft_wrap=True)
     if study.onsets:

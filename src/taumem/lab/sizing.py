@@ -71,10 +71,8 @@ def _needed(experiment: Experiment) -> str:
     alone, both = (_least(experiment, models) for models in (1, 2))
     pilots = f"Pilots of P = {SMALLEST} and {2 * SMALLEST}"
     if experiment.twins:
-        return (
-            f"{pilots}, two models each on disjoint sets, need {both} (some are held out); {alone} with twins = false."
-        )
-    return f"{pilots} need {alone} (some are held out)."
+        return f"{pilots}, two models each on disjoint sets, need {both} in all; {alone} with twins = false."
+    return f"{pilots} need {alone} in all."
 
 
 def _least(experiment: Experiment, models: int) -> int:

@@ -28,6 +28,8 @@ class Line:
         quantity: what it is called in the text under the pointer.
         dash: plotly's name of the line's pattern.
         pair: whether the curve belongs to both halves of a pair.
+        least: the smallest value that it can have; its interval is cut there.
+        most: the largest value.
     """
 
     run: RunHeader
@@ -35,6 +37,8 @@ class Line:
     quantity: str
     dash: str = "solid"
     pair: bool = False
+    least: float = -np.inf
+    most: float = np.inf
 
     @property
     def n_train(self) -> int:
@@ -71,24 +75,13 @@ def add_lines(
     figure: go.Figure, lines: Sequence[Line], colors: dict[int, str], *, per_example: bool, bands: bool = True
 ) -> None:
     """Draw the lines, each with its interval where it has one; one entry in the legend a size."""
+    if bands:
+        _add_bands(figure, lines, colors, per_example=per_example)
     named: set[int] = set()
-    alpha = min(0.14, max(0.03, 0.45 / max(len(lines), 1)))
     for line in lines:
         color = colors[line.n_train]
         x = line.x(per_example=per_example)
         low, high = _band(line)
-        if bands and len(x) and np.isfinite(low).all() and np.isfinite(high).all():
-            figure.add_scatter(
-                x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([high, low[::-1]]),
-                fill="toself",
-                fillcolor=rgba(color, alpha),
-                line_width=0,
-                mode="lines",
-                hoverinfo="skip",
-                legendgroup=str(line.n_train),
-                showlegend=False,
-            )
         figure.add_scatter(
             x=x,
             y=line.past(line.curve.values).astype(np.float32),
@@ -103,6 +96,29 @@ def add_lines(
             hovertemplate=_hover(line, with_interval=bool(np.isfinite(low).all())),
         )
         named.add(line.n_train)
+
+
+def _add_bands(figure: go.Figure, lines: Sequence[Line], colors: dict[int, str], *, per_example: bool) -> None:
+    """Draw the intervals, below all lines; equal ones of runs of one size, as where nothing was found, are one."""
+    shapes: dict[bytes, tuple[Line, NDArray[np.float64], NDArray[np.float64]]] = {}
+    for line in lines:
+        x, (low, high) = line.x(per_example=per_example), _band(line)
+        if len(x) and np.isfinite(low).all() and np.isfinite(high).all():
+            outline = np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]])
+            shapes.setdefault(np.concatenate([[line.n_train], *outline]).tobytes(), (line, *outline))
+    alpha = min(0.14, max(0.03, 0.45 / max(len(shapes), 1)))
+    for line, x, y in shapes.values():
+        figure.add_scatter(
+            x=x,
+            y=y,
+            fill="toself",
+            fillcolor=rgba(colors[line.n_train], alpha),
+            line_width=0,
+            mode="lines",
+            hoverinfo="skip",
+            legendgroup=str(line.n_train),
+            showlegend=False,
+        )
 
 
 def add_chance(figure: go.Figure, chance: float, name: str) -> None:
@@ -151,10 +167,11 @@ def share_axis(title: str, lines: Sequence[Line], chance: float = 0.0) -> dict[s
 
 
 def _band(line: Line) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The exact interval where there is one, else two standard errors to either side."""
+    """The exact interval where there is one, else two standard errors to either side, within what can be."""
     values, se = line.past(line.curve.values), line.past(line.curve.se)
     low, high = line.past(line.curve.low), line.past(line.curve.high)
-    return np.where(np.isfinite(low), low, values - 2 * se), np.where(np.isfinite(high), high, values + 2 * se)
+    ends = np.where(np.isfinite(low), low, values - 2 * se), np.where(np.isfinite(high), high, values + 2 * se)
+    return np.clip(ends[0], line.least, line.most), np.clip(ends[1], line.least, line.most)
 
 
 def _hover(line: Line, *, with_interval: bool) -> str:

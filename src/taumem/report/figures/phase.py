@@ -145,26 +145,41 @@ def _add_boundaries(figure: go.Figure, phase: PhaseDiagram, x_range: tuple[float
         )
     if linear is not None:
         about = f"{phase.clock} = c P, c = {span(linear.prefactor)} steps per example"
-        _add_law(figure, linear, x_range, f"tau_mem = {number(linear.prefactor.value)} P", about, width=2.6)
+        # Named in the legend: at its end it would stand on the dashed line.
+        name = f"tau_mem = {number(linear.prefactor.value)} P"
+        _add_law(figure, linear, x_range, name, about, width=2.6, in_legend=True)
 
 
 def _end_of_tau_mem(phase: PhaseDiagram, right: float) -> list[float]:
-    """A step high enough for the line of tau_mem and its name, even where the runs ended before it."""
+    """A step high enough for the line of tau_mem, even where the runs ended before it."""
     law = phase.memorization.linear
     return [] if law is None else [1.7 * _curve(law, (right, right))[1][-1]]
 
 
-def _add_law(figure: go.Figure, law: Law, ends: tuple[float, float], name: str, about: str, *, width: float) -> None:
-    """A line with a pale rim, so that it stands out from dark and light regions, and its name at its right end."""
+def _add_law(
+    figure: go.Figure,
+    law: Law,
+    ends: tuple[float, float],
+    name: str,
+    about: str,
+    *,
+    width: float,
+    in_legend: bool = False,
+) -> None:
+    """A line with a pale rim, so that it stands out from dark and light regions, and its name at its right end or in the legend."""
     x, y = _curve(law, ends)
-    shared: dict[str, Any] = {"x": x, "y": y, "mode": "lines", "showlegend": False}
-    figure.add_scatter(**shared, line={"color": rgba(PAPER, 0.75), "width": width + 3}, hoverinfo="skip")
+    shared: dict[str, Any] = {"x": x, "y": y, "mode": "lines"}
+    pale = {"color": rgba(PAPER, 0.75), "width": width + 3}
+    figure.add_scatter(**shared, line=pale, hoverinfo="skip", showlegend=False)
     figure.add_scatter(
         **shared,
         name=name,
+        showlegend=in_legend,
         line={"color": INK, "width": width},
         hovertemplate=f"{about}<br>P = %{{x:,.0f}}: %{{y:,.3~r}} steps<extra></extra>",
     )
+    if in_legend:
+        return
     figure.add_annotation(
         x=math.log10(x[-1]),
         y=math.log10(y[-1]),

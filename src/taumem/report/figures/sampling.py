@@ -1,5 +1,7 @@
 """What the samples and the items' losses give away: copies, agreement of two models, membership."""
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -82,7 +84,7 @@ def membership(study: Study, *, per_example: bool = True) -> go.Figure:
         study: what to draw.
         per_example: draw against the step over the number of training examples.
     """
-    lines = lines_of(study, "membership_auc", "AUC")
+    lines = [replace(line, least=0.0, most=1.0) for line in lines_of(study, "membership_auc", "AUC")]
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     if lines:
@@ -98,4 +100,4 @@ def _agreement(a: RunRecord, b: RunRecord) -> tuple[Line, float] | None:
         return None
     if curve is None or chance is None:
         return None
-    return Line(a.header, curve, "similarity", pair=True), float(chance.values.mean())
+    return Line(a.header, curve, "similarity", pair=True, least=-1.0, most=1.0), float(chance.values.mean())
