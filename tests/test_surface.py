@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 import taumem
 
 STUB = ast.parse(Path(taumem.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
@@ -23,6 +25,13 @@ def test_every_public_name_is_what_its_home_exports():
 def test_the_surface_is_closed():
     assert set(dir(taumem)) == set(taumem.__all__) == {alias.name for _, alias in PUBLIC}
     assert not hasattr(taumem, "no_such_name")
+
+
+def test_a_mistyped_name_is_refused_with_the_nearest():
+    with pytest.raises(AttributeError, match="did you mean 'Study'"):
+        _ = taumem.Stdy
+    with pytest.raises(AttributeError, match=r"no_such_name$"):
+        _ = taumem.no_such_name
 
 
 def test_importing_taumem_imports_neither_torch_nor_numpy():

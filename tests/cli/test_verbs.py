@@ -17,7 +17,7 @@ from PIL import Image
 
 from taumem.analysis import Onset
 from taumem.cli import main
-from taumem.record import RunKey
+from taumem.record import DataFacts, Measurement, RunHeader, RunKey, RunRecord
 
 TINY = """
 name = "tiny"
@@ -291,6 +291,7 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
         (["run", "mixture", "-o", "{study}/experiment.json"], "experiment.json"),
         (["run", "mixture", "-o", "{tmp}", "--device", "abacus"], "device 'abacus'"),
         (["report", "{study}", "-o", "{tmp}"], "is a folder"),
+        (["run", "mixture", "-o", "{tmp}", "--workers", "0"], "at least 1 process trains"),
     ],
 )
 def test_bad_input_is_one_line_on_standard_error_and_exit_code_2(study, tmp_path, capsys, arguments, words):
@@ -312,6 +313,90 @@ def test_what_is_not_a_training_verb_starts_without_torch(study):
     script = f"import sys; sys.argv = ['taumem', 'ls', {str(study)!r}]; from taumem.cli import main\n"
     script += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_fit_loads_no_plotly(study):
+    script = f"import sys; sys.argv = ['taumem', 'fit', {str(study)!r}]; from taumem.cli import main\n"
+    script += "try: main()\nexcept SystemExit: pass\nassert not {'torch', 'plotly'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_what_is_to_be_made_is_said_before_it_is_made_and_what_it_teaches(tmp_path, capsys):
+    (tmp_path / "tiny.toml").write_text(TINY.replace("min_steps = 600", "min_steps = 20"))
+    command = ["run", tmp_path / "tiny.toml", "-o", tmp_path / "out", "--workers", "1"]
+    assert taumem(*command, "--set", "training.batch_size=8", "--set", "data.n_heldout=8") == 0
+    told = capsys.readouterr().err
+    line = "mixture: 256 items, 8 held out; P = 8, 16, 1 seed, 2 models each, batches of 8, 20 to 20 steps."
+    assert told.index(line) < told.index("P = 8 is no larger than the batch size (8)") < told.index("runs: 0 %")
+    assert told.count("0 % [0 %, 37 %]") == 1  # not once more when it has been made
+
+
+def test_fit_forecast_report_and_their_json_give_the_same_cautions(study, tmp_path, capsys):
+    shutil.copytree(study, tmp_path / "study")
+    for header in tmp_path.glob("study/P000008-*/run.json"):
+        header.write_text(header.read_text().replace('"name": "tiny"', '"name": "other"'))
+    said = "Several experiments in one (other, tiny)"
+    for verb in (["fit"], ["fit", "--json"], ["report", "-o", tmp_path / "page.html"]):
+        assert taumem(verb[0], tmp_path / "study", *verb[1:]) == 0
+        assert said in capsys.readouterr().err
+    assert said in (tmp_path / "page.html").read_text()
+    assert said in output_of(capsys, "fit", tmp_path / "study", "--json")["cautions"][0]
+
+
+def test_sizes_that_are_excluded_enter_no_fit(study, capsys):
+    content = output_of(capsys, "fit", study, "--exclude", "8", "--json")
+    assert content["laws"] == {}
+    assert "located" in content["not_fitted"]["tau_gen"]
+    assert taumem("forecast", study, "--n-train", "32", "--clock", "tau_gen", "--exclude", "8") == 0
+    told = capsys.readouterr()
+    assert "from 2 onsets at P = 16." in " ".join(told.out.split())
+    assert "All onsets are of one size (P = 16)" in told.err
+
+
+def test_a_run_without_a_clock_prints_no_empty_table_and_says_what_it_lacks(tmp_path, capsys):
+    header = RunHeader(
+        name="csv",
+        data=DataFacts(name="csv", fingerprint="0", n_train=64, n_heldout=64, item_shape=(2,)),
+        seed=0,
+        batch_size=16,
+        steps=100,
+    )
+    with RunRecord.open(tmp_path / "run", header) as record:
+        losses = [("heldout_loss", 0.5), ("train_loss", 0.4)]
+        for step in range(1, 41):
+            record.append(
+                Measurement(quantity=name, value=value, count=64, step=step, examples=16 * step, seconds=0.0)
+                for name, value in losses
+            )
+    assert taumem("fit", tmp_path / "run") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("tau_gen, tau_val could not be read")
+    assert "means alone" in told
+    assert "rain longer" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["forecast", "{study}", "--n-train", "1.5"], "expected a whole number; got 1.5"),
+        (["run", "mixture", "--seed", "0.5"], "expected a whole number; got 0.5"),
+        (["run", "mixture", "--workers", "1.5"], "expected a whole number; got 1.5"),
+        (["demo", "--seed", "1.0"], "expected a whole number; got 1.0"),
+        (["fit", "{study}", "--exclude", "8.5"], "expected a whole number; got 8.5"),
+        (["seal", "{study}", "--digits", "4.5"], "expected a whole number; got 4.5"),
+    ],
+)
+def test_a_number_that_is_not_whole_is_refused_rather_than_rounded(study, capsys, arguments, words):
+    assert taumem(*(argument.format(study=study) for argument in arguments)) == 2
+    captured = capsys.readouterr()
+    assert words in captured.out + captured.err
+
+
+@pytest.mark.parametrize(("verb", "name", "other"), [("fit", "law.csv", "law.json"), ("report", "a.md", "a.html")])
+def test_a_file_is_not_written_under_the_name_of_another_kind(study, tmp_path, capsys, verb, name, other):
+    assert taumem(verb, study, "-o", tmp_path / name) == 2
+    assert f"call it {tmp_path / other}" in " ".join(capsys.readouterr().err.split()).replace(" .", ".")
+    assert not (tmp_path / name).exists()
 
 
 def start(study: Path, output: Path) -> subprocess.Popen[bytes]:

@@ -64,6 +64,26 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
             ["model.width: expected a number of at"],
         ),
         ('name = "x"\nn_train = [8]\n[monitor]\nlevels = [0.5]\ntimes = [0.5]', ["'monitor.levels'"]),
+        ('name = "x"\nn_train = []', ["n_train: expected a list of at least 1 value(s)", "or 'auto'; got []"]),
+        ('name = "x"\nn_train = 5', ["n_train: expected a list, such as [64, 128] or 'auto'; got 5."]),
+        ('name = "x"\nn_train = [1.5]', ["n_train.0: expected a whole number; got 1.5."]),
+        ('name = "x"\nn_train = [8]\nseeds = []', ["seeds: expected a list of at least 1", "got []"]),
+        ('name = "x"\nn_train = [8]\ntwins = "maybe"', ["twins: expected true or false; got 'maybe'."]),
+        ("name = 3\nn_train = [8]", ["name: expected a word or a text, in quotes; got 3."]),
+        ('name = "x"\nn_train = [8]\ndata = 3', ["data: expected a section with keys of its own; got 3."]),
+        ('name = "x"\nn_train = [8]\ntraining.batch_size = "P2"', ["expected a whole number or 'P' or 'auto'", "'P2'"]),
+        ('name = "x"\nn_train = [8]\ntraining.batch_size = true', ["training.batch_size: expected", "got true or"]),
+        ('name = "x"\nn_train = [8, true]', ["n_train: expected a number", "got true or false"]),
+        (
+            'name = "x"\nn_train = [8]\ntraining.ema_window = -0.1',
+            ["a number above 0, or 0 for none; got -0.1"],
+        ),
+        ('name = "x"\nn_train = [8]\ntraining.learning_rate = nan', ["expected a finite number; got nan."]),
+        ('name = "x"\nn_train = [8]\ntraining.learning_rate = inf', ["expected a finite number; got inf."]),
+        (
+            'name = "x"\nn_train = [8]\nmonitor.times = [0.1, 2]',
+            ["monitor.times.1: expected a number below", "2"],
+        ),
         ("name = ", ["not valid TOML"]),
     ],
 )
@@ -75,6 +95,65 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, text, words):
     assert "study.toml" in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.depth=1000000000",
+        "model.width=1000000000",
+        "training.batch_size=1000000000",
+        "training.min_steps=100000000000",
+        "training.steps_per_example=1e12",
+        "monitor.n_samples=1000000000",
+        "monitor.sampling_steps=1000000000",
+        "monitor.per_doubling=1000000000",
+        "data.dimensions=1000000000",
+        "data.n_items=1000000000",
+        "n_train=[1000000000000]",
+        "seeds=[10000000000000000000000]",
+    ],
+)
+def test_a_number_that_would_hang_or_fill_the_memory_is_refused_with_the_most_there_may_be(change):
+    with pytest.raises(ConfigError, match="expected a number of at most"):
+        load_experiment("mixture", [change])
+
+
+@pytest.mark.parametrize(
+    ("preset", "change", "words"),
+    [
+        ("images", "model.channels=1000000", "at most 65,536"),
+        ("images", "model.multipliers=[1, 1000000]", "at most 1,024"),
+        ("images", "model.blocks=1000000", "at most 100"),
+        ("images", "data.size=1000000", "at most 4,096"),
+        ("images", "data.pad_to=1000000", "at most 16,384"),
+        ("text", "data.window=1000000", "at most 65,536"),
+        ("text", "model.depth=1000000", "at most 1,000"),
+        ("text", "model.heads=1000000", "at most 1,024"),
+        ("text", "model.stem=1000001", "at most 1,025"),
+        ("grammar", "data.L=60", "at most 16"),
+        ("grammar", "data.v=1000000", "at most 65,536"),
+        ("grammar", "model.widths=1000000000", "at most 65,536"),
+        ("grammar", "model.time_features=1000000000", "at most 1,024"),
+    ],
+)
+def test_so_is_a_size_of_any_network_and_any_data(preset, change, words):
+    with pytest.raises(ConfigError, match=words):
+        load_experiment(preset, [change])
+
+
+def test_items_and_dimensions_together_fit_into_memory():
+    with pytest.raises(ConfigError, match="n_items x dimensions = 600,000,000,000 numbers"):
+        load_experiment("mixture", ["data.dimensions=60000", "data.n_items=10000000"])
+    with pytest.raises(ConfigError, match=r"strings have s\^L = 4,294,967,296 tokens"):
+        load_experiment("grammar", ["data.s=4", "data.L=16"])
+
+
+def test_a_list_without_end_is_shown_by_its_beginning():
+    with pytest.raises(ConfigError) as error:
+        load_experiment("mixture", [f"n_train={list(range(2, 3000))}"])
+    assert "at most 1,000 values" in str(error.value)
+    assert len(str(error.value)) < 300
 
 
 def test_a_diffusion_is_gaussian_unless_said_and_toml_says_none_by_zero():

@@ -1,13 +1,16 @@
 """Figures show what was planted."""
 
+from dataclasses import replace
+
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from planted_study import STEPS_PER_EXAMPLE
 
 from taumem.analysis import Forecast, Study, gap_sym
 from taumem.record import Curve
 from taumem.report import figures
-from taumem.report.figures.lines import Line, share_axis
+from taumem.report.figures.lines import Line, add_lines, lines_of, share_axis
 
 
 def traces(figure, **wanted):
@@ -164,3 +167,20 @@ def test_colors_are_distinct_by_day_and_by_night(study, law):
 @pytest.mark.parametrize("draw", [figures.losses, figures.gap, figures.copies, figures.agreement, figures.membership])
 def test_nothing_to_draw_gives_an_empty_figure(draw):
     assert not any(t.x is not None and t.x[0] is not None for t in draw(Study.of([])).data)
+
+
+def test_bands_lie_below_all_lines_and_equal_ones_of_a_size_are_one(texts):
+    nothing = replace(lines_of(texts, "copy_fraction", "copies")[0], least=0.0)
+    flat = replace(nothing, curve=replace(nothing.curve, values=0 * nothing.curve.values, low=0 * nothing.curve.low))
+    figure = go.Figure()
+    add_lines(figure, [flat, flat, flat], {flat.n_train: "#20242c"}, per_example=False)
+    kinds = ["band" if trace.fill == "toself" else "line" for trace in figure.data]
+    assert kinds == ["band", "line", "line", "line"]
+
+
+def test_no_band_goes_beyond_what_a_share_can_be(study):
+    for figure in (figures.membership(study), figures.agreement(study)):
+        bands = [np.asarray(trace.y, float) for trace in figure.data if trace.fill == "toself"]
+        assert bands
+        assert max(band.max() for band in bands) <= 1
+    assert min(band.min() for band in bands) >= -1

@@ -14,6 +14,7 @@ from planted_text import WINDOW
 from reading import Page
 
 from taumem.analysis import ClockLaw, Forecast, Interval, Onset, Study
+from taumem.errors import ConfigError
 from taumem.record import RunKey, RunRecord
 from taumem.report import page_of, write_report
 from taumem.report.exhibits import exhibits_of
@@ -291,3 +292,65 @@ def test_two_data_sets_in_one_get_the_true_reason_why_a_clock_has_no_law(records
     assert said.endswith(
         "tau_val has no law: onsets of more than one data: Planted shapes, other; fit each data set by itself."
     )
+
+
+def headline_of(onsets: list[Onset], monkeypatch, records) -> str:
+    monkeypatch.setattr(Study, "onsets", tuple(onsets))
+    return verdict(Study.of(records[:1]))
+
+
+def placed(n_train: int, step: float, censored: str = "no", clock: str = "tau_gap[0.1]") -> Onset:
+    high = np.inf if censored == "right" else step
+    return Onset(step, step, high, censored, clock, RunKey(n_train, 16, seed=0))
+
+
+def test_two_onsets_at_one_size_and_four_bounds_make_no_headline_of_a_law(records, monkeypatch):
+    onsets = [placed(16, 780), placed(16, 800), *(placed(n, 900, "right") for n in (32, 32, 64, 64))]
+    said = headline_of(onsets, monkeypatch, records)
+    assert said == (
+        "No law yet for tau_gap[0.1] (2 of 6 located, at P = 16): a law needs located onsets at 2 or more sizes. "
+        "Train longer, or at more sizes."
+    )
+    page = Page(page_of(Study.of(records[:1])))
+    assert "Onsets, and no law yet" in page.words
+    assert "steps per example" not in said
+
+
+def test_an_exponent_of_which_nothing_is_known_is_said_to_say_nothing(records, monkeypatch):
+    said = headline_of([placed(32, 200), placed(64, 900)], monkeypatch, records)
+    assert "an interval so wide says next to nothing. Add sizes, or seeds." in said
+    assert "steps per example" not in said
+
+
+def test_a_forecast_as_wide_as_a_guess_is_said_to_say_nothing(records):
+    guess = Forecast("tau_val", 64, Interval(768.0, 100.0, 5000.0, 0.9, 16))
+    assert "[100, 5,000] steps, which says next to nothing; not measured yet." in verdict(
+        Study.of(records, proof=guess)
+    )
+
+
+def test_a_probability_below_what_the_draws_tell_is_printed_as_a_bound(records, monkeypatch):
+    onsets = [placed(p, 8 * p**1.5, clock="tau_val") for p in (16, 32, 64, 128) for _ in range(2)]
+    assert "not in proportion to P (p < 0.0002)" in headline_of(onsets, monkeypatch, records)
+
+
+def test_what_a_reader_must_know_stands_below_the_headline(page, study, grammar_page, grammar):
+    for each, of in ((page, study), (grammar_page, grammar)):
+        assert ("Before you believe it" in each.words) == bool(of.cautions)
+        for sentence in of.cautions:
+            assert sentence in each.words
+    assert "P = 16 is no larger than the batch size (16)" in study.cautions[0]
+
+
+def test_a_collapse_above_1_is_explained(records, monkeypatch):
+    falling = [placed(p, 900 * (1 + 0.2 * k) / p**0.02, clock="tau_val") for p in (32, 64, 128) for k in range(2)]
+    monkeypatch.setattr(Study, "onsets", tuple(falling))
+    study = Study.of(records[:1])
+    assert study.headline.linear.collapse > 1
+    assert "above 1, onsets lie further from that line than from one of no growth" in Page(page_of(study)).words
+
+
+def test_a_page_of_what_is_no_study_is_refused_in_words(study, records, tmp_path):
+    for path, wrong in ((study, tmp_path / "x.html"), (tmp_path / "x.html", records)):
+        with pytest.raises(ConfigError, match=r"a page is of a Study.*the file first, then the study"):
+            write_report(path, wrong)

@@ -63,6 +63,12 @@ def test_runs_of_a_size_lie_side_by_side_around_it(grammar, diagram):
         assert at[1] == pytest.approx(size)
 
 
+def test_no_name_stands_on_the_two_lines_of_tau_mem_which_the_legend_names(grammar, diagram):
+    solid = named(diagram, f"tau_mem = {grammar.phase.memorization.linear.prefactor.value:.2f} P")
+    assert solid.showlegend
+    assert not [note.text for note in diagram.layout.annotations if "tau_mem" in note.text]
+
+
 def test_the_boundaries_are_the_laws_of_the_diagram_and_are_named(grammar, diagram):
     line = named(diagram, f"tau_mem = {grammar.phase.memorization.linear.prefactor.value:.2f} P")
     assert np.asarray(line.y) / np.asarray(line.x) == pytest.approx(

@@ -137,6 +137,9 @@ def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:
             f"Several experiments in one ({', '.join(names)}): means and laws are over all of their runs. Give each "
             "by itself, unless they differ in their sizes and seeds alone."
         )
+    keys = [header.key for header in headers]
+    if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+        yield f"Counted more than once: {', '.join(twice)}. Give each run once; another recipe needs another name."
     for name in names:
         first, *others = [_recipe(header.experiment) for header in headers if header.name == name]
         if other := next((recipe for recipe in others if recipe != first), None):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from taumem.analysis.clocks import CLOCKS, Seen
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.onset import Onset
-from taumem.analysis.twins import find_twins
+from taumem.analysis.twins import checked_runs, find_twins
 from taumem.record import RunRecord
 
 __all__ = ["find_onsets"]
@@ -22,9 +22,11 @@ def find_onsets(records: Sequence[RunRecord], *, confidence: float = 0.9) -> lis
         Onsets in the order of the clocks (:data:`taumem.analysis.CLOCKS`), within a clock by n_train, seed and run.
 
     Raises:
-        ConfigError: two runs are the same half of the same pair, or ``confidence`` is out of its range.
+        ConfigError: two runs are the same half of the same pair, these are no runs, or ``confidence`` is out of its
+            range.
     """
     check_confidence(confidence)
+    records = checked_runs(records)
     seen = [Seen(record) for record in records] + [Seen(a, b) for a, b in find_twins(records)]
     return list(_onsets(sorted(seen, key=lambda each: each.key.order), confidence))
 

@@ -15,7 +15,7 @@ from taumem.analysis.laws import ClockLaw
 from taumem.analysis.missing import unread, without_law
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
-from taumem.analysis.twins import find_twins
+from taumem.analysis.twins import checked_runs, find_twins
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunRecord
 
@@ -67,10 +67,7 @@ class Study:
                 its range.
         """
         check_confidence(confidence)
-        records = list(records) if isinstance(records, Iterable) and not isinstance(records, str) else [records]
-        if wrong := [type(record).__name__ for record in records if not isinstance(record, RunRecord)]:
-            raise ConfigError(f"a study is of runs, such as read_runs(FOLDER) gives; got {', '.join(wrong)}.")
-        records = [record.as_it_stands() for record in records]
+        records = [record.as_it_stands() for record in checked_runs(records)]
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)

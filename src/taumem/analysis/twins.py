@@ -8,7 +8,7 @@ compares what each model does on its own set with what the other does there. The
 between the two sets cancels, and no held-out data are needed. :mod:`taumem.analysis.similarity` compares their samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,24 @@ from numpy.typing import NDArray
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunKey, RunRecord
 
-__all__ = ["TwinLosses", "find_twins", "gap_sym", "twin_losses"]
+__all__ = ["TwinLosses", "checked_runs", "find_twins", "gap_sym", "twin_losses"]
 
 Floats = NDArray[np.float64]
+
+
+def checked_runs(records: object) -> list[RunRecord]:
+    """Take runs for runs: one, or several in any order.
+
+    Raises:
+        ConfigError: they are none, such as the path of a folder.
+    """
+    several = isinstance(records, Iterable) and not isinstance(records, str | RunRecord)
+    given: list[object] = list(records) if several else [records]  # type: ignore[call-overload]
+    runs = [each for each in given if isinstance(each, RunRecord)]
+    if len(runs) < len(given):
+        wrong = ", ".join(type(each).__name__ for each in given if not isinstance(each, RunRecord))
+        raise ConfigError(f"runs are wanted, such as read_runs(FOLDER) gives; got {wrong}.")
+    return runs
 
 
 def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]]:
@@ -29,10 +44,10 @@ def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]
         records: any runs; those without a partner are left out.
 
     Raises:
-        ConfigError: two runs are the same half of the same pair.
+        ConfigError: two runs are the same half of the same pair, or these are no runs.
     """
     pairs: dict[RunKey, dict[str, RunRecord]] = {}
-    for record in records:
+    for record in checked_runs(records):
         key = record.header.key
         if key.half not in ("a", "b"):
             continue

@@ -106,7 +106,7 @@ def outlook(experiment: Experiment) -> Outlook:
         experiment: with its sizes (see :func:`sized`).
 
     Raises:
-        DataError: the data are not there, or fewer items than a size asks for.
+        TaumemError: the data are not there, or cannot be used.
     """
     models = 2 if experiment.twins else 1
     domain = opened(experiment.data)

@@ -166,7 +166,7 @@ def _add_law(
     width: float,
     in_legend: bool = False,
 ) -> None:
-    """A line with a pale rim, so that it stands out from dark and light regions, and its name at its right end or in the legend."""
+    """A line with a pale rim, so that it stands out from dark and light regions, named at its end or in the legend."""
     x, y = _curve(law, ends)
     shared: dict[str, Any] = {"x": x, "y": y, "mode": "lines"}
     pale = {"color": rgba(PAPER, 0.75), "width": width + 3}
