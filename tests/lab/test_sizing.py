@@ -50,11 +50,12 @@ def test_sizes_and_batches_follow_from_how_many_images_there_are(photos, n, chan
         RunPlan(experiment, n_train, 0, "a" if experiment.twins else None).prepare()
 
 
-def test_a_smaller_batch_takes_as_many_more_steps(photos):
+def test_a_smaller_batch_takes_as_many_more_steps_per_example(photos):
     large, small = chosen(photos(1000)), chosen(photos(40))
     passes = [e.training.steps_per_example * e.training.batch_size for e in (large, small)]
     assert passes[0] == passes[1]
-    assert small.training.min_steps == 8 * large.training.min_steps
+    assert small.training.min_steps == large.training.min_steps
+    assert sum(map(small.steps, small.sizes)) == sum(map(large.steps, large.sizes))
 
 
 @pytest.mark.parametrize("n", [1, 3, 12, 18])

@@ -52,8 +52,8 @@ def crossing(share: Curve, chance: Curve | float, threshold: float, confidence: 
     k = np.round(share.values[start:] * n)
     likelihood = np.empty((len(levels), last + 1))
     for before in range(last + 1):  # how many looks lie before the passage
-        low, high = (_growing(k[part], n[part]) for part in (slice(None, before), slice(before, None)))
-        p = np.hstack([np.minimum(low, levels[:, :before]), np.maximum(high, levels[:, before:])])
+        growing = [_growing(k[part], n[part]) for part in (slice(None, before), slice(before, None))]
+        p = np.hstack([np.minimum(growing[0], levels[:, :before]), np.maximum(growing[1], levels[:, before:])])
         likelihood[:, before] = (xlogy(k, p) + xlog1py(n - k, -p)).sum(1) + penalty
     profile = likelihood.max(0)
     ratio = 2 * (profile.max() - profile)

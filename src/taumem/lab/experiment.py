@@ -26,7 +26,7 @@ class TrainingConfig(Config):
 
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["P", "auto"] = 16
     """Training examples per step; ``"P"`` for the whole training set at every step, ``"auto"`` for 16 or fewer, below
-    the smallest P, with as many more steps: see :func:`taumem.lab.sized`."""
+    the smallest P, with as many more steps per example: see :func:`taumem.lab.sized`."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """Constant: a decay would freeze the clocks."""
     weight_decay: float = Field(default=0.0, ge=0)

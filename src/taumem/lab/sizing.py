@@ -18,7 +18,7 @@ __all__ = ["Outlook", "outlook", "sized"]
 SMALLEST, LARGEST, N_SIZES = 4, 128, 3
 """Of the sizes that are chosen: powers of two. Fewer than 4 items teach nothing; more than 128 take long."""
 USUAL_BATCH = 16
-"""The largest batch size that is chosen. Steps are given for it, and grow where a smaller one is chosen."""
+"""The largest batch size that is chosen; steps per example are given for it, and grow where a smaller one is."""
 ROUGH = 32
 """Where the largest size is no larger, onsets are as much those of the first learning as of memorization."""
 
@@ -27,7 +27,7 @@ def sized(experiment: Experiment) -> Experiment:
     """Choose what an experiment leaves ``"auto"``: its sizes from the data, and a batch size below the smallest.
 
     The sizes are the largest power of two that the data allow, up to 128, its half and its quarter. With a smaller
-    batch a run takes as many more steps, so that it sees its training set as often.
+    batch a run takes as many more steps per example, so that it sees its training set as often.
 
     Args:
         experiment: any; one that says all of it is returned as it is.
@@ -42,12 +42,8 @@ def sized(experiment: Experiment) -> Experiment:
     if training.batch_size != "auto":
         return experiment
     batch_size = min(USUAL_BATCH, _power_of_two_up_to(min(experiment.sizes) - 1))
-    more = USUAL_BATCH // batch_size
-    changes = {
-        "batch_size": batch_size,
-        "min_steps": more * training.min_steps,
-        "steps_per_example": more * training.steps_per_example,
-    }
+    per_example = training.steps_per_example * USUAL_BATCH / batch_size
+    changes = {"batch_size": batch_size, "steps_per_example": per_example}
     return experiment.model_copy(update={"training": training.model_copy(update=changes)})
 
 
