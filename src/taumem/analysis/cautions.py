@@ -11,14 +11,12 @@ from taumem.analysis.wording import factor, percent, sizes_text
 from taumem.errors import first_difference
 from taumem.record import RunRecord
 
-__all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast", "sizes_read_off_fewer"]
+__all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast"]
 
 CHANCE_KNOWN_TO = 0.05
 """The upper end of chance beyond which the clocks of copies, at 3 to 10 %, wait for chance rather than for copies."""
 FEWEST_HELDOUT = math.ceil(math.log(0.025) / math.log(1 - CHANCE_KNOWN_TO))
 """Held-out items of which none may pass for a copy, so that chance lies below that (exact, 95 %)."""
-COUNTED = {"tau_copy": "copy_fraction", "tau_infill": "infill_copies"}
-"""The shares that clocks are read off, by the clocks' family: a threshold asks for more where fewer were counted."""
 
 
 def full_batches(sizes: Collection[int], batch_size: int, *, exclude: str = "--exclude") -> str:
@@ -75,11 +73,6 @@ def of_a_forecast(law: Law, predicted: Interval) -> Iterator[str]:
     """
     if law.batch_size is not None and (told := full_batches(law.sizes, law.batch_size)):
         yield told
-    if len(law.sizes) == 1:
-        yield (
-            f"All onsets are of one size (P = {law.sizes[0]:,}): how {law.clock} grows with P is assumed here, not "
-            "measured. Add pilots of another size."
-        )
     if predicted.spans_much:
         yield (
             f"The forecast's interval spans {factor(predicted.low, predicted.high)}, which says next to nothing: add "
@@ -108,26 +101,6 @@ def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) ->
     ]
     if counted and (told := few_heldout(min(counted))):
         yield told
-    for family, fewer in sizes_read_off_fewer(records).items():
-        yield (
-            f"{family} at P = {sizes_text(sorted(fewer))} is read off fewer items than elsewhere "
-            f"({sizes_text(sorted(set(fewer.values())))}), of which its thresholds ask for a larger share: it comes "
-            "late there, which flattens its law."
-        )
-
-
-def sizes_read_off_fewer(records: Sequence[RunRecord]) -> dict[str, dict[int, int]]:
-    """By family of clocks, the sizes at which it is read off fewer items than at others, with how many."""
-    found: dict[str, dict[int, int]] = {}
-    for family, quantity in COUNTED.items():
-        counts: dict[int, int] = {}
-        for record in records:
-            if (curve := record.curve_or_none(quantity)) is not None and len(curve):
-                n_train, count = record.header.data.n_train, int(curve.counts.min())
-                counts[n_train] = min(count, counts.get(n_train, count))
-        if fewer := {p: count for p, count in counts.items() if count < max(counts.values())}:
-            found[family] = fewer
-    return found
 
 
 def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:

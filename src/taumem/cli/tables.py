@@ -118,7 +118,7 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
     laws, _ = study.fits(exponent)
     sizes = sorted({onset.n_train for onset in study.onsets})
     found = list(dict.fromkeys(onset.clock for onset in study.onsets))
-    copied, fewer = _copied(study.phase), _read_off_fewer(study, found)
+    copied = _copied(study.phase)
     whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps per example")]
     table = new_table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
     for clock in found:
@@ -127,7 +127,7 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
         add_row(
             table,
             clock,
-            *(f"({cell})" if (clock, n) in copied | fewer else cell for cell, n in zip(cells, sizes, strict=True)),
+            *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
             _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
             "" if law is None or law.linearity is None else wording.p_value(law.linearity),
         )
@@ -141,8 +141,6 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
             "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
             "level's law leaves out those that copied first.[/]"
         )
-    if fewer:
-        out.print("[dim]( ) where it is read off fewer items than at other sizes; the law counts them in.[/]")
     _show_bends(study, exponent)
 
 
@@ -180,15 +178,6 @@ def _copied(phase: "PhaseDiagram | None") -> set[tuple[str, int]]:
     """The clocks of levels and the sizes at which some run had not learned the level when it copied, or ended."""
     sizes = phase.levels if phase else ()
     return {(at.clock, size.n_train) for size in sizes for at in size.levels if at.n_learned < at.n_runs}
-
-
-def _read_off_fewer(study: "Study", found: Sequence[str]) -> set[tuple[str, int]]:
-    """The clocks and the sizes at which they are read off fewer items than at others."""
-    from taumem.analysis import CLOCKS
-    from taumem.analysis.cautions import sizes_read_off_fewer
-
-    fewer = sizes_read_off_fewer(study.records)
-    return {(clock, n_train) for clock in found for n_train in fewer.get(CLOCKS[clock].family, ())}
 
 
 def _onsets_in_words(onsets: "Sequence[Onset]") -> str:
