@@ -103,7 +103,10 @@ class Monitor:
         self._compare_examples(step, examples)
         with undisturbed(denoiser):
             readings = [_reading(probe, denoiser) for probe in self.probes]
-            if self.sampler is not None and (self._samples_are_due(step) if samples is None else samples):
+            is_wanted = self._samples_are_due(step) if samples is None else samples
+            # Of a model that has diverged no samples are drawn: the record refuses its losses, and names the step.
+            has_diverged = not all(e.is_finite for reading in readings for e in reading.estimates)
+            if self.sampler is not None and is_wanted and not has_diverged:
                 drawn = draw_samples(self.sampler, denoiser, self.seed)
                 readings += [_reading(probe, drawn) for probe in self.sample_probes]
         seconds = round(time.monotonic() - self._began, 3)
