@@ -283,8 +283,14 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
         (["fit", "{tmp}/none"], "no runs here"),
         (["forecast", "{study}", "--n-train", "32", "--clock", "tau_vall"], "did you mean 'tau_val'"),
         (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gap_sym[0.2]"], "at least 1"),
-        (["forecast", "{study}", "--n-train", "1.5", "--clock", "tau_gap_sym[0.2]"], "got n_train = 1.5"),
-        (["forecast", "{study}", "--n-train", "nan", "--clock", "tau_gap_sym[0.2]"], "got n_train = nan"),
+        (
+            ["forecast", "{study}", "--n-train", "1.5", "--clock", "tau_gap_sym[0.2]"],
+            "--n-train: expected a whole number",
+        ),
+        (
+            ["forecast", "{study}", "--n-train", "nan", "--clock", "tau_gap_sym[0.2]"],
+            "--n-train: expected a whole number",
+        ),
         (["forecast", "{study}/P000008-seed0-a", "--n-train", "32", "--clock", "tau_copy[0.1]"], "needs 2 located"),
         (["report", "{tmp}"], "no runs here"),
         (["run", "mixture", "-o", "{study}"], "another experiment"),
@@ -343,14 +349,17 @@ def test_fit_forecast_report_and_their_json_give_the_same_cautions(study, tmp_pa
     assert said in output_of(capsys, "fit", tmp_path / "study", "--json")["cautions"][0]
 
 
-def test_sizes_that_are_excluded_enter_no_fit(study, capsys):
-    content = output_of(capsys, "fit", study, "--exclude", "8", "--json")
-    assert content["laws"] == {}
-    assert "located" in content["not_fitted"]["tau_gen"]
-    assert taumem("forecast", study, "--n-train", "32", "--clock", "tau_gen", "--exclude", "8") == 0
+def test_sizes_that_are_excluded_enter_no_fit(study, capsys, monkeypatch):
+    onsets = [Onset(9 * p, 9 * p, 9 * p, "no", "tau_val", RunKey(p, 16)) for p in (16, 32, 64) for _ in range(2)]
+    monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
+    content = output_of(capsys, "fit", study, "--exclude", "16", "--json")
+    assert content["laws"]["tau_val"]["sizes"] == [32, 64]
+    assert taumem("forecast", study, "--n-train", "128") == 0
+    assert "P = 16 is no larger than the batch size (16)" in capsys.readouterr().err
+    assert taumem("forecast", study, "--n-train", "128", "--exclude", "16") == 0
     told = capsys.readouterr()
-    assert "from 2 onsets at P = 16." in " ".join(told.out.split())
-    assert "All onsets are of one size (P = 16)" in told.err
+    assert "from 4 onsets at P = 32, 64," in " ".join(told.out.split())
+    assert "batch size" not in told.err
 
 
 def test_a_run_without_a_clock_prints_no_empty_table_and_says_what_it_lacks(tmp_path, capsys):
@@ -388,8 +397,7 @@ def test_a_run_without_a_clock_prints_no_empty_table_and_says_what_it_lacks(tmp_
 )
 def test_a_number_that_is_not_whole_is_refused_rather_than_rounded(study, capsys, arguments, words):
     assert taumem(*(argument.format(study=study) for argument in arguments)) == 2
-    captured = capsys.readouterr()
-    assert words in captured.out + captured.err
+    assert f": {words}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("verb", "name", "other"), [("fit", "law.csv", "law.json"), ("report", "a.md", "a.html")])

@@ -111,7 +111,6 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path, text, words):
         "data.dimensions=1000000000",
         "data.n_items=1000000000",
         "n_train=[1000000000000]",
-        "seeds=[10000000000000000000000]",
     ],
 )
 def test_a_number_that_would_hang_or_fill_the_memory_is_refused_with_the_most_there_may_be(change):

@@ -87,7 +87,7 @@ def test_forty_images_are_told_before_training_what_they_can_teach(photos):
     assert ahead.line.startswith("40.npy: 40 items, 8 held out; P = 4, 8, 16, 1 seed, 2 models each, batches of 2,")
     said = " ".join(ahead.cautions)
     assert "0 % [0 %, 37 %]" in said
-    assert "An answer will be rough: pilots end at P = 16, and forecasts reach P = 128 at most." in said
+    assert "An answer will be rough: pilots end at P = 16, and forecasts reach P = 64 at most." in said
     assert "batch size" not in said
     assert "no larger than the batch size (16)" in " ".join(
         outlook(chosen(photos(40, "training.batch_size=16"))).cautions
@@ -97,7 +97,7 @@ def test_forty_images_are_told_before_training_what_they_can_teach(photos):
 def test_many_images_are_told_how_far_a_forecast_reaches(photos):
     assert outlook(chosen(photos(400))).cautions == ()
     few = outlook(load_experiment("own-images", photos(400, "n_train=[32, 34, 36]", "training.batch_size=8")))
-    assert "reach P = 288 (8 times the largest), not all 320 items" in " ".join(few.cautions)
+    assert "reach P = 144 (4 times the largest), not all 320 items" in " ".join(few.cautions)
 
 
 def test_what_is_still_to_be_chosen_is_not_taken_for_chosen():

@@ -64,7 +64,7 @@ def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
 
     prepared.sampler(5)(denoiser, torch.Generator().manual_seed(0))
     assert asked == pytest.approx([1, math.cos(math.pi / 6) ** 0.5, 0.5**0.5])
-    with pytest.raises(ConfigError, match=r"exponent.*less than or equal to 4"):
+    with pytest.raises(ConfigError, match=r"exponent.*at most 4"):
         load_experiment("text", ["diffusion.schedule=polynomial", "diffusion.exponent=12"])
     with pytest.raises(ConfigError, match=r"exponent 2.* is for schedule 'polynomial'; got schedule 'cosine'"):
         load_experiment("text", ["diffusion.schedule=cosine", "diffusion.exponent=2"])

@@ -47,7 +47,9 @@ def _whole_numbers(kind: Any, tokens: Sequence[Token]) -> int | list[int]:
     try:
         numbers = [int(token.value) for token in tokens]
     except ValueError:
-        raise ConfigError(f"expected a whole number; got {', '.join(t.value for t in tokens)}.") from None
+        came = " ".join(token.value for token in tokens)
+        # No ConfigError, which is a ValueError: cyclopts would catch it, and put the one line into a box.
+        raise TaumemError(f"{tokens[0].keyword}: expected a whole number; got {came}.") from None
     return numbers if "list" in str(kind) else numbers[0]
 
 
