@@ -108,7 +108,7 @@ def settings(table: str = "runs") -> Iterator[Setting]:
                 yield Setting(sizes, runs, censoring, "1.2 ± 0.2", "forecast", twins)
 
     if table == "bends":
-        for sizes, runs, twins in ((3, 1, 0.8), (3, 2, None)):
+        for sizes, runs, twins in ((3, 1, 0.8), (3, 2, None), (5, 3, None)):
             for bend in (-0.2, 0.0, 0.1, 0.2):
                 for fit in ("forecast", "prior"):
                     yield Setting(sizes, runs, "none", 1.0, fit, twins, bend)
