@@ -16,6 +16,7 @@ from typing import Any
 
 from taumem import Study, read_runs
 from taumem.analysis import agreement_of_twins
+from taumem.errors import TaumemError, nearest_name
 from taumem.record import seal, write_atomically
 
 HERE = Path(__file__).parent
@@ -41,7 +42,10 @@ def main() -> None:
     """Seal what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="*", default=list(OPTIONS))
-    for name in parser.parse_args().studies:
+    names = parser.parse_args().studies
+    if unknown := [name for name in names if name not in OPTIONS]:
+        parser.error(f"no study '{unknown[0]}'; {nearest_name(unknown[0], OPTIONS)}")
+    for name in names:
         folder, options = HERE / name, OPTIONS[name]
         if folder.is_dir():
             extra = agreement_of_twins(read_runs(folder)) if "pictures" in options else None
@@ -75,4 +79,7 @@ def number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TaumemError as error:
+        raise SystemExit(f"error: {error}") from None

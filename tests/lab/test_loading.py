@@ -52,6 +52,7 @@ def test_a_study_and_a_run_of_then_go_on_without_a_word(tmp_path):
     header = json.loads((tmp_path / "then" / plan.name / "run.json").read_text())
     monitor = header["experiment"]["monitor"]
     monitor["levels"] = monitor.pop("times")
+    del header["check"]
     (tmp_path / "then" / plan.name / "run.json").write_text(json.dumps(header))
     (tmp_path / "then" / "experiment.json").write_text(json.dumps({**OLD, "n_train": [16], "twins": False}))
 

@@ -54,7 +54,7 @@ def test_a_run_notes_how_it_was_measured_and_one_of_the_first_schema_that_had_no
         make_run(plan, tmp_path / "broken", on_step)
     file = tmp_path / "broken" / plan.name / "run.json"
     content = json.loads(file.read_text()) | {"schema_version": 1}
-    del content["probes"], content["copy_rule"], content["data"]["kind"]
+    del content["probes"], content["copy_rule"], content["data"]["kind"], content["check"]
     file.write_text(json.dumps(content))
     make_run(plan, tmp_path / "broken")
     broken = RunRecord.read(tmp_path / "broken" / plan.name)

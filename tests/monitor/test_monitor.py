@@ -496,6 +496,7 @@ def test_a_run_of_the_first_schema_has_noted_nothing_and_can_be_continued(tmp_pa
     file = tmp_path / "run.json"
     content = json.loads(file.read_text())
     assert not content["probes"]
+    del content["check"]
     file.write_text(json.dumps(content | {"schema_version": 1}))
     with open_record(tmp_path) as record:
         sampling(record)

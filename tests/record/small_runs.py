@@ -1,6 +1,7 @@
 """Small runs on disk, with everything that a run may hold."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ def header(**changes) -> RunHeader:
     data = DataFacts(
         name="digits", fingerprint="ab" * 32, n_train=64, n_heldout=16, item_shape=(1, 8, 8), kind="images"
     )
-    return RunHeader(**({"name": "study", "data": data, "seed": 3, "batch_size": 16, "steps": 100} | changes))
+    return RunHeader(**({"name": "study", "data": data, "seed": 3, "batch_size": 16, "steps": 32} | changes))
 
 
 def look(step: int, seed: int = 0) -> list[Measurement]:
@@ -55,12 +56,13 @@ def as_schema_1(path: Path) -> None:
     """Rewrite a run as the first schema had it."""
     content = json.loads((path / "run.json").read_text())
     content["schema_version"] = 1
-    for newer in ("copy_rule", "probes"):
+    for newer in ("copy_rule", "probes", "check"):
         content.pop(newer, None)
     content["data"].pop("kind")
     (path / "run.json").write_text(json.dumps(content))
     lines = [json.loads(line) for line in (path / "measurements.jsonl").read_text().splitlines()]
-    text = "".join(json.dumps({k: v for k, v in line.items() if k != "confidence"}) + "\n" for line in lines)
+    newer = ("confidence", "check")
+    text = "".join(json.dumps({k: v for k, v in line.items() if k not in newer}) + "\n" for line in lines)
     (path / "measurements.jsonl").write_text(text)
 
 
@@ -85,3 +87,12 @@ def assert_same(one: RunRecord, other: RunRecord) -> None:
         for name, array in kept.items():
             assert (array.dtype, array.shape) == (again[name].dtype, again[name].shape)
             assert array.tobytes() == again[name].tobytes()
+
+
+def as_schema_2(path: Path) -> None:
+    """Rewrite a run as the second schema had it: without checks."""
+    content = json.loads((path / "run.json").read_text()) | {"schema_version": 2}
+    content.pop("check")
+    (path / "run.json").write_text(json.dumps(content))
+    lines = (path / "measurements.jsonl").read_bytes()
+    (path / "measurements.jsonl").write_bytes(re.sub(rb',"check":"[0-9a-f]{8}"', b"", lines))

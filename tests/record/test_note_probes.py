@@ -7,7 +7,7 @@ import pytest
 from small_runs import as_schema_1, header, look, write_run
 
 from taumem.errors import ConfigError, RecordError
-from taumem.record import CopyRule, DataFacts, Measurement, RunRecord
+from taumem.record import SCHEMA_VERSION, CopyRule, DataFacts, Measurement, RunRecord
 
 RULE = CopyRule(measure="gap_ratio", threshold=1 / 3)
 
@@ -83,7 +83,7 @@ def test_a_run_of_schema_1_is_read_with_what_it_left_unsaid(tmp_path):
     write_run(tmp_path, experiment={"name": "study"})
     as_schema_1(tmp_path)
     read = RunRecord.read(tmp_path)
-    assert read.header.schema_version == 2
+    assert read.header.schema_version == SCHEMA_VERSION
     assert (read.header.data.kind, read.header.copy_rule, read.header.probes) == ("images", RULE, {})
     copies = read.curve("copy_fraction")
     assert copies.confidence.tolist() == [0.95] * 3
@@ -122,6 +122,6 @@ def test_a_run_of_schema_1_goes_on_as_the_same_run(tmp_path):
         for step in (32, 64):
             run.append(look(step))
     read = RunRecord.read(tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["schema_version"] == 2
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["schema_version"] == SCHEMA_VERSION
     assert read.header.probes == {"LossGap": {"times": [0.2]}}
     assert read.steps == RunRecord.read(tmp_path / "unbroken").steps == [8, 16, 32, 64]

@@ -72,6 +72,7 @@ kept = st.dictionaries(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*runs are unfinished:taumem.errors.TaumemWarning")
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.lists(measurements, max_size=12), st.dictionaries(st.integers(0, 9), kept)), min_size=1))
 def test_whatever_runs_hold_survives_sealing_and_unsealing(tmp_path_factory, runs):
@@ -120,13 +121,6 @@ def test_numpy_alone_opens_the_file(tmp_path):
     with np.load(seal(write_study(tmp_path / "study")), allow_pickle=False) as columns:
         assert "value" in columns.files
         assert json.loads(columns["manifest.json"])["format"] == "taumem sealed study"
-
-
-def test_numbers_that_no_column_holds_are_refused(tmp_path):
-    with RunRecord.open(tmp_path / "study" / "run", header()) as run:
-        run.append([look(8)[0].model_copy(update={"step": 2**70})])
-    with pytest.raises(RecordError, match=r"step = \d+ is too large to be sealed"):
-        seal(tmp_path / "study")
 
 
 # --- smaller files --------------------------------------------------------------------------------------------------

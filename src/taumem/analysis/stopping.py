@@ -58,8 +58,8 @@ class CopiesExceed:
         """Judge what was recorded up to a step; all of it if None."""
         rule = f"Copies above chance exceed {self.share:g} of the samples in {self.looks} looks one after another."
         copies, chance = (record.curve_or_none(name) for name in ("copy_fraction", "copy_fraction_chance"))
-        if copies is None:
-            return Verdict(False, rule)
+        if copies is None or (chance is not None and not np.intersect1d(copies.steps, chance.steps).size):
+            return Verdict(False, rule)  # a kill may have come between the two of the first look
         steps, above = above_chance(copies, 0.0 if chance is None else chance)
         counted = steps <= (np.inf if step is None else step)
         last = list(zip(steps[counted].tolist(), above[counted].tolist(), strict=True))[-self.looks :]

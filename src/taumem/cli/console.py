@@ -12,8 +12,15 @@ from rich.text import Text
 
 __all__ = ["add_row", "as_json", "err", "new_table", "out", "print_json", "progress_bars", "show_table"]
 
-out = Console()
-err = Console(stderr=True)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the entry of the command line what becomes of a reader that has gone."""
+        raise BrokenPipeError
+
+
+out = _Console()
+err = _Console(stderr=True)
 
 
 def as_json(content: Any) -> str:
@@ -39,7 +46,7 @@ def add_row(table: Table, *cells: object) -> None:
 def show_table(table: Table) -> None:
     """Print a table whole: numbers that a narrow terminal cuts off are lost."""
     needed = out.measure(table, options=out.options.update(width=1000)).maximum
-    Console(width=max(out.width, needed)).print(table)
+    _Console(width=max(out.width, needed)).print(table)
 
 
 @contextmanager

@@ -1,6 +1,11 @@
 """The app that the verbs are put into, what they share, and what becomes of an error."""
 
+import errno
+import io
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +62,8 @@ WHOLE = Parameter(converter=_whole_numbers)
 Whole = Annotated[int, WHOLE]
 WholeOrNone = Annotated[int | None, WHOLE]
 Wholes = Annotated[list[int] | None, WHOLE, Parameter(negative="", consume_multiple=True)]
+INTERRUPTED, UNREAD = 130, 141
+"""Exit codes: as of a program that Ctrl-C ended, and of one whose output nobody read any more."""
 CONFIDENCE = 0.9
 """Of intervals, where none is asked for."""
 Confidence = Annotated[float, Parameter(name="--confidence")]
@@ -66,17 +73,56 @@ FormerLevel = Annotated[float | None, Parameter(name="--level", show=False)]
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
-        app(arguments)
+        code = _code_of(arguments)
+    except KeyboardInterrupt:  # another one, while the last was being answered
+        code = INTERRUPTED
+    except BrokenPipeError:  # who read the output (head, say) has seen enough
+        code = UNREAD
+    if code == INTERRUPTED and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing more can be stopped, and leaving takes a moment
+    _forget_what_nobody_reads()
+    sys.exit(code)
+
+
+def _code_of(arguments: list[str] | None) -> str | int | None:
+    """Run a verb, say what went wrong, and give the exit code."""
+    try:
+        try:
+            app(arguments)
+        finally:
+            sys.stdout.flush()
+    except SystemExit as leaving:
+        return leaving.code
     except TaumemError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        problem = str(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}; check the path and its permissions.", soft_wrap=True)
-        sys.exit(2)
+        from taumem.record.files import why_not_written  # not before: it takes a moment
+
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        output = error.filename or "the output"
+        problem = why_not_written(output, error) if is_full else f"{error}; check the path and its permissions."
     except KeyboardInterrupt:
         err.print("\nInterrupted. What was done is kept: the same command goes on from there.")
-        sys.exit(130)
+        return INTERRUPTED
+    else:
+        return 0
+    err.print(f"[bold red]error:[/] {escape(problem)}", soft_wrap=True)
+    return 2
+
+
+def _forget_what_nobody_reads() -> None:
+    """Send what could not be written to an output nowhere: Python would try again as it leaves, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def one_confidence(confidence: float, former: float | None) -> float:

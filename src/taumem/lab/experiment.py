@@ -13,6 +13,7 @@ from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domains.images import FashionMnistConfig
 from taumem.lab.networks import UNetConfig
 from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
+from taumem.record.files import why_no_file_name
 
 __all__ = ["Experiment", "MonitorConfig", "TrainingConfig"]
 
@@ -80,6 +81,7 @@ class Experiment(Config):
     """All of a study. The defaults are the small image study that two cores can do."""
 
     name: str = Field(min_length=1)
+    """Also that of its folder, unless another one is asked for."""
     n_train: Sizes | Literal["auto"]
     """Sizes P of the training set; ``"auto"`` chooses them from how many items there are: see
     :func:`taumem.lab.sized`."""
@@ -91,6 +93,13 @@ class Experiment(Config):
     model: Annotated[SerializeAsAny[ModelConfig], PlainValidator(ModelConfig.named)] = UNetConfig()
     training: TrainingConfig = TrainingConfig()
     monitor: MonitorConfig = MonitorConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_that_of_a_folder(cls, name: str) -> str:
+        if reason := why_no_file_name(name):
+            raise ValueError(f"it names the study's folder, so it is a plain name; it {reason}")
+        return name
 
     @model_validator(mode="after")
     def _sizes_are_usable(self) -> "Experiment":

@@ -66,7 +66,8 @@ class RunPlan:
 
     def checkpoints(self, folder: Path) -> list[Path]:
         """The checkpoints that are there, ascending."""
-        return sorted((folder / self.name / "checkpoints").glob("*.safetensors"))
+        files = (folder / self.name / "checkpoints").glob("*.safetensors")
+        return sorted((file for file in files if file.stem.isdecimal()), key=lambda file: int(file.stem))
 
     def prepare(self) -> "PreparedRun":
         """Read and split the data, and make the diffusion process: once for a run, since it may take a while.

@@ -1,5 +1,6 @@
 """Making a run: a model, trained on P examples and measured as it goes, in a folder of its own; or several at once."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -7,13 +8,14 @@ from itertools import groupby
 from pathlib import Path
 
 from taumem.analysis import CopiesExceed
+from taumem.errors import RecordError, TaumemError, TaumemWarning
 from taumem.lab.interruption import ctrl_c_waits
 from taumem.lab.loading import recipe_of
 from taumem.lab.pace import SavingPace
 from taumem.lab.plan import PreparedRun, RunPlan
 from taumem.monitor import Monitor
 from taumem.record import RunHeader, RunRecord
-from taumem.record.header import read_header
+from taumem.record.header import LENGTH, read_header
 from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train, train_together
 
 __all__ = ["OnStep", "make_run", "make_runs_together"]
@@ -122,7 +124,10 @@ def _saved_if_stopped(group: Sequence["_Running"]) -> Iterator[None]:
         yield
     except BaseException:
         for running in group:
-            running.save()
+            try:
+                running.save()
+            except TaumemError as error:  # the others can be saved all the same
+                warnings.warn(str(error), TaumemWarning, stacklevel=2)
         raise
 
 
@@ -175,7 +180,7 @@ class _Running:
 
     def _write(self) -> None:
         """Write a checkpoint, and drop the earlier ones that the plan does not keep."""
-        save_checkpoint(self.learner, self.plan.checkpoint(self.folder, self.learner.step))
+        save_checkpoint(self.learner, self.plan.checkpoint(self.folder, self.learner.step), self.record)
         kept = {self.plan.checkpoint(self.folder, step) for step in (*self.plan.keep, self.learner.step)}
         for old in set(self.plan.checkpoints(self.folder)) - kept:
             old.unlink()
@@ -192,14 +197,37 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
     prepared = plan.prepare()
     learner, path = prepared.learner(), folder / plan.name
     with RunRecord.open(path, _as_recorded(prepared.header(), path)) as record:
-        if existing := plan.checkpoints(folder):
-            load_checkpoint(learner, existing[-1])
+        refused = _bring_on(learner, record, plan, folder)
         running = _Running(prepared, folder, learner, record, prepared.monitor(record))
-        if not existing and not plan.keep and _last_look_is_whole(record):
+        if not learner.step and not plan.keep and _last_look_is_whole(record):
             running.finished = running.is_finished_at(record.last_step)  # its weights are gone: it was sealed, perhaps
+        if refused:
+            what_now = "all of it is measured already" if running.finished else f"it goes on from step {learner.step}"
+            warnings.warn(
+                f"{refused} {path.name}: {what_now}; what is measured again is the same.", TaumemWarning, stacklevel=2
+            )
         if learner.step > record.last_step and not running.finished:
             running.look()  # what stopped it came before the look at this step: its own, or that of another run
         yield running
+
+
+def _bring_on(learner: Learner, record: RunRecord, plan: RunPlan, folder: Path) -> str:
+    """Bring a learner to the last checkpoint that is whole and that its record reaches to.
+
+    Returns:
+        Why a later one was not taken; empty if there is none.
+    """
+    refused = ""
+    # Of a step that is to be kept and was not, the weights are made once more.
+    lacking = [step for step in plan.keep if not plan.checkpoint(folder, step).exists()]
+    for file in reversed(plan.checkpoints(folder)):
+        if int(file.stem) <= min(lacking, default=plan.steps):
+            try:
+                load_checkpoint(learner, file, record)
+                break
+            except RecordError as error:
+                refused = refused or str(error)
+    return refused
 
 
 def _last_look_is_whole(record: RunRecord) -> bool:
@@ -212,5 +240,7 @@ def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
     """Take a record's own words for the experiment where they mean the same: keys may be newer, or renamed since."""
     if not (path / "run.json").exists():
         return header
-    recorded = read_header(path).experiment
-    return header.model_copy(update={"experiment": recorded}) if recipe_of(recorded) == header.experiment else header
+    recorded = read_header(path)[0].experiment
+    length = {name: header.experiment["training"][name] for name in LENGTH}  # it may have been made longer
+    same = recorded | {"training": recorded.get("training", {}) | length}
+    return header.model_copy(update={"experiment": same}) if recipe_of(same) == header.experiment else header

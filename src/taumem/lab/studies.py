@@ -13,6 +13,8 @@ from taumem.lab.loading import read_experiment
 from taumem.lab.plan import RunPlan, plans_of
 from taumem.lab.sizing import sized
 from taumem.record import RunRecord, write_atomically
+from taumem.record.files import make_folder, refuse_a_link, saying_why
+from taumem.record.header import LENGTH
 from taumem.record.sealed import twin_of
 
 __all__ = ["claim", "sweep"]
@@ -70,29 +72,40 @@ def sweep(
 
 
 def claim(folder: Path, experiment: Experiment) -> None:
-    """Note in a folder which experiment it holds; its sizes and seeds may grow.
+    """Note in a folder which experiment it holds; its sizes and seeds may grow, and its runs become longer.
 
     Raises:
         RecordError: the folder holds another experiment, or its runs are in a sealed file.
     """
     if (sealed := twin_of(folder)) is not None:
         raise RecordError(f"{folder}: its runs are in {sealed}; unseal that to add to them, or choose another folder.")
-    file = folder / "experiment.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / ".lock"):  # another process may note its sizes in the same moment
+    file, lock = folder / "experiment.json", folder / ".lock"
+    make_folder(folder)
+    for own in (file, lock):
+        refuse_a_link(own)
+    with saying_why(file), filelock.FileLock(lock):  # another process may note its sizes in the same moment
         if file.exists():
             experiment = _grown(read_experiment(file), experiment, folder)
         write_atomically(file, experiment.model_dump_json(indent=2) + "\n")
 
 
 def _grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experiment:
-    """The experiment with the sizes and seeds of both."""
-    if existing.recipe != experiment.recipe:
-        difference = first_difference(existing.recipe, experiment.recipe)
+    """The experiment with the sizes and seeds of both, and the length of the new one."""
+    length = {name: getattr(experiment.training, name) for name in LENGTH}
+    as_long = existing.model_copy(update={"training": existing.training.model_copy(update=length)})
+    if as_long.recipe != experiment.recipe:
+        difference = first_difference(as_long.recipe, experiment.recipe)
         raise RecordError(
             f"{folder}: holds another experiment ('{existing.name}'; {difference}). "
             "Choose another output folder, or remove this one."
         )
+    for n_train in existing.sizes:
+        was, now = existing.steps(n_train), experiment.steps(n_train)
+        if now < was:
+            raise RecordError(
+                f"{folder}: its runs of P = {n_train} take {was} steps, here they would take {now}; a run can be made "
+                f"longer, not shorter. Ask for at least {was} steps, or choose another output folder."
+            )
     both = {name: _union(getattr(existing, name), getattr(experiment, name)) for name in ("n_train", "seeds")}
     return experiment.model_copy(update=both)
 

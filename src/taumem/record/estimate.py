@@ -33,7 +33,7 @@ class Estimate(BaseModel):
     """Upper end of that interval."""
     confidence: float | None = Field(default=None, gt=0, lt=1, validate_default=True)
     """Probability that the interval is meant to hold; 0.95 where an interval comes without one."""
-    count: int = Field(default=1, ge=0)
+    count: int = Field(default=1, ge=0, lt=2**63)
     """How many items the value rests on."""
     items: tuple[float, ...] | None = None
     """The value of each item, where the items are worth keeping (for a bootstrap over items)."""
@@ -56,19 +56,24 @@ class Estimate(BaseModel):
     @property
     def is_finite(self) -> bool:
         """Whether all its numbers are finite: JSON has no others."""
-        numbers = (self.value, self.se, self.low, self.high, *(self.items or ()))
-        return all(math.isfinite(number) for number in numbers if number is not None)
+        numbers = (number for number in (self.value, self.se, self.low, self.high) if number is not None)
+        return all(map(math.isfinite, numbers)) and all(map(math.isfinite, self.items or ()))
 
 
 class Measurement(Estimate):
     """An estimate, and when in training it was made: one line of ``measurements.jsonl``."""
 
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, lt=2**63)
     """Optimizer steps taken."""
-    examples: int = Field(ge=0)
+    examples: int = Field(ge=0, lt=2**63)
     """Training examples seen: the sum of the batch sizes."""
     seconds: float = Field(ge=0)
     """Seconds of wall clock since the run began."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all its numbers are finite: JSON has no others."""
+        return math.isfinite(self.seconds) and super().is_finite
 
     @property
     def key(self) -> tuple[int, str, float | None]:

@@ -8,25 +8,21 @@
       arrays/00000128.npz   samples and their nearest training items at a step, written atomically
 
 A kill can tear the last line of ``measurements.jsonl``. Reading drops it with a warning; writing removes it first and
-measures that look again.
+measures that look again. Any other damage is found: lines and header carry checks, and so do the members of .npz files.
 """
 
-import warnings
+import zipfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
-from taumem.errors import RecordError, TaumemWarning
+from taumem.errors import RecordError
 from taumem.record.curve import Curve
 from taumem.record.estimate import Measurement
-from taumem.record.header import ADVICE, first_problem
 from taumem.record.kept import Arrays, Series
 
-__all__ = ["RunFolder", "array_file", "read_measurements"]
-
-MEASUREMENTS = TypeAdapter(list[Measurement])
+__all__ = ["RunFolder", "array_file"]
 
 
 class RunFolder:
@@ -72,7 +68,8 @@ class RunFolder:
 
     def array_steps(self) -> list[int]:
         """The steps at which arrays were kept, ascending."""
-        return sorted(int(file.stem) for file in (self.path / "arrays").glob("*.npz"))
+        files = (self.path / "arrays").glob("*.npz")
+        return sorted(int(file.stem) for file in files if file.stem.isdecimal())
 
     def arrays(self, step: int) -> Arrays:
         """The arrays kept at a step.
@@ -82,48 +79,19 @@ class RunFolder:
         """
         file = array_file(self.path, step)
         try:
+            with zipfile.ZipFile(file) as archive:
+                if (damaged := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{damaged} does not fit its check")
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         # The parsers of archives and headers raise whatever Python's own raise: zlib.error, SyntaxError, ...
         except Exception as error:
-            raise RecordError(f"{file}: damaged ({error}); remove it, and the run's samples at step {step}.") from None
+            raise RecordError(
+                f"{file}: damaged ({error}). Put a copy in its place; or remove it: the run then has no samples at "
+                f"step {step}, and all its measurements."
+            ) from None
 
 
 def array_file(folder: Path, step: int) -> Path:
     """Where a run's arrays of a step are."""
     return folder / "arrays" / f"{step:08d}.npz"
-
-
-def read_measurements(folder: Path) -> tuple[list[Measurement], int]:
-    """Read the whole lines of a run's measurements, and count the bytes of a last line that a kill cut off.
-
-    Raises:
-        RecordError: a line that cannot be understood.
-    """
-    file = folder / "measurements.jsonl"
-    *lines, tail = file.read_bytes().split(b"\n") if file.exists() else [b""]
-    measurements = _parsed(lines, file)
-    if tail:
-        warnings.warn(
-            f"{file}: the last line was cut off (by a kill, or it is being written now); "
-            f"dropped {len(tail)} bytes, kept {len(measurements)} measurements.",
-            TaumemWarning,
-            stacklevel=3,
-        )
-    return measurements, len(tail)
-
-
-def _parsed(lines: list[bytes], file: Path) -> list[Measurement]:
-    try:
-        measurements = MEASUREMENTS.validate_json(b"[" + b",".join(lines) + b"]")
-        if len(measurements) == len(lines):
-            return measurements
-    except ValidationError:
-        pass
-    measurements = []  # one by one, to say which line is wrong
-    for number, line in enumerate(lines, start=1):
-        try:
-            measurements.append(Measurement.model_validate_json(line))
-        except ValidationError as error:
-            raise RecordError(f"{file}, line {number}: not a measurement: {first_problem(error)}. {ADVICE}") from None
-    return measurements

@@ -7,25 +7,32 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taumem.errors import RecordError
+from taumem.record.check import check_of
 from taumem.record.copy_rule import USUAL_RULES, CopyRule
 from taumem.record.key import RunKey
 
 __all__ = [
     "ADVICE",
+    "LENGTH",
     "SCHEMA_VERSION",
     "DataFacts",
     "ItemKind",
     "RunHeader",
     "first_problem",
+    "header_text",
     "parse_header",
     "read_header",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a reader of the previous version would misread a record.
 
 1: the confidence of intervals (always 0.95), the rule of a copy and the probes' settings were not written down.
+2: neither the header nor the lines of measurements had checks.
 """
+
+LENGTH = ("min_steps", "steps_per_example", "stop_at_copies")
+"""What the laboratory calls how long a run is trained: a run may be made longer, and is the same run."""
 
 ADVICE = "Use the taumem that wrote it, or run the experiment again."
 
@@ -41,8 +48,8 @@ class DataFacts(BaseModel):
     name: str
     fingerprint: str
     """SHA-256 of the bytes of the training set and of the held-out set."""
-    n_train: int = Field(ge=1)
-    n_heldout: int = Field(ge=0)
+    n_train: int = Field(ge=1, lt=2**63)
+    n_heldout: int = Field(ge=0, lt=2**63)
     item_shape: tuple[int, ...]
     kind: ItemKind = ""
     sample_complexities: tuple[int, ...] = ()
@@ -60,11 +67,11 @@ class RunHeader(BaseModel):
     name: str
     """The experiment's name; the runs of one study share it."""
     data: DataFacts
-    seed: int
+    seed: int = Field(ge=-(2**63), lt=2**63)
     half: Literal["a", "b"] | None = None
     """``a`` or ``b`` for one of two models trained on disjoint sets, None for a single model."""
-    batch_size: int = Field(ge=1)
-    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1, lt=2**63)
+    steps: int = Field(ge=1, lt=2**63)
     """Optimizer steps the run was planned for."""
     weights: str = "raw"
     """Which weights were measured: ``raw``, or ``ema`` for their exponential moving average."""
@@ -94,10 +101,23 @@ class RunHeader(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The part that a resumed run must agree with.
 
-        All but the machine, the versions, what probes note, and the kind of items, which earlier schemas did not say.
+        All but the machine, the versions, what probes note, how long it is trained, and the kind of items, which
+        earlier schemas did not say.
         """
-        apart = ("device", "versions", "schema_version", "copy_rule", "probes")
-        return self.model_dump(mode="json", exclude=dict.fromkeys(apart, True) | {"data": {"kind"}})
+        apart = ("device", "versions", "schema_version", "copy_rule", "probes", "steps")
+        deeper: dict[str, Any] = {"data": {"kind"}, "experiment": {"training": set(LENGTH)}}
+        return self.model_dump(mode="json", exclude=deeper | dict.fromkeys(apart, True))
+
+    @property
+    def length(self) -> tuple[Any, ...]:
+        """How long the run is trained: its steps, and by which words of the laboratory."""
+        training = self.experiment.get("training")
+        words = training if isinstance(training, dict) else {}
+        return self.steps, *(words.get(name) for name in LENGTH)
+
+    def as_long_as(self, other: "RunHeader") -> "RunHeader":
+        """The same run by another plan, which is of another length."""
+        return self.model_copy(update={"steps": other.steps, "experiment": other.experiment})
 
     @property
     def noted(self) -> dict[str, Any]:
@@ -105,20 +125,43 @@ class RunHeader(BaseModel):
         return self.probes | ({"copy rule": self.copy_rule.model_dump()} if self.copy_rule else {})
 
 
-def read_header(folder: Path) -> RunHeader:
+def read_header(folder: Path) -> tuple[RunHeader, int]:
     """Read the header of a run, written by this schema or by an earlier one.
 
+    Returns:
+        The header, brought up to this schema, and the schema that the run's files are in.
+
     Raises:
-        RecordError: no run there, or a header that cannot be understood.
+        RecordError: no run there, or a header that is damaged or cannot be understood.
     """
     file = folder / "run.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        _as_json(content)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"{folder}: no run here (no run.json); expected a run's folder.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None
-    return parse_header(content, str(file))
+    return parse_header(content, str(file)), content["schema_version"]
+
+
+def header_text(header: RunHeader) -> str:
+    """The content of ``run.json``: the header, and its check.
+
+    Raises:
+        RecordError: it holds a number that is not finite.
+    """
+    content = header.model_dump(mode="json") | {"schema_version": SCHEMA_VERSION}
+    try:
+        check = check_of(_as_json(content).encode())
+    except ValueError:
+        raise RecordError(f"{header.name}: the run's settings hold a number that is not finite (NaN, inf).") from None
+    return json.dumps(content | {"check": check}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_json(content: Any) -> str:
+    """Of what JSON says, however it was written."""
+    return json.dumps(content, sort_keys=True, allow_nan=False)
 
 
 def parse_header(content: Any, source: str) -> RunHeader:
@@ -129,7 +172,7 @@ def parse_header(content: Any, source: str) -> RunHeader:
         source: where it was found, for the error message.
 
     Raises:
-        RecordError: it is no header, or one of a schema that is not known yet.
+        RecordError: it is no header, one of a schema that is not known yet, or one that does not fit its check.
     """
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, bool) or version not in range(1, SCHEMA_VERSION + 1):
@@ -137,8 +180,15 @@ def parse_header(content: Any, source: str) -> RunHeader:
             f"{source}: a record of schema version {version}; this taumem reads versions 1 to {SCHEMA_VERSION}. "
             f"{ADVICE}"
         )
+    content = dict(content)
+    check = content.pop("check", None)
+    if check is not None and check != check_of(_as_json(content).encode()):
+        raise RecordError(
+            f"{source}: damaged: its check does not fit what it says. Put a copy in its place; or, if you changed it "
+            "yourself, remove its check."
+        )
     try:
-        return RunHeader.model_validate(_from_schema_1(content) if version == 1 else content)
+        return RunHeader.model_validate(_brought_up(content))
     except ValidationError as error:
         raise RecordError(f"{source}: not a run's header: {first_problem(error)}. {ADVICE}") from None
 
@@ -149,10 +199,14 @@ def first_problem(error: ValidationError) -> str:
     return f"{'.'.join(map(str, problem['loc'])) or 'the line'}: {problem['msg']}"
 
 
-def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
+def _brought_up(content: dict[str, Any]) -> dict[str, Any]:
     """Add what schema 1 left unsaid and can be told: the kind of items, and the laboratory's rule of a copy."""
-    data, content = content.get("data"), content | {"schema_version": SCHEMA_VERSION}
-    if not isinstance(data, dict):
+    version, data, content = (
+        content["schema_version"],
+        content.get("data"),
+        content | {"schema_version": SCHEMA_VERSION},
+    )
+    if version > 1 or not isinstance(data, dict):
         return content
     of_the_laboratory = bool(content.get("experiment"))
     kind = _kind_of(data, of_the_laboratory)

@@ -79,6 +79,7 @@ def why_no_name(name: str) -> str:
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith(".") for part in parts)
     foreign = set("\0\\:") if os.name == "nt" else {"\0"}  # what leads out of a folder on Windows
-    if name == "." or not (not parts or name[0] == "/" or hidden or set(name) & foreign):
+    in_utf8 = not any("\ud800" <= character <= "\udfff" for character in name)
+    if name == "." or (in_utf8 and not (not parts or name[0] == "/" or hidden or set(name) & foreign)):
         return ""
     return f"{name!r} is no name of a file in a study"

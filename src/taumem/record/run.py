@@ -15,9 +15,10 @@ from taumem.errors import ConfigError, RecordError, first_difference
 from taumem.record.copy_rule import CopyRule
 from taumem.record.curve import Curve
 from taumem.record.estimate import Measurement
-from taumem.record.folder import RunFolder, read_measurements
+from taumem.record.folder import RunFolder
 from taumem.record.header import RunHeader, read_header
 from taumem.record.kept import Arrays, Kept
+from taumem.record.lines import read_lines
 from taumem.record.sealed import find_sealed, sealed_file_above
 from taumem.record.writer import FolderWriter
 
@@ -66,9 +67,9 @@ class RunRecord:
             if others:
                 raise RecordError(f"{path}: holds {len(found)} runs; name one of them, such as {study.path / name}.")
             return cls(study.path / name, study.headers[name], study.run(name))
-        header = read_header(path)
-        measurements, _ = read_measurements(path)
-        return cls(path, header, RunFolder(path, measurements))
+        header, schema = read_header(path)
+        lines = read_lines(path / "measurements.jsonl", all_checked=schema >= 3)
+        return cls(path, header, RunFolder(path, lines.measurements))
 
     @classmethod
     def of(cls, header: RunHeader, measurements: Iterable[Measurement]) -> "RunRecord":
@@ -203,6 +204,19 @@ class RunRecord:
             RecordError: the record was opened for reading.
         """
         self._writable().keep_arrays(step, arrays)
+
+    @property
+    def mark(self) -> str:
+        """What the record holds at this moment, in a few characters: for a checkpoint, say, that goes with it.
+
+        Raises:
+            RecordError: the record was opened for reading.
+        """
+        return self._writable().mark
+
+    def holds(self, mark: str) -> bool:
+        """Whether the record still holds all that it did when it had this mark, to the bit."""
+        return self._writable().holds(mark)
 
     def close(self) -> None:
         """Let others write to this run."""

@@ -2,8 +2,8 @@
 
 import hashlib
 import io
-import os
 import shutil
+import warnings
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,9 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.errors import ConfigError, RecordError
+from taumem.errors import ConfigError, RecordError, TaumemWarning
 from taumem.record.estimate import Measurement
-from taumem.record.files import visible, write_atomically
+from taumem.record.files import (
+    leftovers,
+    make_folder,
+    saying_why,
+    sync_folder,
+    temporary_neighbor,
+    visible,
+    write_atomically,
+)
 from taumem.record.items import CODINGS, numbers_of
 from taumem.record.kept import Arrays, Series
 from taumem.record.manifest import COLUMNS, DIGEST_LENGTH, SUFFIX, Entry, Manifest, why_no_name
@@ -82,6 +90,7 @@ def seal(
     if unknown := extra.keys() - {record.path for record in records.values()}:
         raise ConfigError(f"measurements for {min(unknown)}, which is not a run of {study}.")
 
+    _warn_of_unfinished(records)
     measured = [RunRecord.of(r.header, [*r.measurements, *extra.get(r.path, ())]) for r in records.values()]
     series, columns = _columns([record.measurements for record in measured], digits)
     if short_errors:
@@ -131,7 +140,10 @@ def unseal(file: Path | str, folder: Path | str | None = None, *, progress: Prog
     folder = Path(folder) if folder else study.path.with_suffix("")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RecordError(f"{folder}: is not an empty folder; name another one, or remove it first.")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    make_folder(folder.parent)
+    for leftover in leftovers(folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary = temporary_neighbor(folder)
     try:
         for done, (name, header) in enumerate(study.headers.items(), start=1):
             run = study.run(name)
@@ -144,12 +156,26 @@ def unseal(file: Path | str, folder: Path | str | None = None, *, progress: Prog
                 progress(done, len(study.headers))
         for name, text in study.manifest.files.items():
             write_atomically(temporary / name, text)
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+        with saying_why(folder):
+            if folder.exists():
+                folder.rmdir()
+            temporary.rename(folder)
+            sync_folder(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def _warn_of_unfinished(records: Mapping[str, RunRecord]) -> None:
+    unfinished = {name: r for name, r in records.items() if r.last_step < r.header.steps}
+    if unfinished:
+        name, record = next(iter(unfinished.items()))
+        warnings.warn(
+            f"{len(unfinished)} of {len(records)} runs are unfinished, or were stopped at copies ({name} is at step "
+            f"{record.last_step} of {record.header.steps}); they are sealed as they stand.",
+            TaumemWarning,
+            stacklevel=3,
+        )
 
 
 def _check_options(digits: int | None, pictures: int | None, shades: int | None) -> None:
@@ -207,12 +233,9 @@ def _columns(runs: Sequence[Sequence[Measurement]], digits: int | None) -> tuple
 
 
 def _numbers(values: list[Any], name: str) -> NDArray[Any]:
-    try:
-        if name in ("step", "examples", "count"):
-            return np.array(values, dtype=np.int64)
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    except OverflowError:
-        raise RecordError(f"{name} = {max(values)} is too large to be sealed.") from None
+    if name in ("step", "examples", "count"):
+        return np.array(values, dtype=np.int64)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _single(errors: NDArray[np.float64]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,17 @@ from numpy.typing import NDArray
 
 from taumem.errors import RecordError, TaumemWarning, first_difference
 from taumem.record.estimate import Measurement
-from taumem.record.files import write_atomically
-from taumem.record.folder import RunFolder, array_file, read_measurements
-from taumem.record.header import RunHeader, read_header
+from taumem.record.files import (
+    make_folder,
+    refuse_a_link,
+    remove_leftovers,
+    saying_why,
+    sync_folder,
+    write_atomically,
+)
+from taumem.record.folder import RunFolder, array_file
+from taumem.record.header import SCHEMA_VERSION, RunHeader, header_text, read_header
+from taumem.record.lines import encoded, read_lines
 
 __all__ = ["FolderWriter"]
 
@@ -28,33 +37,44 @@ class FolderWriter:
         header: what the run is.
 
     Attributes:
-        header: the one in the folder: that with which the run began.
+        header: the one in the folder: that with which the run began, and the length of the longest plan since.
         kept: what the folder keeps.
 
     Raises:
-        RecordError: the folder holds another run, cannot be understood or written to, or is being written by another
-            process.
+        RecordError: the folder holds another run, or one of a longer plan; it is damaged or cannot be written to; or
+            another process is writing to it.
     """
 
     def __init__(self, path: Path, header: RunHeader) -> None:
         self.path = path
         self._lock = _locked(path)
         try:
-            self.header = self._begin(header)
-            measurements, torn = read_measurements(path)
-            self.kept = RunFolder(path, measurements)
-            lines = path / "measurements.jsonl"
-            self._file = lines.open("ab")
-            self._file.truncate(lines.stat().st_size - torn)
+            remove_leftovers(path)
+            existing, schema = self._begun(header)
+            file = path / "measurements.jsonl"
+            lines = read_lines(file, all_checked=schema >= 3)
+            self.kept = RunFolder(path, lines.measurements)
+            self._checks = lines.checks
+            with saying_why(file):
+                if not lines.all_checked:
+                    write_atomically(file, encoded(lines.bodies)[0])
+                self._file = file.open("ab", buffering=0)
+                self._size = file.stat().st_size - (lines.torn if lines.all_checked else 0)
+                self._file.truncate(self._size)
+                sync_folder(path)
+            self.header = existing if existing.length == header.length else existing.as_long_as(header)
+            if schema < SCHEMA_VERSION or self.header != existing:
+                self.write_header(self.header)
         except BaseException:
             self._lock.release()
             raise
 
-    def _begin(self, header: RunHeader) -> RunHeader:
+    def _begun(self, header: RunHeader) -> tuple[RunHeader, int]:
+        """The header in the folder, now or before, and the schema that the run's files are in."""
         if (self.path / "run.json").exists():
-            existing = read_header(self.path)
+            existing, schema = read_header(self.path)
             _refuse_another_run(self.path, existing, header)
-            return existing
+            return existing, schema
         lines = self.path / "measurements.jsonl"
         if lines.exists() and lines.stat().st_size:
             raise RecordError(
@@ -62,17 +82,17 @@ class FolderWriter:
                 "Choose another output folder, or remove this one."
             )
         self.write_header(header)
-        return header
+        return header, SCHEMA_VERSION
 
     def write_header(self, header: RunHeader) -> None:
         """Put a header in place of the one that was there."""
-        write_atomically(self.path / "run.json", header.model_dump_json(indent=2) + "\n")
+        write_atomically(self.path / "run.json", header_text(header))
 
     def append(self, measurements: Iterable[Measurement]) -> None:
         """Write the measurements that are not there yet, and flush them to the disk.
 
         Raises:
-            RecordError: a number is not finite.
+            RecordError: a number is not finite, or the disk refuses (it is full, say); nothing is then written.
         """
         new: dict[tuple[int, str, float | None], Measurement] = {}
         changed: list[Measurement] = []
@@ -97,10 +117,41 @@ class FolderWriter:
                     "training has diverged (try a smaller learning rate)."
                 )
         if new:
-            self._file.write(b"".join(m.model_dump_json(exclude_none=True).encode() + b"\n" for m in new.values()))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            bodies = [m.model_dump_json(exclude_none=True).encode().removesuffix(b"}") for m in new.values()]
+            lines, checks = encoded(bodies, self._last_check)
+            self._write(lines)
+            self._checks += checks
             self.kept.add(new.values())
+
+    @property
+    def _last_check(self) -> str:
+        return self._checks[-1] if self._checks else ""
+
+    def _write(self, lines: bytes) -> None:
+        """Write lines at the end, all of them or none."""
+        with saying_why(self.path / "measurements.jsonl"):
+            try:
+                self._file.truncate(self._size)  # what an earlier attempt left, if it could not be cut then
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                with suppress(OSError):
+                    self._file.truncate(self._size)
+                raise
+        self._size += len(lines)
+
+    @property
+    def mark(self) -> str:
+        """How many lines there are, and the check of the last one, which vouches for all before it."""
+        return f"{len(self._checks)} {self._last_check}".rstrip()
+
+    def holds(self, mark: str) -> bool:
+        """Whether the lines that there were at a mark are the first of those that there are now."""
+        n_lines, _, check = mark.partition(" ")
+        checks = ["", *self._checks]
+        return int(n_lines) < len(checks) and checks[int(n_lines)] == check
 
     def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays at a step, in place of those that were kept there."""
@@ -110,7 +161,9 @@ class FolderWriter:
                 # numpy 1.26 would keep an argument allow_pickle as one more array.
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-        write_atomically(array_file(self.path, step), save)
+        file = array_file(self.path, step)
+        refuse_a_link(file)
+        write_atomically(file, save)
 
     def close(self) -> None:
         """Let others write to this run."""
@@ -120,13 +173,14 @@ class FolderWriter:
 
 def _locked(path: Path) -> filelock.BaseFileLock:
     lock = filelock.FileLock(path / ".lock", timeout=0)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except filelock.Timeout:
-        raise RecordError(f"{path}: another process is writing this run; wait for it or stop it.") from None
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written to ({error.strerror}); choose another folder.") from None
+    make_folder(path)
+    for own in (".lock", "run.json", "measurements.jsonl"):
+        refuse_a_link(path / own)
+    with saying_why(path):
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise RecordError(f"{path}: another process is writing this run; wait for it or stop it.") from None
     return lock
 
 
@@ -136,4 +190,9 @@ def _refuse_another_run(path: Path, existing: RunHeader, wanted: RunHeader) -> N
         raise RecordError(
             f"{path}: holds another run: {first_difference(was, now)}. "
             "Choose another output folder, or remove this one."
+        )
+    if wanted.steps < existing.steps:
+        raise RecordError(
+            f"{path}: its steps is {existing.steps}, this one has {wanted.steps}; a run can be made longer, not "
+            f"shorter. Ask for at least {existing.steps} steps, or choose another output folder."
         )
