@@ -146,16 +146,9 @@ def read_header(folder: Path) -> tuple[RunHeader, int]:
 
 
 def header_text(header: RunHeader) -> str:
-    """The content of ``run.json``: the header, and its check.
-
-    Raises:
-        RecordError: it holds a number that is not finite.
-    """
+    """The content of ``run.json``: the header, and its check."""
     content = header.model_dump(mode="json") | {"schema_version": SCHEMA_VERSION}
-    try:
-        check = check_of(_as_json(content).encode())
-    except ValueError:
-        raise RecordError(f"{header.name}: the run's settings hold a number that is not finite (NaN, inf).") from None
+    check = check_of(_as_json(content).encode())
     return json.dumps(content | {"check": check}, indent=2, ensure_ascii=False) + "\n"
 
 
