@@ -3,10 +3,10 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
-__all__ = ["Interrupted", "children_ignore_ctrl_c", "ctrl_c_waits"]
+__all__ = ["Interrupted", "children_ignore_ctrl_c", "ctrl_c_is_known", "ctrl_c_waits"]
 
 
 class Interrupted(Exception):  # noqa: N818 (not an error: the run is saved and can go on)
@@ -33,16 +33,27 @@ def ctrl_c_waits() -> Iterator[Callable[[], None]]:
         if came:
             raise KeyboardInterrupt
 
-    usual = signal.default_int_handler
-    waits = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is usual
-    if waits:
-        signal.signal(signal.SIGINT, note)
-    try:
+    with _ctrl_c_means(note):
         yield raise_if_it_came
-    finally:
-        if waits:
-            signal.signal(signal.SIGINT, usual)
     raise_if_it_came()
+
+
+def ctrl_c_is_known() -> AbstractContextManager[None]:
+    """Have Ctrl-C do nothing while what it asked for is being done: pressed again, it would leave that half done."""
+    return _ctrl_c_means(signal.SIG_IGN)
+
+
+@contextmanager
+def _ctrl_c_means(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    usual = signal.default_int_handler
+    changes = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is usual
+    if changes:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        if changes:
+            signal.signal(signal.SIGINT, usual)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taumem.errors import RecordError
-from taumem.lab.interruption import Interrupted, children_ignore_ctrl_c
+from taumem.lab.interruption import Interrupted, children_ignore_ctrl_c, ctrl_c_is_known
 from taumem.lab.plan import RunPlan
 from taumem.lab.run import OnStep, make_run, make_runs_together
 
@@ -100,8 +100,9 @@ def _in_processes(jobs: Sequence[Job], folder: Path, workers: int, on_step: OnSt
                 "What was done is kept: the same command goes on from there; --workers 1 needs the least memory."
             ) from None
         except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+            with ctrl_c_is_known():  # the workers end their steps and save
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
         report()
 
