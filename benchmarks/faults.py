@@ -4,9 +4,9 @@
     python benchmarks/faults.py --kills 0 --limits 0    # damaged files alone
 
 Each fault is *found* (by an error or a warning in words), *harmless* (what is read is the same to the bit) or *silent*.
-Where a run can go on, at once or by what the error advises, it is made to its end, and compared with one that nothing happened to: measurements (but for the
-seconds), samples and weights, to the bit; one that ends otherwise counts as silent too. Anything silent makes the exit
-code 1; an error that is not in words ends the script.
+Where a run can go on, at once or by what the error advises, it is made to its end and compared with one that nothing
+happened to: measurements (but for the seconds), samples and weights, to the bit. One that ends otherwise counts as
+silent too. Anything silent makes the exit code 1; an error that is not in words ends the script.
 """
 
 import argparse
