@@ -46,6 +46,9 @@ training = {batch_size = 4, min_steps = STEPS, steps_per_example = 0}
 monitor = {n_items = 16, n_heldout_items = 32, first = 4, per_doubling = 2, n_samples = 8, sampling_steps = 3}
 """
 
+WARNED = r"was cut off|goes on from step|all of it is measured"
+"""In the words of what a run finds."""
+
 Outcomes = Iterator[str]
 
 
@@ -114,13 +117,14 @@ def same(one: Path, other: Path) -> bool:
 
 
 def in_words(use: Callable[[], object]) -> tuple[object, str, bool]:
-    """What a use of some files gives, the words in which it was refused, and whether it gave a warning."""
+    """What a use of some files gives, the words in which it was refused, and whether it warned of what it found."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TaumemWarning)
         try:
-            return use(), "", bool(caught)
+            result, refused = use(), ""
         except RecordError as error:
-            return None, str(error), bool(caught)
+            result, refused = None, str(error)
+    return result, refused, any(re.search(WARNED, str(warning.message)) for warning in caught)
 
 
 @contextmanager

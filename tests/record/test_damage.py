@@ -49,7 +49,21 @@ def test_a_flipped_bit_is_found_or_changes_nothing_that_is_read(tmp_path, name):
             n_found += 1
         else:
             assert contents(path) == before, f"bit {bit} of byte {place}"
-    assert n_found == 150 if name == "measurements.jsonl" else n_found > 100
+    assert n_found == 150 or name == "run.json"  # spaces in a header mean nothing
+
+
+@pytest.mark.parametrize("name", ["measurements.jsonl", "arrays/00000032.npz"])
+def test_every_bit_of_a_small_file_counts(tmp_path, name):
+    path = write_run(tmp_path / "run", looks=(8,))
+    with RunRecord.open(path, header(seed=0)) as record:
+        record.keep_arrays(32, {"n": np.arange(2)})
+    file, before = path / name, contents(path)
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        assert found(path) or contents(path) == before, f"byte {place}"
 
 
 @pytest.mark.parametrize("name", ["run.json", "measurements.jsonl", "arrays/00000008.npz"])

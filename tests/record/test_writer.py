@@ -10,8 +10,7 @@ import pytest
 from small_runs import header, look, samples, write_run
 
 from taumem.errors import RecordError, TaumemWarning
-from taumem.record import RunRecord, seal
-from taumem.record import writer as writer_module
+from taumem.record import RunRecord, files, seal
 
 
 class FullAfter:
@@ -61,11 +60,11 @@ def test_samples_that_the_disk_has_no_room_for_leave_those_that_were_there(tmp_p
     path = write_run(tmp_path / "run")
     before = (path / "arrays" / "00000008.npz").read_bytes()
 
-    def full(file, **arrays):
-        file.write(b"half")
+    def full(path, content):
+        path.write_bytes(content[:100])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writer_module.np, "savez_compressed", full)
+    monkeypatch.setattr(files, "_put", full)
     with RunRecord.open(path, header(seed=0)) as record:
         with pytest.raises(RecordError, match=r"00000008\.npz: cannot be written: the disk is full"):
             record.keep_arrays(8, samples(8))

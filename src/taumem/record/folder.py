@@ -8,21 +8,27 @@
       arrays/00000128.npz   samples and their nearest training items at a step, written atomically
 
 A kill can tear the last line of ``measurements.jsonl``. Reading drops it with a warning; writing removes it first and
-measures that look again. Any other damage is found: lines and header carry checks, and so do the members of .npz files.
+measures that look again. Any other damage is found: lines, header and arrays carry checks.
 """
 
+import io
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taumem.errors import RecordError
+from taumem.record.check import check_of
 from taumem.record.curve import Curve
 from taumem.record.estimate import Measurement
 from taumem.record.kept import Arrays, Series
 
-__all__ = ["RunFolder", "array_file"]
+__all__ = ["RunFolder", "array_bytes", "array_file"]
+
+CHECK_LENGTH = 8
 
 
 class RunFolder:
@@ -79,11 +85,7 @@ class RunFolder:
         """
         file = array_file(self.path, step)
         try:
-            with zipfile.ZipFile(file) as archive:
-                if (damaged := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"{damaged} does not fit its check")
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
+            return _arrays_in(file.read_bytes())
         # The parsers of archives and headers raise whatever Python's own raise: zlib.error, SyntaxError, ...
         except Exception as error:
             raise RecordError(
@@ -95,3 +97,25 @@ class RunFolder:
 def array_file(folder: Path, step: int) -> Path:
     """Where a run's arrays of a step are."""
     return folder / "arrays" / f"{step:08d}.npz"
+
+
+def array_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """An .npz file that ends (in the archive's comment) in the check of all before."""
+    file = io.BytesIO()
+    # numpy 1.26 would keep an argument allow_pickle as one more array.
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = b" " * CHECK_LENGTH
+    content = file.getvalue()[:-CHECK_LENGTH]
+    return content + check_of(content).encode()
+
+
+def _arrays_in(content: bytes) -> Arrays:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        damaged = archive.testzip()  # files of schemas 1 and 2 have but the checks of their members
+        if archive.comment and archive.comment != check_of(content[:-CHECK_LENGTH]).encode():
+            damaged = "the file"
+    if damaged:
+        raise RecordError(f"the check of {damaged} does not fit")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 from numpy.typing import NDArray
 
 from taumem.errors import RecordError, TaumemWarning, first_difference
@@ -22,7 +21,7 @@ from taumem.record.files import (
     sync_folder,
     write_atomically,
 )
-from taumem.record.folder import RunFolder, array_file
+from taumem.record.folder import RunFolder, array_bytes, array_file
 from taumem.record.header import SCHEMA_VERSION, RunHeader, header_text, read_header
 from taumem.record.lines import encoded, read_lines
 
@@ -155,15 +154,9 @@ class FolderWriter:
 
     def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays at a step, in place of those that were kept there."""
-
-        def save(path: Path) -> None:
-            with path.open("wb") as file:
-                # numpy 1.26 would keep an argument allow_pickle as one more array.
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
         file = array_file(self.path, step)
         refuse_a_link(file)
-        write_atomically(file, save)
+        write_atomically(file, array_bytes(arrays))
 
     def close(self) -> None:
         """Let others write to this run."""
