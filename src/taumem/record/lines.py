@@ -35,14 +35,14 @@ class Lines:
     Attributes:
         measurements: what they say.
         bodies: their bytes, without their checks and what closes them.
-        checks: their checks; computed where they have none.
+        check_sums: their checks; computed where they have none.
         all_checked: whether each of them has its check.
         torn: bytes of a last line that a kill cut off.
     """
 
     measurements: list[Measurement]
     bodies: list[bytes]
-    checks: list[str]
+    check_sums: list[str]
     all_checked: bool
     torn: int
 

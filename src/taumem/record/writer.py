@@ -53,7 +53,7 @@ class FolderWriter:
             file = path / "measurements.jsonl"
             lines = read_lines(file, all_checked=schema >= 3)
             self.kept = RunFolder(path, lines.measurements)
-            self._checks = lines.checks
+            self._check_sums = lines.check_sums
             with saying_why(file):
                 if not lines.all_checked:
                     write_atomically(file, encoded(lines.bodies)[0])
@@ -119,12 +119,12 @@ class FolderWriter:
             bodies = [m.model_dump_json(exclude_none=True).encode().removesuffix(b"}") for m in new.values()]
             lines, checks = encoded(bodies, self._last_check)
             self._write(lines)
-            self._checks += checks
+            self._check_sums += checks
             self.kept.add(new.values())
 
     @property
     def _last_check(self) -> str:
-        return self._checks[-1] if self._checks else ""
+        return self._check_sums[-1] if self._check_sums else ""
 
     def _write(self, lines: bytes) -> None:
         """Write lines at the end, all of them or none."""
@@ -144,12 +144,12 @@ class FolderWriter:
     @property
     def mark(self) -> str:
         """How many lines there are, and the check of the last one, which vouches for all before it."""
-        return f"{len(self._checks)} {self._last_check}".rstrip()
+        return f"{len(self._check_sums)} {self._last_check}".rstrip()
 
     def holds(self, mark: str) -> bool:
         """Whether the lines that there were at a mark are the first of those that there are now."""
         n_lines, _, check = mark.partition(" ")
-        checks = ["", *self._checks]
+        checks = ["", *self._check_sums]
         return int(n_lines) < len(checks) and checks[int(n_lines)] == check
 
     def keep_arrays(self, step: int, arrays: Mapping[str, NDArray[Any]]) -> None:
