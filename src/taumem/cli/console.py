@@ -10,7 +10,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["add_row", "as_json", "err", "new_table", "out", "print_json", "progress_bars", "show_table"]
+__all__ = ["UNREAD", "add_row", "as_json", "err", "new_table", "out", "print_json", "progress_bars", "show_table"]
+
+UNREAD = 141
+"""Exit code of a program whose output nobody reads any more."""
 
 
 class _Console(Console):

@@ -15,7 +15,7 @@ from cyclopts import App, Parameter, Token
 from rich.markup import escape
 
 import taumem
-from taumem.cli.console import err
+from taumem.cli.console import UNREAD, err
 from taumem.errors import ConfigError, TaumemError, TaumemWarning
 
 __all__ = [
@@ -62,8 +62,8 @@ WHOLE = Parameter(converter=_whole_numbers)
 Whole = Annotated[int, WHOLE]
 WholeOrNone = Annotated[int | None, WHOLE]
 Wholes = Annotated[list[int] | None, WHOLE, Parameter(negative="", consume_multiple=True)]
-INTERRUPTED, UNREAD = 130, 141
-"""Exit codes: as of a program that Ctrl-C ended, and of one whose output nobody read any more."""
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended."""
 CONFIDENCE = 0.9
 """Of intervals, where none is asked for."""
 Confidence = Annotated[float, Parameter(name="--confidence")]
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = _code_of(arguments)
     except KeyboardInterrupt:  # another one, while the last was being answered
         code = INTERRUPTED
-    except BrokenPipeError:  # who read the output (head, say) has seen enough
+    except (BrokenPipeError, SystemExit):  # nobody reads what went wrong
         code = UNREAD
     if code == INTERRUPTED and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing more can be stopped, and leaving takes a moment

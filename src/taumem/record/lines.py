@@ -25,7 +25,7 @@ from taumem.record.header import ADVICE, first_problem
 __all__ = ["Lines", "encoded", "read_lines"]
 
 MEASUREMENTS = TypeAdapter(list[Measurement])
-LINE = re.compile(rb'(\{.*?)(?:,"check":"([0-9a-f]{8})")?\}\s*')
+CHECKED = re.compile(rb'(.*),"check":"([0-9a-f]{8})"\}')
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ def read_lines(file: Path, *, all_checked: bool) -> Lines:
     checks: list[str] = []
     unchecked = False
     for number, line in enumerate(lines, start=1):
-        body, said = found.groups() if (found := LINE.fullmatch(line)) else (line, b"none")
+        body, said = _taken_apart(line)
         check = check_of(body, checks[-1] if checks else "")
-        unchecked |= said is None
-        if check.encode() != said and (said or all_checked):
+        unchecked |= not said
+        if said != check and (said or all_checked):
             way_out = f"keep only the {number - 1} lines before it" if number > 1 else "remove the file"
             raise RecordError(
                 f"{file}, line {number}: damaged, or a line before it is missing: its check does not fit. Put a copy "
@@ -103,6 +103,14 @@ def read_lines(file: Path, *, all_checked: bool) -> Lines:
             stacklevel=3,
         )
     return Lines(measurements, bodies, checks, not unchecked, len(tail))
+
+
+def _taken_apart(line: bytes) -> tuple[bytes, str]:
+    """A line without its check and what closes it, and the check that it states; empty where it states none."""
+    if found := CHECKED.fullmatch(line):
+        return found[1], found[2].decode()
+    stripped = line.rstrip()
+    return (stripped[:-1], "") if stripped.endswith(b"}") else (line, "cut off")
 
 
 def _parsed(bodies: Sequence[bytes], file: Path) -> list[Measurement]:
