@@ -40,7 +40,7 @@ SHORT, LONG = 60, 2500
 TOML = """
 name = "faults"
 n_train = [8, 16]
-data = {source = "mixture", dimensions = 4, n_items = 256, n_heldout = 64}
+data = {source = "mixture", dimensions = 4, n_items = 256, n_heldout = 96}
 model = {kind = "mlp", width = 16, depth = 1}
 training = {batch_size = 4, min_steps = STEPS, steps_per_example = 0}
 monitor = {n_items = 16, n_heldout_items = 32, first = 4, per_doubling = 2, n_samples = 8, sampling_steps = 3}
@@ -68,10 +68,11 @@ def main() -> None:
         whole = Path(folder) / "whole"
         make_run(plan_of(whole), whole)
         for name, (_, inject) in FAULTS.items():
-            rng = np.random.default_rng([asked["seed"], list(FAULTS).index(name)])
-            counts = Counter(inject(whole, rng, asked[name]) if asked[name] else ())
-            silent += counts["silent"]
-            print(f"{name:12} " + ", ".join(f"{what} {n}" for what, n in sorted(counts.items())), flush=True)
+            if n := asked[name]:
+                rng = np.random.default_rng([asked["seed"], list(FAULTS).index(name)])
+                counts = Counter(inject(whole, rng, n))
+                silent += counts["silent"]
+                print(f"{name:12} " + "; ".join(f"{what}: {k}" for what, k in sorted(counts.items())), flush=True)
     sys.exit(silent > 0)
 
 

@@ -1,6 +1,7 @@
 """Where verbs print: results on standard output, notes and progress on standard error."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +19,8 @@ UNREAD = 141
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to the entry of the command line what becomes of a reader that has gone."""
-        raise BrokenPipeError
+        """End: who read the output (head, say) has seen enough."""
+        sys.exit(UNREAD)
 
 
 out = _Console()
