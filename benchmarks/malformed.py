@@ -276,7 +276,7 @@ def _saved(save: Callable[..., Any], *arguments: Any, **options: Any) -> bytes:
 def _study(folder: Path) -> Path:
     data = DataFacts(name="a", fingerprint="ab" * 32, n_train=8, n_heldout=4, item_shape=(1, 4, 4), kind="images")
     for seed in range(2):
-        header = RunHeader(name="study", data=data, seed=seed, batch_size=4, steps=99)
+        header = RunHeader(name="study", data=data, seed=seed, batch_size=4, steps=32)
         with RunRecord.open(folder / f"P000008-seed{seed}", header) as record:
             for step in (8, 16, 32):
                 when = {"step": step, "examples": 4 * step, "seconds": step / 8}
