@@ -6,6 +6,7 @@ import queue
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -116,9 +117,15 @@ def _start_worker(steps: "Queue[tuple[int, int, int]]", stop: Event, workers: in
 
     # Ctrl-C reaches every process of the terminal; here the parent's flag counts, which lets a step end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.formatwarning = _in_words
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(max(1, available_processors() // workers))
     _worker.update(steps=steps, stop=stop)
+
+
+def _in_words(message: Warning | str, *_: object, **__: object) -> str:
+    """A note of a worker as the command line prints its own, without the line of code that it came from."""
+    return f"note: {message}\n"
 
 
 def _leave_with_parent() -> None:
