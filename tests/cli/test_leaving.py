@@ -52,6 +52,14 @@ def code_of(*arguments: object) -> int:
     return leaving.value.code
 
 
+@pytest.mark.parametrize("closed", [1, 2])
+def test_an_output_that_was_closed_from_the_start_is_no_matter(study, tmp_path, closed):
+    found = taumem("ls", study, preexec_fn=lambda: os.close(closed))
+    missing = taumem("ls", tmp_path / "missing", preexec_fn=lambda: os.close(closed))
+    assert (found.returncode, missing.returncode) == (0, 2)
+    assert b"Traceback" not in found.stderr + missing.stderr
+
+
 def test_a_device_stays_a_device(study):
     assert code_of("report", study, "-o", "/dev/null") == 0
     assert Path("/dev/null").is_char_device()

@@ -3,6 +3,7 @@
 import re
 import shutil
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from tiny import TINY, tiny
 from taumem.analysis import Verdict
 from taumem.errors import ConfigError, RecordError, TaumemWarning
 from taumem.lab import Experiment, Interrupted, RunPlan, load_experiment, make_run, make_runs_together, sweep
+from taumem.lab import domain
 from taumem.lab import run as run_module
+from taumem.monitor import Monitor
 from taumem.record import RunRecord
 from taumem.training import load_checkpoint
 
@@ -173,6 +176,45 @@ def test_a_disk_that_is_full_at_the_end_is_told_and_the_other_runs_are_saved(tmp
     with pytest.warns(TaumemWarning, match="the disk is full"), pytest.raises(Interrupted):
         make_runs_together(plans, tmp_path, stop_at(20))
     assert [len(plan.checkpoints(tmp_path)) for plan in plans] == [0, 1]
+
+
+@pytest.mark.parametrize("n_written", [0, 2, 5])
+@pytest.mark.parametrize("step", [32, 60], ids=["on the way", "at the end"])
+def test_a_look_that_an_other_runs_failure_kept_from_being_made_or_written_whole_is_made_up_for(
+    tmp_path, monkeypatch, step, n_written
+):
+    plans = [RunPlan(tiny(), 8, 0, half) for half in ("a", "b")]
+    make_runs_together(plans, tmp_path / "unbroken")
+    runs = [RunRecord.read(tmp_path / "unbroken" / plan.name) for plan in plans]
+
+    def failing_for_a(monitor: Monitor, model, at, *args, **options):
+        if at == step and monitor.record.header.half == "a":
+            raise RecordError("the disk is full")
+        return look(monitor, model, at, *args, **options)
+
+    look = Monitor.look
+    with monkeypatch.context() as patch, pytest.raises(RecordError, match="full"):
+        patch.setattr(Monitor, "look", failing_for_a)
+        make_runs_together(plans, tmp_path / "broken")
+    with RunRecord.open(tmp_path / "broken" / plans[1].name, runs[1].header) as record:  # torn by a cut of the power
+        record.append([m for m in runs[1].measurements if m.step == step][:n_written])
+    make_runs_together(plans, tmp_path / "broken")
+    for run in runs:
+        again = RunRecord.read(tmp_path / "broken" / run.path.name)
+        assert [m.key for m in again.measurements] == [m.key for m in run.measurements]
+
+
+def test_a_last_look_that_lacks_one_diffusion_time_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(domain, "EmpiricalGap", partial(domain.EmpiricalGap, times=(0.5, 0.6)))
+    plan = RunPlan(tiny(monitor={**TINY["monitor"], "n_samples": 0}), 8, 0, None)
+    make_run(plan, tmp_path)
+    run = tmp_path / plan.name
+    before = facts(run)
+    assert (before[-1]["quantity"], before[-1]["t"]) == ("empirical_gap", 0.6)
+    cut(run, len(before) - 1)
+    with pytest.warns(TaumemWarning, match="goes on from step 0"):
+        make_run(plan, tmp_path)
+    assert facts(run) == before
 
 
 # --- longer runs ----------------------------------------------------------------------------------------------------

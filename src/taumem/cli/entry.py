@@ -73,8 +73,10 @@ FormerLevel = Annotated[float | None, Parameter(name="--level", show=False)]
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit."""
     warnings.showwarning = _show_warning
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed by whoever started this (>&-)
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
         code = _code_of(arguments)

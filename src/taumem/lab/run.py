@@ -206,8 +206,9 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
             warnings.warn(
                 f"{refused} {path.name}: {what_now}; what is measured again is the same.", TaumemWarning, stacklevel=2
             )
-        if learner.step > record.last_step and not running.finished:
-            running.look()  # what stopped it came before the look at this step: its own, or that of another run
+        last = record.last_step
+        if learner.step > last or (learner.step == last and not _last_look_is_whole(record)):
+            running.look()  # what stopped it came before the look at this step had been written, or another run's had
         yield running
 
 
@@ -233,7 +234,8 @@ def _bring_on(learner: Learner, record: RunRecord, plan: RunPlan, folder: Path) 
 def _last_look_is_whole(record: RunRecord) -> bool:
     """Whether all that the run ever measured was measured at its last look too, as it is when a run ends."""
     last = record.last_step
-    return {m.quantity for m in record.measurements if m.step == last} == set(record.quantities)
+    at_last = {(m.quantity, m.t) for m in record.measurements if m.step == last}
+    return at_last == {(m.quantity, m.t) for m in record.measurements}
 
 
 def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
