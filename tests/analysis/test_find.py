@@ -59,6 +59,19 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
     assert [(o.low, o.high) for o in found[22:25]] == [(10, 100), (10, 100), (100, 1000)]
 
 
+def test_models_that_come_to_differ_without_having_learned_have_not_split(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((2, 32, 4))
+    flat = [curve("heldout_loss", STEPS.astype(float), items_of(1 + 0.01 * rng.standard_normal(len(STEPS)), 8, rng))]
+    pair = [
+        written(tmp_path, header(64, half=half), flat, {300: samples[0], 3000: samples[place]})
+        for place, half in enumerate("ab")
+    ]
+    onsets = {onset.clock: onset for onset in find_onsets(pair)}
+    assert (onsets["tau_gen"].censored, onsets["tau_split"].censored) == ("right", "right")
+    assert onsets["tau_split"].low == onsets["tau_gen"].low
+
+
 def test_only_halves_of_the_same_size_and_seed_are_twins(tmp_path):
     runs = [
         written(tmp_path, header(n, seed=seed, half=half), [])

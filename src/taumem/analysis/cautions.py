@@ -10,6 +10,7 @@ from taumem.analysis.shares import exact_interval
 from taumem.analysis.wording import factor, percent, sizes_text
 from taumem.errors import first_difference
 from taumem.record import RunRecord
+from taumem.record.header import LENGTH
 
 __all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast"]
 
@@ -125,8 +126,5 @@ def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:
 
 def _recipe(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What changes the law; how long a run takes and what was measured of it does not."""
-    training = {k: v for k, v in experiment.get("training", {}).items() if k not in _OF_LENGTH}
+    training = {k: v for k, v in experiment.get("training", {}).items() if k not in (*LENGTH, "together")}
     return {key: experiment.get(key) for key in ("data", "diffusion", "model")} | {"training": training}
-
-
-_OF_LENGTH = ("min_steps", "steps_per_example", "stop_at_copies", "together")

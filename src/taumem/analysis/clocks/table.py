@@ -3,6 +3,7 @@
 Rules are fixed before the studies that report them. To add a clock, add a row; from outside, call :func:`add_clock`.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,7 +11,7 @@ from taumem.analysis.clocks.clock import Clock, Seen
 from taumem.analysis.clocks.losses import LEARNED, MIDWAY, TURNED, tau_gap, tau_gap_grown, tau_gap_sym, tau_gen, tau_val
 from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
 from taumem.analysis.course import FEWEST_LOOKS
-from taumem.analysis.placing import Placed
+from taumem.analysis.placing import Placed, right_censored
 from taumem.errors import ConfigError
 from taumem.record import ItemKind
 
@@ -90,10 +91,12 @@ def _read_level(seen: Seen, confidence: float, *, grammar_level: int) -> Placed 
 
 def _read_split(seen: Seen, confidence: float) -> Placed | None:
     curves = [one.items_curve("heldout_loss", looks=FEWEST_LOOKS) for one in (seen, seen.other) if one is not None]
-    learned = [tau_gen(curve).step for curve in curves if curve is not None]
+    learned = [tau_gen(curve) for curve in curves if curve is not None]
     if len(learned) < 2 or seen.agreement is None:
         return None
-    return tau_split(seen.agreement, learned=max(learned))
+    if unknown := [gen.step for gen in learned if gen.censored == "right"]:  # no look is known to count
+        return right_censored(math.log(max(unknown)))
+    return tau_split(seen.agreement, learned=max(gen.step for gen in learned))
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -215,7 +218,7 @@ def _all() -> Iterator[Clock]:
         "tau_split",
         _read_split,
         f"The agreement of two models on disjoint sets falls below {STILL_AGREED:g} of its highest value so far, "
-        "counted from the later tau_gen of the two, by more than 2 standard errors (paired, and of its swings), and "
+        "counted from the later tau_gen of the two (not before both are known), by more than 2 standard errors (paired, and of its swings), and "
         "stays below; known to lie between that look and the one before.",
         "samples of two runs on disjoint halves, at 2 or more common looks",
         of_pairs=True,
