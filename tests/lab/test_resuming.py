@@ -13,8 +13,7 @@ from tiny import TINY, tiny
 
 from taumem.analysis import Verdict
 from taumem.errors import ConfigError, RecordError, TaumemWarning
-from taumem.lab import Experiment, Interrupted, RunPlan, load_experiment, make_run, make_runs_together, sweep
-from taumem.lab import domain
+from taumem.lab import Experiment, Interrupted, RunPlan, domain, load_experiment, make_run, make_runs_together, sweep
 from taumem.lab import run as run_module
 from taumem.monitor import Monitor
 from taumem.record import RunRecord
@@ -180,7 +179,7 @@ def test_a_disk_that_is_full_at_the_end_is_told_and_the_other_runs_are_saved(tmp
 
 @pytest.mark.parametrize("n_written", [0, 2, 5])
 @pytest.mark.parametrize("step", [32, 60], ids=["on the way", "at the end"])
-def test_a_look_that_an_other_runs_failure_kept_from_being_made_or_written_whole_is_made_up_for(
+def test_a_look_that_was_not_made_or_not_written_whole_when_a_run_was_saved_is_made_up_for(
     tmp_path, monkeypatch, step, n_written
 ):
     plans = [RunPlan(tiny(), 8, 0, half) for half in ("a", "b")]
@@ -193,9 +192,10 @@ def test_a_look_that_an_other_runs_failure_kept_from_being_made_or_written_whole
         return look(monitor, model, at, *args, **options)
 
     look = Monitor.look
-    with monkeypatch.context() as patch, pytest.raises(RecordError, match="full"):
+    with monkeypatch.context() as patch:
         patch.setattr(Monitor, "look", failing_for_a)
-        make_runs_together(plans, tmp_path / "broken")
+        with pytest.raises(RecordError, match="full"):
+            make_runs_together(plans, tmp_path / "broken")
     with RunRecord.open(tmp_path / "broken" / plans[1].name, runs[1].header) as record:  # torn by a cut of the power
         record.append([m for m in runs[1].measurements if m.step == step][:n_written])
     make_runs_together(plans, tmp_path / "broken")

@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed by whoever started this (>&-)
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (open until the end)
         if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:

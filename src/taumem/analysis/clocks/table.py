@@ -218,8 +218,8 @@ def _all() -> Iterator[Clock]:
         "tau_split",
         _read_split,
         f"The agreement of two models on disjoint sets falls below {STILL_AGREED:g} of its highest value so far, "
-        "counted from the later tau_gen of the two (not before both are known), by more than 2 standard errors (paired, and of its swings), and "
-        "stays below; known to lie between that look and the one before.",
+        "counted from the later tau_gen of the two (not before both are known), by more than 2 standard errors "
+        "(paired, and of its swings), and stays below; known to lie between that look and the one before.",
         "samples of two runs on disjoint halves, at 2 or more common looks",
         of_pairs=True,
         color=("#7a52c7", "#b39af0"),
