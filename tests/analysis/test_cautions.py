@@ -110,8 +110,19 @@ def test_runs_of_one_name_and_two_recipes_are_told_apart_but_not_by_how_long_the
 
 
 def test_a_run_that_is_there_twice_is_named(tmp_path):
-    records = [run(tmp_path, 64), run(tmp_path, 64), run(tmp_path, 128)]
+    records = [run(tmp_path, 64), run(tmp_path, 64, tau=9.0), run(tmp_path, 128)]
     assert any(said.startswith("Counted more than once: study P=64 seed=0.") for said in Study.of(records).cautions)
+
+
+def test_a_copy_of_a_run_is_no_more_evidence(tmp_path):
+    records = [run(tmp_path, 64), run(tmp_path, 128)]
+    copies = [run(tmp_path, 64), run(tmp_path, 128)]
+    assert Study.of([*records, *copies]).to_json() == Study.of(records).to_json()
+
+
+def test_sizes_that_no_run_has_cannot_be_kept_out(tmp_path):
+    (said,) = Study.of([run(tmp_path, 64), run(tmp_path, 128)], excluded={7}).cautions
+    assert said == "No run has P = 7, which was to be kept out of the fits."
 
 
 # --- what may be claimed, and what is missing -------------------------------------------------------------------------

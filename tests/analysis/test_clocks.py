@@ -8,6 +8,7 @@ from planted import STEPS, curve, header, heldout, items_of, share_curve, twins
 
 from taumem.analysis import (
     agreement_curve,
+    find_onsets,
     gap_sym,
     tau_copy,
     tau_gap,
@@ -382,3 +383,20 @@ def test_samples_of_twins_give_their_split(tmp_path):
     b = written(tmp_path, header(half="b"), [], {s: shared + w * other for s, w in parts.items()})
     onset = tau_split(agreement_curve(a, b))
     assert (onset.low, onset.high) == (40, 80)
+
+
+@pytest.mark.parametrize("course", [np.ones_like, lambda s: 1 / np.sqrt(s)])
+def test_one_look_that_spikes_at_the_end_is_no_turn(course):
+    for seed in range(10):
+        loss = jittering(course, 0.01, 0.0, seed)
+        loss.items[-1] *= 1.3
+        assert not tau_val(loss).usable
+
+
+def test_losses_below_0_have_no_relative_gap(tmp_path):
+    from planted import written
+
+    rng = np.random.default_rng(0)
+    curves = [curve(name, T, items_of(-1 - 0.1 * np.log(T), 32, rng)) for name in ("train_loss", "heldout_loss")]
+    found = {onset.clock for onset in find_onsets([written(tmp_path, header(), curves)])}
+    assert found == {"tau_gen", "tau_val"}

@@ -49,6 +49,12 @@ BAD = {
     "no noise": (lambda d, x0, t, noise: good(d, x0, t, torch.zeros_like(x0)), "ignores the noise it is given"),
     "one time": (lambda d, x0, t, noise: good(d, x0, torch.full_like(t, 0.5), noise), "ignores the t it is given"),
     "a mean": (lambda d, x0, t, noise: plain(d, x0, t, noise).mean(), r"shape \(\), a mean or sum over the batch"),
+    "a mean for each": (
+        lambda d, x0, t, noise: plain(d, x0, t, noise).mean().expand(len(x0)),
+        "depends on the items it is asked about with",
+    ),
+    "sorted": (lambda d, x0, t, noise: good(d, x0, t, noise).sort().values, "depends on the items it is asked about"),
+    "in place": (lambda d, x0, t, noise: good(d, x0.add_(1), t, noise), "changes in place the items or the noise"),
     "a number": (lambda d, x0, t, noise: float(plain(d, x0, t, noise).mean()), "returned float"),
     "a sum in a list": (lambda d, x0, t, noise: [1.0], r"shape \(1,\), a mean or sum over the batch"),
     "unreduced": (plain, r"of 8 items has shape \(8, 8\), not one number per item"),
@@ -137,7 +143,7 @@ def test_a_loss_is_tried_once_and_the_model_stays_as_it_was():
     probe = LossGap(DIFFUSION, SETS, loss=loss, times=(0.2, 0.4))
     probe.measure(model)
     tried = asked.index(32)
-    assert set(asked[:tried]) == {8}
+    assert set(asked[:tried]) == {8, 4}
     probe.measure(model)
     assert asked[tried:] == [32] * 8
     assert not model._forward_pre_hooks
@@ -208,3 +214,10 @@ def test_a_users_loss_that_draws_to_no_effect_leaves_the_global_random_states_al
     LossGap(DIFFUSION, SETS, loss=loss).measure(MLP((8,), width=8))
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # noqa: NPY002
+
+
+def test_items_are_as_they_were_after_a_loss_that_changes_them(tmp_path):
+    before = TRAIN.clone()
+    with pytest.raises(ConfigError, match="in place"):
+        LossGap(DIFFUSION, SETS, loss=BAD["in place"][0]).measure(MLP(TRAIN.shape[1:], width=8))
+    assert torch.equal(TRAIN, before)

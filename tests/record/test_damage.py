@@ -101,13 +101,24 @@ def test_a_line_that_was_touched_is_found_and_the_message_says_which_and_what_to
 
 def test_a_header_that_was_edited_is_refused_until_its_check_is_removed(tmp_path):
     file = write_run(tmp_path / "run") / "run.json"
-    file.write_text(file.read_text().replace('"seed": 0', '"seed": 7'))
+    file.write_text(file.read_text().replace('"device": "cpu"', '"device": "abacus"'))
     with pytest.raises(RecordError, match=r"its check does not fit.* if you changed it yourself, remove its check"):
         RunRecord.read(file.parent)
     content = json.loads(file.read_text())
     del content["check"]
     file.write_text(json.dumps(content))
-    assert RunRecord.read(file.parent).header.seed == 7
+    assert RunRecord.read(file.parent).header.device == "abacus"
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("measurements.jsonl", "measurements.jsonl"), *(("arrays/00000008.npz", f"arrays/{k:08d}.npz") for k in (8, 32))],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_file_of_another_run_or_step_is_not_taken_for_this_ones(tmp_path, name, of, seed):
+    path, other = (write_run(tmp_path / f"run{k}", seed=k) for k in (0, 1))
+    (path / name).write_bytes((path if seed == 0 else other).joinpath(of).read_bytes())
+    assert found(path) == ((seed, name) != (0, of))
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", 300 * "[" + 300 * "]", 200_000 * "[", "9" * 5000])

@@ -266,10 +266,10 @@ PLAIN = {"quantity": "x", "value": 1, "step": 1, "examples": 1, "seconds": 0}
 )
 @pytest.mark.parametrize("schema", [2, 3])
 def test_a_whole_line_that_is_no_measurement_is_refused_by_its_number(tmp_path, schema, line, message):
-    first, *rest = read_lines(write(tmp_path) / "measurements.jsonl", all_checked=True).bodies
+    first, *rest = read_lines(write(tmp_path) / "measurements.jsonl", header().origin, all_checked=True).bodies
     line = line if isinstance(line, bytes) else json.dumps(line).encode()
     bodies = [first, line[:-1], *rest]
-    text, _ = encoded(bodies)
+    text, _ = encoded(bodies, header().origin)
     if schema == 2:
         rewrite(tmp_path, lambda content: content.update(schema_version=2))
         text = b"".join(body + b"}\n" for body in bodies)

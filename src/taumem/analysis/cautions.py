@@ -89,6 +89,8 @@ def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) ->
         excluded: sizes that are kept out of every fit.
     """
     yield from _several_studies(records)
+    if unknown := set(excluded) - {record.header.data.n_train for record in records}:
+        yield f"No run has P = {sizes_text(sorted(unknown))}, which was to be kept out of the fits."
     headers = [record.header for record in records if record.header.data.n_train not in excluded]
     of_the_set = len(headers) > 1 and all(h.batch_size == h.data.n_train for h in headers)
     if not (of_the_set and len({h.batch_size for h in headers}) > 1):  # there the whole set is what was asked for

@@ -18,6 +18,8 @@ __all__ = ["FEWEST_LOOKS", "Course", "jitter", "looks_per_doubling"]
 
 FEWEST_LOOKS = 8
 """Looks past step 0, below which the noise of a course is not known."""
+SPIKE = 0.25
+"""Share of a rise that each of the last looks must have made."""
 ROUNDING = 1e-7
 """Relative error of a recorded loss: no course is known better than that."""
 
@@ -84,8 +86,13 @@ class Course:
 
     @property
     def rise(self) -> float:
-        """By how much the last window is above the lowest one before it, in standard errors."""
-        return self._z(len(self._means) - 1, self.lowest)
+        """By how much the last window is above the lowest one before it, in standard errors.
+
+        0 where a look of the last window is not: one that has made less than a quarter of the rise shows a spike.
+        """
+        last, lowest = len(self._means) - 1, self._means[self.lowest]
+        lasting = self.values[-self.window :].min() - lowest > SPIKE * (self._means[last] - lowest)
+        return self._z(last, self.lowest) if lasting else 0.0
 
     @property
     def fall(self) -> float:

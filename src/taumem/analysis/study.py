@@ -25,6 +25,12 @@ HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[
 """Which clock speaks for a study that forecasts none: the first of these with a law."""
 
 
+def _content(record: RunRecord) -> tuple[object, ...]:
+    """What makes two runs one: the same model, and the same numbers."""
+    numbers = tuple((m.key, m.value) for m in record.measurements)
+    return record.header.key, record.header.data.fingerprint, numbers
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Study:
     """Some runs, and what they mean.
@@ -67,7 +73,8 @@ class Study:
                 its range.
         """
         check_confidence(confidence)
-        records = [record.as_it_stands() for record in checked_runs(records)]
+        given = [record.as_it_stands() for record in checked_runs(records)]
+        records = list({_content(record): record for record in given}.values())  # a copy of a run is no more evidence
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)

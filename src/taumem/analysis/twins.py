@@ -77,6 +77,11 @@ class TwinLosses:
     b_on_b: Floats
     a_on_b: Floats
 
+    @property
+    def means(self) -> tuple[Floats, ...]:
+        """Of the items, [looks] each: A on A, B on A, B on B, A on B."""
+        return tuple(losses.mean(1) for losses in (self.a_on_a, self.b_on_a, self.b_on_b, self.a_on_b))
+
     def gap(self) -> Curve:
         """The symmetrized relative gap, with its standard error over items (delta method)."""
         own = self.a_on_a.mean(1) + self.b_on_b.mean(1)

@@ -115,7 +115,7 @@ def forecast(
 
     study = Study.of(read_runs(*runs), excluded=set(exclude or ()), confidence=one_confidence(confidence, level))
     forecast = study.forecast(n_train, clock)
-    print_json(forecast.to_json()) if json else show_forecast(forecast)
+    print_json(forecast.to_json()) if json else show_forecast(forecast, study.cautions)
 
 
 @app.command
@@ -158,5 +158,6 @@ def report(
 
 def _check_suffix(file: Path, suffix: str) -> None:
     """Refuse a name that says another kind of file than is written; what is there and no file is refused elsewhere."""
-    if file.suffix.lower() != suffix and (file.is_file() or not file.exists()):
+    is_device = Path("/dev") in file.absolute().parents
+    if file.suffix.lower() != suffix and not is_device and (file.is_file() or not file.exists()):
         raise ConfigError(f"-o {file}: a {suffix} file is written here; call it {file.with_suffix(suffix)}.")

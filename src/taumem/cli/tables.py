@@ -53,14 +53,14 @@ def show_outlook(outlook: "Outlook") -> None:
     show_cautions(outlook.cautions)
 
 
-def show_forecast(forecast: "Forecast") -> None:
-    """Print a forecast, and before it what speaks against it."""
+def show_forecast(forecast: "Forecast", cautions: Iterable[str] = ()) -> None:
+    """Print a forecast, and before it what speaks against it, and against the study that it rests on."""
     from taumem.analysis import wording
     from taumem.analysis.cautions import of_a_forecast
 
     predicted, law = forecast.predicted, forecast.law
     assert law is not None
-    show_cautions(of_a_forecast(law, predicted))
+    show_cautions(dict.fromkeys((*cautions, *of_a_forecast(law, predicted))))
     if law.is_implausible:
         err.print(
             f"[yellow]these onsets speak against the exponent that forecasts assume,[/] {USUALLY}: one as far from it "

@@ -97,7 +97,7 @@ class OwnLoss:
         return losses if losses.is_floating_point() else losses.double()
 
     def _try(self, denoiser: Denoiser, x0: Items) -> None:
-        """Ask the same twice, then with other noise, then at other times."""
+        """Ask the same twice, with other noise, at other times, and about fewer items."""
         one, other = (self.diffusion.noise(x0, generator_for(0, "own loss", k, device=x0.device)) for k in (0, 1))
         first = [_Question(self, denoiser, x0, t, one) for t in self.times]
         for question in first:
@@ -116,6 +116,13 @@ class OwnLoss:
             raise ConfigError(f"the loss ignores the noise it is given: other noise changes nothing. {_sentence(HOW)}")
         if all(question.is_as(first[0]) for question in first[1:]):
             raise ConfigError(f"the loss ignores the t it is given: other times change nothing. {_sentence(HOW)}")
+        half = len(x0) // 2
+        fewer = _Question(self, denoiser, x0[:half], self.times[0], one[:half]).losses if half else again[:0]
+        if bool(((fewer - again[:half]).abs() > ROUNDING * again.abs().mean()).any()):
+            raise ConfigError(
+                "the loss of an item depends on the items it is asked about with: it averages or sorts over the batch. "
+                f"{_sentence(HOW)}"
+            )
 
 
 class _Question:
@@ -134,7 +141,11 @@ class _Question:
 
     def _asked_of(self, denoiser: Denoiser) -> PerItem:
         at = torch.full((len(self.x0),), self.t, device=self.x0.device)
-        return self.loss.per_item(self.loss.loss(denoiser, self.x0, at, self.noise), len(self.x0)).double()
+        x0, noise = self.x0.clone(), self.noise.clone()
+        losses = self.loss.per_item(self.loss.loss(denoiser, x0, at, noise), len(x0)).double()
+        if not (torch.equal(x0, self.x0) and torch.equal(noise, self.noise)):
+            raise ConfigError(f"the loss changes in place the items or the noise it is given. {_sentence(HOW)}")
+        return losses
 
     def _asked_of_the_model(self) -> list[Tensor]:
         with _listening(self.denoiser) as (denoiser, heard):

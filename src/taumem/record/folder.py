@@ -37,14 +37,16 @@ class RunFolder:
     Args:
         path: the folder; arrays are read from it when they are asked for.
         measurements: in the order of their lines; a fact that comes twice is taken once.
+        origin: of the run, from which the checks of its arrays go on; empty where it has none.
 
     Attributes:
         measurements: each fact once.
         values: of the facts, by their keys.
     """
 
-    def __init__(self, path: Path, measurements: Iterable[Measurement] = ()) -> None:
+    def __init__(self, path: Path, measurements: Iterable[Measurement] = (), origin: str = "") -> None:
         self.path = path
+        self.origin = origin
         self.measurements: list[Measurement] = []
         self.values: dict[tuple[int, str, float | None], float] = {}
         self._rows: dict[Series, list[Measurement]] = {}
@@ -85,7 +87,7 @@ class RunFolder:
         """
         file = array_file(self.path, step)
         try:
-            return _arrays_in(file.read_bytes())
+            return _arrays_in(file.read_bytes(), check_of(str(step).encode(), self.origin))
         # The parsers of archives and headers raise whatever Python's own raise: zlib.error, SyntaxError, ...
         except Exception as error:
             raise RecordError(
@@ -99,22 +101,22 @@ def array_file(folder: Path, step: int) -> Path:
     return folder / "arrays" / f"{step:08d}.npz"
 
 
-def array_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """An .npz file that ends (in the archive's comment) in the check of all before."""
+def array_bytes(arrays: Mapping[str, NDArray[Any]], step: int, origin: str) -> bytes:
+    """An .npz file that ends (in the archive's comment) in the check of the run, the step and all before."""
     file = io.BytesIO()
     # numpy 1.26 would keep an argument allow_pickle as one more array.
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     with zipfile.ZipFile(file, "a") as archive:
         archive.comment = b" " * CHECK_LENGTH
     content = file.getvalue()[:-CHECK_LENGTH]
-    return content + check_of(content).encode()
+    return content + check_of(content, check_of(str(step).encode(), origin)).encode()
 
 
-def _arrays_in(content: bytes) -> Arrays:
+def _arrays_in(content: bytes, previous: str) -> Arrays:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         damaged = archive.testzip()  # files of schemas 1 and 2 have but the checks of their members
-        if archive.comment and archive.comment != check_of(content[:-CHECK_LENGTH]).encode():
-            damaged = "the file"
+        if archive.comment and archive.comment != check_of(content[:-CHECK_LENGTH], previous).encode():
+            damaged = "the file, as this run's at this step,"
     if damaged:
         raise RecordError(f"the check of {damaged} does not fit")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:

@@ -98,6 +98,15 @@ class RunHeader(BaseModel):
         )
 
     @property
+    def origin(self) -> str:
+        """What the checks of the run's lines and arrays go on from, so that those of another run do not fit.
+
+        Names are left out: they may be changed.
+        """
+        which = (self.data.fingerprint, self.data.n_train, self.seed, self.half, self.batch_size, self.weights)
+        return check_of(json.dumps(which).encode())
+
+    @property
     def identity(self) -> dict[str, Any]:
         """The part that a resumed run must agree with.
 

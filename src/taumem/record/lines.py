@@ -4,9 +4,9 @@
 
     {"quantity":"gap","value":0.25,"count":64,"step":16,"examples":256,"seconds":1.5,"check":"89abcdef"}
 
-The check is the CRC-32 of this line's bytes before ``,"check"``, going on from the check of the line before. So it
-vouches for all lines so far: one that is missing, comes twice or stands elsewhere is found too. Lines of schemas 1 and
-2 had none.
+The check is the CRC-32 of this line's bytes before ``,"check"``, going on from the check of the line before, and that
+of the first from the run itself. So it vouches for all lines so far: one that is missing, comes twice, stands elsewhere
+or is another run's is found too. Lines of schemas 1 and 2 had none.
 """
 
 import re
@@ -47,12 +47,12 @@ class Lines:
     torn: int
 
 
-def encoded(bodies: Iterable[bytes], previous: str = "") -> tuple[bytes, list[str]]:
+def encoded(bodies: Iterable[bytes], previous: str) -> tuple[bytes, list[str]]:
     """Write lines with their checks.
 
     Args:
         bodies: of the lines, see :class:`Lines`.
-        previous: the check of the line before; empty for none.
+        previous: the check of the line before; of the first line, the run's origin.
 
     Returns:
         The lines, and their checks.
@@ -65,11 +65,12 @@ def encoded(bodies: Iterable[bytes], previous: str = "") -> tuple[bytes, list[st
     return b"".join(lines), checks
 
 
-def read_lines(file: Path, *, all_checked: bool) -> Lines:
+def read_lines(file: Path, origin: str, *, all_checked: bool) -> Lines:
     """Read the measurements of a run; none where the file is missing.
 
     Args:
         file: that holds them.
+        origin: of the run, see :attr:`taumem.record.RunHeader.origin`.
         all_checked: whether each line must have a check: those of schemas 1 and 2 need not.
 
     Raises:
@@ -84,13 +85,14 @@ def read_lines(file: Path, *, all_checked: bool) -> Lines:
     unchecked = False
     for number, line in enumerate(lines, start=1):
         body, said = _taken_apart(line)
-        check = check_of(body, checks[-1] if checks else "")
+        check = check_of(body, checks[-1] if checks else origin)
         unchecked |= not said
         if said != check and (said or all_checked):
             way_out = f"keep only the {number - 1} lines before it" if number > 1 else "remove the file"
             raise RecordError(
-                f"{file}, line {number}: damaged, or a line before it is missing: its check does not fit. Put a copy "
-                f"of the file in its place; or {way_out}, and the command of the run measures the rest anew."
+                f"{file}, line {number}: damaged, another run's, or a line before it is missing: its check does "
+                f"not fit. Put a copy of the file in its place; or {way_out}, and the command of the run measures the "
+                "rest anew."
             )
         bodies.append(body)
         checks.append(check)

@@ -68,8 +68,8 @@ class RunRecord:
                 raise RecordError(f"{path}: holds {len(found)} runs; name one of them, such as {study.path / name}.")
             return cls(study.path / name, study.headers[name], study.run(name))
         header, schema = read_header(path)
-        lines = read_lines(path / "measurements.jsonl", all_checked=schema >= 3)
-        return cls(path, header, RunFolder(path, lines.measurements))
+        lines = read_lines(path / "measurements.jsonl", header.origin, all_checked=schema >= 3)
+        return cls(path, header, RunFolder(path, lines.measurements, header.origin))
 
     @classmethod
     def of(cls, header: RunHeader, measurements: Iterable[Measurement]) -> "RunRecord":
@@ -81,7 +81,7 @@ class RunRecord:
         """The same run for a reader: what is written to it from now on is not in it."""
         if self._writer is None:
             return self
-        return RunRecord(self.path, self.header, RunFolder(self.path, self.measurements))
+        return RunRecord(self.path, self.header, RunFolder(self.path, self.measurements, self.header.origin))
 
     @property
     def measurements(self) -> list[Measurement]:

@@ -51,12 +51,13 @@ class FolderWriter:
             remove_leftovers(path)
             existing, schema = self._begun(header)
             file = path / "measurements.jsonl"
-            lines = read_lines(file, all_checked=schema >= 3)
-            self.kept = RunFolder(path, lines.measurements)
+            self._origin = existing.origin
+            lines = read_lines(file, self._origin, all_checked=schema >= 3)
+            self.kept = RunFolder(path, lines.measurements, self._origin)
             self._check_sums = lines.check_sums
             with saying_why(file):
                 if not lines.all_checked:
-                    write_atomically(file, encoded(lines.bodies)[0])
+                    write_atomically(file, encoded(lines.bodies, self._origin)[0])
                 self._file = file.open("ab", buffering=0)
                 self._size = file.stat().st_size - (lines.torn if lines.all_checked else 0)
                 self._file.truncate(self._size)
@@ -117,7 +118,7 @@ class FolderWriter:
                 )
         if new:
             bodies = [m.model_dump_json(exclude_none=True).encode().removesuffix(b"}") for m in new.values()]
-            lines, checks = encoded(bodies, self._last_check)
+            lines, checks = encoded(bodies, self._last_check or self._origin)
             self._write(lines)
             self._check_sums += checks
             self.kept.add(new.values())
@@ -156,7 +157,7 @@ class FolderWriter:
         """Keep arrays at a step, in place of those that were kept there."""
         file = array_file(self.path, step)
         refuse_a_link(file)
-        write_atomically(file, array_bytes(arrays))
+        write_atomically(file, array_bytes(arrays, step, self._origin))
 
     def close(self) -> None:
         """Let others write to this run."""

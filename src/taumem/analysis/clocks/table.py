@@ -69,12 +69,16 @@ def _read_gap(
     train, heldout = seen.items_curve("train_loss"), seen.items_curve("heldout_loss")
     if train is None or heldout is None or len(set(heldout.steps) & set(train.steps) - {0}) < looks:
         return None
+    if min(train.values.min(), heldout.values.min()) < 0:  # likelihoods, say: nothing is relative to them
+        return None
     return place(train, heldout, threshold=threshold, confidence=confidence)
 
 
 def _read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
     losses = seen.twin_losses
-    return None if losses is None else tau_gap_sym(losses, threshold=threshold, confidence=confidence)
+    if losses is None or min(each.min() for each in losses.means) < 0:
+        return None
+    return tau_gap_sym(losses, threshold=threshold, confidence=confidence)
 
 
 def _read_above_chance(seen: Seen, confidence: float, *, quantity: str, threshold: float) -> Placed | None:
@@ -176,7 +180,7 @@ def _all() -> Iterator[Clock]:
         read=partial(_read_gap, place=tau_gap),
         rule="The relative gap 1 - train / held-out loss passes {x} for good (no later look is below), interpolated in "
         f"log step. {CERTAINLY}",
-        needs="training and held-out loss with the loss of each item, at the same looks",
+        needs="training and held-out losses above 0 with the loss of each item, at the same looks",
     )
     yield from _passing(
         (0.10, 0.20),
@@ -185,7 +189,7 @@ def _all() -> Iterator[Clock]:
         read=partial(_read_gap, place=tau_gap_grown, looks=3),
         rule="Train / held-out loss, divided by what it was at the three looks around "
         f"{MIDWAY:g} of the held-out loss's fall, is below 1 by {{x}} for good, interpolated in log step. {CERTAINLY}",
-        needs="training and held-out loss with the loss of each item, at 3 or more of the same looks",
+        needs="training and held-out losses above 0 with the loss of each item, at 3 or more of the same looks",
     )
     yield from _passing(
         (0.10, 0.15, 0.20),
