@@ -106,6 +106,42 @@ class Zero(nn.Module):
         return torch.zeros_like(xt)
 
 
+class Wrapped(nn.Module):
+    """A network that is called by a part of it, and takes what it is asked in a dictionary."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = Zero()
+
+    def forward(self, asked):
+        return self.part(**asked)
+
+
+def by_part(model, xt, t):
+    return model.part(xt, t)
+
+
+def by_dictionary(model, xt, t):
+    return model({"xt": xt, "t": t})
+
+
+@pytest.mark.parametrize("ask", [by_part, by_dictionary])
+def test_a_model_that_has_learned_nothing_yet_may_be_asked_in_any_way(ask):
+    model = Wrapped()
+    LossGap(DIFFUSION, SETS, loss=lambda d, x0, t, noise: good(lambda xt, at: ask(d, xt, at), x0, t, noise)).measure(
+        model
+    )
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_loss_that_draws_its_noise_is_refused_though_it_gives_the_first_time_no_weight():
+    def loss(denoiser, x0, t, noise):
+        return (t > 0.2) * good(denoiser, x0, t, torch.randn_like(x0))
+
+    with pytest.raises(ConfigError, match="gives different numbers"):
+        LossGap(DIFFUSION, SETS, loss=loss).measure(EXACT)
+
+
 @pytest.mark.parametrize("model", [Zero(), lambda xt, t: torch.zeros_like(xt)])
 @pytest.mark.parametrize(
     "loss",

@@ -4,7 +4,7 @@ A loss that draws its noise itself, or that ignores the t it is given, makes eve
 it. Asking twice does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,8 +106,8 @@ class OwnLoss:
                     f"at t = {question.t:g} the loss of {n_bad} of {len(x0)} items is not finite: the model has "
                     "diverged, or the loss is not defined there; take an earlier checkpoint, or ask at other times."
                 )
-        again = _Question(self, denoiser, x0, self.times[0], one).losses
-        if bool((again - first[0].losses).abs().max() > ROUNDING * again.abs().mean()):
+        again = [_Question(self, denoiser, x0, t, one) for t in self.times]  # at all: one may have no weight
+        if any(question.differs_from(same) for question, same in zip(again, first, strict=True)):
             raise ConfigError(
                 "asked twice about the same items, times and noise, the loss gives different numbers: it draws noise, "
                 f"times or dropout itself. {_sentence(HOW)}"
@@ -131,6 +131,10 @@ class _Question:
     def __init__(self, loss: OwnLoss, denoiser: Denoiser, x0: Items, t: float, noise: Tensor) -> None:
         self.loss, self.denoiser, self.x0, self.t, self.noise = loss, denoiser, x0, t, noise
         self.losses = self._asked_of(denoiser)
+
+    def differs_from(self, other: "_Question") -> bool:
+        """Whether answers differ by more than rounding."""
+        return bool((self.losses - other.losses).abs().max() > ROUNDING * self.losses.abs().mean())
 
     def is_as(self, other: "_Question") -> bool:
         """Whether answers and what the model was asked are equal: one that has learned nothing always says the same."""
@@ -160,7 +164,7 @@ class _Heard:
         self._denoiser, self._heard = denoiser, heard
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        self._heard += _tensors(args, kwargs)
+        self._heard += _tensors((args, kwargs))
         return self._denoiser(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -169,23 +173,32 @@ class _Heard:
 
 @contextmanager
 def _listening(denoiser: Denoiser) -> Iterator[tuple[Denoiser, list[Tensor]]]:
+    """Note what a model is asked; where only a part of it is called, such as ``denoiser.unet``, what that is asked."""
     heard: list[Tensor] = []
     if not isinstance(denoiser, nn.Module):
         yield _Heard(denoiser, heard), heard
         return
+    parts_of_heard = set[nn.Module]()
 
-    def note(_: nn.Module, args: Any, kwargs: Any) -> None:
-        heard.extend(_tensors(args, kwargs))
+    def note(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if module not in parts_of_heard:
+            heard.extend(_tensors((args, kwargs)))
+            parts_of_heard.update(part for part in module.modules() if part is not module)
 
-    hook = denoiser.register_forward_pre_hook(note, with_kwargs=True)
+    hooks = [module.register_forward_pre_hook(note, with_kwargs=True) for module in denoiser.modules()]
     try:
         yield denoiser, heard
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
-def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
-    return [value.detach().clone() for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+def _tensors(given: object) -> list[Tensor]:
+    """All tensors in what a model is given, also inside lists and dictionaries."""
+    if isinstance(given, Tensor):
+        return [given.detach().clone()]
+    inside = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
+    return [tensor for part in inside for tensor in _tensors(part)]
 
 
 def _sentence(text: str) -> str:
