@@ -250,6 +250,25 @@ def test_arrays_and_lists_make_the_split_that_their_tensor_makes():
         assert Split.make("toy", same, 3).fingerprint == Split.make("toy", items, 3).fingerprint
 
 
+@pytest.mark.parametrize("low", [torch.float16, torch.bfloat16])
+def test_items_in_low_precision_are_split_without_their_duplicates(low):
+    items = distinct_items(8).to(low)
+    split = Split.make("toy", torch.cat([items, items[:2]]), 3)
+    assert (len(split), split.train.dtype) == (5, low)
+    assert split.fingerprint == Split.make("toy", items, 3).fingerprint
+    with pytest.raises(DataError, match="both in the training set and held out"):
+        Split.of("toy", items[:5], items[4:])
+
+
+@pytest.mark.parametrize("unsigned", [np.uint16, np.uint32, np.uint64])
+def test_tokens_in_integers_without_a_sign_are_taken_as_tokens(unsigned):
+    tokens = np.arange(24).reshape(8, 3)
+    split = Split.make("text", tokens.astype(unsigned), 2, vocabulary=24)
+    assert split.fingerprint == Split.make("text", tokens, 2, vocabulary=24).fingerprint
+    with pytest.raises(DataError, match="from 0 to 22"):
+        Split.make("text", tokens.astype(unsigned), 2, vocabulary=23)
+
+
 def test_held_out_images_on_another_scale_are_refused():
     signed = bytes_of(20) / 127.5 - 1
     with pytest.raises(DataError, match=r"held-out items lie in \[0, 1\], .* \[-1, 1\]; bring .* 2 \* x - 1"):

@@ -211,6 +211,27 @@ def test_data_and_samples_of_any_range_are_counted_without_a_note(train, samples
         Copies(train, train[:0]).measure(samples)
 
 
+def test_counts_of_which_few_are_large_and_samples_of_a_model_that_has_learned_nothing_are_no_other_scale():
+    counts = torch.poisson(torch.full((60, 20), 0.3), generator=torch.Generator().manual_seed(0))
+    counts[0, 0] = 30
+    assert Copies(counts[:50], counts[50:]).measure(counts[:8]).estimates[0].value == 1
+    probe = Copies(100 * torch.rand(30, 20, generator=torch.Generator().manual_seed(1)), counts[:0])
+    with pytest.warns(TaumemWarning, match=r"samples lie in \[-1, 1\], .* \[0, 255\]. If that is no accident"):
+        assert probe.measure(torch.linspace(-1, 1, 320).reshape(16, 20)).estimates[0].value == 0
+
+
+@pytest.mark.parametrize("low", [torch.float16, torch.bfloat16, torch.float8_e5m2])
+def test_copies_in_low_precision_are_counted(low):
+    train = images(20, 1).to(low)
+    assert Copies(train, images(80, 2).to(low)).measure(train).estimates[0].value == 1
+
+
+def test_values_that_are_masked_are_not_taken_for_numbers():
+    holes = np.ma.masked_array(np.ones((4, 3)), mask=np.eye(4, 3, dtype=bool))
+    with pytest.raises(DataError, match="a masked array with values that are masked; leave out"):
+        Copies(items(20, 0), items(0, 1)).measure(holes)
+
+
 def test_samples_beyond_half_precision_are_kept_as_they_are():
     train = 1e6 * items(20, 0)
     kept = Copies(train, train[:0]).measure(train).arrays

@@ -15,6 +15,9 @@ __all__ = ["Rescaling", "as_items", "as_symbols", "as_tensor", "other_scale", "r
 BELOW = -0.1
 """Items in [0, 1] do not reach below this, though a model's samples may overshoot their range a little."""
 
+MOST = 1.1
+"""Items in [0, 1] or [-1, 1] do not reach above this, for the same reason."""
+
 MANY = 16
 """Numbers that an item must have to be an image, perhaps a flat one; vectors of fewer may lie anywhere."""
 
@@ -32,6 +35,7 @@ class Rescaling(NamedTuple):
 
 
 BYTES, UNIT, SIGNED = "[0, 255]", "[0, 1]", "[-1, 1]"
+WIDTHS = (UNIT, SIGNED, BYTES)
 RESCALINGS = {
     (source, target): Rescaling(source, target, formula, rescale)
     for source, target, formula, rescale in (
@@ -53,8 +57,10 @@ def as_tensor(given: object, what: str) -> Tensor:
         what: its name in messages, in the plural: "samples", "training items".
 
     Raises:
-        DataError: it is none of these, or of complex numbers or truth values.
+        DataError: it is none of these, of complex numbers or truth values, or a masked array with masked values.
     """
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise DataError(f"{what} are a masked array with values that are masked; leave out the items that hold them.")
     if isinstance(given, np.ndarray | list | tuple):
         given = _from_arrays(given, what)
     if not isinstance(given, Tensor):
@@ -65,7 +71,11 @@ def as_tensor(given: object, what: str) -> Tensor:
         )
     if given.is_complex() or given.dtype == torch.bool or given.layout != torch.strided or given.is_quantized:
         raise DataError(f"{what} are floats or integers in an ordinary tensor; got {given.dtype}, {given.layout}.")
-    return given.detach()
+    given = given.detach()
+    # Types in which torch stores numbers but hardly compares them; symbols often come in 16 bits without a sign.
+    if given.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        return given.long()
+    return given.float() if given.is_floating_point() and given.element_size() == 1 else given
 
 
 def as_items(given: object, what: str, *, like: Items | None = None, least: int = 0) -> Items:
@@ -128,9 +138,9 @@ def as_symbols(given: object, what: str, *, vocabulary: int | None = None, like:
 def other_scale(items: Items, like: Items) -> Rescaling | None:
     """Say how to bring items to the scale of others where both are on one of the usual scales of images, and differ.
 
-    Bytes as floats are told by their range. Floats in [0, 1] are told from items in [-1, 1] only where it cannot be
-    chance that none reaches below 0: with the share of the others that do, none of so many would happen less often than
-    once in 10,000. Dark images, standardized data, latents, and vectors of any range or of few numbers pass.
+    Items of a narrow scale are told from others of a wider one ([0, 1] in [-1, 1] in [0, 255]) only where it cannot be
+    chance that none leaves it: with the share of the others that do, none of so many would happen less often than once
+    in 10,000. Dark images, standardized data, latents, counts, and vectors of any range or of few numbers pass.
 
     Args:
         items: [n, ...]; of integers nothing is said.
@@ -139,12 +149,11 @@ def other_scale(items: Items, like: Items) -> Rescaling | None:
     Returns:
         The way from one to the other; None where the scales agree or are unknown.
     """
-    scales = _scale(items), _scale(like)
-    if scales == (UNIT, SIGNED) and not _cannot_be_chance(like, items):
+    way = RESCALINGS.get((_scale(items), _scale(like)))  # type: ignore[arg-type]
+    if way is None:
         return None
-    if scales == (SIGNED, UNIT) and not _cannot_be_chance(items, like):
-        return None
-    return RESCALINGS.get(scales)  # type: ignore[arg-type]
+    narrow, wide = (items, like) if WIDTHS.index(way.source) < WIDTHS.index(way.target) else (like, items)
+    return way if _cannot_be_chance(narrow, wide) else None
 
 
 def refuse_other_scale(items: Items, like: Items, what: str) -> None:
@@ -195,12 +204,13 @@ def _scale(items: Items) -> str | None:
     low, high = float(items.min()), float(items.max())
     if low >= 0 and 16 < high <= 255:
         return BYTES
-    if low >= BELOW and 0.4 <= high <= 1.1:
+    if low >= BELOW and 0.4 <= high <= MOST:
         return UNIT
-    return SIGNED if -1.1 <= low < BELOW and high <= 1.1 else None
+    return SIGNED if -MOST <= low < BELOW and high <= MOST else None
 
 
-def _cannot_be_chance(signed: Items, others: Items) -> bool:
-    """Whether so many others would reach below 0 somewhere, if they did it as often as these."""
-    reaching = float((signed.flatten(1).amin(dim=1) < BELOW).double().mean())
-    return bool((1 - min(reaching, 0.99)) ** len(others) < NEVER)
+def _cannot_be_chance(narrow: Items, wide: Items) -> bool:
+    """Whether so many items would leave their narrow scale somewhere, if they did it as often as the others."""
+    rows = wide.flatten(1)
+    leaving = ((rows.amax(dim=1) > MOST) | (rows.amin(dim=1) < (BELOW if _scale(narrow) == UNIT else -MOST))).double()
+    return bool((1 - min(float(leaving.mean()), 0.99)) ** len(narrow) < NEVER)

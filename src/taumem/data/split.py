@@ -107,7 +107,7 @@ class Split:
         digest = hashlib.sha256()
         for part in (self.train, self.heldout):
             digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            digest.update(part.contiguous().cpu().numpy().tobytes())
+            digest.update(_bytes_of(part).tobytes())
         return digest.hexdigest()
 
     @property
@@ -155,8 +155,14 @@ class Split:
 def _rows(items: Tensor) -> NDArray[np.void]:
     """Each item as one opaque value, so that equality means equality of every byte."""
     # Adding 0 turns -0.0 into 0.0: equal numbers must have equal bytes.
-    flat = np.ascontiguousarray((items.flatten(start_dim=1) + 0).cpu().numpy())
-    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).reshape(-1)
+    flat = _bytes_of(items.flatten(start_dim=1) + 0)
+    return flat.view(np.dtype((np.void, flat.shape[1]))).reshape(-1)
+
+
+def _bytes_of(items: Tensor) -> NDArray[np.uint8]:
+    """The bytes of each item [n, bytes], of any type: numpy has no bfloat16."""
+    flat: NDArray[np.uint8] = items.flatten(start_dim=1).contiguous().cpu().view(torch.uint8).numpy()
+    return flat
 
 
 def _first_of_each(items: Tensor) -> NDArray[np.intp]:

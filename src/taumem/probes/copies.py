@@ -96,7 +96,7 @@ class Copies:
             return
         seen = f"the samples lie in {way.source}, and the training items in {way.target}"
         advice = f"bring them to one scale: {way.formula}."
-        if "[0, 255]" in (way.source, way.target) or self._count(way.rescale(samples))[0] > count:
+        if self._count(way.rescale(samples))[0] > count:
             raise DataError(f"{seen}; {advice}")
         # A model that has not learned much yet may make such samples too.
         warnings.warn(f"{seen}. If that is no accident, {advice}", TaumemWarning, stacklevel=3)
