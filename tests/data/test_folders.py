@@ -58,6 +58,14 @@ class TestWhatIsFound:
         (tmp_path / "a-link").symlink_to(tmp_path / "b")
         assert read_shades(tmp_path) == [2, 1]
 
+    def test_a_link_that_leads_nowhere_is_named_if_it_may_be_that_of_a_folder(self, tmp_path):
+        save(tmp_path / "a.png", shades(1))
+        (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")
+        assert read_shades(tmp_path) == [1]
+        (tmp_path / "more").symlink_to(tmp_path / "drive" / "more")
+        with pytest.raises(DataError, match=r"1 of 2 images cannot be read: .*more: a link that leads nowhere"):
+            load_folder(tmp_path)
+
     def test_a_link_that_leads_nowhere_is_named(self, tmp_path):
         save(tmp_path / "a.png", shades(1))
         (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
@@ -248,6 +256,17 @@ class TestDepth:
         (tmp_path / "a.ppm").write_bytes(b"P6 1 1 65535\n" + bytes(6))
         with pytest.raises(DataError, match=r"more than 8 bits a channel \(16 bits\)"):
             load_folder(tmp_path)
+
+    def test_the_depth_of_a_jpeg_2000_is_found_behind_long_descriptions(self, tmp_path):
+        if not features.check("jpg_2000"):
+            pytest.skip("pillow without JPEG 2000")
+        file = io.BytesIO()
+        Image.fromarray(shades(100)).save(file, "JPEG2000")
+        content = file.getvalue()
+        at = content.index(b"jp2c") - 4
+        described = content[:at] + struct.pack(">I4s", 8 + 6000, b"uuid") + b"\x11" * 6000 + content[at:]
+        (tmp_path / "a.jp2").write_bytes(described)
+        assert read_shades(tmp_path) == [100]
 
     def test_12_bit_jpeg_2000(self, tmp_path):
         if not features.check("jpg_2000"):

@@ -24,7 +24,8 @@ class Listing:
 
     Attributes:
         files: those that are wanted, sorted by the parts of their paths, which is the same order on every system.
-        unreadable: in words, what has a wanted name and is no file, and folders that cannot be entered.
+        unreadable: in words, what has a wanted name and is no file, folders that cannot be entered, and links without
+            an ending that lead nowhere, since they may be those of folders.
         others: files with other names.
     """
 
@@ -34,12 +35,13 @@ class Listing:
 
     def take(self, path: Path, is_wanted: bool) -> None:
         """Put a path where it belongs."""
-        if not is_wanted:
+        leads_nowhere = path.is_symlink() and not path.exists()
+        if not is_wanted and not (leads_nowhere and not path.suffix):
             self.others.append(path)
         elif path.is_file():
             self.files.append(path)
         else:  # opening a pipe would wait for ever
-            what = "neither a file nor a folder" if path.exists() else "a link that leads nowhere"
+            what = "a link that leads nowhere" if leads_nowhere else "neither a file nor a folder"
             self.unreadable.append(f"{shown(path)}: {what}")
 
 

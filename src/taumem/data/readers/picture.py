@@ -112,11 +112,10 @@ def _check_depth(path: Path, image: ImageFile.ImageFile) -> None:
 
 def _bits_a_channel(path: Path, image: ImageFile.ImageFile) -> int:
     """How many bits a channel has in the file, where pillow may make 8 of them; 8 where it cannot."""
-    with path.open("rb") as file:
-        start = file.read(4096)
     match image.format:
         case "PNG":
-            return start[24]
+            with path.open("rb") as file:
+                return file.read(25)[24]
         case "TIFF":
             return int(max(np.ravel(image.tag_v2.get(258, 1))))  # type: ignore[attr-defined]
         case "PPM":
@@ -124,10 +123,12 @@ def _bits_a_channel(path: Path, image: ImageFile.ImageFile) -> int:
                 case (str(), int(highest)):
                     return highest.bit_length()
         case "JPEG2000":  # the marker SIZ: its own length and that of 9 numbers, the number of channels, a byte of each
-            at = start.find(b"\xff\x4f\xff\x51")
-            return max((start[k] & 0x7F) + 1 for k in range(at + 42, at + 42 + 3 * start[at + 41], 3))
+            content = path.read_bytes()  # all: descriptions of any length may stand before it
+            at = content.find(b"\xff\x4f\xff\x51")
+            return max((content[k] & 0x7F) + 1 for k in range(at + 42, at + 42 + 3 * content[at + 41], 3))
         case "AVIF":  # the third byte of the decoder's configuration: 10 bits or 12
-            return 8 if (at := start.find(b"av1C")) < 0 or not start[at + 6] & 0x40 else 10
+            content = path.read_bytes()
+            return 8 if (at := content.find(b"av1C")) < 0 or not content[at + 6] & 0x40 else 10
     return 8
 
 
