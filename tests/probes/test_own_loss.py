@@ -134,12 +134,16 @@ def test_a_model_that_has_learned_nothing_yet_may_be_asked_in_any_way(ask):
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
-def test_a_loss_that_draws_its_noise_is_refused_though_it_gives_the_first_time_no_weight():
-    def loss(denoiser, x0, t, noise):
-        return (t > 0.2) * good(denoiser, x0, t, torch.randn_like(x0))
-
-    with pytest.raises(ConfigError, match="gives different numbers"):
-        LossGap(DIFFUSION, SETS, loss=loss).measure(EXACT)
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (BAD["draws its noise"][0], "gives different numbers"),
+        (lambda *asked: good(*asked).mean().expand(len(asked[1])), "depends on the items it is asked about with"),
+    ],
+)
+def test_a_bad_loss_is_refused_though_it_gives_the_first_time_no_weight(bad, message):
+    with pytest.raises(ConfigError, match=message):
+        LossGap(DIFFUSION, SETS, loss=lambda d, x0, t, noise: (t > 0.2) * bad(d, x0, t, noise)).measure(EXACT)
 
 
 @pytest.mark.parametrize("model", [Zero(), lambda xt, t: torch.zeros_like(xt)])
