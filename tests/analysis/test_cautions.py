@@ -5,9 +5,10 @@ import pytest
 from planted import STEPS, curve, header, heldout, items_of, share_curve, written
 
 from taumem.analysis import ClockLaw, Interval, Onset, Study, fit_law
-from taumem.analysis.cautions import FEWEST_HELDOUT, few_heldout, full_batches, of_a_forecast
+from taumem.analysis.cautions import few_heldout, full_batches, of_a_forecast
 from taumem.analysis.law import USUAL_EXPONENT
 from taumem.analysis.missing import without_law
+from taumem.analysis.shares import FEWEST_HELDOUT
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunHeader, RunKey
 

@@ -1,23 +1,17 @@
 """What a reader must know before believing a study, a sentence each; alike where it is planned and where it is read."""
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import Law
-from taumem.analysis.shares import exact_interval
+from taumem.analysis.shares import FEWEST_HELDOUT, exact_interval
 from taumem.analysis.wording import factor, percent, sizes_text
 from taumem.errors import first_difference
 from taumem.record import RunRecord
 from taumem.record.header import LENGTH
 
 __all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast"]
-
-CHANCE_KNOWN_TO = 0.05
-"""The upper end of chance beyond which the clocks of copies, at 3 to 10 %, wait for chance rather than for copies."""
-FEWEST_HELDOUT = math.ceil(math.log(0.025) / math.log(1 - CHANCE_KNOWN_TO))
-"""Held-out items of which none may pass for a copy, so that chance lies below that (exact, 95 %)."""
 
 
 def full_batches(sizes: Collection[int], batch_size: int, *, exclude: str = "--exclude") -> str:

@@ -14,10 +14,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEWEST_LOOKS", "Course", "jitter", "looks_per_doubling"]
+__all__ = ["CERTAIN", "FEWEST_LOOKS", "Course", "half_doubling", "jitter", "looks_per_doubling"]
 
 FEWEST_LOOKS = 8
 """Looks past step 0, below which the noise of a course is not known."""
+CERTAIN = 1.645
+"""Standard errors from the limit that is passed with a probability of 95 %."""
 SPIKE = 0.25
 """Share of a rise that each of the last looks must have made."""
 ROUNDING = 1e-7
@@ -35,6 +37,15 @@ def looks_per_doubling(x: Floats) -> float:
     return (len(x) - 1) * math.log(2) / float(x[-1] - x[0])
 
 
+def half_doubling(per_doubling: float) -> int:
+    """How many looks there are in half a doubling of the steps, 2 at least.
+
+    Args:
+        per_doubling: looks while the steps double.
+    """
+    return max(2, round(per_doubling / 2))
+
+
 def jitter(values: Floats, per_doubling: float) -> float:
     """The standard deviation of single looks about a smooth curve; 0 where fewer than 6 looks cannot tell.
 
@@ -46,7 +57,7 @@ def jitter(values: Floats, per_doubling: float) -> float:
         per_doubling: looks while the steps double.
     """
     largest = 0.0
-    for lag in range(1, max(2, round(per_doubling / 2)) + 1):
+    for lag in range(1, half_doubling(per_doubling) + 1):
         if len(values) < 3 * lag + 3:
             break
         third = np.diff(np.lib.stride_tricks.sliding_window_view(values, 3 * lag + 1)[:, ::lag], n=3, axis=1)[:, 0]
@@ -114,7 +125,7 @@ class Course:
         drop = float(self.values[before].mean() - self.values[last].mean())
         of_items = self._variance(self.items[before].mean(0) - self.items[last].mean(0))
         se = math.sqrt(self.noise**2 * (1 / last.sum() + 1 / before.sum()) + of_items)
-        return drop + 1.645 * se < share * float(self._means[0] - self._means.min())
+        return drop + CERTAIN * se < share * float(self._means[0] - self._means.min())
 
     @cached_property
     def noise(self) -> float:
@@ -127,7 +138,7 @@ class Course:
     @property
     def window(self) -> int:
         """Looks in a window."""
-        return min(max(2, round(looks_per_doubling(self.x) / 2)), len(self.x) // 4)
+        return min(half_doubling(looks_per_doubling(self.x)), len(self.x) // 4)
 
     @cached_property
     def _means(self) -> Floats:

@@ -1,5 +1,6 @@
 """Shares, such as that of copies among samples: their exact interval, and how far they are above chance."""
 
+import math
 from typing import Any, overload
 
 import numpy as np
@@ -10,7 +11,12 @@ from taumem.analysis.interval import check_confidence
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["above_chance", "common_looks", "exact_interval"]
+__all__ = ["CHANCE_KNOWN_TO", "FEWEST_HELDOUT", "above_chance", "common_looks", "exact_interval"]
+
+CHANCE_KNOWN_TO = 0.05
+"""The upper end of chance beyond which the clocks of copies, at 3 to 10 %, wait for chance rather than for copies."""
+FEWEST_HELDOUT = math.ceil(math.log(0.025) / math.log(1 - CHANCE_KNOWN_TO))
+"""Held-out items of which none may pass for a copy, so that chance lies below that (exact, 95 %)."""
 
 Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]

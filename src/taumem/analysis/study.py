@@ -17,7 +17,7 @@ from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.twins import checked_runs, find_twins
 from taumem.errors import ConfigError, nearest_name
-from taumem.record import RunRecord
+from taumem.record import RunKey, RunRecord
 
 __all__ = ["Study"]
 
@@ -25,10 +25,17 @@ HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[
 """Which clock speaks for a study that forecasts none: the first of these with a law."""
 
 
-def _content(record: RunRecord) -> tuple[object, ...]:
-    """What makes two runs one: the same model, and the same numbers."""
-    numbers = tuple((m.key, m.value) for m in record.measurements)
-    return record.header.key, record.header.data.fingerprint, numbers
+def _each_once(records: Iterable[RunRecord]) -> Iterator[RunRecord]:
+    """Leave out copies of a run, which are no more evidence; numbers are compared only where runs are called alike."""
+    alike: dict[tuple[RunKey, str], list[RunRecord]] = {}
+    for record in records:
+        alike.setdefault((record.header.key, record.header.data.fingerprint), []).append(record)
+    for same in alike.values():
+        yield from same if len(same) == 1 else {_numbers(record): record for record in same}.values()
+
+
+def _numbers(record: RunRecord) -> tuple[object, ...]:
+    return tuple((m.key, m.value) for m in record.measurements)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,8 +80,7 @@ class Study:
                 its range.
         """
         check_confidence(confidence)
-        given = [record.as_it_stands() for record in checked_runs(records)]
-        records = list({_content(record): record for record in given}.values())  # a copy of a run is no more evidence
+        records = list(_each_once(record.as_it_stands() for record in checked_runs(records)))
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)

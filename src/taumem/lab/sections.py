@@ -5,7 +5,6 @@ member joins by being defined: a class with a ``Literal`` of its own for that ke
 beside what it builds, so that names become objects in one place.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast, get_args
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 from torch import Generator, nn
 
+from taumem.data.readers.opening import memory_of_machine
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.lab.domain import Domain
@@ -146,7 +146,7 @@ class ModelConfig(Section, ABC):
         except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
             return
         n = sum(parameter.numel() for parameter in network.parameters())
-        most = min(MOST_PARAMETERS, _memory() // BYTES_PER_PARAMETER)
+        most = min(MOST_PARAMETERS, memory_of_machine() // BYTES_PER_PARAMETER)
         if n > most:
             raise ConfigError(
                 f"model: {n:,} parameters (weights, gradients, Adam's moments and the average take "
@@ -182,10 +182,3 @@ class DataConfig(Section, ABC):
         Raises:
             TaumemError: the data are not there, or cannot be used.
         """
-
-
-def _memory() -> int:
-    """The memory of this machine in bytes; what no machine has where it cannot be told."""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return 2**62

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from taumem.analysis import exact_interval
+from taumem.analysis.shares import CHANCE_KNOWN_TO, FEWEST_HELDOUT
 from taumem.data.items import as_items, as_symbols
 from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError, DataError, TaumemWarning
@@ -47,9 +48,6 @@ Sampler = Callable[[Denoiser, Generator], Items]
 
 BLOCK = 256
 """Items that a model looks at together, unless a probe is asked to use another number."""
-
-HIGH_CHANCE = 0.05
-"""Where chance may be above this, the reader is told so."""
 
 
 class Probe(Protocol):
@@ -121,9 +119,12 @@ def chance_of(quantity: str, count: int, n: int) -> Estimate:
         TaumemWarning: the upper end of its exact 95 % interval is above 5 %.
     """
     chance = share(quantity, count, n)
-    if chance.high is not None and chance.high > HIGH_CHANCE:
-        enough = next(m for m in range(1, 1000) if exact_interval(0, m)[1] <= HIGH_CHANCE)
-        few = f"hold out at least {enough} items" if n < enough else "near-duplicates may be on both sides"
+    if chance.high is not None and chance.high > CHANCE_KNOWN_TO:
+        few = (
+            f"hold out at least {FEWEST_HELDOUT} items"
+            if n < FEWEST_HELDOUT
+            else "near-duplicates may be on both sides"
+        )
         warnings.warn(
             f"{count} of {n} held-out items count as copies, though they copy nothing: chance may be up to "
             f"{chance.high:.0%}, and fewer copies than that show nothing; {few}.",

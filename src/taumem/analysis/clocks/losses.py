@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
-from taumem.analysis.course import FEWEST_LOOKS, Course, jitter, looks_per_doubling
+from taumem.analysis.course import CERTAIN, FEWEST_LOOKS, Course, half_doubling, jitter, looks_per_doubling
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.placing import Placed, last_passage, left_censored, located, passage, right_censored
 from taumem.analysis.resampling import paired_shares, resampled_means, shares, signs_and_shares
@@ -28,8 +28,6 @@ LEARNED = 0.9
 """Share of the held-out loss's whole fall after which the first learning is done."""
 MIDWAY = 0.8
 """Share of the fall around which a gap that is compared with itself is taken for the first time."""
-CERTAIN = 1.645
-"""Standard errors from the limit that is passed with a probability of 95 %."""
 
 Floats = NDArray[np.float64]
 
@@ -117,8 +115,6 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confide
     Raises:
         ConfigError: per-item losses were not kept, or no look is at the same step.
     """
-    check_confidence(confidence)
-    check_threshold(threshold)
     x, _, ratios = _ratios(train_loss, heldout_loss)
     return _passed(x, 1 - ratios, threshold, confidence)
 
@@ -139,8 +135,6 @@ def tau_gap_grown(train_loss: Curve, heldout_loss: Curve, *, threshold: float, c
     Raises:
         ConfigError: per-item losses were not kept, or there are fewer than 3 looks at the same steps.
     """
-    check_confidence(confidence)
-    check_threshold(threshold)
     x, heldout, ratios = _ratios(train_loss, heldout_loss, fewest=3)
     fallen = heldout[0] - MIDWAY * (heldout[0] - heldout.min())
     midway = min(max(int(np.argmax(heldout <= fallen)), 1), len(x) - 2)
@@ -161,8 +155,6 @@ def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9)
     Raises:
         ConfigError: no look is past step 0.
     """
-    check_confidence(confidence)
-    check_threshold(threshold)
     past = twins.steps > 0
     if not past.any():
         raise ConfigError("gap_sym: no look past step 0; a clock needs some.")
@@ -186,9 +178,11 @@ def _ratios(train_loss: Curve, heldout_loss: Curve, *, fewest: int = 1) -> tuple
 
 def _passed(x: Floats, gaps: Floats, threshold: float, confidence: float) -> Placed:
     """Place the passage of a gap, as measured (row 0) and resampled, if the last looks show it for certain."""
+    check_confidence(confidence)
+    check_threshold(threshold)
     measured, resampled = gaps[0], gaps[1:]
     per_doubling = looks_per_doubling(x) if len(x) > 1 else 1.0
-    last = slice(-min(max(2, round(per_doubling / 2)), len(x)), None)
+    last = slice(-min(half_doubling(per_doubling), len(x)), None)
     se = math.hypot(float(resampled[:, last].mean(1).std()), jitter(measured, per_doubling))
     if float(measured[last].mean()) - CERTAIN * se > threshold:
         return passage(measured, resampled, threshold, x, confidence)

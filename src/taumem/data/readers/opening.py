@@ -9,7 +9,16 @@ from typing import IO, ParamSpec, TypeVar
 
 from taumem.errors import DataError
 
-__all__ = ["check_memory", "existing", "in_memory", "read_bytes", "read_packed", "reason_of", "shown"]
+__all__ = [
+    "check_memory",
+    "existing",
+    "in_memory",
+    "memory_of_machine",
+    "read_bytes",
+    "read_packed",
+    "reason_of",
+    "shown",
+]
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -72,13 +81,20 @@ def read_packed(path: Path, stream: IO[bytes] | GzipFile, n_packed: int) -> byte
     return content
 
 
+def memory_of_machine() -> int:
+    """The memory of this machine in bytes; what no machine has where it cannot be told."""
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 2**62
+
+
 def check_memory(path: Path, n_bytes: int, advice: str = "Take less of it") -> None:
     """Refuse what this machine's memory cannot hold, before it is filled.
 
     Raises:
         DataError: it cannot.
     """
-    if hasattr(os, "sysconf") and n_bytes > (there := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
+    if n_bytes > (there := memory_of_machine()):
         raise DataError(
             f"{shown(path)}: needs {n_bytes / 1e9:,.1f} GB of memory, this machine has {there / 1e9:,.1f}. {advice}."
         )
