@@ -1,0 +1,188 @@
+"""Items of anybody's, whatever holds them: a tensor, an array, columns of them, a list or a Dataset.
+
+A training loop of one's own has its own idea of what an item is. Here it only has to be counted, picked out and handed
+to the loss in the form in which the loop's own batches come.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate
+
+from taumem.data.items import as_tensor
+from taumem.errors import DataError
+
+__all__ = ["Collate", "ItemSet", "digests", "leaves", "map_tensors"]
+
+Collate = Callable[[list[Any]], Any]
+"""From a list of items to a batch of them: the ``collate_fn`` of a DataLoader."""
+
+HOLDERS = "a tensor or array [n, ...], a dict or tuple of such columns, a list of items, or a Dataset with its collate"
+
+
+@dataclass(frozen=True, eq=False)
+class ItemSet:
+    """Items that can be counted and picked out.
+
+    Attributes:
+        given: as it came: rows (a tensor, a dict or a tuple of tensors), or what is asked item by item.
+        what: their name in messages, in the plural.
+        collate: makes a batch of single items; None where the items are rows.
+    """
+
+    given: Any
+    what: str
+    collate: Collate | None = None
+
+    @classmethod
+    def of(cls, given: object, what: str, *, collate: Collate | None = None) -> "ItemSet":
+        """Take what a training loop has.
+
+        Args:
+            given: a tensor or array [n, ...]; a dict or tuple of these, of equal length; a list of items, a Dataset,
+                or a DataLoader over one (its dataset and ``collate_fn`` are taken).
+            what: their name in messages, in the plural: "training items".
+            collate: makes a batch of single items; None takes torch's ``default_collate``.
+
+        Raises:
+            DataError: it is none of these, its columns differ in length, or nothing is in it.
+        """
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, DataLoader):
+            loader: DataLoader[Any] = given
+            given, collate = loader.dataset, collate or loader.collate_fn
+        if isinstance(given, Tensor | np.ndarray):
+            rows = as_tensor(given, what)
+            if not rows.ndim:
+                raise DataError(f"{what} are one tensor [n, ...]; got a single number.")
+            found = cls(rows, what)
+        elif isinstance(given, Mapping | tuple) and not hasattr(given, "__getitems__"):
+            found = cls(_columns(given, what), what)
+        elif isinstance(given, IterableDataset) or not (hasattr(given, "__getitem__") and isinstance(given, Sized)):
+            raise DataError(f"{what} are {HOLDERS}, that can be counted and picked out; got {type(given).__name__}.")
+        else:
+            found = cls(given, what, collate or default_collate)
+        if len(found) == 0:
+            raise DataError(f"{what}: none are there; at least 1 is needed.")
+        return found
+
+    def __len__(self) -> int:
+        return len(self.given) if self.collate else len(next(leaves(self.given)))
+
+    def take(self, places: Sequence[int]) -> Any:
+        """Pick items out, as one batch in the form in which the loss gets it.
+
+        Args:
+            places: of the items, from 0.
+        """
+        if self.collate:
+            return self.collate([self.given[place] for place in places])
+        at = torch.as_tensor(list(places), dtype=torch.long)
+        return map_tensors(lambda rows: rows[at.to(rows.device)], self.given)
+
+    def subset(self, places: Sequence[int]) -> Any:
+        """Pick items out, in the form in which all of them came: rows, a list, or a ``Subset`` of a Dataset."""
+        if not self.collate:
+            return self.take(places)
+        return [self.given[p] for p in places] if isinstance(self.given, list) else Subset(self.given, list(places))
+
+
+def leaves(batch: Any) -> Iterator[Any]:
+    """Everything in a batch that holds no further parts, tensors mostly, in the order of the batch."""
+    if isinstance(batch, Mapping):
+        for part in batch.values():
+            yield from leaves(part)
+    elif isinstance(batch, tuple | list):
+        for part in batch:
+            yield from leaves(part)
+    else:
+        yield batch
+
+
+def map_tensors(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
+    """Change every tensor in a batch; the batch itself stays as it is.
+
+    Args:
+        change: from a tensor to a tensor.
+        batch: a tensor, or dicts, tuples and lists of tensors and of anything else, which is handed on.
+    """
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, Mapping):
+        changed = {key: map_tensors(change, part) for key, part in batch.items()}
+        return changed if type(batch) is dict else _made_as(batch, changed)
+    if isinstance(batch, tuple | list):
+        parts = [map_tensors(change, part) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch
+
+
+def digests(batch: Any) -> list[str]:
+    """Tell items apart: one digest for each item of a batch, of all its numbers and words.
+
+    Args:
+        batch: of n items: each tensor or list in it has n rows.
+    """
+    columns = [leaf for leaf in _columns_of(batch) if len(leaf)]
+    n = len(columns[0]) if columns else 0
+    found = [hashlib.sha256() for _ in range(n)]
+    for column in columns:
+        if len(column) == n:
+            for digest, row in zip(found, column, strict=True):
+                digest.update(_bytes(row))
+    return [digest.hexdigest() for digest in found]
+
+
+def _columns(given: Any, what: str) -> Any:
+    """Columns as tensors, all of one length."""
+    if not len(given):
+        raise DataError(f"{what}: got an empty {type(given).__name__}; expected {HOLDERS}.")
+    is_dict = isinstance(given, Mapping)
+    names = list(given) if is_dict else list(range(len(given)))
+    columns = {name: as_tensor(given[name], f"{what}: column {name!r}") for name in names}
+    lengths = {name: len(column) if column.ndim else 0 for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
+        raise DataError(
+            f"{what}: columns have one row per item, all as many; got {told}. A tuple holds columns; give items one by "
+            "one as a list."
+        )
+    if is_dict:
+        return columns
+    return type(given)(*columns.values()) if hasattr(given, "_fields") else tuple(columns.values())
+
+
+def _columns_of(batch: Any) -> Iterator[Any]:
+    """Tensors, and lists of words: what has a row for each item."""
+    if isinstance(batch, Mapping):
+        for part in batch.values():
+            yield from _columns_of(part)
+    elif isinstance(batch, list) and batch and all(isinstance(part, str | bytes) for part in batch):
+        yield batch
+    elif isinstance(batch, tuple | list):
+        for part in batch:
+            yield from _columns_of(part)
+    elif isinstance(batch, Tensor) and batch.ndim:
+        yield batch
+
+
+def _bytes(row: Any) -> bytes:
+    if not isinstance(row, Tensor):
+        return row if isinstance(row, bytes) else str(row).encode()
+    # Adding 0 turns -0.0 into 0.0: equal numbers must have equal bytes.
+    numbers = (row.detach().cpu() + 0).contiguous().reshape(-1)
+    return bytes(numbers.view(torch.uint8).numpy().tobytes())
+
+
+def _made_as(batch: Any, changed: dict[Any, Any]) -> Any:
+    """Keep the kind of a mapping, such as a BatchEncoding, where it can be made of a dict."""
+    try:
+        return type(batch)(changed)
+    except TypeError:
+        return changed
