@@ -13,7 +13,7 @@ from taumem.diffusion import MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError
 from taumem.models import Categorical, EmpiricalDenoiser, Transformer
 from taumem.probes import Infilling, infill
-from taumem.probes.probe import undisturbed
+from taumem.probes.isolation import undisturbed
 
 LETTERS = MaskedDiffusion(27)
 TRAIN, HELDOUT = (torch.randint(27, (40, 24), generator=generator(seed)) for seed in (1, 2))

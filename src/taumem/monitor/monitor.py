@@ -18,7 +18,8 @@ from taumem.diffusion import Denoiser
 from taumem.errors import ConfigError, TaumemWarning
 from taumem.monitor.cadence import LogCadence
 from taumem.probes import CountsCopies, Probe, SampleProbe, Sampler
-from taumem.probes.probe import draw_samples, undisturbed
+from taumem.probes.isolation import undisturbed
+from taumem.probes.probe import draw_samples
 from taumem.record import CopyRule, Measurement, Reading, RunRecord
 
 __all__ = ["Monitor"]

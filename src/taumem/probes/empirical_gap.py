@@ -10,7 +10,8 @@ from taumem.data.items import as_items, refuse_other_scale
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
 from taumem.models import EmpiricalDenoiser
-from taumem.probes.probe import BLOCK, check_times, in_blocks, items_for, mean, undisturbed
+from taumem.probes.isolation import undisturbed
+from taumem.probes.probe import BLOCK, check_times, in_blocks, items_for, mean
 from taumem.randomness import generator_for
 from taumem.record import Reading
 from taumem.shapes import Batch, Items, PerItem, Times

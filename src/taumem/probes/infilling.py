@@ -16,7 +16,8 @@ from taumem.diffusion import Denoiser, Diffusion, MaskedDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
-from taumem.probes.probe import items_for, mean, share, undisturbed
+from taumem.probes.isolation import undisturbed
+from taumem.probes.probe import items_for, mean, share
 from taumem.randomness import generator_for
 from taumem.record import Reading
 from taumem.shapes import Items, Times

@@ -13,7 +13,8 @@ from torch import Tensor
 from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.errors import ConfigError
-from taumem.probes.probe import BLOCK, in_blocks, items_for, mean, undisturbed
+from taumem.probes.isolation import undisturbed
+from taumem.probes.probe import BLOCK, in_blocks, items_for, mean
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items

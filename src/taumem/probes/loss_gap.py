@@ -16,6 +16,7 @@ from torch import Tensor
 from taumem.data.items import as_items, refuse_other_scale
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError
+from taumem.probes.isolation import undisturbed
 from taumem.probes.membership_inference import membership
 from taumem.probes.own_loss import checked_loss
 from taumem.probes.probe import (
@@ -25,7 +26,6 @@ from taumem.probes.probe import (
     in_blocks,
     items_for,
     mean,
-    undisturbed,
     variance_of_sum,
 )
 from taumem.randomness import generator_for

@@ -4,21 +4,21 @@ A loss that draws its noise itself, or that ignores the t it is given, makes eve
 it. Asking twice does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taumem.data.items import as_tensor
 from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError, DataError
-from taumem.probes.probe import ItemLoss, undisturbed
+from taumem.probes.isolation import undisturbed
+from taumem.probes.listening import listening
+from taumem.probes.probe import ItemLoss
 from taumem.randomness import generator_for
 from taumem.shapes import Batch, Items, PerItem, Times
 
-__all__ = ["OwnLoss", "checked_loss"]
+__all__ = ["ROUNDING", "OwnLoss", "checked_loss", "one_per_item"]
 
 HOW = "write loss(denoiser, x0, t, noise) -> [batch]: corrupt x0 with the given noise at the given t, and average each "
 HOW += "item's error over its own axes alone, as in (prediction - target).square().flatten(1).mean(dim=1)"
@@ -51,6 +51,29 @@ def checked_loss(diffusion: Diffusion, loss: ItemLoss | None, times: Sequence[fl
     return OwnLoss(diffusion, loss, times)
 
 
+def one_per_item(answer: object, n: int, how: str) -> PerItem:
+    """Take the answer of a loss as one number for each of n items.
+
+    Args:
+        answer: what it returned.
+        n: how many items it was asked about.
+        how: what a loss should do instead, for the message.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        losses = as_tensor(answer, "losses")
+    except DataError:
+        raise ConfigError(f"the loss returned {type(answer).__name__}; {how}.") from None
+    if losses.shape == (n, 1):
+        losses = losses[:, 0]
+    if losses.shape != (n,):
+        kind = "a mean or sum over the batch" if losses.numel() == 1 else "not one number per item"
+        raise ConfigError(f"the loss of {n} items has shape {tuple(losses.shape)}, {kind}; {how}.")
+    return losses if losses.is_floating_point() else losses.double()
+
+
 class OwnLoss:
     """A caller's loss: tried on a few items before its first answer, and each answer checked for its shape.
 
@@ -77,24 +100,7 @@ class OwnLoss:
             with undisturbed(denoiser):
                 self._try(denoiser, x0[:FEW])
             self._tried = True
-        return self.per_item(self.loss(denoiser, x0, t, noise), len(x0))
-
-    def per_item(self, answer: object, n: int) -> PerItem:
-        """Take an answer as one number for each of n items.
-
-        Raises:
-            ConfigError: it is not.
-        """
-        try:
-            losses = as_tensor(answer, "losses")
-        except DataError:
-            raise ConfigError(f"the loss returned {type(answer).__name__}; {HOW}.") from None
-        if losses.shape == (n, 1):
-            losses = losses[:, 0]
-        if losses.shape != (n,):
-            kind = "a mean or sum over the batch" if losses.numel() == 1 else "not one number per item"
-            raise ConfigError(f"the loss of {n} items has shape {tuple(losses.shape)}, {kind}; {HOW}.")
-        return losses if losses.is_floating_point() else losses.double()
+        return one_per_item(self.loss(denoiser, x0, t, noise), len(x0), HOW)
 
     def _try(self, denoiser: Denoiser, x0: Items) -> None:
         """Ask the same twice, with other noise, at other times, and about fewer items."""
@@ -147,59 +153,15 @@ class _Question:
     def _asked_of(self, denoiser: Denoiser) -> PerItem:
         at = torch.full((len(self.x0),), self.t, device=self.x0.device)
         x0, noise = self.x0.clone(), self.noise.clone()
-        losses = self.loss.per_item(self.loss.loss(denoiser, x0, at, noise), len(x0)).double()
+        losses = one_per_item(self.loss.loss(denoiser, x0, at, noise), len(x0), HOW).double()
         if not (torch.equal(x0, self.x0) and torch.equal(noise, self.noise)):
             raise ConfigError(f"the loss changes in place the items or the noise it is given. {_sentence(HOW)}")
         return losses
 
     def _asked_of_the_model(self) -> list[Tensor]:
-        with _listening(self.denoiser) as (denoiser, heard):
+        with listening(self.denoiser) as (denoiser, heard):
             self._asked_of(denoiser)
         return heard
-
-
-class _Heard:
-    """A denoiser that is no module, and what it was asked."""
-
-    def __init__(self, denoiser: Denoiser, heard: list[Tensor]) -> None:
-        self._denoiser, self._heard = denoiser, heard
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        self._heard += _tensors((args, kwargs))
-        return self._denoiser(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._denoiser, name)
-
-
-@contextmanager
-def _listening(denoiser: Denoiser) -> Iterator[tuple[Denoiser, list[Tensor]]]:
-    """Note what a model is asked; where only a part of it is called, such as ``denoiser.unet``, what that is asked."""
-    heard: list[Tensor] = []
-    if not isinstance(denoiser, nn.Module):
-        yield _Heard(denoiser, heard), heard
-        return
-    parts_of_heard = set[nn.Module]()
-
-    def note(module: nn.Module, args: Any, kwargs: Any) -> None:
-        if module not in parts_of_heard:
-            heard.extend(_tensors((args, kwargs)))
-            parts_of_heard.update(part for part in module.modules() if part is not module)
-
-    hooks = [module.register_forward_pre_hook(note, with_kwargs=True) for module in denoiser.modules()]
-    try:
-        yield denoiser, heard
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _tensors(given: object) -> list[Tensor]:
-    """All tensors in what a model is given, also inside lists and dictionaries."""
-    if isinstance(given, Tensor):
-        return [given.detach().clone()]
-    inside = given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ()
-    return [tensor for part in inside for tensor in _tensors(part)]
 
 
 def _sentence(text: str) -> str:

@@ -11,8 +11,9 @@ from torch import Tensor
 from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
+from taumem.probes.isolation import undisturbed
 from taumem.probes.loss_gap import TIMES
-from taumem.probes.probe import BLOCK, check_times, in_blocks, items_for, mean, undisturbed
+from taumem.probes.probe import BLOCK, check_times, in_blocks, items_for, mean
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items

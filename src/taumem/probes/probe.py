@@ -1,22 +1,19 @@
 """What a probe is: a question that is put to a model, or to its samples, and changes neither."""
 
-import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from taumem.analysis import exact_interval
 from taumem.analysis.shares import CHANCE_KNOWN_TO, FEWEST_HELDOUT
 from taumem.data.items import as_items, as_symbols
 from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError, DataError, TaumemWarning
+from taumem.probes.isolation import undisturbed
 from taumem.randomness import generator_for
 from taumem.record import CopyRule, Estimate, Reading
 from taumem.shapes import Batch, Items, PerItem, Times
@@ -35,7 +32,6 @@ __all__ = [
     "items_for",
     "mean",
     "share",
-    "undisturbed",
     "variance_of_sum",
 ]
 
@@ -197,39 +193,3 @@ def draw_samples(sampler: Sampler, denoiser: Denoiser, seed: int) -> Items:
     """
     with undisturbed(denoiser):
         return as_items(sampler(denoiser, generator_for(seed, "samples")), "samples", least=1)
-
-
-@contextmanager
-def undisturbed(denoiser: Denoiser) -> Iterator[None]:
-    """Look without touching: inside, evaluation mode and no gradients; after, every module's own mode as it was.
-
-    The global random states (torch's on the CPU and on every device of the model, numpy's and Python's) are put back
-    too: a trainer's own loss may draw from them. Of a denoiser that is no module, but calls one, the caller sets the
-    mode.
-
-    Raises:
-        ConfigError: what came cannot be called.
-    """
-    if not callable(denoiser):
-        raise ConfigError(f"a denoiser is called with (xt, t) and predicts x0; got {type(denoiser).__name__}.")
-    modes = [(m, m.training) for m in denoiser.modules()] if isinstance(denoiser, nn.Module) else []
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002 (the global state is what must stay)
-    with torch.random.fork_rng(_cuda_devices(denoiser)), torch.no_grad():
-        try:
-            for module, _ in modes:
-                module.training = False
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-            np.random.set_state(states[0])  # noqa: NPY002
-            random.setstate(states[1])
-
-
-def _cuda_devices(denoiser: object) -> list[int]:
-    """The devices that a model may draw on: those of its weights, and the current one."""
-    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        return []
-    tensors = chain(denoiser.parameters(), denoiser.buffers()) if isinstance(denoiser, nn.Module) else ()
-    found = {tensor.device.index for tensor in tensors if tensor.is_cuda}
-    return sorted(found | {torch.cuda.current_device()})
