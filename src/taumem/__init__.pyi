@@ -45,6 +45,7 @@ from .models import Preconditioned as Preconditioned
 from .models import Transformer as Transformer
 from .models import TreeUNet as TreeUNet
 from .models import UNet as UNet
+from .monitor import Guard as Guard
 from .monitor import LogCadence as LogCadence
 from .monitor import Monitor as Monitor
 from .neighbors import distinct_items as distinct_items

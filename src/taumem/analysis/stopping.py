@@ -103,3 +103,103 @@ class LossTurned:
         course = Course.of(np.log(curve.steps.astype(float)), curve.items)
         turned = course.rise > self.standard_errors
         return Verdict(turned, rule, since=lowest if turned else None, keep=lowest)
+
+
+from enum import StrEnum
+from typing import Protocol
+from dataclasses import replace as _replace
+
+
+class Reason(StrEnum):
+    NO_ONSET = "no_onset"
+    LOSS_TURNED = "loss_turned"
+    GAP_OPENED = "gap_opened"
+    COPIES = "copies"
+    MEMBERS = "members"
+    FORECAST = "forecast"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    step: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    stop: bool
+    rule: str
+    since: int | None = None
+    keep: int | None = None
+    reason: Reason = Reason.NO_ONSET
+    interval: tuple[int, int] | None = None
+    power: str = ""
+    not_checked: tuple[str, ...] = ()
+    step: int = 0
+    examples: int | None = None
+    passes: float | None = None
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def message(self):
+        return self.rule
+
+
+class StoppingRule(Protocol):
+    name: str
+
+    def judge(self, record: RunRecord, step: int | None = None) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class GapOpened:
+    name: str = "balanced"
+
+    def judge(self, record, step=None):
+        c = record.curve_or_none("gap")
+        rule = "The gap is above 10 %."
+        if c is None:
+            return Verdict(False, rule)
+        keep = c.steps <= (np.inf if step is None else step)
+        st, v, se = c.steps[keep], c.values[keep], c.se[keep]
+        if len(st) < 3:
+            return Verdict(False, rule, keep=int(st[-1]) if len(st) else None)
+        stop = bool((v[-2:] - 3 * se[-2:] > 0.1).all())
+        return Verdict(
+            stop,
+            rule,
+            since=int(st[-2]) if stop else None,
+            keep=int(st[-1] if not stop else st[-3]),
+            reason=Reason.GAP_OPENED if stop else Reason.NO_ONSET,
+        )
+
+
+@dataclass(frozen=True)
+class ForecastReached:
+    onset: object
+    name: str = "forecast"
+
+    def judge(self, record, step=None):
+        s = record.last_step if step is None else step
+        stop = s >= self.onset.low
+        return Verdict(
+            stop,
+            "forecast",
+            since=int(self.onset.low) if stop else None,
+            keep=None,
+            reason=Reason.FORECAST if stop else Reason.NO_ONSET,
+        )
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    rules: tuple
+    name: str = "any"
+
+    def judge(self, record, step=None):
+        v = [r.judge(record, step) for r in self.rules]
+        return next((x for x in v if x.stop), v[0])
+
+
+def rule_named(name):
+    return {"balanced": GapOpened(), "quality": LossTurned(), "no_copies": CopiesExceed(0.05)}[name]

@@ -1,6 +1,7 @@
 """Probes at a cadence, into a record, for anybody's loop."""
 
 from taumem.monitor.cadence import LogCadence
+from taumem.monitor.guard import Guard
 from taumem.monitor.monitor import Monitor
 
-__all__ = ["LogCadence", "Monitor"]
+__all__ = ["Guard", "LogCadence", "Monitor"]

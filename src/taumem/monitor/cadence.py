@@ -43,6 +43,17 @@ class LogCadence:
         """
         return self._latest(step) > max(step - 1 if since is None else since, 0)
 
+    def after(self, step: int) -> int:
+        """Give the first step to look at that comes after this one.
+
+        >>> LogCadence(first=10, per_doubling=2).after(40)
+        57
+        """
+        k = 0 if step < self.first else math.floor(self.per_doubling * math.log2(step / self.first))
+        while (found := self._step(k)) <= step:
+            k += 1
+        return found
+
     def steps(self, until: int) -> list[int]:
         """Give all steps to look at, up to and including ``until``."""
         found: list[int] = []

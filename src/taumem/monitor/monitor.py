@@ -128,7 +128,7 @@ class Monitor:
         header = self.record.header
         # A batch may hold less, where the training set is smaller or at the end of a pass through it: half, on average.
         least = step * min(header.batch_size, header.data.n_train) / 2
-        if self._examples_agree and not least <= examples <= step * header.batch_size:
+        if header.batch_size and self._examples_agree and not least <= examples <= step * header.batch_size:
             self._examples_agree = False
             warnings.warn(
                 f"{examples} examples at step {step}, where {step} steps of the record's batch size of "

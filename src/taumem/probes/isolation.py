@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from taumem.errors import ConfigError
 from taumem.randomness import generator_for
 
-__all__ = ["device_of", "modules_of", "seed_globally", "undisturbed"]
+__all__ = ["device_of", "modules_of", "random_states_kept", "seed_globally", "undisturbed"]
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def undisturbed(model: object, *, restores: Sequence[object] = ()) -> Iterator[N
             f"with (xt, t); got {type(model).__name__}."
         )
     with ExitStack() as after:
-        after.enter_context(_random_states_kept())
+        after.enter_context(random_states_kept())
         after.enter_context(_autocast_kept(modules))
         after.enter_context(torch.no_grad())
         for module in modules:
@@ -95,7 +95,8 @@ def seed_globally(seed: int, *purpose: str | int) -> None:
 
 
 @contextmanager
-def _random_states_kept() -> Iterator[None]:
+def random_states_kept() -> Iterator[None]:
+    """Put the global random states back after: Python's, numpy's, and torch's on every device."""
     puts: list[tuple[Callable[[Any], Any], Any]] = [
         (random.setstate, random.getstate()),
         (np.random.set_state, np.random.get_state()),  # noqa: NPY002 (the global state is what must stay)

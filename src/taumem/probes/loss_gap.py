@@ -32,7 +32,7 @@ from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
-__all__ = ["LossGap", "SymmetricGap", "paired_losses"]
+__all__ = ["LossGap", "SymmetricGap", "estimates_of", "gap", "paired_losses", "symmetric_gap"]
 
 TIMES = (0.15, 0.35, 0.55)
 """Diffusion times of the probe. Early in training the gap sits below t = 0.7; items matter more than times do."""
@@ -110,17 +110,9 @@ class LossGap:
     def measure(self, denoiser: Denoiser) -> Reading:
         """Measure all sets, under the same noise at every look."""
         losses = {name: self._losses(denoiser, items) for name, items in self.sets.items()}
-        estimates: list[Estimate] = []
-        for name, table in losses.items():
-            estimates += [mean(f"{name}_loss", row, t=t) for t, row in zip(self.times, table, strict=True)]
-            estimates.append(mean(f"{name}_loss", table.mean(dim=0), keep_items=True))
-        train, heldout = losses["train"], losses["heldout"]
-        estimates += [_gap(a, b, t) for t, a, b in zip(self.times, train, heldout, strict=True)]
-        estimates.append(_gap(train.mean(dim=0), heldout.mean(dim=0), None))
-        if bool(torch.isfinite(train).all() and torch.isfinite(heldout).all()):
-            estimates += membership(train.mean(dim=0), heldout.mean(dim=0))
-        estimates += self._above_the_optima(train.mean(dim=0), heldout.mean(dim=0))
-        return Reading(tuple(estimates))
+        train, heldout = (losses[name].mean(dim=0) for name in ("train", "heldout"))
+        above = self._above_the_optima(train, heldout)
+        return Reading((*estimates_of(losses, self.times), *above))
 
     def _losses(self, denoiser: Denoiser, items: Items) -> Float[Tensor, "times n"]:
         return paired_losses(
@@ -193,18 +185,7 @@ class SymmetricGap:
         """Measure both models on both sets, under the same noise at every look."""
         own = [self._by_item(denoiser, self.sets[0]), self._by_item(self.twin, self.sets[1])]
         cross = [self._by_item(self.twin, self.sets[0]), self._by_item(denoiser, self.sets[1])]
-        above, below = (sum(float(losses.mean()) for losses in pair) for pair in (own, cross))
-        _check_ratio(above, below, "")
-        ratio = above / below
-        # The error of a ratio of sums, item by item: an item's own loss and its cross loss go together.
-        variance = variance_of_sum(*(o - ratio * c for o, c in zip(own, cross, strict=True)))
-        estimate = Estimate(
-            quantity="gap_sym",
-            value=1 - ratio,
-            se=None if variance is None else variance**0.5 / below,
-            count=sum(len(losses) for losses in own),
-        )
-        return Reading((estimate,))
+        return Reading((symmetric_gap(own, cross),))
 
     def _by_item(self, model: Denoiser, items: Items) -> Float[Tensor, "n"]:
         table = paired_losses(
@@ -237,7 +218,51 @@ def paired_losses(
     return torch.stack(rows)
 
 
-def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
+def estimates_of(losses: Mapping[str, Float[Tensor, "times n"]], times: Sequence[float]) -> Iterator[Estimate]:
+    """Give the loss of each set, at each time and over all of them, the gap, and membership.
+
+    Args:
+        losses: of each item at each time, by the name of the set; a gap needs ``train`` and ``heldout``.
+        times: diffusion times; empty where the loss belongs to none: its rows are then averaged alone.
+
+    Raises:
+        ConfigError: a mean loss below 0, or unseen items without any loss: there is no relative gap.
+    """
+    for name, table in losses.items():
+        yield from (mean(f"{name}_loss", row, t=t) for t, row in zip(times, table, strict=False))
+        yield mean(f"{name}_loss", table.mean(dim=0), keep_items=True)
+    if {"train", "heldout"} <= losses.keys():
+        train, heldout = losses["train"], losses["heldout"]
+        yield from (gap(a, b, t) for t, a, b in zip(times, train, heldout, strict=False))
+        yield gap(train.mean(dim=0), heldout.mean(dim=0), None)
+        if bool(torch.isfinite(train).all() and torch.isfinite(heldout).all()):
+            yield from membership(train.mean(dim=0), heldout.mean(dim=0))
+
+
+def symmetric_gap(own: Sequence[Float[Tensor, "n"]], cross: Sequence[Float[Tensor, "n"]]) -> Estimate:
+    """Estimate 1 - (L_A(A) + L_B(B)) / (L_B(A) + L_A(B)), with L_M(S) the loss of model M on the items S.
+
+    Args:
+        own: the losses of each item of A by model A, and of B by B.
+        cross: those of A by model B, and of B by A, under the same noise.
+
+    Raises:
+        ConfigError: a mean loss below 0, or none on unseen items.
+    """
+    above, below = (sum(float(losses.mean()) for losses in pair) for pair in (own, cross))
+    _check_ratio(above, below, "")
+    ratio = above / below
+    # The error of a ratio of sums, item by item: an item's own loss and its cross loss go together.
+    variance = variance_of_sum(*(o - ratio * c for o, c in zip(own, cross, strict=True)))
+    return Estimate(
+        quantity="gap_sym",
+        value=1 - ratio,
+        se=None if variance is None else variance**0.5 / below,
+        count=sum(len(losses) for losses in own),
+    )
+
+
+def gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
     """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
     _check_ratio(above, below, "" if t is None else f" at t = {t:g}")

@@ -70,9 +70,10 @@ class RunHeader(BaseModel):
     seed: int = Field(ge=-(2**63), lt=2**63)
     half: Literal["a", "b"] | None = None
     """``a`` or ``b`` for one of two models trained on disjoint sets, None for a single model."""
-    batch_size: int = Field(ge=1, lt=2**63)
-    steps: int = Field(ge=1, lt=2**63)
-    """Optimizer steps the run was planned for."""
+    batch_size: int = Field(ge=0, lt=2**63)
+    """Training examples per optimizer step; 0 where a loop of another's did not say."""
+    steps: int = Field(ge=0, lt=2**63)
+    """Optimizer steps the run was planned for; 0 where nobody said."""
     weights: str = "raw"
     """Which weights were measured: ``raw``, or ``ema`` for their exponential moving average."""
     device: str = "cpu"

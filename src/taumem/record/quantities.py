@@ -101,6 +101,10 @@ QUANTITIES = {
         Quantity("infill_copies_chance", "share of held-out texts", "that come back when half of them is hidden"),
         Quantity("infill_accuracy", "share of hidden symbols", "of training texts, found at the first look"),
         Quantity("infill_accuracy_heldout", "share of hidden symbols", "of held-out texts, found at the first look"),
+        Quantity("learning_rate", "rate", "the optimizer's, on average over all parameters"),
+        Quantity(
+            "root_second_moment", "size of the gradient", "sqrt of the optimizer's running mean of squared gradients"
+        ),
         Quantity("agreement", SIMILARITY, "of the samples that two models draw from the same noise"),
         Quantity("agreement_chance", SIMILARITY, "of the samples that two models draw from different noise"),
     )

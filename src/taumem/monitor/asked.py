@@ -1,0 +1,126 @@
+"""From what a training loop has to what is asked at a look: items of each set, the facts of the data, and copies."""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taumem.data.item_set import ItemSet, digests, leaves
+from taumem.errors import ConfigError, DataError, TaumemWarning
+from taumem.probes import Copies, TextCopies
+from taumem.probes.probe import SampleProbe
+from taumem.record import DataFacts, ItemKind
+
+__all__ = ["apart", "facts_of", "first_columns", "probe_of_copies"]
+
+MANY = 50_000
+"""Items up to which all are told apart, where they are rows; of more, and of Datasets, only those asked about."""
+BLOCK = 256
+"""Items that are picked out together."""
+
+
+def apart(train: ItemSet, heldout: ItemSet) -> ItemSet:
+    """Leave out the held-out items that are training items too.
+
+    Of a Dataset nothing is read here: its items may be drawn at random, and be large.
+
+    Args:
+        train: training items.
+        heldout: held-out items.
+
+    Raises:
+        DataError: all of them are training items.
+
+    Warns:
+        TaumemWarning: some are, and are left out.
+    """
+    if heldout.given is train.given:
+        raise DataError("the held-out items are the training items; hold out some that the model never trains on.")
+    seen = set(_told_apart(train))
+    both = [place for place, digest in enumerate(_told_apart(heldout)) if digest in seen]
+    if not both:
+        return heldout
+    if len(both) == len(heldout):
+        raise DataError(
+            f"all {len(heldout)} held-out items are training items too; hold out some that the model never trains on."
+        )
+    told = ", ".join(map(str, both[:5])) + (", ..." if len(both) > 5 else "")
+    warnings.warn(
+        f"{len(both)} of {len(heldout)} held-out items are training items too, and are left out (places {told}).",
+        TaumemWarning,
+        stacklevel=4,
+    )
+    return ItemSet.of(heldout.subset([place for place in range(len(heldout)) if place not in set(both)]), heldout.what)
+
+
+def facts_of(
+    name: str, train: ItemSet, heldout: ItemSet | None, asked: Sequence[str], few: Any, n_train: int | None
+) -> DataFacts:
+    """What a run's record says of its data.
+
+    Args:
+        name: of the run.
+        train: training items.
+        heldout: held-out items.
+        asked: digests of the items that are asked about.
+        few: some training items, as a batch.
+        n_train: number of training examples P, where it is another one than that of the items.
+    """
+    fingerprint = hashlib.sha256()
+    for part in (train, heldout):
+        known = _told_apart(part) if part else []
+        fingerprint.update(f"{len(part) if part else 0}{known}".encode())
+    fingerprint.update(f"{list(asked)}".encode())
+    first = next((leaf for leaf in leaves(few) if isinstance(leaf, Tensor) and leaf.ndim), None)
+    shape = () if first is None else tuple(first.shape[1:])
+    kind: ItemKind = "images" if len(shape) == 3 and first is not None and first.is_floating_point() else ""
+    return DataFacts(
+        name=name,
+        fingerprint=fingerprint.hexdigest(),
+        n_train=len(train) if n_train is None else n_train,
+        n_heldout=len(heldout) if heldout else 0,
+        item_shape=shape,
+        kind=kind,
+    )
+
+
+def probe_of_copies(train: ItemSet, heldout: ItemSet | None) -> SampleProbe:
+    """The probe that counts copies among samples of these items: of images by distance, of tokens by position.
+
+    Raises:
+        ConfigError: no held-out items, which tell what chance gives.
+    """
+    if heldout is None:
+        raise ConfigError(
+            "copies are counted above what chance gives, which held-out items tell; give heldout=..., or leave "
+            "sampler out."
+        )
+    ours, theirs = first_columns(train), first_columns(heldout)
+    return TextCopies(ours, theirs) if _are_tokens(ours) else Copies(ours, theirs)
+
+
+def first_columns(items: ItemSet) -> Tensor:
+    """The items themselves as one tensor [n, ...]: of columns and batches, the first tensor.
+
+    Raises:
+        DataError: there is no tensor in them, or items differ in shape.
+    """
+    blocks = [items.take(range(k, min(k + BLOCK, len(items)))) for k in range(0, len(items), BLOCK)]
+    firsts = [next((leaf for leaf in leaves(block) if isinstance(leaf, Tensor)), None) for block in blocks]
+    tensors = [first for first in firsts if first is not None]
+    if len(tensors) < len(blocks) or len({tensor.shape[1:] for tensor in tensors}) > 1:
+        raise DataError(f"{items.what}: copies are counted among tensors of one shape, and these are none.")
+    return torch.cat(tensors)
+
+
+def _are_tokens(items: Tensor) -> bool:
+    return not items.is_floating_point() and items.ndim == 2
+
+
+def _told_apart(items: ItemSet) -> list[str]:
+    if items.collate or len(items) > MANY:
+        return []
+    return digests(items.given)

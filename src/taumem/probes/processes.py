@@ -1,0 +1,76 @@
+"""Several processes that train one model (torch.distributed): each answers a part, and all learn the whole."""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+__all__ = ["agreed", "is_first", "n_processes", "own_share", "summed", "told_by_first"]
+
+
+def n_processes() -> int:
+    """How many processes train together; 1 where torch.distributed is not in use."""
+    return dist.get_world_size() if _in_use() else 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return not _in_use() or dist.get_rank() == 0
+
+
+def own_share(n: int) -> list[tuple[int, bool]]:
+    """Which of n pieces of work this process does, and whether each counts.
+
+    All do equally many, so that models that are spread over processes are called as often everywhere; what fills up a
+    share is done a second time and does not count.
+
+    Args:
+        n: pieces of work.
+    """
+    size, rank = n_processes(), dist.get_rank() if _in_use() else 0
+    return [(place % n, place < n) for place in range(rank, -(-n // size) * size, size)]
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum over processes of a tensor, in every process.
+
+    Args:
+        values: of equal shape everywhere, float64, on the CPU.
+    """
+    if n_processes() == 1:
+        return values
+    device = _device()
+    # Not every device knows float64; the sum is of one number and zeros, which loses nothing but the last digits.
+    moved = values.to(device) if device.type != "mps" else values.float().to(device)
+    dist.all_reduce(moved)
+    return moved.to("cpu", values.dtype)
+
+
+def agreed(problem: str) -> str:
+    """What went wrong in any process, in every process; empty where nothing did."""
+    if n_processes() == 1:
+        return problem
+    told: list[Any] = [None] * n_processes()
+    dist.all_gather_object(told, problem)
+    return next((other for other in told if other), "")
+
+
+def told_by_first(value: Any) -> Any:
+    """What the first process has, in every process."""
+    if n_processes() == 1:
+        return value
+    told = [value if is_first() else None]
+    dist.broadcast_object_list(told, src=0, device=_device())
+    return told[0]
+
+
+def _in_use() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _device() -> torch.device:
+    if "nccl" in str(dist.get_backend()):
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
+    return torch.device("cpu")
