@@ -63,3 +63,9 @@ def test_asking_costs_the_same_at_any_step():
 def test_a_cadence_that_never_begins_is_refused(arguments):
     with pytest.raises(ConfigError, match="at least 1; got"):
         LogCadence(**arguments)
+
+
+@given(first=st.integers(1, 50), per_doubling=st.integers(1, 8), step=st.integers(0, 10_000))
+def test_the_next_look_is_the_first_of_all_that_comes_after(first, per_doubling, step):
+    cadence = LogCadence(first=first, per_doubling=per_doubling)
+    assert cadence.after(step) == next(look for look in cadence.steps(4 * step + 4 * first + 4) if look > step)

@@ -119,6 +119,8 @@ def _autocast_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
     kinds -= {"meta"}
     before = {kind: (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in kinds}
     caches = torch.is_autocast_cache_enabled()
+    # Weights that are cast without gradients must not be found by the training step that comes next, in the cache.
+    torch.set_autocast_cache_enabled(False)
     try:
         yield
     finally:
@@ -126,8 +128,6 @@ def _autocast_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
             torch.set_autocast_enabled(kind, enabled)
             torch.set_autocast_dtype(kind, dtype)
         torch.set_autocast_cache_enabled(caches)
-        # Weights that were cast without gradients must not be found there by the training step that comes next.
-        torch.clear_autocast_cache()
 
 
 def _put_back(buffer: Tensor, was: Tensor) -> None:

@@ -24,6 +24,9 @@ from taumem.probes.processes import agreed, own_share, summed
 from taumem.randomness import generator_for
 from taumem.record import Reading
 
+Noise = tuple[str | int, ...]
+"""Which noise: equal words, equal draws."""
+
 __all__ = ["AskedItems", "AskedLoss", "ItemLosses", "TwinGap"]
 
 ANSWERS = 256
@@ -32,8 +35,8 @@ MOST_DRAWS = 16
 """Draws of noise for each item, at most, unless a number is given."""
 FEW = 8
 """Items that a loss is tried on."""
-OTHER = "other noise"
-"""In the place of a batch: noise that none meets."""
+ONE, OTHER = ("one",), ("other",)
+"""Noise that a loss is tried under."""
 HOW = "give one loss per item, [n]: average each item's error over its own axes alone, as in "
 HOW += "(prediction - target).square().flatten(1).mean(dim=1); from a loss function by reduction='none'"
 
@@ -135,7 +138,7 @@ class AskedLoss:
             for place, counts in own_share(len(items.batches)):
                 rows = items.rows[place]
                 for k, t in enumerate(self.times or (None,)):
-                    losses = self.ask(model, items.batches[place], len(rows), t, place)
+                    losses = self.ask(model, items.batches[place], len(rows), t, ("" if t is None else repr(t), place))
                     answers[k].index_add_(0, torch.tensor(rows), losses * counts / items.n_draws)
         except Exception as raised:
             problem, error = f"{type(raised).__name__}: {raised}", raised
@@ -145,17 +148,16 @@ class AskedLoss:
             raise ConfigError(f"another process could not answer: {told}")
         return summed(answers)
 
-    def ask(self, model: Any, batch: Any, n: int, t: float | None, place: int | str = 0) -> Float[Tensor, "n"]:
-        """Ask about one batch of n items: the noise depends on the time and the place of the batch alone.
+    def ask(self, model: Any, batch: Any, n: int, t: float | None, noise: Noise) -> Float[Tensor, "n"]:
+        """Ask about one batch of n items, under a noise.
 
         Raises:
             ConfigError: the loss failed, or gave something else than a loss per item.
         """
         device = device_of(model) or torch.device("cpu")
-        purpose = ("loss of items", "" if t is None else repr(t), place)
-        seed_globally(self.seed, *purpose)
+        seed_globally(self.seed, "loss of items", *noise)
         moved = map_tensors(lambda x: x.to(device, copy=True), batch)
-        given: tuple[Any, ...] = (model, moved, generator_for(self.seed, *purpose, device=device))
+        given: tuple[Any, ...] = (model, moved, generator_for(self.seed, "loss of items", *noise, device=device))
         if t is not None:
             given += (self._at(t, n, device),)
         try:
@@ -180,7 +182,7 @@ class AskedLoss:
         """
         few = partial(self.ask, model, items.few, min(len(items), FEW))
         times = self.times or (None,)
-        first = [few(t) for t in times]
+        first = [few(t, ONE) for t in times]
         for t, losses in zip(times, first, strict=True):
             if n_bad := int((~losses.isfinite()).sum()):
                 at = "" if t is None else f" at t = {t:g}"
@@ -188,7 +190,7 @@ class AskedLoss:
                     f"the loss of {n_bad} of {len(losses)} items is not finite{at}: the model has diverged, or the "
                     "loss is not defined there."
                 )
-        if any(_differ(losses, few(t)) for t, losses in zip(times, first, strict=True)):
+        if any(_differ(losses, few(t, ONE)) for t, losses in zip(times, first, strict=True)):
             raise ConfigError(
                 "asked twice about the same items, the loss gives different numbers: it draws from a source of its "
                 "own. Draw all noise, times and masks with the generator that it is given, or from the global random "
@@ -196,7 +198,7 @@ class AskedLoss:
             )
         self._try_noise(model, items, first, [few(t, OTHER) for t in times])
         same_at_all_times = len(times) > 1 and all(torch.equal(losses, first[0]) for losses in first[1:])
-        if same_at_all_times and _equal(*(self._heard(model, items, t) for t in (times[0], times[-1]))):
+        if same_at_all_times and _equal(*(self._heard(model, items, t, ONE) for t in (times[0], times[-1]))):
             raise ConfigError(
                 "the loss ignores the t it is given: other times change nothing. Use t in it, or leave times out."
             )
@@ -214,17 +216,17 @@ class AskedLoss:
             return
         if all(map(torch.equal, first, other)):
             t = self.times[0] if self.times else None
-            if _equal(*(self._heard(model, items, t, place) for place in (0, OTHER))):
+            if _equal(*(self._heard(model, items, t, noise) for noise in (ONE, OTHER))):
                 raise ConfigError(
                     "other noise changes nothing: the loss ignores the generator and the global random states, and "
                     "seeds its noise itself. Draw the noise with the generator that it is given; if the loss has none "
                     "(an autoregressive model), say deterministic=True."
                 )
 
-    def _heard(self, model: Any, items: AskedItems, t: float | None, place: int | str = 0) -> list[Tensor]:
+    def _heard(self, model: Any, items: AskedItems, t: float | None, noise: Noise) -> list[Tensor]:
         """What the model is asked: one that has learned nothing yet may always say the same."""
         with listening(model) as (asked, heard):
-            self.ask(asked, items.few, min(len(items), FEW), t, place)
+            self.ask(asked, items.few, min(len(items), FEW), t, noise)
         return heard
 
     def _at(self, t: float, n: int, device: torch.device) -> Tensor:
