@@ -1,12 +1,18 @@
 """The public names, written once: type checkers read them here, and Python finds each name's home here."""
 
+from .analysis import AnyOf as AnyOf
 from .analysis import CopiesExceed as CopiesExceed
+from .analysis import CopiesFound as CopiesFound
 from .analysis import Forecast as Forecast
+from .analysis import ForecastReached as ForecastReached
+from .analysis import GapOpened as GapOpened
 from .analysis import Interval as Interval
 from .analysis import Law as Law
 from .analysis import LossTurned as LossTurned
+from .analysis import MembersFound as MembersFound
 from .analysis import Onset as Onset
 from .analysis import PhaseDiagram as PhaseDiagram
+from .analysis import Reason as Reason
 from .analysis import Study as Study
 from .analysis import Verdict as Verdict
 from .analysis import find_onsets as find_onsets

@@ -444,7 +444,7 @@ def seeded_by_itself(model, x0, generator):
     return loss(model, x0, torch.Generator().manual_seed(0))
 
 
-def drawn_elsewhere(model, x0, generator, source=np.random.default_rng()):  # noqa: B008, NPY002
+def drawn_elsewhere(model, x0, generator, source=np.random.default_rng()):  # noqa: B008
     return matched(model, x0, torch.rand(len(x0)), torch.from_numpy(source.standard_normal(x0.shape)).float())
 
 

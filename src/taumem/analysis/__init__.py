@@ -38,23 +38,39 @@ from taumem.analysis.similarity import (
     agreement_measurements,
     agreement_of_twins,
 )
-from taumem.analysis.stopping import CopiesExceed, LossTurned, Verdict
+from taumem.analysis.stopping import (
+    AnyOf,
+    CopiesExceed,
+    CopiesFound,
+    ForecastReached,
+    GapOpened,
+    LossTurned,
+    MembersFound,
+    Reason,
+    Verdict,
+)
 from taumem.analysis.study import Study
 from taumem.analysis.twins import TwinLosses, find_twins, gap_sym, twin_losses
 
 __all__ = [
     "CLOCKS",
     "USUAL_EXPONENT",
+    "AnyOf",
     "Clock",
     "ClockLaw",
     "CopiesExceed",
+    "CopiesFound",
     "Forecast",
+    "ForecastReached",
+    "GapOpened",
     "Interval",
     "Law",
     "LossTurned",
+    "MembersFound",
     "Onset",
     "PhaseDiagram",
     "Placed",
+    "Reason",
     "Seen",
     "Study",
     "TwinLosses",

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CERTAIN", "FEWEST_LOOKS", "Course", "half_doubling", "jitter", "looks_per_doubling"]
+__all__ = ["CERTAIN", "FEWEST_LOOKS", "ROUNDING", "SPIKE", "Course", "half_doubling", "jitter", "looks_per_doubling"]
 
 FEWEST_LOOKS = 8
 """Looks past step 0, below which the noise of a course is not known."""
@@ -101,9 +101,21 @@ class Course:
 
         0 where a look of the last window is not: one that has made less than a quarter of the rise shows a spike.
         """
-        last, lowest = len(self._means) - 1, self._means[self.lowest]
-        lasting = self.values[-self.window :].min() - lowest > SPIKE * (self._means[last] - lowest)
-        return self._z(last, self.lowest) if lasting else 0.0
+        return self._z(len(self._means) - 1, self.lowest) if self.has_risen_for(self.window) else 0.0
+
+    def has_risen_for(self, looks: int) -> bool:
+        """Whether each of the last looks has made a quarter of the rise, at least: fewer that spike are no rise.
+
+        Args:
+            looks: how many.
+        """
+        lowest = self._means[self.lowest]
+        return bool(self.values[-looks:].min() - lowest > SPIKE * (self._means[-1] - lowest))
+
+    @property
+    def error(self) -> float:
+        """The standard error of the last window against the lowest one before it, in units of ``values``."""
+        return self._error(len(self._means) - 1, self.lowest)
 
     @property
     def fall(self) -> float:
@@ -145,9 +157,11 @@ class Course:
         return np.asarray(np.lib.stride_tricks.sliding_window_view(self.values, self.window).mean(1))
 
     def _z(self, later: int, earlier: int) -> float:
+        return float(self._means[later] - self._means[earlier]) / self._error(later, earlier)
+
+    def _error(self, later: int, earlier: int) -> float:
         both = tuple(self.items[k : k + self.window].mean(0) for k in (later, earlier))
-        variance = self.noise**2 + self._variance(both[0] - both[1])
-        return float(self._means[later] - self._means[earlier]) / math.sqrt(variance)
+        return math.sqrt(self.noise**2 + self._variance(both[0] - both[1]))
 
     def _variance(self, difference: Floats) -> float:
         return float(difference.var(ddof=1)) / len(difference)

@@ -30,7 +30,7 @@ Noise = tuple[str | int, ...]
 __all__ = ["AskedItems", "AskedLoss", "ItemLosses", "TwinGap"]
 
 ANSWERS = 256
-"""Answers of the loss to one set at one look, unless a number of draws is given."""
+"""Answers of the loss about one set at one look, unless a number of draws is given."""
 MOST_DRAWS = 16
 """Draws of noise for each item, at most, unless a number is given."""
 FEW = 8

@@ -1,9 +1,9 @@
 """What a training loop itself knows: the state of its optimizer, and metrics of its own."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -104,7 +104,7 @@ class OwnMetric:
             raise ConfigError(
                 f"the metric '{self.name}' gave {type(answer).__name__}; expected a number, or one per item."
             ) from None
-        return Reading((mean(self.name, torch.atleast_1d(values).flatten().cpu()),))
+        return Reading((mean(self.name, values.flatten().cpu()),))
 
 
 def _start(group: dict[str, Any], state: dict[str, Any]) -> float:
@@ -112,4 +112,5 @@ def _start(group: dict[str, Any], state: dict[str, Any]) -> float:
     betas, step = group.get("betas"), state.get("step")
     if betas is None or step is None:
         return 1.0
-    return max(1.0 - float(betas[1]) ** float(step), 1e-12)
+    decay = float(betas[1])
+    return max(1.0 - math.pow(decay, float(step)), 1e-12)

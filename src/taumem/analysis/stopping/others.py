@@ -1,0 +1,90 @@
+"""Stop at a step that was named beforehand; and stop by whichever of several rules comes first."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taumem.analysis.interval import Interval
+from taumem.analysis.stopping.verdict import Reason, StoppingRule, Verdict, best_until
+from taumem.errors import ConfigError
+from taumem.record import RunRecord
+
+__all__ = ["AnyOf", "ForecastReached"]
+
+
+@dataclass(frozen=True)
+class ForecastReached:
+    """Stops at the lower end of the interval in which an onset is forecast.
+
+    It needs nothing that is measured in the run: the step says all.
+
+    Args:
+        onset: the forecast, in steps.
+
+    Raises:
+        ConfigError: the interval's lower end is no step.
+    """
+
+    onset: Interval
+    name = "forecast"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.onset.low < math.inf:
+            raise ConfigError(f"a forecast names a step above 0 to stop at; got {self.onset.low}.")
+
+    def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
+        """Judge a run at a step; at its last look if None."""
+        at = record.last_step if step is None else step
+        forecast = f"{self.onset.value:,.0f} [{self.onset.low:,.0f}, {self.onset.high:,.0f}]"
+        rule = f"The step is reached from which on the onset is forecast: {forecast}."
+        due = math.ceil(self.onset.low)
+        if at < due:
+            return Verdict(False, rule, keep=best_until(record, at), power=f"It is due at step {due:,}.")
+        message = f"Memorization is forecast to begin at step {forecast}."
+        # The loss of training items falls on; nothing measured here says that an earlier look was better.
+        looks = [look for look in record.steps if look <= due] if record.curve_or_none("heldout_loss") else []
+        return Verdict(
+            True,
+            rule,
+            since=due,
+            keep=best_until(record, due) if looks else due,
+            reason=Reason.FORECAST,
+            message=message,
+            interval=(due, math.ceil(self.onset.high) if math.isfinite(self.onset.high) else due),
+        )
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Stops once one of several rules says so; of several, the one whose onset came first speaks.
+
+    A false alarm of any is one of all: their rates add up.
+
+    Args:
+        rules: at least one.
+
+    Raises:
+        ConfigError: there is none.
+    """
+
+    rules: tuple[StoppingRule, ...]
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise ConfigError("any of no rules never stops; give at least one.")
+
+    @property
+    def name(self) -> str:
+        """The names of all."""
+        return " or ".join(rule.name for rule in self.rules)
+
+    def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
+        """Judge what was recorded up to a step; all of it if None."""
+        verdicts = [rule.judge(record, step) for rule in self.rules]
+        first = _first(verdicts)
+        return first.beside(tuple(verdict for verdict in verdicts if verdict is not first))
+
+
+def _first(verdicts: Sequence[Verdict]) -> Verdict:
+    stops = [verdict for verdict in verdicts if verdict.stop]
+    return min(stops, key=lambda verdict: verdict.since or 0) if stops else verdicts[0]
