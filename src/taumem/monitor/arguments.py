@@ -2,11 +2,11 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import torch
 
+import taumem
 from taumem.analysis import Forecast, Interval, Study
 from taumem.analysis.stopping import AnyOf, ForecastReached, StoppingRule, rule_named
 from taumem.errors import ConfigError, DataError, TaumemWarning, nearest_name
@@ -19,6 +19,7 @@ __all__ = [
     "OnOnset",
     "Rule",
     "Weights",
+    "answers_of",
     "check_choices",
     "checked_times",
     "chosen_rule",
@@ -31,8 +32,24 @@ OnOnset = Literal["warn", "stop", "checkpoint"]
 Weights = Literal["raw", "ema", "both"]
 Rule = str | StoppingRule
 
+FEWEST_ANSWERS, MOST_ANSWERS = 64, 256
+"""Of the loss about one set at one look, unless the number of draws is given."""
 FORECAST_CONFIDENCE = 0.5
 """Of the interval of a law whose lower end names the step to stop at: three times out of four the onset is later."""
+
+
+def answers_of(batch_size: int | None) -> int:
+    """How often a look asks the loss about one set: so that both sets cost what a few steps of training do.
+
+    An answer costs a third of what an example costs in training, which goes back through the network too.
+
+    Args:
+        batch_size: training examples per optimizer step; None if unknown.
+
+    >>> [answers_of(batch_size) for batch_size in (None, 4, 16, 128)]
+    [256, 64, 128, 256]
+    """
+    return MOST_ANSWERS if batch_size is None else min(max(8 * batch_size, FEWEST_ANSWERS), MOST_ANSWERS)
 
 
 def check_choices(on_onset: str, batch_size: int | None, weights: str | None, ema: Any, folder: Any) -> None:
@@ -150,4 +167,4 @@ def _named(name: str, stop: Interval | None) -> StoppingRule:
 
 def versions() -> dict[str, str]:
     """What a record says of the software."""
-    return {"taumem": version("taumem"), "torch": torch.__version__}
+    return {"taumem": taumem.__version__, "torch": torch.__version__}
