@@ -153,8 +153,8 @@ def power(files: list[Path]) -> str:
     for name, *rest in stops(files):
         found.setdefault(name, []).append(tuple(rest))  # type: ignore[arg-type]
     lines = [
-        "| rule | runs | stopped | stop / tau_val (10 to 90 %) | stop / tau_copy[0.05] (10 to 90 %) | kept loss / lowest, "
-        "median, 90 % |",
+        "| rule | runs | stopped | stop / tau_val (10 to 90 %) | stop / tau_copy[0.05] (10 to 90 %) "
+        "| kept loss / lowest, median, 90 % |",
         "|---|---|---|---|---|---|",
     ]
     for name, runs in found.items():

@@ -54,6 +54,7 @@ from .models import UNet as UNet
 from .monitor import Guard as Guard
 from .monitor import LogCadence as LogCadence
 from .monitor import Monitor as Monitor
+from .monitor import pilot as pilot
 from .neighbors import distinct_items as distinct_items
 from .neighbors import gap_ratio as gap_ratio
 from .neighbors import nearest as nearest

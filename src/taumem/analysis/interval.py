@@ -42,7 +42,7 @@ class Interval:
         high: upper end; infinite where nothing bounds it.
         confidence: probability that the interval is meant to hold, in (0, 1).
         batch_size: training examples a step, where the value counts optimizer steps at one batch size; else
-            None.
+            None, or 0 where it is not known.
     """
 
     value: float
@@ -58,7 +58,7 @@ class Interval:
         >>> Interval(100.0, 80.0, 125.0, confidence=0.9, batch_size=16).examples
         Interval(value=1600.0, low=1280.0, high=2000.0, confidence=0.9, batch_size=None)
         """
-        if self.batch_size is None:
+        if not self.batch_size:
             return None
         b = self.batch_size
         return Interval(self.value * b, self.low * b, self.high * b, self.confidence)

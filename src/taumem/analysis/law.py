@@ -123,7 +123,7 @@ class Law:
         self._warn_of(n_train)
         median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
         # No single batch size: every batch is the whole training set, here the new one.
-        return Interval(median, low, high, confidence, self.batch_size or n_train)
+        return Interval(median, low, high, confidence, n_train if self.batch_size is None else self.batch_size)
 
     def _warn_of(self, n_train: int) -> None:
         reach = n_train / self.largest_located

@@ -248,7 +248,7 @@ class Study:
         yield from self._missing_of_the_diagram()
         if self.records and len({record.header.seed for record in self.records}) == 1:
             yield "One seed only: how far an onset moves from seed to seed was not measured."
-        if len(self.batch_sizes) == 1:
+        if len(self.batch_sizes) == 1 and self.batch_sizes[0]:
             yield (
                 f"One batch size only ({self.batch_sizes[0]:,}): every onset in steps holds at this batch size, and "
                 "nothing here says what another one would give."

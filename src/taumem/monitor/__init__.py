@@ -3,5 +3,6 @@
 from taumem.monitor.cadence import LogCadence
 from taumem.monitor.guard import Guard
 from taumem.monitor.monitor import Monitor
+from taumem.monitor.pilots import pilot
 
-__all__ = ["Guard", "LogCadence", "Monitor"]
+__all__ = ["Guard", "LogCadence", "Monitor", "pilot"]

@@ -6,7 +6,7 @@ How often each rule stops a run in which nothing happens, and how late one in wh
 """
 
 from taumem.analysis.stopping.losses import GapOpened, LossTurned
-from taumem.analysis.stopping.others import AnyOf, ForecastReached
+from taumem.analysis.stopping.others import AnyOf, ForecastReached, Located
 from taumem.analysis.stopping.shares import CopiesExceed, CopiesFound, MembersFound
 from taumem.analysis.stopping.verdict import Checkpoint, Reason, StoppingRule, Verdict, best_until
 from taumem.errors import ConfigError, nearest_name
@@ -19,6 +19,7 @@ __all__ = [
     "CopiesFound",
     "ForecastReached",
     "GapOpened",
+    "Located",
     "LossTurned",
     "MembersFound",
     "Reason",

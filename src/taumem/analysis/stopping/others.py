@@ -4,12 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from taumem.analysis.clocks import CLOCKS, Seen
 from taumem.analysis.interval import Interval
 from taumem.analysis.stopping.verdict import Reason, StoppingRule, Verdict, best_until
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunRecord
 
-__all__ = ["AnyOf", "ForecastReached"]
+__all__ = ["AnyOf", "ForecastReached", "Located"]
+
+CONFIDENCE = 0.9
+"""Of the interval of an onset that is located."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,48 @@ class ForecastReached:
             message=message,
             interval=(due, math.ceil(self.onset.high) if math.isfinite(self.onset.high) else due),
         )
+
+
+@dataclass(frozen=True)
+class Located:
+    """Stops once a clock is located: a pilot run has nothing more to tell then.
+
+    Args:
+        clock: its name in the table of clocks; one that is read off a single run.
+        at_most: the step at which to stop anyway; None for no limit.
+
+    Raises:
+        ConfigError: an unknown clock, or one of pairs of runs.
+    """
+
+    clock: str = "tau_val"
+    at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        single = [name for name, clock in CLOCKS.items() if not clock.of_pairs]
+        if self.clock not in single:
+            raise ConfigError(f"no clock of single runs is called '{self.clock}'; {nearest_name(self.clock, single)}")
+
+    @property
+    def name(self) -> str:
+        """Which clock."""
+        return f"located {self.clock}"
+
+    def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
+        """Judge what was recorded up to a step; all of it if None."""
+        at = record.last_step if step is None else step
+        if record.last_step > at:
+            record = RunRecord.of(record.header, (m for m in record.measurements if m.step <= at))
+        rule = f"{self.clock} is located."
+        onset = CLOCKS[self.clock].onset(Seen(record), CONFIDENCE) if record.steps else None
+        if onset is not None and onset.usable:
+            ends = (round(onset.low), round(onset.high))
+            message = f"{self.clock} is located at step {onset.step:,.0f}."
+            return Verdict(True, rule, round(onset.step), best_until(record, at), Reason.LOCATED, message, ends)
+        if self.at_most is not None and at >= self.at_most:
+            message = f"{self.clock} is not located by step {at:,}, the most that was allowed."
+            return Verdict(True, rule, None, best_until(record, at), Reason.LIMIT, message)
+        return Verdict(False, rule, keep=best_until(record, at))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class Reason(StrEnum):
     COPIES = "copies"
     MEMBERS = "members"
     FORECAST = "forecast"
+    LOCATED = "located"
+    LIMIT = "limit"
 
 
 @dataclass(frozen=True)
