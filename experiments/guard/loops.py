@@ -6,6 +6,7 @@ training come from torch's global generator, as in most loops.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ class ConvNet(nn.Module):
         self.leave = nn.Conv2d(2 * width, 1, 3, padding=1)
 
     def forward(self, xt: Tensor, t: Tensor) -> Tensor:
+        """From corrupted images [n, 1, 16, 16] and times [n] in [0, 1] to images of the same shape."""
         first = functional.silu(self.enter(xt) + self.embed(t[:, None])[:, :, None, None])
         second = functional.silu(self.down(first))
         third = functional.silu(self.deep(second))
@@ -109,7 +111,7 @@ def flow_sample(model: nn.Module, generator: torch.Generator, n: int = 64, steps
     """Heun's method from noise to data."""
     x = torch.randn(n, 1, 16, 16, generator=generator)
     times = torch.linspace(1, 0, steps + 1)
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         v = model(x, now.expand(n))
         ahead = x + (then - now) * v
         x = x + (then - now) * (v + model(ahead, then.expand(n))) / 2
@@ -144,7 +146,7 @@ def ddim_steps(
     return x
 
 
-def ddpm_sample(model: nn.Module, generator: torch.Generator, n: int = 64, steps: int = 40) -> Tensor:
+def ddpm_sample(model: nn.Module, generator: torch.Generator, n: int = 64, steps: int = 20) -> Tensor:
     """Samples of the eps-prediction network."""
     return ddim_steps(lambda x, t: model(x, torch.full((n,), t / TIMESTEPS)), generator, n, steps, KEPT)
 
@@ -161,7 +163,7 @@ def diffusers_unet() -> nn.Module:
         in_channels=1,
         out_channels=1,
         layers_per_block=1,
-        block_out_channels=(24, 48),
+        block_out_channels=(16, 32),
         norm_num_groups=8,
         down_block_types=("DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D"),
@@ -180,7 +182,7 @@ def diffusers_loss(model: nn.Module, x0: Tensor, generator: torch.Generator | No
     return (predicted - noise).square().flatten(1).mean(dim=1)
 
 
-def diffusers_sample(model: nn.Module, generator: torch.Generator, n: int = 64, steps: int = 40) -> Tensor:
+def diffusers_sample(model: nn.Module, generator: torch.Generator, n: int = 64, steps: int = 20) -> Tensor:
     """Samples of the UNet2DModel."""
     return ddim_steps(lambda x, t: model(x, t).sample, generator, n, steps, KEPT)
 
@@ -188,8 +190,8 @@ def diffusers_sample(model: nn.Module, generator: torch.Generator, n: int = 64, 
 LOOPS = {
     loop.name: loop
     for loop in (
-        Loop("flow", ConvNet, flow_loss, flow_sample, 2e-3, 4000),
-        Loop("ddpm", ConvNet, ddpm_loss, ddpm_sample, 2e-3, 4000),
-        Loop("diffusers", diffusers_unet, diffusers_loss, diffusers_sample, 2e-3, 4000),
+        Loop("flow", ConvNet, flow_loss, flow_sample, 2e-3, 3000),
+        Loop("ddpm", ConvNet, ddpm_loss, ddpm_sample, 2e-3, 3500),
+        Loop("diffusers", diffusers_unet, diffusers_loss, diffusers_sample, 3e-3, 3500),
     )
 }

@@ -81,7 +81,8 @@ def feasibility(
         told = "one pilot makes no law, and no forecast: add a size or a repeat"
     else:
         told = f"the forecast at {n_train:,} will be within a factor of about {factor:.2g}"
+    pilots = f"{plural(len(sizes) * repeats, 'pilot')} of {sizes_text(list(sizes))}{times}"
     return (
-        f"{n_train:,} {units}: {plural(len(sizes) * repeats, 'pilot')} of {sizes_text(list(sizes))}{times}, with {held} held "
-        f"out; {told}. The pilots take about {cost:.1f} times the steps that all {units} may be trained for."
+        f"{n_train:,} {units}: {pilots}, with {held} held out; {told}. The pilots take about {cost:.1f} "
+        f"times the steps that all {units} may be trained for."
     )

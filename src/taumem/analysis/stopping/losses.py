@@ -83,7 +83,7 @@ class GapOpened:
     The gap is 1 - train / held-out. Sets that differ in difficulty differ from the first look on, which is no
     memorization: what counts is how far the ratio of the two losses has fallen from where it was highest. Without
     held-out items the gap of two models on disjoint sets serves (``gap_sym``). What to keep is the look with the lowest
-    held-out loss before the gap opened.
+    held-out loss so far.
 
     Args:
         share: by which the gap must have grown, in (0, 1).
@@ -123,7 +123,7 @@ class GapOpened:
             True,
             rule,
             since=since,
-            keep=best_until(record, before),
+            keep=best_until(record, until),
             reason=Reason.GAP_OPENED,
             message=f"The gap between training and held-out loss has grown by {percent(-math.expm1(-grown))}.",
             interval=(before, since),
