@@ -3,8 +3,8 @@
     python experiments/guard/law.py flow characters     # runs that are there are skipped; then the laws are printed
 
 P = 16 to 128, three seeds each, batches of 8, a constant rate, raw weights; each run is watched by a guard and ends
-once tau_val is located. Flow matching: the loop of loops.py on 16x16 images. Characters: a recurrent network that predicts
-each of 64 characters of English from those before it, without any noise in its loss.
+once tau_val is located. Flow matching: the loop of loops.py on 16x16 images. Characters: a recurrent network that
+predicts each of 64 characters of English from those before it, without any noise in its loss.
 """
 
 import sys
