@@ -12,6 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,9 @@ def _train(train_on: Callable[[Any, Guard], Any], whole: ItemSet, subset: Subset
             "guard(model, step) after every optimizer step, step = 1, 2, ..., and returns once it says stop."
         )
     verdict = guard.verdict
-    message = verdict.message or f"ended at step {verdict.step:,}, before {guard.rule.name.split()[-1]} was located."
-    write_atomically(guard.record.path / FINISHED, json.dumps({"message": message, **verdict.to_json()}) + "\n")
+    if not verdict.stop:
+        verdict = replace(verdict, message=f"ended by step {verdict.step:,}, before its clock was located.")
+    write_atomically(guard.record.path / FINISHED, json.dumps(verdict.to_json()) + "\n")
 
 
 def _begin_anew(run: Path) -> None:
