@@ -14,6 +14,11 @@ from taumem.analysis.feasibility import expected_factor, feasibility
 from taumem.errors import ConfigError, RecordError
 from taumem.monitor.subsets import subsets
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*no larger than the batch size:taumem.errors.TaumemWarning",
+    "ignore:The forecast's interval spans:taumem.errors.TaumemWarning",
+)
+
 ITEMS = taumem.GaussianMixture.two_modes(6).sample(64, torch.Generator().manual_seed(0))
 
 

@@ -8,6 +8,7 @@ import torch
 
 import taumem
 from taumem.analysis import Forecast, Interval, Study
+from taumem.analysis.cautions import of_a_forecast
 from taumem.analysis.stopping import AnyOf, ForecastReached, StoppingRule, rule_named
 from taumem.errors import ConfigError, DataError, TaumemWarning, nearest_name
 from taumem.monitor.weights import check_average
@@ -110,7 +111,7 @@ def onset_forecast(
         ConfigError: it is no forecast, one of another size, or a study that has none.
 
     Warns:
-        TaumemWarning: the pilots had batches of another size.
+        TaumemWarning: the pilots had batches of another size, or what else speaks against the forecast.
     """
     if forecast is None or isinstance(forecast, Interval):
         return forecast
@@ -131,6 +132,8 @@ def onset_forecast(
             TaumemWarning,
             stacklevel=4,
         )
+    for caution in of_a_forecast(made.law, made.predicted):
+        warnings.warn(caution, TaumemWarning, stacklevel=4)
     return made.law.predict(n_train, confidence=FORECAST_CONFIDENCE)
 
 

@@ -14,7 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import index
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,7 @@ from taumem.monitor.asked import apart, facts_of, probe_of_copies
 from taumem.monitor.budget import Budget
 from taumem.monitor.cadence import LogCadence
 from taumem.monitor.kept_checkpoints import KeptCheckpoints
+from taumem.monitor.schedule import Plan, Schedule
 from taumem.monitor.sinks import Sink, numbers_of, tell
 from taumem.monitor.watch import Watch
 from taumem.monitor.weights import averaged, state_of, unwrapped
@@ -186,9 +187,8 @@ class Guard:
         self.batch_size = batch_size
         self.strict = strict
         self._n_train, self._ema, self._restores, self._sinks = facts.n_train, ema, tuple(restores), tuple(sinks)
-        self._cadence, self._sample_cadence = cadence or LogCadence(), sample_cadence or LogCadence(64, 2)
-        self._sampler = sampler
-        self._budget = Budget(budget)
+        of_samples = (sample_cadence or LogCadence(64, 2)) if sampler else None
+        self._schedule = Schedule(cadence or LogCadence(), of_samples, Budget(budget))
         self._checkpoints = KeptCheckpoints()
 
         home = None if folder is None else Path(folder)
@@ -204,8 +204,6 @@ class Guard:
             )
         self._folder = home
         self._last = -1  # the step of the last visit
-        self._looked = 0  # that of the last look
-        self._sampled = 0  # that of the last look with samples
         self._wake: float = 0  # the next step that may need a visit
         self._judged = self.rule.judge(self.record, 0)
         self._onset: Verdict | None = None
@@ -270,10 +268,11 @@ class Guard:
     def verdict(self) -> Verdict:
         """The first verdict to stop; before there is one, the latest."""
         judged = self._onset or self._judged
-        examples = None if self.batch_size is None else self._looked * self.batch_size
+        step = max(self._last, self._schedule.looked)
+        examples = None if self.batch_size is None else step * self.batch_size
         return replace(
             judged,
-            step=self._looked,
+            step=step,
             examples=examples,
             passes=None if examples is None else examples / self._n_train,
             checkpoint=self._checkpoints.best(judged, self.record),
@@ -292,9 +291,7 @@ class Guard:
         return {
             "version": 1,
             "step": max(self._last, 0),
-            "looked": self._looked,
-            "sampled": self._sampled,
-            "budget": self._budget.state(),
+            "schedule": self._schedule.state(),
             "checkpoints": self._checkpoints.state(),
         }
 
@@ -307,8 +304,8 @@ class Guard:
         try:
             if state["version"] != 1:
                 raise ValueError(f"version {state['version']}")
-            self._last, self._looked, self._sampled = (int(state[key]) for key in ("step", "looked", "sampled"))
-            self._budget.load(state["budget"])
+            self._last = int(state["step"])
+            self._schedule.load(state["schedule"])
             self._checkpoints.load(state["checkpoints"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"not the state of a guard of this version ({type(error).__name__}: {error}).") from None
@@ -354,21 +351,26 @@ class Guard:
             self._went_back(step)
         if step != self._last:
             self._begin(model, step)
-            plan = told_by_first(self._plan(step) if is_first() else None)
+            plan: Plan = told_by_first(self._schedule.plan(step) if is_first() else None)
             if plan.look:
                 self._look(model, step, samples=plan.samples)
             else:
                 self._judge(step)
-            self._last, self._wake = step, self._next(step, plan.retry)
+            self._sleep(step, plan.again)
         return self._says_stop
 
     def _look_now(self, model: Any, step: int) -> bool:
-        if step < self._looked:
+        if step < self._schedule.looked:
             self._went_back(step)
         self._begin(model, step)
-        self._look(model, step, samples=self._sampler is not None)
-        self._last, self._wake = step, self._next(step, None)
+        self._look(model, step, samples=self._schedule.sample_cadence is not None)
+        self._sleep(step, step + 1)
         return self._says_stop
+
+    def _sleep(self, step: int, until: int) -> None:
+        """Note a visit, and when the next one is needed."""
+        due = math.ceil(self.stop_step) if self.stop_step is not None else 0
+        self._last, self._wake = step, 0 if self._says_stop else min(until, due) if due > step else until
 
     def _begin(self, model: Any, step: int) -> None:
         """At the first step: start the clock, and try the loss."""
@@ -380,43 +382,23 @@ class Guard:
                     TaumemWarning,
                     stacklevel=5,
                 )
-            with undisturbed(model, restores=self._restores), self._budget.spending():
+            with undisturbed(model, restores=self._restores), self._schedule.budget.spending():
                 self.losses.try_loss(model)
             for note in self.losses.notes:
                 warnings.warn(note, TaumemWarning, stacklevel=5)
-        self._budget.begin(step)
-
-    def _plan(self, step: int) -> "_Plan":
-        """What to ask at this step: what is due, if it can be afforded."""
-        is_due = self._cadence.due(step, since=self._looked)
-        samples_are_due = self._sampler is not None and self._sample_cadence.due(step, since=self._sampled)
-        if samples_are_due and self._budget.affords("losses", "samples"):
-            return _Plan(look=True, samples=True)
-        retry = self._budget.steps_to_wait(step, "losses", "samples") if samples_are_due else None
-        if is_due and not self._budget.affords("losses"):
-            return _Plan(retry=self._budget.steps_to_wait(step, "losses"))
-        return _Plan(look=is_due, retry=retry)
-
-    def _next(self, step: int, retry: int | None) -> float:
-        """The next step at which something may be due."""
-        if self._says_stop:
-            return 0
-        steps: list[float] = [self._cadence.after(step) if retry is None else step + retry]
-        if self._sampler is not None:
-            steps.append(self._sample_cadence.after(step))
-        if self.stop_step is not None and self.stop_step > step:
-            steps.append(math.ceil(self.stop_step))
-        return float(told_by_first(min(steps)))
+        self._schedule.budget.begin(step)
 
     def _look(self, model: Any, step: int, *, samples: bool) -> None:
         examples = step * (self.batch_size or 0)
         told = []
         try:
-            with self._budget.spending(*(("losses", "samples") if samples else ("losses",))):
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                torch.cuda.synchronize()  # what training still has to do there is not the look's
+            with self._schedule.budget.spending(*self._schedule.kinds(samples=samples)):
                 for kind, watch in self._watches.items():
                     with self._asked(kind, model) as asked:
                         told.append(watch.look(asked, step, examples, samples=samples))
-                self._looked, self._sampled = step, step if samples else self._sampled
+                self._schedule.done(step, samples=samples)
                 self._judge(step)
                 self._keep_weights(model, step)
                 if self._sinks and is_first():
@@ -424,7 +406,7 @@ class Guard:
         except RecordError as error:  # training has diverged, or the disk is full: the next look may be better
             if self.strict:
                 raise
-            self._looked = step
+            self._schedule.done(step, samples=samples)
             self._notes.append(f"The look at step {step}: {error}")
             warnings.warn(f"the look at step {step} is lost: {error}", TaumemWarning, stacklevel=5)
 
@@ -457,17 +439,16 @@ class Guard:
         self._judged = verdicts[-1] if verdicts else self.rule.judge(self.record, step)
 
     def _went_back(self, step: int) -> None:
+        last = max(self._last, self._schedule.looked)
         warnings.warn(
-            f"step {step} comes after step {max(self._last, self._looked)}: training went back. If it goes on from a "
-            "checkpoint, all is well: looks that were made are kept. If it is another run, give it a guard and a "
-            "folder of its own.",
+            f"step {step} comes after step {last}: training went back. If it goes on from a checkpoint, all is well: "
+            "looks that were made are kept. If it is another run, give it a guard and a folder of its own.",
             TaumemWarning,
             stacklevel=5,
         )
         before = [look for look in self.record.steps if look < step]
-        self._looked = max(before, default=0)
-        self._sampled = min(self._sampled, self._looked)
-        self._rejudge(self._looked)
+        self._schedule.back_to(max(before, default=0))
+        self._rejudge(self._schedule.looked)
 
     def _keep_weights(self, model: Any, step: int) -> None:
         """Keep the weights of the look that is to be kept, in place of those of an earlier one."""
@@ -489,25 +470,17 @@ class Guard:
         return self._onset is not None and self.on_onset == "stop"
 
     def _unchecked(self) -> Iterator[str]:
-        if self._sampler is None:
+        budget = self._schedule.budget
+        if self._schedule.sample_cadence is None:
             yield "Copies among samples: no sampler was given."
         if "heldout" not in self.losses.sets:
             yield "The gap to held-out items, and membership: no held-out items were given."
-        if self._budget.waits and self._budget.share is not None:
+        if budget.waits and budget.share is not None:
             yield (
-                f"Every look of the cadence: some waited, to keep to {self._budget.share:.1%} of the time (budget); "
+                f"Every look of the cadence: some waited, to keep to {budget.share:.1%} of the time (budget); "
                 f"{len(self.record.steps)} were made."
             )
         yield from self._notes
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What to do at a step: look or not, draw samples or not, and in how many steps to come again."""
-
-    look: bool = False
-    samples: bool = False
-    retry: int | None = None
 
 
 def _whole(step: int) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taumem.analysis import Study
+from taumem.analysis.cautions import full_batches
 from taumem.analysis.feasibility import feasibility
 from taumem.analysis.stopping import Located
 from taumem.data.item_set import Collate, ItemSet, digests
@@ -99,6 +100,8 @@ def pilot(
     _same_plan(home, whole, groups, nested, seed, n_heldout)
     held = [len(subset.heldout) for subset in planned]
     tell(feasibility(sizes, repeats, n_all, (min(held), max(held)), "items" if groups is None else "groups"))
+    if told := full_batches(sizes, options.get("batch_size") or 0, exclude=""):
+        tell(told)
     for number, subset in enumerate(planned, start=1):
         run = home / subset.name
         if not (run / FINISHED).exists():

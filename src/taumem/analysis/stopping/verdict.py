@@ -51,7 +51,7 @@ class Verdict:
         interval: of the onset, in steps: from the last look without it to the first one with it.
         power: where nothing was seen, what could have been.
         not_checked: what was not checked and why, a sentence each.
-        step: the last look that was judged.
+        step: the last one that was judged.
         examples: training examples seen by then; None where the batch size is not known.
         passes: over the training set by then; likewise.
         checkpoint: of those that exist, the one to keep.
