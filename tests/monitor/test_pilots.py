@@ -124,7 +124,8 @@ def test_pilots_make_a_study_that_says_when_to_stop_and_are_not_made_twice(tmp_p
     assert [record.header.data.n_train for record in study.records] == [8, 16]
     assert [record.header.data.n_heldout for record in study.records] == [56, 48]
     assert lines[0].startswith("64 items: 2 pilots of 8, 16")
-    assert "located at step" in lines[1]
+    assert "P = 8 is no larger than the batch size" in lines[1]
+    assert "located at step" in lines[2]
     assert lines[-1].startswith("Forecast for all 64")
     guard = taumem.Guard(loss, train=ITEMS, forecast=study, on_onset="stop")
     law = study.forecast(64).law
@@ -172,7 +173,7 @@ def test_a_training_that_ends_by_itself_leaves_a_bound(tmp_path):
 def test_a_limit_of_steps_ends_a_pilot(tmp_path):
     lines = []
     pilots(tmp_path, max_steps=20, log=lines.append)
-    assert "the most that was allowed" in lines[1]
+    assert "the most that was allowed" in lines[2]
 
 
 @pytest.mark.parametrize(
