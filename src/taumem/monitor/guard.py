@@ -347,6 +347,7 @@ class Guard:
             return False
 
     def _visit(self, model: Any, step: int) -> bool:
+        self._meet()
         if step < self._last:
             self._went_back(step)
         if step != self._last:
@@ -360,6 +361,7 @@ class Guard:
         return self._says_stop
 
     def _look_now(self, model: Any, step: int) -> bool:
+        self._meet()
         if step < self._schedule.looked:
             self._went_back(step)
         self._begin(model, step)
@@ -371,6 +373,12 @@ class Guard:
         """Note a visit, and when the next one is needed."""
         due = math.ceil(self.stop_step) if self.stop_step is not None else 0
         self._last, self._wake = step, 0 if self._says_stop else min(until, due) if due > step else until
+
+    def _meet(self) -> None:
+        """Know what is recorded: a guard may be made before there are several processes."""
+        learned = [watch.meet() for watch in self._watches.values()]
+        if any(learned):
+            self._rejudge(max(self._last, 0))
 
     def _begin(self, model: Any, step: int) -> None:
         """At the first step: start the clock, and try the loss."""

@@ -51,7 +51,7 @@ class Watch:
             folder = Path(tempfile.mkdtemp(prefix="taumem-"))
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.record = RunRecord.open(folder, header)
-        self.record.append(told_by_first(self.record.measurements if is_first() else None))
+        self._has_met = False
         self.shared = tuple(shared)
         # When to look, the guard says.
         self.monitor = Monitor(
@@ -62,6 +62,19 @@ class Watch:
             sample_probes=sample_probes,
             seed=seed,
         )
+
+    def meet(self) -> bool:
+        """Let every process hold what the first one has recorded already: once, when all are there.
+
+        Returns:
+            Whether this process learned of something.
+        """
+        if self._has_met:
+            return False
+        self._has_met = True
+        before = len(self.record.measurements)
+        self.record.append(told_by_first(self.record.measurements if is_first() else None))
+        return len(self.record.measurements) > before
 
     def look(self, model: Any, step: int, examples: int, *, samples: bool) -> list[Measurement]:
         """Ask all probes, of samples only where they are wanted, and record what they say.

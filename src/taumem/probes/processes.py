@@ -16,8 +16,15 @@ def n_processes() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes."""
-    return not _in_use() or dist.get_rank() == 0
+    """Whether this process is the one that writes.
+
+    Trainers that start their processes late say in the environment which one this is: what is made before
+    torch.distributed is in use must not be written by all of them.
+    """
+    if _in_use():
+        return dist.get_rank() == 0
+    named = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
+    return named in ("", "0") and ("RANK" in os.environ or os.environ.get("NODE_RANK", "0") in ("", "0"))
 
 
 def own_share(n: int) -> list[tuple[int, bool]]:
