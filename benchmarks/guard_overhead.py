@@ -68,7 +68,7 @@ def main() -> None:
 
     guard = taumem.Guard(loss, train=split.train, heldout=split.heldout, cadence=taumem.LogCadence(first=10**9))
     model = nn.Linear(1, 1)
-    guard._last, guard._wake = 0, 10**9
+    guard._watchman.last, guard._watchman.wake = 0, 10**9
     calls = 200_000
     for name, call in (("a guard with nothing due", guard), ("an empty function", lambda model, step: False)):
         seconds = min(timeit.repeat(lambda call=call: call(model, 17), number=calls, repeat=5)) / calls

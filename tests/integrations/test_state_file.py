@@ -18,7 +18,10 @@ def test_a_guard_is_where_it_was(tmp_path):
     first.close()
     second = guard(tmp_path / "run")
     assert read_state(second, tmp_path) == 30
-    assert {**second.state_dict(), "budget": None} == {**state, "budget": None}
+    again = second.state_dict()
+    for found in (again, state):
+        found["schedule"].pop("budget")  # its clock goes on
+    assert again == state
 
 
 def test_the_state_of_another_step_is_left_alone(tmp_path):

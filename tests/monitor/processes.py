@@ -30,7 +30,7 @@ def main(folder, rank, size):
         loss, train=TRAIN, heldout=HELDOUT, folder=folder, forecast=stop_at, rule=rules, on_onset="stop", strict=True,
         sampler=sampled, sample_cadence=taumem.LogCadence(16, 1), budget=0.5, block=16,
     )  # fmt: skip
-    guard._schedule.budget.share = None  # times differ from run to run; the looks to compare must not
+    guard._watchman.schedule.budget.share = None  # times differ from run to run; the looks to compare must not
     stopped = 0
     for step in range(1, 100):
         # Every process sees all items: the same gradient, so that one process alone trains the same model.

@@ -12,7 +12,7 @@ from taumem.analysis.cautions import of_a_forecast
 from taumem.analysis.stopping import AnyOf, ForecastReached, StoppingRule, rule_named
 from taumem.errors import ConfigError, DataError, TaumemWarning, nearest_name
 from taumem.monitor.weights import check_average
-from taumem.probes.item_losses import AskedItems
+from taumem.probes.asked_items import AskedItems
 from taumem.probes.loss_gap import TIMES
 from taumem.probes.probe import check_times
 
@@ -26,6 +26,7 @@ __all__ = [
     "chosen_rule",
     "onset_forecast",
     "refuse_common",
+    "stop_step_of",
     "versions",
 ]
 
@@ -158,6 +159,12 @@ def chosen_rule(
     if not rules or not all(callable(getattr(rule, "judge", None)) for rule in rules):
         raise ConfigError(f"a rule is a name, or an object with judge(record, step); got {given!r}.")
     return rules[0] if len(rules) == 1 else AnyOf(tuple(rules))
+
+
+def stop_step_of(rule: StoppingRule) -> float | None:
+    """The step at which a forecast among the rules says stop; None without one."""
+    every = rule.rules if isinstance(rule, AnyOf) else (rule,)
+    return min((one.onset.low for one in every if isinstance(one, ForecastReached)), default=None)
 
 
 def _named(name: str, stop: Interval | None) -> StoppingRule:

@@ -3,14 +3,19 @@
 import math
 from collections.abc import Mapping
 from operator import index
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from taumem.analysis.stopping import Checkpoint, Reason, Verdict
-from taumem.record import RunRecord
+from taumem.record import RunRecord, write_atomically
 
 __all__ = ["KeptCheckpoints"]
+
+WEIGHTS = "weights-{step}.pt"
+"""The file of weights that a guard keeps itself."""
 
 
 class KeptCheckpoints:
@@ -26,6 +31,20 @@ class KeptCheckpoints:
     def add(self, step: int, path: str) -> None:
         """A checkpoint exists now."""
         self.paths[index(step)] = path
+
+    def keep(self, folder: Path, step: int, weights: Any) -> None:
+        """Write the weights of a step into a folder, in place of those of an earlier one.
+
+        Raises:
+            RecordError: the disk refuses.
+        """
+        file = folder / WEIGHTS.format(step=step)
+        write_atomically(file, lambda path: torch.save(weights, path))
+        for former, path in list(self.paths.items()):
+            if former != step and Path(path) == folder / WEIGHTS.format(step=former):
+                Path(path).unlink(missing_ok=True)
+                self.remove(former)
+        self.add(step, str(file))
 
     def remove(self, step: int) -> None:
         """A checkpoint exists no longer."""

@@ -85,31 +85,31 @@ class CopiesFound:
 
 @dataclass(frozen=True)
 class MembersFound:
-    """Stops once training items can be told from held-out ones by their loss, better than a level says.
+    """Stops once training items can be told from held-out ones by their loss, better than a value says.
 
     ``membership_auc`` is the probability that a training item has the lower loss; the rule asks whether it is above the
-    level for certain. The probability of a false alarm is spent over looks as in :class:`CopiesFound`.
+    value for certain. The probability of a false alarm is spent over looks as in :class:`CopiesFound`.
 
     Args:
-        level: of the AUC, in [0.5, 1).
+        above: the AUC that must be passed, in [0.5, 1).
         alpha: probability of a false alarm in the whole run, in (0, 1).
 
     Raises:
         ConfigError: a number out of its range.
     """
 
-    level: float = 0.6
+    above: float = 0.6
     alpha: float = 0.05
     name = "privacy"
 
     def __post_init__(self) -> None:
         _check_alpha(self.alpha)
-        if not 0.5 <= self.level < 1:
-            raise ConfigError(f"the level of membership is an AUC, from 0.5 (chance) to below 1; got {self.level}.")
+        if not 0.5 <= self.above < 1:
+            raise ConfigError(f"membership is above an AUC, from 0.5 (chance) to below 1; got {self.above}.")
 
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
-        rule = f"Training items can be told from held-out ones by their loss, with an AUC above {self.level:g}."
+        rule = f"Training items can be told from held-out ones by their loss, with an AUC above {self.above:g}."
         curve = record.curve_or_none("membership_auc")
         until = math.inf if step is None else step
         keep = best_until(record, until)
@@ -119,12 +119,12 @@ class MembersFound:
         counted = (curve.steps > 0) & (curve.steps <= until)
         looks, auc, se = curve.steps[counted], curve.values[counted], curve.se[counted]
         errors = -ndtri(_spent(self.alpha, len(looks)))
-        found = np.flatnonzero(auc - errors * se > self.level)
+        found = np.flatnonzero(auc - errors * se > self.above)
         if not len(found):
             power = (
                 "No look so far."
                 if not len(looks)
-                else (f"An AUC above {self.level + float(errors[-1] * se[-1]):.2f} would have been seen.")
+                else (f"An AUC above {self.above + float(errors[-1] * se[-1]):.2f} would have been seen.")
             )
             return Verdict(False, rule, keep=keep, power=power)
         first = int(found[0])
