@@ -209,6 +209,7 @@ def test_two_processes_stop_at_the_same_step(tmp_path):
 
 if __name__ == "__main__":  # one of two processes
     folder = Path(sys.argv[1])
+    Accelerator(cpu=True)  # a guard learns of other processes when it is made
     guard = made(folder / "run")
     script = Script(folder / "out", guard, saves=1000)
     rank, kind = script.accelerator.process_index, script.accelerator.distributed_type

@@ -12,7 +12,7 @@ from taumem.integrations.ignite import IgniteGuard
 
 class Engine:
     def __init__(self, **attributes):
-        self.state = SimpleNamespace(iteration=0)
+        self.state = SimpleNamespace(iteration=0, epoch_length=None)
         self.handlers, self.terminated = [], False
         vars(self).update(attributes)
 
@@ -53,8 +53,10 @@ def test_the_network_of_a_monai_trainer_is_known():
     IgniteGuard(told).attach(engine)
     engine.run(1)
     assert told.calls == [("the network", 1)]
+    bare = Engine()
+    IgniteGuard(told).attach(bare)
     with pytest.raises(ConfigError, match="give the model"):
-        IgniteGuard(told).attach(Engine())
+        bare.run(1)
 
 
 def test_steps_are_updates_not_iterations():
@@ -64,6 +66,18 @@ def test_steps_are_updates_not_iterations():
     assert told.steps == [1, 2]
     with pytest.raises(ConfigError, match="at least 1 iteration"):
         IgniteGuard(told, accumulation=0)
+
+
+def test_at_the_end_of_an_epoch_monai_updates_with_what_has_accumulated():
+    engine, told = Engine(network="the network", accumulation_steps=4), ToldGuard()
+    engine.state.epoch_length = 6
+    IgniteGuard(told).attach(engine)
+    asked = []
+    for iteration in range(1, 15):
+        engine.run(iteration)
+        asked += [iteration] * (len(told.steps) - len(asked))
+    assert asked == [4, 6, 10, 12]
+    assert told.steps == [1, 2, 3, 4]
 
 
 def test_it_hears_of_checkpoints_where_they_are_written(tmp_path):

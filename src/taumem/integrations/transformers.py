@@ -67,9 +67,10 @@ class TransformersGuard(TrainerCallback):  # type: ignore[misc]
         place = Path(args.output_dir) / f"checkpoint-{step}"
         if not place.is_dir():  # saved by another process, or in a search for hyperparameters
             return
-        KeptCopies(self.guard, self._kept(args), copies=bool(args.save_total_limit)).saved(step, place)
+        self.guard.saved(step, place)
         if state.is_world_process_zero:
             write_state(self.guard, place, step)
+        KeptCopies(self.guard, self._kept(args), copies=bool(args.save_total_limit)).saved(step, place)
 
     def _kept(self, args: Any) -> Path:
         return Path(args.output_dir) / FOLDER if self._keep_in is None else Path(self._keep_in)
