@@ -28,7 +28,7 @@ def test_tensorboard(tmp_path):
 def test_mlflow(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    mlflow.set_tracking_uri(f"file://{tmp_path}")
+    mlflow.set_tracking_uri(f"file://{tmp_path / 'mlruns'}")
     with mlflow.start_run() as run:
         gaps = watched(MLflow(mlflow))
     client = mlflow.MlflowClient()
