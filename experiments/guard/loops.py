@@ -52,6 +52,7 @@ class Loop:
         sample: (model, generator) -> samples.
         rate: the learning rate.
         steps: as many as lead well past the first copies at P = 16.
+        loss_at: the loss at given timesteps, if the guard is to ask that.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Loop:
     sample: Callable[[nn.Module, torch.Generator], Tensor]
     rate: float
     steps: int
+    loss_at: Callable[..., Tensor] | None = None
 
 
 def train(
@@ -132,6 +134,13 @@ def ddpm_loss(model: nn.Module, x0: Tensor, generator: torch.Generator | None) -
     return (model(kept.sqrt() * x0 + (1 - kept).sqrt() * noise, t / TIMESTEPS) - noise).square().flatten(1).mean(dim=1)
 
 
+def ddpm_loss_at(model: nn.Module, x0: Tensor, generator: torch.Generator | None, t: Tensor) -> Tensor:
+    """The same, at given timesteps [n]."""
+    noise = torch.randn(x0.shape, generator=generator)
+    kept = KEPT[t][:, None, None, None]
+    return (model(kept.sqrt() * x0 + (1 - kept).sqrt() * noise, t / TIMESTEPS) - noise).square().flatten(1).mean(dim=1)
+
+
 def ddim_steps(
     predict: Callable[[Tensor, int], Tensor], generator: torch.Generator, n: int, steps: int, kept: Tensor
 ) -> Tensor:
@@ -192,6 +201,7 @@ LOOPS = {
     for loop in (
         Loop("flow", ConvNet, flow_loss, flow_sample, 2e-3, 3000),
         Loop("ddpm", ConvNet, ddpm_loss, ddpm_sample, 2e-3, 3500),
+        Loop("ddpm at times", ConvNet, ddpm_loss, ddpm_sample, 2e-3, 2500, ddpm_loss_at),
         Loop("diffusers", diffusers_unet, diffusers_loss, diffusers_sample, 3e-3, 3500),
     )
 }

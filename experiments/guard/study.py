@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from loops import BATCH, LOOPS, Loop, train
+from loops import BATCH, LOOPS, TIMESTEPS, Loop, train
 from torch import Tensor, nn
 
 import taumem
@@ -59,18 +59,19 @@ def onset(record: taumem.RunRecord, clock: str) -> list[float] | None:
 def heldout(loop: Loop, seed: int) -> dict[str, Any]:
     """One run to well past the first copies, judged afterwards by every rule as if it had been asked at each look."""
     items, held, aside = images(seed, P)
+    asked: dict[str, Any] = {"n_draws": 4} if loop.loss_at is None else {"timesteps": TIMESTEPS}
     guard = taumem.Guard(
-        loop.loss,
+        loop.loss_at or loop.loss,
         train=items,
         heldout=held,
         batch_size=BATCH,
         budget=None,
         sampler=loop.sample,
         sample_cadence=taumem.LogCadence(64, 2),
-        n_draws=4,
         rule="balanced",
         seed=seed,
         strict=True,
+        **asked,
     )
     truth = truth_about(loop, items, aside, rule="quality")
     weights: dict[int, dict[str, Tensor]] = {}

@@ -20,7 +20,6 @@ __all__ = [
     "OnOnset",
     "Rule",
     "Weights",
-    "answers_of",
     "check_choices",
     "checked_times",
     "chosen_rule",
@@ -34,24 +33,8 @@ OnOnset = Literal["warn", "stop", "checkpoint"]
 Weights = Literal["raw", "ema", "both"]
 Rule = str | StoppingRule
 
-FEWEST_ANSWERS, MOST_ANSWERS = 64, 256
-"""Of the loss about one set at one look, unless the number of draws is given."""
 FORECAST_CONFIDENCE = 0.5
 """Of the interval of a law whose lower end names the step to stop at: three times out of four the onset is later."""
-
-
-def answers_of(batch_size: int | None) -> int:
-    """How often a look asks the loss about one set: so that both sets cost what a few steps of training do.
-
-    An answer costs a third of what an example costs in training, which goes back through the network too.
-
-    Args:
-        batch_size: training examples per optimizer step; None if unknown.
-
-    >>> [answers_of(batch_size) for batch_size in (None, 4, 16, 128)]
-    [256, 64, 128, 256]
-    """
-    return MOST_ANSWERS if batch_size is None else min(max(8 * batch_size, FEWEST_ANSWERS), MOST_ANSWERS)
 
 
 def check_choices(on_onset: str, batch_size: int | None, weights: str | None, ema: Any, folder: Any) -> None:

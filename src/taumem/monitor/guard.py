@@ -23,7 +23,6 @@ from taumem.monitor.arguments import (
     OnOnset,
     Rule,
     Weights,
-    answers_of,
     check_choices,
     checked_times,
     chosen_rule,
@@ -81,8 +80,7 @@ class Guard:
         timesteps: into how many whole timesteps the loss divides time: t is then int64, from 0 to timesteps - 1.
         deterministic: whether the loss has no noise, as that of an autoregressive model.
         n_items: items of each set to ask about at a look, at most.
-        n_draws: draws of noise for each item; None: as many as give 256 answers per set, or 8 for each example of a
-            small batch, so that a look costs what a few steps do.
+        n_draws: draws of noise for each item; None: as many as give 256 answers about each set, at most 16.
         block: answers in a batch; None: four times the batch size, or 32 if that is unknown.
         collate: makes a batch of single items of a list or Dataset; None takes torch's ``default_collate``.
         sampler: ``sampler(model, generator)`` -> samples [n, ...], comparable with the items (or with their first
@@ -149,12 +147,11 @@ class Guard:
         held = None if heldout is None else apart(items, ItemSet.of(heldout, "held-out items", collate=collate))
 
         def chosen(some: ItemSet) -> AskedItems:
-            answers = max(answers_of(batch_size) // max(len(asked.times), 1), 1)
             return AskedItems.of(
                 some,
                 n_items=n_items,
                 n_draws=1 if deterministic else n_draws,
-                n_answers=answers,
+                n_times=max(len(asked.times), 1),
                 block=block or 4 * (batch_size or 8),
                 seed=seed,
             )

@@ -16,6 +16,8 @@ __all__ = ["FEW", "AskedItems"]
 
 FEW = 8
 """Items that a loss is tried on."""
+ANSWERS = 256
+"""Of the loss about one set at one look, at least where there are as many items, unless a number of draws is given."""
 MOST_DRAWS = 16
 """Draws of noise for each item, at most, unless a number is given."""
 
@@ -44,15 +46,15 @@ class AskedItems:
 
     @classmethod
     def of(
-        cls, items: ItemSet, *, n_items: int, n_draws: int | None, n_answers: int, block: int, seed: int
+        cls, items: ItemSet, *, n_items: int, n_draws: int | None, n_times: int, block: int, seed: int
     ) -> "AskedItems":
         """Choose items, and hold them: what a Dataset augments at random stays as it was drawn here.
 
         Args:
             items: all of them.
             n_items: how many to ask about, at most.
-            n_draws: of noise, for each; None takes as many as the answers allow, and at most 16.
-            n_answers: of the loss about all of them, at most, unless draws are given; at each time.
+            n_draws: of noise, for each; None takes as many as give 256 answers about all of them, and at most 16.
+            n_times: diffusion times at which each is asked about.
             block: items in a batch.
             seed: of the choice.
 
@@ -65,10 +67,10 @@ class AskedItems:
                 f"a look asks about at least 1 item, in batches and draws of at least 1; got n_items = {n_items}, "
                 f"block = {block}, n_draws = {n_draws}."
             )
-        n = min(len(items), n_items, n_answers if n_draws is None else n_items)
+        n = min(len(items), n_items)
         order = torch.randperm(len(items), generator=generator_for(seed, "items asked about"))
         chosen = sorted(order[:n].tolist())
-        draws = min(max(n_answers // n, 1), MOST_DRAWS) if n_draws is None else n_draws
+        draws = min(max(ANSWERS // (n * n_times), 1), MOST_DRAWS) if n_draws is None else n_draws
         numbers = [*range(n)] * draws
         rows = tuple(tuple(numbers[k : k + block]) for k in range(0, len(numbers), block))
         with random_states_kept():
