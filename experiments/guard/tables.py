@@ -48,7 +48,7 @@ def with_heldout() -> Iterator[str]:
     yield "|---" * 10 + "|"
     for loop in LOOPS:
         lines = runs("heldout", loop)
-        for rule in RULES:
+        for rule in RULES if lines else ():
             stops = [(line, line["rules"][rule]) for line in lines if line["rules"][rule]["stop"]]
             at = [found["stop"] for _, found in stops]
             kept = [found["keep"] for _, found in stops if found["keep"]]

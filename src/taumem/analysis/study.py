@@ -218,9 +218,8 @@ class Study:
             return by_name[self.proof.clock]
         if self.phase is not None and (clock := by_name.get(self.phase.clock)) is not None and clock.drawn:
             return clock
-        well_known = (by_name[name] for name in HEADLINE_CLOCKS if name in by_name)
-        with_law = (clock for clock in (*well_known, *self.clocks) if clock.drawn)
-        return next(with_law, next(iter(self.clocks), None))
+        candidates = [by_name[name] for name in HEADLINE_CLOCKS if name in by_name] + list(self.clocks)
+        return next((clock for clock in candidates if clock.drawn), next(iter(candidates), None))
 
     @cached_property
     def cautions(self) -> tuple[str, ...]:

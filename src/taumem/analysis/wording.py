@@ -161,9 +161,9 @@ def plural(count: int, noun: str) -> str:
 
 
 def sizes_text(sizes: list[int]) -> str:
-    """List whole numbers, such as sizes of training sets.
+    """List whole numbers, such as sizes of training sets; 0 is one that nobody said.
 
-    >>> sizes_text([16, 1024])
-    '16, 1,024'
+    >>> sizes_text([16, 1024]), sizes_text([0])
+    ('16, 1,024', 'unknown')
     """
-    return ", ".join(f"{size:,}" for size in sizes)
+    return ", ".join(f"{size:,}" if size else "unknown" for size in sizes)

@@ -52,7 +52,11 @@ def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
         return
     table = new_table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "at most")
     for row in rows:
-        shown = row | {"run": _below(Path(str(row["run"])), folder), "half": row["half"] or ""}
+        shown = row | {
+            "run": _below(Path(str(row["run"])), folder),
+            "half": row["half"] or "",
+            "steps": row["steps"] or "",
+        }
         names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
         add_row(table, *(shown[name] for name in names))
     show_table(table)

@@ -67,7 +67,7 @@ def _law(clock: ClockLaw) -> str:
     if linear is None:
         return f"{grows}."
     rate = f"{number(linear.prefactor.value)} steps per example"
-    rate += "" if linear.batch_size is None else f" at batch size {linear.batch_size:,}"
+    rate += "" if not linear.batch_size else f" at batch size {linear.batch_size:,}"
     if linear.prefactor.spans_much:
         rate += f", known to within {factor(linear.prefactor.low, linear.prefactor.high)} only: add sizes, or seeds"
     return f"{grows}: {rate}." if grows else f"{clock.clock} comes at {rate}, if it is proportional to P."
