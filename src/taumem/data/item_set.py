@@ -73,7 +73,8 @@ class ItemSet:
         return found
 
     def __len__(self) -> int:
-        return len(self.given) if self.collate else len(next(leaves(self.given)))
+        rows = self.given if self.collate or isinstance(self.given, Tensor) else _values(self.given)[0]
+        return len(rows)
 
     def take(self, places: Sequence[int]) -> Any:
         """Pick items out, as one batch in the form in which the loss gets it.
@@ -83,8 +84,9 @@ class ItemSet:
         """
         if self.collate:
             return self.collate([self.given[place] for place in places])
-        at = torch.as_tensor(list(places), dtype=torch.long)
-        return map_tensors(lambda rows: rows[at.to(rows.device)], self.given)
+        if isinstance(self.given, Tensor):
+            return _picked(self.given, places)
+        return _like(self.given, [_picked(column, places) for column in _values(self.given)])
 
     def subset(self, places: Sequence[int]) -> Any:
         """Pick items out, in the form in which all of them came: rows, a list, or a ``Subset`` of a Dataset."""
@@ -140,22 +142,43 @@ def digests(batch: Any) -> list[str]:
 
 
 def _columns(given: Any, what: str) -> Any:
-    """Columns as tensors, all of one length."""
+    """Columns of one length: tensors, arrays as tensors, and lists (of words, say) as they are."""
     if not len(given):
         raise DataError(f"{what}: got an empty {type(given).__name__}; expected {HOLDERS}.")
-    is_dict = isinstance(given, Mapping)
-    names = list(given) if is_dict else list(range(len(given)))
-    columns = {name: as_tensor(given[name], f"{what}: column {name!r}") for name in names}
-    lengths = {name: len(column) if column.ndim else 0 for name, column in columns.items()}
+    names = list(given) if isinstance(given, Mapping) else range(len(given))
+    columns = []
+    for name, column in zip(names, _values(given), strict=True):
+        if not isinstance(column, Tensor | np.ndarray | list) or (isinstance(column, Tensor) and not column.ndim):
+            raise DataError(
+                f"{what}: column {name!r} is {type(column).__name__}, and has no row per item. A tuple or dict holds "
+                "columns (tensors, arrays, lists of words); give items one by one as a list."
+            )
+        columns.append(as_tensor(column, f"{what}: column {name!r}") if isinstance(column, np.ndarray) else column)
+    lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
         raise DataError(
             f"{what}: columns have one row per item, all as many; got {told}. A tuple holds columns; give items one by "
             "one as a list."
         )
-    if is_dict:
-        return columns
-    return type(given)(*columns.values()) if hasattr(given, "_fields") else tuple(columns.values())
+    return _like(given, columns)
+
+
+def _values(columns: Any) -> list[Any]:
+    return list(columns.values()) if isinstance(columns, Mapping) else list(columns)
+
+
+def _like(columns: Any, changed: list[Any]) -> Any:
+    """The same holder with other columns."""
+    if isinstance(columns, Mapping):
+        return dict(zip(columns, changed, strict=True))
+    return type(columns)(*changed) if hasattr(columns, "_fields") else tuple(changed)
+
+
+def _picked(column: Any, places: Sequence[int]) -> Any:
+    if isinstance(column, Tensor):
+        return column.detach()[torch.as_tensor(list(places), dtype=torch.long, device=column.device)]
+    return [column[place] for place in places]
 
 
 def _columns_of(batch: Any) -> Iterator[Any]:
