@@ -34,7 +34,7 @@ HOLDERS = {
     "a tensor": ROWS,
     "an array": ROWS.numpy(),
     "a dict": {"x": ROWS, "y": torch.arange(6)},
-    "a dict with words": {"x": ROWS, "mask": ROWS > 3, "prompt": [f"word {k}" for k in range(6)]},
+    "a dict with words": {"x": ROWS, "mask": (ROWS > 3).numpy(), "prompt": [f"word {k}" for k in range(6)]},
     "a tuple": (ROWS, torch.arange(6)),
     "a named tuple": Pair(ROWS, torch.arange(6)),
     "a list": [(ROWS[k], k) for k in range(6)],

@@ -153,7 +153,7 @@ def _columns(given: Any, what: str) -> Any:
                 f"{what}: column {name!r} is {type(column).__name__}, and has no row per item. A tuple or dict holds "
                 "columns (tensors, arrays, lists of words); give items one by one as a list."
             )
-        columns.append(as_tensor(column, f"{what}: column {name!r}") if isinstance(column, np.ndarray) else column)
+        columns.append(_tensor(column, f"{what}: column {name!r}") if isinstance(column, np.ndarray) else column)
     lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
@@ -162,6 +162,10 @@ def _columns(given: Any, what: str) -> Any:
             "one as a list."
         )
     return _like(given, columns)
+
+
+def _tensor(column: np.ndarray[Any, Any], what: str) -> Tensor:
+    return torch.from_numpy(column.copy()) if column.dtype == np.bool_ else as_tensor(column, what)
 
 
 def _values(columns: Any) -> list[Any]:
