@@ -17,6 +17,7 @@ from taumem.probes.loss_gap import TIMES
 from taumem.probes.probe import check_times
 
 __all__ = [
+    "FORECAST_CONFIDENCE",
     "OnOnset",
     "Rule",
     "Weights",
@@ -33,8 +34,8 @@ OnOnset = Literal["warn", "stop", "checkpoint"]
 Weights = Literal["raw", "ema", "both"]
 Rule = str | StoppingRule
 
-FORECAST_CONFIDENCE = 0.5
-"""Of the interval of a law whose lower end names the step to stop at: three times out of four the onset is later."""
+FORECAST_CONFIDENCE = 0.25
+"""Of the interval of a law whose lower end names the step to stop at: five times out of eight the onset is later."""
 
 
 def check_choices(on_onset: str, batch_size: int | None, weights: str | None, ema: Any, folder: Any) -> None:
