@@ -1,13 +1,25 @@
 """Every example runs, and finds what it says it finds."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+FRAMEWORKS = {
+    "guard_diffusers_unet": ("accelerate", "diffusers"),
+    "guard_lightning_ddpm": ("lightning",),
+    "guard_monai_ignite": ("ignite", "monai", "einops"),
+    "guard_transformers_masked_lm": ("transformers", "accelerate"),
+}
+"""Examples with a framework, and what they import."""
 
 
 def load(name: str) -> ModuleType:
@@ -21,6 +33,7 @@ def load(name: str) -> ModuleType:
 
 def test_every_example_is_tested_here():
     tested = {"watch_your_loop", "forecast_a_run", "monitor_and_record", "total_memorization", "grammar_in_python"}
+    tested |= {"guard_your_loop", "guard_flow_matching", *FRAMEWORKS}
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
 
@@ -28,6 +41,40 @@ def test_a_watched_loop_stops_where_the_heldout_loss_is_lowest(tmp_path, capsys)
     best = load("watch_your_loop").main(tmp_path / "run")
     assert 50 <= best < 750
     assert "keep step" in capsys.readouterr().out
+
+
+def test_a_guarded_loop_stops_once_the_gap_has_opened(capsys):
+    verdict = load("guard_your_loop").main()
+    assert verdict.stop
+    assert verdict.since < verdict.step < 4000
+    assert "Stop." in capsys.readouterr().out
+
+
+def test_flow_matching_stops_before_its_samples_are_copies():
+    verdict = load("guard_flow_matching").main()
+    assert verdict.stop
+    assert verdict.reason == "gap_opened"
+    assert verdict.step < 1500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_foreign_trainer_stops_and_its_checkpoint_to_keep_exists(name, tmp_path):
+    missing = [package for package in FRAMEWORKS[name] if importlib.util.find_spec(package) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    # In a process of its own: frameworks take long to import, and change what others do.
+    script = f"""
+import importlib, pathlib, sys
+verdict = importlib.import_module({name!r}).main(pathlib.Path({str(tmp_path)!r}))
+assert verdict.stop and verdict.reason == "gap_opened", verdict
+assert pathlib.Path(verdict.checkpoint.path).exists(), verdict.checkpoint
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(EXAMPLES), *sys.path]), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Stop." in done.stdout
 
 
 def test_a_model_of_few_strings_copies_them_and_one_of_many_does_not():
