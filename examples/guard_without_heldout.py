@@ -22,8 +22,7 @@ def loss(model, x0, generator):
 
 
 def train_on(items, guard):
-    """Your training, on whatever it is given."""
-    torch.manual_seed(0)
+    """Your training, on whatever it is given: a fresh model each time, by other draws."""
     model = MLP(tuple(items.shape[1:]), width=128)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for step in itertools.count(1):
@@ -35,8 +34,9 @@ def train_on(items, guard):
             return
 
 
-def main(folder: Path = Path("guarded"), sizes=(24, 48), n_items=96) -> taumem.Verdict:
-    items = taumem.GaussianMixture.two_modes(32).sample(n_items, torch.Generator().manual_seed(0))
+def main(folder: Path = Path("guarded"), sizes=(32, 64), n_items=128) -> taumem.Verdict:
+    torch.manual_seed(0)
+    items = taumem.GaussianMixture.two_modes(8).sample(n_items, torch.Generator().manual_seed(0))
     study = taumem.pilot(train_on, items, loss=loss, sizes=sizes, folder=folder / "pilots", batch_size=16)
     guard = taumem.Guard(
         loss, train=items, forecast=study, folder=folder / "all", batch_size=16, on_onset="stop", name="all"

@@ -9,29 +9,38 @@
 """
 
 import hashlib
+import inspect
 import json
-import shutil
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from taumem.analysis import Study
 from taumem.analysis.cautions import full_batches
-from taumem.analysis.feasibility import feasibility
+from taumem.analysis.feasibility import doubts, feasibility
 from taumem.analysis.stopping import Located
 from taumem.data.item_set import Collate, ItemSet, digests
-from taumem.errors import ConfigError, RecordError, TaumemError, first_difference
+from taumem.errors import ConfigError, nearest_name
 from taumem.monitor.guard import Guard
-from taumem.monitor.subsets import Subset, subsets
-from taumem.record import RunRecord, write_atomically
+from taumem.monitor.pilot_folder import PilotFolder, done_by_first
+from taumem.monitor.pilot_log import PilotLog
+from taumem.monitor.subsets import Subset, as_labels, as_sizes, subsets
+from taumem.probes.isolation import random_states_kept
+from taumem.probes.processes import is_first
+from taumem.record import RunRecord
 
 __all__ = ["pilot"]
 
-PLAN, FINISHED = "pilots.json", "pilot.json"
-"""Beside the runs: what all have in common. In a run's folder, once it is finished: what came out."""
-SAID = frozenset({"heldout", "train", "rule", "on_onset", "forecast", "strict", "n_train", "name"})
+SAID = ("heldout", "train", "rule", "on_onset", "forecast", "strict", "n_train", "name")
 """What a pilot says to its guard by itself."""
+OF_ONE_TRAINING = ("ema", "optimizer", "twin")
+"""What belongs to one model: every pilot trains another."""
+ASKED = ("batch_size", "times", "timesteps", "deterministic", "n_items", "n_draws")
+"""Options without which numbers of two pilots are not of one law."""
+FEW_READ = 16
+"""Items of a Dataset that are read to tell it from another one."""
 
 
 def pilot(
@@ -62,73 +71,100 @@ def pilot(
     Args:
         train_on: ``train_on(items, guard)`` trains a fresh model on the items that it is given, which have the form of
             all items, calls ``guard(model, step)`` after every optimizer step, and returns once that says stop. One
-            that returns earlier leaves a bound.
+            that returns earlier leaves a bound. Averaged weights are watched by handing them to the guard as the model.
         items: all of them, as in :class:`Guard`.
         loss: as in :class:`Guard`.
-        sizes: numbers of training examples of the pilots, ascending; with groups, numbers of groups.
+        sizes: numbers of training examples of the pilots, ascending; with groups, numbers of groups. With three or more
+            it can be seen whether one law holds for all.
         folder: where the runs go.
         repeats: pilots of each size, on other draws.
         clock: what a pilot waits for, and what is to be forecast.
-        max_steps: at which a pilot stops at the latest; None for no limit.
+        max_steps: at which a pilot stops at the latest; None for no limit. One that is overdue says so.
         groups: a label for each item, such as its patient, scene or clip: items of one group stay together.
         nested: whether larger subsets hold the smaller ones; False: they have nothing in common.
         n_heldout: items to hold out of each pilot, at most.
         collate: as in :class:`Guard`.
         seed: of the draws.
         log: told what is planned and what was found, a line each; None for silence.
-        options: of each pilot's guard, such as ``batch_size``, ``times`` or ``ema``.
+        options: of each pilot's guard, such as ``batch_size``, ``times`` or ``sampler``.
 
     Returns:
-        The runs, and the law that they make: ``Guard(..., forecast=study)``.
+        The runs, and the law that they make: ``Guard(..., forecast=study)``; of another clock than tau_val
+        ``Guard(..., forecast=study.forecast(len(items), clock))``.
 
     Raises:
         ConfigError: sizes, groups or options that cannot be used; a training that never asks its guard.
-        RecordError: the folder holds other pilots, or cannot be written to.
+        RecordError: the folder holds other pilots, another process makes them, or it cannot be written to.
         TaumemError: what the guard of a pilot found wrong with the loss or the items.
     """
     if not callable(train_on):
         raise ConfigError(f"train_on is called with (items, guard); got {type(train_on).__name__}.")
-    if taken := sorted(
-        {"heldout", "train", "rule", "on_onset", "forecast", "strict", "n_train", "name"} & options.keys()
-    ):
-        raise ConfigError(f"a pilot says by itself: {', '.join(taken)}; leave it out.")
-    tell = log or (lambda line: None)
-    whole, home = ItemSet.of(items, "items", collate=collate), Path(folder)
+    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
+        raise ConfigError(f"max_steps is a number of optimizer steps, or None for no limit; got {max_steps!r}.")
+    _check_options(options)
+    whole, sizes = ItemSet.of(items, "items", collate=collate), as_sizes(sizes)
+    labels = None if groups is None else as_labels(groups, len(whole))
     rule = Located(clock, max_steps)
-    planned = subsets(len(whole), sizes, repeats=repeats, nested=nested, groups=groups, n_heldout=n_heldout, seed=seed)
-    n_all = len(whole) if groups is None else len(set(groups))
-    _same_plan(home, whole, groups, nested, seed, n_heldout)
-    held = [len(subset.heldout) for subset in planned]
-    tell(feasibility(sizes, repeats, n_all, (min(held), max(held)), "items" if groups is None else "groups"))
-    if told := full_batches(sizes, options.get("batch_size") or 0, exclude=""):
-        tell(told)
-    for number, subset in enumerate(planned, start=1):
-        run = home / subset.name
-        if not (run / FINISHED).exists():
-            _begin_anew(run)
-            guard = Guard(
-                loss,
-                train=whole.subset(subset.train),
-                heldout=whole.subset(subset.heldout),
-                folder=run,
-                rule=rule,
-                on_onset="stop",
-                n_train=subset.size,
-                collate=whole.collate,
-                seed=seed + subset.repeat,
-                name=home.name or "pilots",
-                strict=True,
-                **({"budget": None} | options),
-            )
-            _train(train_on, whole, subset, guard)
-        found = json.loads((run / FINISHED).read_text(encoding="utf-8"))
-        tell(f"Pilot {number} of {len(planned)}, P = {subset.size}: {found['message']}")
-    study = Study.of(RunRecord.read(home / subset.name) for subset in planned)
-    tell(_forecast(study, n_all, clock))
+    planned = subsets(len(whole), sizes, repeats=repeats, nested=nested, groups=labels, n_heldout=n_heldout, seed=seed)
+    n_all = len(whole) if labels is None else len(set(labels))
+    usual = inspect.signature(Guard).parameters
+    asked = {name: options.get(name, usual[name].default) for name in ASKED}
+    drawn = {"nested": nested, "n_heldout": n_heldout, "seed": seed} | ({} if nested else {"sizes": sizes})
+    facts = {"n_items": len(whole), "items": _fingerprint(whole, labels), **drawn, "clock": clock, **asked}
+
+    folder = Path(folder)
+    told = PilotLog(log if is_first() else None, len(planned), clock)
+    with PilotFolder(folder).opened(facts) as home:
+        held = [len(subset.heldout) for subset in planned]
+        told.say(feasibility(sizes, repeats, n_all, (min(held), max(held)), "items" if labels is None else "groups"))
+        if labels is None:
+            told.say(full_batches(sizes, options.get("batch_size") or 0, exclude=""))
+        for doubt in doubts(sizes, n_all):
+            told.say(doubt)
+        for subset in planned:
+            found = done_by_first(partial(home.finished, subset, max_steps))
+            if found is None:
+                run = done_by_first(partial(home.clear, subset))
+                guard = Guard(
+                    loss,
+                    train=whole.subset(subset.train),
+                    heldout=whole.subset(subset.heldout),
+                    folder=run,
+                    rule=rule,
+                    on_onset="stop",
+                    n_train=subset.size,
+                    collate=whole.collate,
+                    seed=seed + subset.repeat,
+                    name=folder.name or "pilots",
+                    strict=True,
+                    sinks=(*options.get("sinks", ()), told.overdue(subset)),
+                    **({"budget": None} | {name: given for name, given in options.items() if name != "sinks"}),
+                )
+                found = _trained(train_on, whole, subset, guard, home)
+            told.of_pilot(subset, found)
+        records = done_by_first(lambda: [RunRecord.read(folder / subset.name) for subset in planned])
+    study = Study.of(records)
+    told.of_study(study, n_all)
     return study
 
 
-def _train(train_on: Callable[[Any, Guard], Any], whole: ItemSet, subset: Subset, guard: Guard) -> None:
+def _check_options(options: Mapping[str, Any]) -> None:
+    if taken := sorted(set(SAID) & options.keys()):
+        raise ConfigError(f"a pilot says by itself: {', '.join(taken)}; leave it out.")
+    if single := sorted(set(OF_ONE_TRAINING) & options.keys()):
+        raise ConfigError(
+            f"{', '.join(single)}: belongs to one training, and every pilot is another one. Make it in train_on; of "
+            "averaged weights, hand these to the guard as the model: guard(averaged, step)."
+        )
+    known = set(inspect.signature(Guard).parameters) - {*SAID, *OF_ONE_TRAINING}
+    if unknown := next((name for name in options if name not in known), None):
+        raise ConfigError(f"neither pilots nor their guards know '{unknown}'; {nearest_name(unknown, known)}")
+
+
+def _trained(
+    train_on: Callable[[Any, Guard], Any], whole: ItemSet, subset: Subset, guard: Guard, home: PilotFolder
+) -> dict[str, Any]:
+    """Make a pilot, and note what came of it."""
     with guard:
         train_on(whole.subset(subset.train), guard)
     if not guard.record.steps:
@@ -139,48 +175,18 @@ def _train(train_on: Callable[[Any, Guard], Any], whole: ItemSet, subset: Subset
     verdict = guard.verdict
     if not verdict.stop:
         verdict = replace(verdict, message=f"ended by step {verdict.step:,}, before its clock was located.")
-    write_atomically(guard.record.path / FINISHED, json.dumps(verdict.to_json()) + "\n")
+    done_by_first(partial(home.finish, subset, verdict))
+    return json.loads(json.dumps(verdict.to_json()))  # type: ignore[no-any-return]
 
 
-def _begin_anew(run: Path) -> None:
-    """Remove what an interrupted pilot left: its training cannot be gone on with."""
-    if (run / "run.json").exists():
-        shutil.rmtree(run)
-
-
-def _same_plan(
-    home: Path, whole: ItemSet, groups: Sequence[Hashable] | None, nested: bool, seed: int, n_heldout: int
-) -> None:
-    """Refuse a folder with pilots on other items, or drawn otherwise; sizes and repeats may be added."""
-    known = [] if whole.collate else digests(whole.given)
-    labels = None if groups is None else [str(label) for label in groups]
-    facts = {
-        "n_items": len(whole),
-        "items": hashlib.sha256(json.dumps([known, labels]).encode()).hexdigest(),
-        "nested": nested,
-        "n_heldout": n_heldout,
-        "seed": seed,
-    }
-    file = home / PLAN
-    if not file.exists():
-        write_atomically(file, json.dumps(facts) + "\n")
-        return
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RecordError(f"{file}: cannot be read ({error}); remove the folder, and make the pilots again.") from None
-    if before != facts:
-        raise RecordError(
-            f"{home}: holds other pilots: {first_difference(before, facts)}. Choose another folder, or remove it."
-        )
-
-
-def _forecast(study: Study, n_train: int, clock: str) -> str:
-    try:
-        steps = study.forecast(n_train, clock).predicted
-    except TaumemError as error:
-        return f"No forecast: {error}"
-    examples = steps.examples
-    passes = "" if examples is None else f", {examples.value / n_train:,.0f} passes"
-    span = f"[{steps.low:,.0f}, {steps.high:,.0f}]"
-    return f"Forecast for all {n_train:,}: {clock} at {steps.value:,.0f} steps {span}{passes}."
+def _fingerprint(whole: ItemSet, labels: Sequence[Hashable] | None) -> str:
+    """Tell these items, and their groups, from others; of a Dataset by a few items, if these can be read twice."""
+    if whole.collate:
+        places = sorted({k * (len(whole) - 1) // (FEW_READ - 1) for k in range(FEW_READ)})
+        with random_states_kept():
+            known, again = (digests(whole.take(places)) for _ in range(2))
+        known = known if known == again else []
+    else:
+        known = digests(whole.given)
+    words = None if labels is None else [str(label) for label in labels]
+    return hashlib.sha256(json.dumps([known, words]).encode()).hexdigest()[:16]

@@ -1,15 +1,17 @@
 """Which items pilots train on, and which they hold out."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import index
+from typing import Any
 
 import torch
 
 from taumem.errors import ConfigError
 from taumem.randomness import generator_for
 
-__all__ = ["FEWEST_HELDOUT", "Subset", "subsets"]
+__all__ = ["FEWEST_HELDOUT", "Subset", "as_labels", "as_sizes", "subsets"]
 
 FEWEST_HELDOUT = 8
 """Items that must be held out of every pilot."""
@@ -83,26 +85,70 @@ def subsets(
     return sorted(found, key=lambda subset: (subset.size, subset.repeat))
 
 
+def as_sizes(given: Any) -> tuple[int, ...]:
+    """Take sizes as they are written: whole numbers in a list, a tuple, a range, an array or a tensor.
+
+    Raises:
+        ConfigError: they are none.
+
+    >>> as_sizes(range(10, 40, 10))
+    (10, 20, 30)
+    """
+    try:
+        sizes = tuple(index(size) for size in _plain(given) if not isinstance(size, bool))
+        is_all = len(sizes) == len(_plain(given))
+    except TypeError:
+        is_all = False
+    if not is_all or not sizes or sizes[0] < 2 or any(b <= a for a, b in pairwise(sizes)):
+        raise ConfigError(
+            f"sizes are ascending whole numbers of training examples, from 2, such as (10, 20, 40); got {given!r}."
+        )
+    return sizes
+
+
+def as_labels(groups: Any, n: int) -> tuple[Hashable, ...]:
+    """Take the label of each item: words or numbers, in a list, an array, a tensor or a column of a table.
+
+    The numbers of a tensor are taken out of it: as tensors, no two of them would be the same group.
+
+    Raises:
+        ConfigError: there is not one for each item, or they are no labels.
+    """
+    plain = _plain(groups)
+    if not isinstance(plain, Iterable) or isinstance(plain, str | bytes):
+        raise ConfigError(f"groups has one label for each of the {n} items; got {groups!r}.")
+    labels = tuple(_plain(label) for label in plain)
+    if len(labels) != n:
+        raise ConfigError(f"groups has one label for each of the {n} items; got {len(labels)}.")
+    if nameless := sum(label is None or label != label for label in labels):
+        raise ConfigError(f"{nameless} of the {n} items have no label; give each a group, if one of its own.")
+    if wrong := [label for label in labels if not isinstance(label, str | int | float | bytes | tuple)]:
+        raise ConfigError(f"a label of a group is a word or a number; got {wrong[0]!r} ({type(wrong[0]).__name__}).")
+    return labels
+
+
+def _plain(given: Any) -> Any:
+    """Numbers of numpy and torch as those of Python."""
+    return given.tolist() if callable(getattr(given, "tolist", None)) else given
+
+
 def _units(n: int, groups: Sequence[Hashable] | None) -> list[list[int]]:
     """The items of each unit that stays together."""
     if groups is None:
         return [[place] for place in range(n)]
-    if len(groups) != n:
-        raise ConfigError(f"groups has one label for each of the {n} items; got {len(groups)}.")
     by_label: dict[Hashable, list[int]] = {}
-    for place, label in enumerate(groups):
+    for place, label in enumerate(as_labels(groups, n)):
         by_label.setdefault(label, []).append(place)
     return list(by_label.values())
 
 
 def _check(sizes: Sequence[int], repeats: int, n: int, nested: bool, what: str, n_heldout: int) -> None:
-    whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 2 for size in sizes)
-    if not sizes or not whole or any(b <= a for a, b in pairwise(sizes)):
-        raise ConfigError(f"sizes are ascending whole numbers of training examples, from 2; got {tuple(sizes)}.")
-    if repeats < 1 or n_heldout < FEWEST_HELDOUT:
+    if any(isinstance(number, bool) or not isinstance(number, int) for number in (repeats, n_heldout)) or (
+        repeats < 1 or n_heldout < FEWEST_HELDOUT
+    ):
         raise ConfigError(
-            f"pilots are drawn at least once, with {FEWEST_HELDOUT} items held out or more; got repeats = {repeats} "
-            f"and n_heldout = {n_heldout}."
+            f"pilots are drawn at least once, with {FEWEST_HELDOUT} items held out or more; got repeats = {repeats!r} "
+            f"and n_heldout = {n_heldout!r}."
         )
     needed = sizes[-1] if nested else sum(sizes)
     if needed >= n:
