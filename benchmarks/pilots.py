@@ -3,11 +3,11 @@
 The protocol, stated before the seeds that report: problems were chosen with seeds from 100 on; seeds 0 to 19 report,
 every one counts, and nothing is changed after.
 
-- `forecasts`: the loop of ``examples/guard_without_heldout.py`` on a mixture of two modes. Pilots, two of each size, then
-  a run on all items whose tau_val is measured on 512 fresh items that neither ever saw (raw weights, located as in a
-  pilot). Printed: how often the 90 % interval of the forecast holds it, how often the stop (the lower end of the 50 %
-  interval) is within 25 %, their medians as shares of it, what stopping there loses of held-out loss, the scatter of
-  pilots of one size, and how many steps the pilots took.
+- `forecasts`: the loop of ``examples/guard_without_heldout.py`` on a mixture of two modes. Pilots, two of each size,
+  and then a run on all items, whose tau_val is measured on 512 fresh items that neither ever saw (raw weights, 16
+  draws of noise for each item, located as in a pilot). Printed: how often the 90 % interval of the forecast holds it, how often
+  the stop (the lower end of the 50 % interval) is within 25 %, their medians as shares of it, what stopping there loses
+  of held-out loss, the scatter of pilots of one size, and how many steps the pilots took.
 - `early`: the records of the published studies, with all their held-out items or a few. A pilot would have ended at the
   first look that locates tau_val: how far from the whole record's tau_val is the one located then, how long is the run?
 
@@ -30,14 +30,15 @@ from taumem.analysis.clocks import CLOCKS, Seen
 from taumem.analysis.stopping import Located
 
 ROOT = Path(__file__).parent.parent
-N_FRESH = 512
+N_FRESH, N_DRAWS = 512, 16
 
 
 def example() -> Any:
     """The module of the example."""
     file = ROOT / "examples" / "guard_without_heldout.py"
     spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -50,29 +51,45 @@ def one_forecast(module: Any, seed: int, dimension: int, sizes: list[int], n_ite
     items, fresh = drawn[:n_items], drawn[n_items:]
     with tempfile.TemporaryDirectory() as folder:
         study = taumem.pilot(
-            module.train_on, items, loss=module.loss, sizes=sizes, folder=folder, batch_size=16, seed=seed, log=None
+            module.train_on,
+            items,
+            loss=module.loss,
+            sizes=sizes,
+            folder=folder,
+            batch_size=16,
+            seed=seed,
+            n_draws=N_DRAWS,
+            log=None,
         )
     forecast = study.forecast(n_items)
     assert forecast.law is not None
     stop = forecast.law.predict(n_items, confidence=0.5).low
     truth = taumem.Guard(
-        module.loss, train=items, heldout=fresh, rule=Located(), on_onset="stop", budget=None, n_items=N_FRESH
+        module.loss,
+        train=items,
+        heldout=fresh,
+        rule=Located(),
+        on_onset="stop",
+        budget=None,
+        n_items=N_FRESH,
+        n_draws=N_DRAWS,
     )
     module.train_on(items, truth)
     curve = truth.record.curve("heldout_loss")
     at_stop = float(np.interp(np.log(stop), np.log(curve.steps[curve.steps > 0]), curve.values[curve.steps > 0]))
     onset = truth.verdict.since
+    onsets = {p: [o.step for o in study.onsets if (o.clock, o.n_train) == ("tau_val", p)] for p in sizes}
     return {
         "seed": seed,
-        "onsets": {p: [round(o.step) for o in study.onsets if (o.clock, o.n_train) == ("tau_val", p)] for p in sizes},
-        "scatter": [np.var(np.log([o.step for o in study.onsets if (o.clock, o.n_train) == ("tau_val", p)]), ddof=1) for p in sizes],
+        "onsets": {p: [round(step) for step in steps] for p, steps in onsets.items()},
+        "scatter": float(np.mean([np.var(np.log(steps), ddof=1) for steps in onsets.values()])),
         "interval": (forecast.predicted.low, forecast.predicted.value, forecast.predicted.high),
         "stop": stop,
         "truth": onset,
         "loss": at_stop / float(curve.values.min()) - 1,
         "steps": sum(record.last_step for record in study.records),
         "refuted": forecast.law.is_implausible,
-    }  # fmt: skip
+    }
 
 
 def show_forecasts(dimension: int, sizes: list[int], n_items: int, seeds: range) -> None:
@@ -98,9 +115,10 @@ def show_forecasts(dimension: int, sizes: list[int], n_items: int, seeds: range)
         f"{len(rows)} seeds, {len(located)} located: 90 % interval holds {held}; stop within 25 % "
         f"{(abs(stop - 1) <= 0.25).sum()}; stop / truth {np.median(stop):.2f} [{stop.min():.2f}, {stop.max():.2f}]; "
         f"forecast / truth {np.median(middle):.2f} [{middle.min():.2f}, {middle.max():.2f}]; factor {factor:.2f}; "
-        f"loss at the stop {np.median([row['loss'] for row in rows]):+.1%}, worst {max(row['loss'] for row in rows):+.1%}; "
-        f"scatter {scatter:.2f}; pilots took {np.median([row['steps'] / row['truth'] for row in located]):.1f} times the "
-        f"steps to tau_val; law refuted in {sum(row['refuted'] for row in rows)}"
+        f"loss at the stop {np.median([row['loss'] for row in rows]):+.1%}, worst "
+        f"{max(row['loss'] for row in rows):+.1%}; scatter {scatter:.2f}; pilots took "
+        f"{np.median([row['steps'] / row['truth'] for row in located]):.1f} times the steps to tau_val; "
+        f"law refuted in {sum(row['refuted'] for row in rows)}"
     )
 
 

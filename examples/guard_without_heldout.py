@@ -37,7 +37,7 @@ def train_on(items, guard):
 def main(folder: Path = Path("guarded"), sizes=(32, 64), n_items=128) -> taumem.Verdict:
     torch.manual_seed(0)
     items = taumem.GaussianMixture.two_modes(8).sample(n_items, torch.Generator().manual_seed(0))
-    study = taumem.pilot(train_on, items, loss=loss, sizes=sizes, folder=folder / "pilots", batch_size=16)
+    study = taumem.pilot(train_on, items, loss=loss, sizes=sizes, folder=folder / "pilots", batch_size=16, n_draws=16)
     guard = taumem.Guard(
         loss, train=items, forecast=study, folder=folder / "all", batch_size=16, on_onset="stop", name="all"
     )
