@@ -1,19 +1,17 @@
 import json
-from itertools import pairwise
+import multiprocessing
+import socket
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from loops import HELDOUT, Net, Plain, loss, loss_of_global_torch, train
 
 import taumem
-from taumem.analysis.feasibility import expected_factor, feasibility
 from taumem.errors import ConfigError, RecordError
-from taumem.monitor.arguments import FORECAST_CONFIDENCE
-from taumem.monitor.subsets import subsets
+from taumem.monitor.pilot_folder import PilotFolder
+from taumem.monitor.pilot_log import LATE_STEPS, PilotLog
+from taumem.monitor.subsets import Subset
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*no larger than the batch size:taumem.errors.TaumemWarning",
@@ -23,90 +21,6 @@ pytestmark = pytest.mark.filterwarnings(
 ITEMS = taumem.GaussianMixture.two_modes(6).sample(64, torch.Generator().manual_seed(0))
 
 
-def drawn(n=40, sizes=(5, 10), repeats=2, nested=True, groups=None, n_heldout=256, seed=0):
-    return subsets(n, sizes, repeats=repeats, nested=nested, groups=groups, n_heldout=n_heldout, seed=seed)
-
-
-@given(
-    n=st.integers(30, 90),
-    sizes=st.lists(st.integers(2, 10), min_size=1, max_size=3, unique=True).map(sorted),
-    repeats=st.integers(1, 3),
-    nested=st.booleans(),
-    labels=st.one_of(st.none(), st.integers(1, 3)),
-)
-def test_subsets_never_share_an_item_with_what_they_hold_out(n, sizes, repeats, nested, labels):
-    groups = None if labels is None else [place // labels for place in range(n)]
-    units = n if groups is None else len(set(groups))
-    if (sizes[-1] if nested else sum(sizes)) * (labels or 1) > n - 8 or sizes[-1] >= units:
-        return
-    found = drawn(n, sizes, repeats, nested, groups)
-    assert [s.size for s in found] == sorted(s * 1 for s in sizes for _ in range(repeats))
-    for subset in found:
-        label = groups.__getitem__ if groups else int
-        inside, outside = set(map(label, subset.train)), set(map(label, subset.heldout))
-        assert not inside & outside
-        assert len(inside) == subset.size
-        assert len(subset.train) + len(subset.heldout) == n
-    for repeat in range(repeats):
-        own = [set(s.train) for s in found if s.repeat == repeat]
-        for small, large in pairwise(own):
-            assert small < large if nested else not small & large
-
-
-def test_subsets_are_the_same_when_drawn_again_and_other_ones_for_another_seed():
-    assert drawn() == drawn()
-    assert drawn(seed=1) != drawn()
-    assert [s.train for s in drawn(sizes=(5, 10))][:2] == [s.train for s in drawn(sizes=(5, 12))][:2]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"sizes": ()}, "ascending"),
-        ({"sizes": (10, 5)}, "ascending"),
-        ({"sizes": (5, 5)}, "ascending"),
-        ({"sizes": (5.5,)}, "ascending"),
-        ({"sizes": (1, 5)}, "from 2"),
-        ({"sizes": (10, 40)}, "such as 20"),
-        ({"sizes": (10, 35)}, "leaves 5 items.*may be 32"),
-        ({"sizes": (15, 30), "nested": False}, "take 45"),
-        ({"groups": [0] * 39}, "one label for each of the 40 items"),
-        ({"groups": [0, 1] * 20}, "2 groups"),
-        ({"repeats": 0}, "repeats"),
-    ],
-)
-def test_sizes_that_cannot_be_drawn_are_refused_with_what_would_do(wrong, told):
-    with pytest.raises(ConfigError, match=told):
-        drawn(**wrong)
-
-
-def test_the_expected_factor_is_that_of_forecasts_from_as_many_pilots():
-    """Against simulated pilots: the factor said holds the truth about as often as a 90 % interval does."""
-    rng = np.random.default_rng(0)
-    said = expected_factor((10, 20), 2, 40)
-    widths = []
-    for _ in range(40):
-        onsets = [
-            taumem.Onset(t, t / 1.1, t * 1.1, "no", "tau_val", taumem.RunKey(n_train=p, batch_size=1, seed=s))
-            for p in (10, 20)
-            for s in (0, 1)
-            for t in [15 * p**1.2 * np.exp(0.15 * rng.standard_normal())]
-        ]
-        law = taumem.fit_law(onsets, exponent=(1.2, 0.2), floor=True, confidence=0.9)
-        forecast = law.predict(40)
-        widths.append(np.sqrt(forecast.high / forecast.low))
-    assert np.quantile(widths, 0.2) < said < np.quantile(widths, 0.8)
-
-
-def test_more_pilots_and_larger_ones_narrow_what_is_expected():
-    factors = [expected_factor((8, 16), 2, n) for n in (32, 64, 128)]
-    assert factors == sorted(factors)
-    assert expected_factor((8, 16), 4, 32) < factors[0]
-    text = feasibility((10, 20), 2, 40, (20, 30))
-    assert "4 pilots of 10, 20, 2 of each, with 20 to 30 held out" in text
-    assert "add a size or a repeat" in feasibility((10,), 1, 40, (30, 30))
-
-
 def pilots(folder, calls=None, **options):
     def train_on(items, guard):
         if calls is not None:
@@ -114,8 +28,8 @@ def pilots(folder, calls=None, **options):
         torch.manual_seed(0)
         train(guard, train=items, loss=loss_of_global_torch, steps=3000, model=Plain())
 
-    options = {"sizes": (8, 16), "repeats": 1, "n_draws": 4, "batch_size": 8} | options
-    return taumem.pilot(train_on, ITEMS, loss=loss, folder=folder, **options)
+    options = {"loss": loss, "sizes": (8, 16), "repeats": 1, "n_draws": 4, "batch_size": 8} | options
+    return taumem.pilot(train_on, ITEMS, folder=folder, **options)
 
 
 def test_pilots_make_a_study_that_says_when_to_stop_and_are_not_made_twice(tmp_path):
@@ -126,11 +40,14 @@ def test_pilots_make_a_study_that_says_when_to_stop_and_are_not_made_twice(tmp_p
     assert [record.header.data.n_heldout for record in study.records] == [56, 48]
     assert lines[0].startswith("64 items: 2 pilots of 8, 16")
     assert "P = 8 is no larger than the batch size" in lines[1]
-    assert "located at step" in lines[2]
+    assert "2 sizes only" in lines[2]
+    assert "Pilots end at P = 16" in lines[3]
+    assert "located at step" in lines[4]
+    assert f"The pilots took {sum(record.last_step for record in study.records):,} steps" in lines[-1]
     assert lines[-1].startswith("Forecast for all 64")
     guard = taumem.Guard(loss, train=ITEMS, forecast=study, on_onset="stop")
     law = study.forecast(64).law
-    assert guard.stop_step == law.predict(64, confidence=FORECAST_CONFIDENCE).low
+    assert guard.stop_step == law.predict(64, confidence=0.5).low
     again = pilots(tmp_path / "pilots", calls, log=None)
     assert calls == [8, 16]
     assert again.forecast(64).predicted == study.forecast(64).predicted
@@ -166,7 +83,7 @@ def test_a_training_that_ends_by_itself_leaves_a_bound(tmp_path):
 
     lines = []
     study = taumem.pilot(short, ITEMS, loss=loss, sizes=(8, 16), repeats=1, folder=tmp_path, log=lines.append)
-    assert "ended by step 19" in lines[1]
+    assert "ended by step 19" in lines[3]
     assert lines[-1].startswith("No forecast")
     assert len(study.records) == 2
 
@@ -174,7 +91,7 @@ def test_a_training_that_ends_by_itself_leaves_a_bound(tmp_path):
 def test_a_limit_of_steps_ends_a_pilot(tmp_path):
     lines = []
     pilots(tmp_path, max_steps=20, log=lines.append)
-    assert "the most that was allowed" in lines[2]
+    assert "the most that was allowed" in lines[4]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +103,12 @@ def test_a_limit_of_steps_ends_a_pilot(tmp_path):
         ({"train_on": lambda items, guard: None}, ConfigError, "without a look"),
         ({"loss": lambda m, x, g: 3.0}, ConfigError, "returned float"),
         ({"sizes": (8, 62)}, ConfigError, "leaves 2 items"),
+        ({"sizes": 8}, ConfigError, "ascending whole numbers"),
+        ({"max_steps": 0}, ConfigError, "max_steps is a number"),
+        ({"max_steps": 1.5}, ConfigError, "max_steps is a number"),
+        ({"batchsize": 8}, ConfigError, "did you mean 'batch_size'"),
+        ({"ema": Plain()}, ConfigError, "hand these to the guard as the model"),
+        ({"optimizer": None}, ConfigError, "belongs to one training"),
     ],
 )
 def test_pilots_that_cannot_be_made_are_refused(tmp_path, options, kind, told):
@@ -218,3 +141,161 @@ def test_pilots_may_be_of_a_dataset(tmp_path):
     )
     assert seen == ["Subset", "Subset"]
     assert (Path(tmp_path) / "pilots.json").exists()
+
+
+def test_an_interrupted_pilot_leaves_nothing_in_the_record_of_the_one_made_anew(tmp_path):
+    """Another training under the same folder gives other numbers: those of the first must all be gone."""
+
+    def interrupted(items, guard):
+        train(guard, train=items, loss=loss_of_global_torch, steps=30, seed=7, model=Plain())
+        raise KeyboardInterrupt
+
+    options = {"sizes": (8, 16), "repeats": 1, "n_draws": 4, "batch_size": 8, "log": None}
+    with pytest.raises(KeyboardInterrupt):
+        taumem.pilot(interrupted, ITEMS, loss=loss, folder=tmp_path / "cut", **options)
+    again, unbroken = pilots(tmp_path / "cut", log=None), pilots(tmp_path / "whole", log=None)
+    for ours, theirs in zip(again.records, unbroken.records, strict=True):
+        assert [(*m.key, m.value) for m in ours.measurements] == [(*m.key, m.value) for m in theirs.measurements]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"batch_size": 16}, "its batch_size is 8, this one has 16"),
+        ({"n_draws": 8}, "its n_draws is 4, this one has 8"),
+        ({"timesteps": 1000}, "its timesteps is null, this one has 1000"),
+        ({"clock": "tau_gen"}, "its clock is"),
+        ({"n_heldout": 32}, "its n_heldout is 256, this one has 32"),
+        ({"groups": [place // 2 for place in range(64)]}, "its items is"),
+    ],
+)
+def test_finished_pilots_are_not_taken_for_those_of_other_settings(tmp_path, changed, told):
+    pilots(tmp_path, max_steps=10, log=None)
+    with pytest.raises(RecordError, match=f"holds other pilots: {told}"):
+        pilots(tmp_path, **({"max_steps": 10, "log": None} | changed))
+
+
+def test_settings_that_are_said_and_those_that_are_meant_are_the_same(tmp_path):
+    calls = []
+    pilots(tmp_path, calls, max_steps=10, log=None)
+    pilots(tmp_path, calls, max_steps=10, log=None, deterministic=False, n_items=256)
+    assert calls == [8, 16]
+
+
+def test_settings_may_be_changed_as_long_as_no_pilot_is_finished(tmp_path):
+    with pytest.raises(ConfigError, match="returned float"):
+        pilots(tmp_path, loss=lambda model, items, generator: 3.0, log=None)
+    assert pilots(tmp_path, batch_size=4, max_steps=10, log=None).batch_sizes == [4]
+
+
+def test_pilots_of_another_dataset_are_refused(tmp_path):
+    def train_on(items, guard):
+        model = Net()
+        for step in range(1, 12):
+            guard(model, step)
+
+    options = {"loss": lambda m, x, g: loss(m, x[0], g), "sizes": (8, 16), "repeats": 1, "log": None}
+    make, other = torch.utils.data.TensorDataset, ITEMS + 1
+    taumem.pilot(train_on, make(ITEMS), folder=tmp_path, **options)
+    taumem.pilot(train_on, make(ITEMS.clone()), folder=tmp_path, **options)
+    with pytest.raises(RecordError, match="holds other pilots: its items is"):
+        taumem.pilot(train_on, make(other), folder=tmp_path, **options)
+
+
+def test_disjoint_pilots_of_other_sizes_would_be_drawn_otherwise_and_are_refused(tmp_path):
+    pilots(tmp_path, nested=False, max_steps=10, log=None)
+    with pytest.raises(RecordError, match="its sizes is"):
+        pilots(tmp_path, nested=False, sizes=(4, 8, 16), max_steps=10, log=None)
+
+
+def test_a_limit_that_is_raised_makes_the_pilots_anew_that_it_ended(tmp_path):
+    calls = []
+    pilots(tmp_path, calls, max_steps=10, log=None)
+    pilots(tmp_path, calls, max_steps=10, log=None)
+    assert calls == [8, 16]
+    study = pilots(tmp_path, calls, log=None)
+    assert calls == [8, 16, 8, 16]
+    assert study.forecast(32).law is not None
+
+
+def test_nothing_is_removed_where_no_pilots_were(tmp_path):
+    (tmp_path / "P000008-repeat0").mkdir()
+    (tmp_path / "P000008-repeat0" / "run.json").write_text("{}")
+    with pytest.raises(RecordError, match=r"no pilots\.json beside it"):
+        pilots(tmp_path, log=None)
+    assert (tmp_path / "P000008-repeat0" / "run.json").read_text() == "{}"
+
+
+def test_two_at_once_do_not_make_the_same_pilots(tmp_path):
+    with PilotFolder(tmp_path).opened({}), pytest.raises(RecordError, match="another process is making these pilots"):
+        pilots(tmp_path, log=None)
+    pilots(tmp_path, max_steps=10, log=None)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{"])
+def test_a_damaged_note_of_a_finished_pilot_is_named(tmp_path, content):
+    pilots(tmp_path, max_steps=10, log=None)
+    (tmp_path / "P000008-repeat0" / "pilot.json").write_text(content)
+    with pytest.raises(RecordError, match=r"pilot\.json.*is made again"):
+        pilots(tmp_path, max_steps=10, log=None)
+
+
+def test_a_pilot_that_takes_much_longer_than_smaller_ones_says_so_at_each_doubling():
+    lines = []
+    log = PilotLog(lines.append, 2, "tau_val")
+    late = log.overdue(Subset(10, 0, (), ()))
+    for step in (LATE_STEPS - 1, LATE_STEPS, LATE_STEPS + 1, 2 * LATE_STEPS):
+        late({}, step)
+    assert [f"by step {step:,}" in line for step, line in zip((LATE_STEPS, 2 * LATE_STEPS), lines, strict=True)]
+    log.of_pilot(Subset(10, 0, (), ()), {"step": 300, "reason": "located", "since": 100, "message": "found."})
+    late = log.overdue(Subset(20, 0, (), ()))  # expected at about 100 * 2^1.2 = 230
+    late({}, 2000)
+    assert len(lines) == 3
+    late({}, 2400)
+    late({"taumem/onset_step": 900.0}, 9000)
+    assert "Pilot 2 of 2, P = 20: tau_val is not located by step 2,400" in lines[-1]
+    assert "at about 230" in lines[-1]
+
+
+def test_options_of_the_users_reach_the_guard_of_every_pilot(tmp_path):
+    seen = []
+    pilots(tmp_path, max_steps=10, log=None, sinks=(lambda numbers, step: seen.append(step),))
+    assert seen.count(8) == 2
+
+
+def _one_of_two(rank, port, folder, answers):
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    lines = []
+    study = pilots(folder, max_steps=40, log=lines.append)
+    told = ""
+    try:
+        pilots(folder, max_steps=40, seed=1, log=None)
+    except RecordError as error:
+        told = str(error)
+    numbers = [(*m.key, m.value) for record in study.records for m in record.measurements]
+    answers.put((rank, numbers, len(lines) > 0, told))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_make_pilots_as_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    started = [context.Process(target=_one_of_two, args=(rank, port, tmp_path, answers)) for rank in (0, 1)]
+    for process in started:
+        process.start()
+    first, second = sorted(answers.get(timeout=120) for _ in started)
+    for process in started:
+        process.join(timeout=60)
+    assert first[1] == second[1] != []
+    assert (first[2], second[2]) == (True, False)  # one speaks
+    assert first[3] == second[3]
+    assert "its seed is 0, this one has 1" in first[3]
+
+
+def test_processes_that_do_not_know_of_one_another_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ConfigError, match="init_process_group first"):
+        pilots(tmp_path, log=None)

@@ -11,7 +11,7 @@ import numpy as np
 from taumem.analysis.law import FAR, USUAL_EXPONENT, Law, read_exponent
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
-from taumem.analysis.wording import number, p_value, percent, plural, sizes_text
+from taumem.analysis.wording import p_value, percent, plural, sizes_text
 from taumem.errors import TaumemWarning
 from taumem.record import RunKey
 
@@ -121,7 +121,7 @@ def doubts(sizes: Sequence[int], n_train: int) -> Iterator[str]:
     largest = sizes[-1]
     if n_train > FAR * largest:
         yield (
-            f"All {n_train:,} are {number(n_train / largest)} times the largest pilot; past {FAR:g} times, nothing "
+            f"All {n_train:,} are {n_train / largest:.3g} times the largest pilot; past {FAR:g} times, nothing "
             "that pilots measure speaks for the law. Add a larger one."
         )
     if len(sizes) < ENOUGH_SIZES:
