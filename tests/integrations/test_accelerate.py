@@ -64,6 +64,7 @@ def test_the_model_is_unwrapped_once():
     assert accelerator.unwrapped == 1
     assert told.calls[-1] == (model.module, 3)
     guarded({"unet": model, "text": (model,)}, 4)
+    assert accelerator.unwrapped == 1
     assert told.calls[-1][0] == {"unet": model.module, "text": (model.module,)}
 
 
@@ -102,9 +103,9 @@ def test_a_copy_is_made_once_the_checkpoint_is_complete(tmp_path):
     guarded = AccelerateGuard(accelerator, told)
     guarded(model, 5)
     accelerator.save_state(tmp_path / "checkpoint-5")
-    assert not (tmp_path / "taumem-kept").exists()
+    assert not (tmp_path / "_taumem-kept").exists()
     guarded(model, 6)
-    copy = tmp_path / "taumem-kept" / "step-5" / "checkpoint-5"
+    copy = tmp_path / "_taumem-kept" / "step-5" / "checkpoint-5"
     assert {file.name for file in copy.iterdir()} == {"model.bin", STATE_FILE}
 
 
@@ -115,5 +116,5 @@ def test_no_copy_lies_where_accelerate_counts_folders(tmp_path, automatic):
     guarded(model, 5)
     accelerator.save_state(tmp_path / "checkpoints" / "checkpoint_0")
     guarded(model, 6)
-    assert (tmp_path / "taumem-kept").exists() == automatic
-    assert (tmp_path / "checkpoints" / "taumem-kept").exists() != automatic
+    assert (tmp_path / "_taumem-kept").exists() == automatic
+    assert (tmp_path / "checkpoints" / "_taumem-kept").exists() != automatic

@@ -95,7 +95,7 @@ def test_it_hears_of_checkpoints_where_they_are_written(tmp_path):
     guarded.follow(engine, "any", Checkpoint())
     engine.run(3)
     assert told.checkpoints == {1: str(tmp_path / "model_1.pt"), 3: str(tmp_path / "model_3.pt")}
-    assert (tmp_path / "taumem-kept" / "step-1" / "model_1.pt").is_file()
+    assert (tmp_path / "_taumem-kept" / "step-1" / "model_1.pt").is_file()
 
 
 def test_its_state_is_that_of_the_guard():

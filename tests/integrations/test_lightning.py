@@ -126,7 +126,7 @@ def test_checkpoints_are_found_at_the_step_at_which_they_were_made(load, tmp_pat
             former = step
     callback.on_train_end(trainer, Module())
     assert told.checkpoints == {
-        2: str(tmp_path / "taumem-kept" / "step-2" / "step=2.ckpt"),
+        2: str(tmp_path / "_taumem-kept" / "step-2" / "step=2.ckpt"),
         6: str(tmp_path / "step=6.ckpt"),
     }
 

@@ -73,13 +73,13 @@ def test_a_checkpoint_without_a_state_is_told(adapter, tmp_path):
 def test_a_copy_is_kept_only_where_old_checkpoints_are_deleted(adapter, tmp_path):
     for limit in (None, 2):
         saved(adapter(ToldGuard(best=4)), arguments(tmp_path / str(limit), limit), 4)
-        assert (tmp_path / str(limit) / "taumem-kept").exists() == (limit is not None)
+        assert (tmp_path / str(limit) / "_taumem-kept").exists() == (limit is not None)
 
 
 def test_training_can_go_on_from_the_copy(adapter, tmp_path):
     args, told = arguments(tmp_path, limit=1), ToldGuard(best=4)
     place = saved(adapter(told), args, 4)
-    copy = tmp_path / "taumem-kept" / "step-4" / "checkpoint-4"
+    copy = tmp_path / "_taumem-kept" / "step-4" / "checkpoint-4"
     assert copy.is_dir()
     place.rename(tmp_path / "gone")
     adapter(resumed := ToldGuard()).on_train_begin(args, state(4), SimpleNamespace())

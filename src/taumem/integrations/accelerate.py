@@ -39,7 +39,7 @@ class AccelerateGuard:
     Args:
         accelerator: the script's.
         guard: made beforehand; ``batch_size`` is that of all processes and accumulated batches together.
-        keep_in: folder of the copy; None for ``taumem-kept`` beside the checkpoints.
+        keep_in: folder of the copy; None for ``_taumem-kept`` beside the checkpoints.
         copies: whether to copy the checkpoint to keep; False where none are deleted.
 
     Attributes:
@@ -61,8 +61,7 @@ class AccelerateGuard:
             keep_in = Path(accelerator.project_dir) / FOLDER
         self._copies = KeptCopies(guard, keep_in, copies=copies)
         self._unfinished: tuple[int, Path] | None = None
-        self._wrapped: Any = None
-        self._unwrapped: Any = None
+        self._unwrapped: dict[int, tuple[Any, Any]] = {}  # by identity; Accelerate takes its time for each
         accelerator.register_save_state_pre_hook(self._saving)
         accelerator.register_load_state_pre_hook(self._loading)
 
@@ -79,9 +78,7 @@ class AccelerateGuard:
             self._copies.saved(*self._unfinished)
             self._unfinished = None
         self.step = step
-        if model is not self._wrapped:
-            self._wrapped, self._unwrapped = model, self._unwrap(model)
-        self.stopped = self.guard(self._unwrapped, step)
+        self.stopped = self.guard(self._unwrap(model), step)
         return self.stopped
 
     def _unwrap(self, model: Any) -> Any:
@@ -89,7 +86,11 @@ class AccelerateGuard:
             return {name: self._unwrap(member) for name, member in model.items()}
         if isinstance(model, tuple | list):
             return tuple(self._unwrap(member) for member in model)
-        return self._accelerator.unwrap_model(model)
+        wrapped, unwrapped = self._unwrapped.get(id(model), (None, None))
+        if wrapped is not model:
+            unwrapped = self._accelerator.unwrap_model(model)
+            self._unwrapped[id(model)] = (model, unwrapped)
+        return unwrapped
 
     def _saving(self, models: Any, weights: Any, folder: str) -> None:
         if is_first():

@@ -29,7 +29,7 @@ class IgniteGuard:
         model: that is trained, handed on to the loss; None takes the engine's ``network``, as MONAI's trainers have it.
         accumulation: iterations of the engine for each update, as ``gradient_accumulation_steps`` of Ignite's
             trainers; None takes the engine's ``accumulation_steps``, as MONAI's have it, or 1.
-        keep_in: folder of the copy of the checkpoint to keep; None for ``taumem-kept`` beside the checkpoints.
+        keep_in: folder of the copy of the checkpoint to keep; None for ``_taumem-kept`` beside the checkpoints.
 
     Attributes:
         guard: the guard.

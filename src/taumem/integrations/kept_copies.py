@@ -16,8 +16,9 @@ from taumem.probes.processes import is_first
 
 __all__ = ["FOLDER", "KeptCopies"]
 
-FOLDER = "taumem-kept"
-"""Beside the checkpoints: ``taumem-kept/step-500/checkpoint-500``. No trainer takes its name for that of its own."""
+FOLDER = "_taumem-kept"
+"""Beside the checkpoints: ``_taumem-kept/step-500/checkpoint-500``. No trainer takes its name for that of a checkpoint,
+and what begins with an underscore, Transformers does not upload."""
 
 
 class KeptCopies:
@@ -28,7 +29,7 @@ class KeptCopies:
 
     Args:
         guard: is told.
-        folder: of the copies; None for a folder ``taumem-kept`` beside the first checkpoint.
+        folder: of the copies; None for a folder ``_taumem-kept`` beside the first checkpoint.
         copies: whether to copy; False where the trainer deletes nothing.
     """
 

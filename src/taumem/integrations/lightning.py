@@ -47,11 +47,12 @@ class LightningGuard(_Callback):  # type: ignore[misc]
     """Asks a guard after each optimizer step; stops the Trainer where the guard says so.
 
     Its state goes with the Trainer's checkpoints, of plain types, so that they load with ``weights_only``. The
-    checkpoint to keep is copied, so that it outlives ``save_top_k``.
+    checkpoint to keep is copied, so that it outlives ``save_top_k``. Steps are the Trainer's ``global_step``, which
+    counts each optimizer's where there are several.
 
     Args:
         guard: made beforehand; ``batch_size`` is that of all devices and accumulated batches together.
-        keep_in: folder of the copy; None for ``taumem-kept`` beside the checkpoints.
+        keep_in: folder of the copy; None for ``_taumem-kept`` beside the checkpoints.
         copies: whether to copy the checkpoint to keep; False where none are deleted.
 
     Attributes:

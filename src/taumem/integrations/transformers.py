@@ -34,7 +34,7 @@ class TransformersGuard(TrainerCallback):  # type: ignore[misc]
 
     Args:
         guard: made beforehand; ``batch_size`` is that of all devices and accumulated batches together.
-        keep_in: folder of the copy; None for ``taumem-kept`` in the output folder.
+        keep_in: folder of the copy; None for ``_taumem-kept`` in the output folder.
 
     Attributes:
         guard: the guard.
