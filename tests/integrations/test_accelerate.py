@@ -109,6 +109,18 @@ def test_a_copy_is_made_once_the_checkpoint_is_complete(tmp_path):
     assert {file.name for file in copy.iterdir()} == {"model.bin", STATE_FILE}
 
 
+def test_a_copy_that_a_kill_prevented_is_made_after_resuming(tmp_path):
+    accelerator, model = Accelerator(), Wrapped()
+    guarded = AccelerateGuard(accelerator, ToldGuard())
+    guarded(model, 5)
+    accelerator.save_state(tmp_path / "checkpoint-5")
+    again = Accelerator()
+    guarded = AccelerateGuard(again, ToldGuard(best=5))
+    again.load_state(tmp_path / "checkpoint-5")
+    guarded(model, 6)
+    assert (tmp_path / "_taumem-kept" / "step-5" / "checkpoint-5" / "model.bin").is_file()
+
+
 @pytest.mark.parametrize("automatic", [False, True])
 def test_no_copy_lies_where_accelerate_counts_folders(tmp_path, automatic):
     accelerator, model = Accelerator(tmp_path, automatic), Wrapped()

@@ -81,6 +81,14 @@ def test_a_disk_that_refuses_is_told_and_stops_nothing_unless_strict(tmp_path):
         KeptCopies(ToldGuard(best=1, strict=True), tmp_path / "kept").saved(1, place)
 
 
+def test_training_that_goes_on_from_a_copy_copies_it_no_further(tmp_path):
+    copy = tmp_path / FOLDER / "step-1" / "checkpoint-1"
+    copy.mkdir(parents=True)
+    KeptCopies(guard := ToldGuard(best=1)).saved(1, copy)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_dir()] == [FOLDER, "step-1", "checkpoint-1"]
+    assert guard.checkpoints == {1: str(copy)}
+
+
 def test_a_torn_copy_is_made_again(tmp_path):
     place = saver(tmp_path / "out", 2)(1)
     (tmp_path / "kept" / "step-1.unfinished" / "checkpoint-1").mkdir(parents=True)

@@ -60,7 +60,7 @@ class AccelerateGuard:
         if keep_in is None and getattr(configuration, "automatic_checkpoint_naming", False):
             keep_in = Path(accelerator.project_dir) / FOLDER
         self._copies = KeptCopies(guard, keep_in, copies=copies)
-        self._unfinished: tuple[int, Path] | None = None
+        self._unfinished: tuple[int, Path] | None = None  # the checkpoint that is not copied yet, if it is to be
         self._unwrapped: dict[int, tuple[Any, Any]] = {}  # by identity; Accelerate takes its time for each
         accelerator.register_save_state_pre_hook(self._saving)
         accelerator.register_load_state_pre_hook(self._loading)
@@ -99,4 +99,7 @@ class AccelerateGuard:
             write_state(self.guard, Path(folder), self.step)
 
     def _loading(self, models: Any, folder: str) -> None:
-        self.step = read_state(self.guard, Path(folder)) or self.step
+        step = read_state(self.guard, Path(folder))
+        if step is not None:
+            self.step = step
+            self._unfinished = (step, Path(folder))  # killed since, its copy may not have been made

@@ -64,7 +64,7 @@ class KeptCopies:
         """
         path = Path(path)
         if self.folder is None:
-            self.folder = path.parent / FOLDER
+            self.folder = next((place for place in path.parents if place.name == FOLDER), path.parent / FOLDER)
         with _never_deadly(self.guard):
             for former, place in self._known():
                 if former != step and place == path:  # written again in place

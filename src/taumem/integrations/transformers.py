@@ -54,6 +54,7 @@ class TransformersGuard(TrainerCallback):  # type: ignore[misc]
                 TaumemWarning,
                 stacklevel=2,
             )
+        self._copies(args).refresh()
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> Any:
         """Look if a look is due; stop if the guard says so."""
@@ -70,7 +71,10 @@ class TransformersGuard(TrainerCallback):  # type: ignore[misc]
         self.guard.saved(step, place)
         if state.is_world_process_zero:
             write_state(self.guard, place, step)
-        KeptCopies(self.guard, self._kept(args), copies=bool(args.save_total_limit)).saved(step, place)
+        self._copies(args).saved(step, place)
+
+    def _copies(self, args: Any) -> KeptCopies:
+        return KeptCopies(self.guard, self._kept(args), copies=bool(args.save_total_limit))
 
     def _kept(self, args: Any) -> Path:
         return Path(args.output_dir) / FOLDER if self._keep_in is None else Path(self._keep_in)
