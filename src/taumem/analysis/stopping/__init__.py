@@ -39,8 +39,10 @@ def rule_named(name: str) -> StoppingRule:
     """Give the rule of a name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it needs more than a name.
     """
+    if name == ForecastReached.name:
+        raise ConfigError("the rule 'forecast' needs the interval of an onset: ForecastReached(Interval(...)).")
     if name not in RULES:
         raise ConfigError(f"no rule is called '{name}'; {nearest_name(name, [*RULES, ForecastReached.name])}")
     return RULES[name]

@@ -6,13 +6,15 @@ of weights; how often they stop a run in which nothing happens is measured over 
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.course import FEWEST_LOOKS, ROUNDING, Course, half_doubling, jitter, looks_per_doubling
-from taumem.analysis.stopping.verdict import Reason, Verdict, best_until
+from taumem.analysis.clocks import tau_val
+from taumem.analysis.course import CERTAIN, FEWEST_LOOKS, ROUNDING, Course, half_doubling, jitter, looks_per_doubling
+from taumem.analysis.stopping.verdict import FEWEST_ITEMS, Reason, Verdict, curve_until, going_on
 from taumem.analysis.wording import percent
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunRecord
@@ -30,7 +32,8 @@ class LossTurned:
     """Stops once the held-out loss has turned: at the last looks it is above its lowest, by more than its noise.
 
     The noise is that of the items and that of the weights; the test is that of ``tau_val``, with more standard errors
-    since it is made at every look. What to keep is the look with the lowest loss.
+    since it is made at every look. What to keep is the look with the lowest loss; the interval of the onset is that of
+    ``tau_val``, 90 %.
 
     Args:
         standard_errors: by how many the loss must have risen, above 0.
@@ -48,31 +51,27 @@ class LossTurned:
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
         rule = f"The held-out loss is above its lowest by more than {self.standard_errors:g} standard errors."
-        curve = _until(record, "heldout_loss", step)
+        so_far = going_on(record, step, rule)
+        curve = _past_zero(record, "heldout_loss", step)
         if curve is None:
-            return Verdict(False, rule, not_checked=("Whether the held-out loss has turned: it was not measured.",))
-        if not len(curve):
-            return Verdict(False, rule, power=_too_few(0))
-        lowest = int(curve.steps[np.argmin(curve.values)])
-        if curve.items is None or curve.items.shape[1] < 2:
-            why = "Whether the held-out loss has turned: the loss of each item was not kept, at least 2 items."
-            return Verdict(False, rule, keep=lowest, not_checked=(why,))
+            return replace(so_far, not_checked=("Whether the held-out loss has turned: it was not measured.",))
+        if curve.items is None or curve.items.shape[1] < FEWEST_ITEMS:
+            return replace(so_far, not_checked=(f"Whether the held-out loss has turned: {_FEW_ITEMS}",))
         if len(curve) < FEWEST_LOOKS:
-            return Verdict(False, rule, keep=lowest, power=_too_few(len(curve)))
+            return replace(so_far, power=_too_few(len(curve)))
         course = Course.of(np.log(curve.steps.astype(float)), curve.items)
         if course.rise <= self.standard_errors or not course.has_risen_for(LASTING):
-            needed = percent(self.standard_errors * course.error)
-            power = f"A lasting rise of the held-out loss by {needed} would have been seen."
-            return Verdict(False, rule, keep=lowest, power=power)
-        later = curve.steps[curve.steps > lowest]
-        return Verdict(
-            True,
-            rule,
+            needed = (self.standard_errors + CERTAIN) * course.error
+            by = percent(math.expm1(needed)) if (curve.values > 0).all() else f"{percent(needed)} of its size"
+            return replace(so_far, power=f"A lasting rise of the held-out loss by {by} would have been seen.")
+        lowest = int(curve.steps[np.argmin(curve.values)])
+        return replace(
+            so_far,
+            stop=True,
             since=lowest,
-            keep=lowest,
             reason=Reason.LOSS_TURNED,
             message=f"The held-out loss was lowest at step {lowest:,} and has risen since.",
-            interval=(lowest, int(later[0]) if len(later) else lowest),
+            interval=_interval_of_lowest(curve),
         )
 
 
@@ -105,25 +104,24 @@ class GapOpened:
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
         rule = f"The gap between training and held-out loss has grown by more than {percent(self.share)}."
+        so_far = going_on(record, step, rule)
         ratio = _Ratio.of(record, step)
         if ratio is None:
-            why = "Whether the gap has opened: the losses of training and held-out items were not both measured, with "
-            why += "the loss of each item."
-            return Verdict(False, rule, not_checked=(why,))
-        until = math.inf if step is None else step
+            why = "Whether the gap has opened: training and held-out items were not both asked, or "
+            return replace(so_far, not_checked=(why + _FEW_ITEMS,))
         if len(ratio.steps) < FEWEST_LOOKS:
-            return Verdict(False, rule, keep=best_until(record, until), power=_too_few(len(ratio.steps)))
+            return replace(so_far, power=_too_few(len(ratio.steps)))
+        threshold = -math.log1p(-self.share)
+        so_far = replace(so_far, not_checked=ratio.gap_at_first(threshold, self.standard_errors))
         grown, error = ratio.grown, ratio.error
-        needed = -math.log1p(-self.share) + self.standard_errors * error
-        if grown <= needed or not ratio.has_grown_for(LASTING, -math.log1p(-self.share)):
-            power = f"A gap that had grown by {percent(-math.expm1(-needed))} would have been seen."
-            return Verdict(False, rule, keep=best_until(record, until), power=power)
-        before, since = ratio.passage(-math.log1p(-self.share))
-        return Verdict(
-            True,
-            rule,
+        if grown <= threshold + self.standard_errors * error or not ratio.has_grown_for(LASTING, threshold):
+            seen = -math.expm1(-threshold - (self.standard_errors + CERTAIN) * error)
+            return replace(so_far, power=f"A gap that had grown by {percent(seen)} would have been seen.")
+        before, since = ratio.passage(threshold)
+        return replace(
+            so_far,
+            stop=True,
             since=since,
-            keep=best_until(record, until),
             reason=Reason.GAP_OPENED,
             message=f"The gap between training and held-out loss has grown by {percent(-math.expm1(-grown))}.",
             interval=(before, since),
@@ -150,16 +148,16 @@ class _Ratio:
     @classmethod
     def of(cls, record: RunRecord, step: int | None) -> "_Ratio | None":
         """The ratio up to a step; None where the losses that it needs were not measured."""
-        train, heldout = (_until(record, name, step) for name in ("train_loss", "heldout_loss"))
+        train, heldout = (_past_zero(record, name, step) for name in ("train_loss", "heldout_loss"))
         if train is not None and heldout is not None and train.items is not None and heldout.items is not None:
             common = np.intersect1d(train.steps, heldout.steps)
             train, heldout = train.at_steps(common), heldout.at_steps(common)
             sets = tuple(curve.items for curve in (train, heldout) if curve.items is not None)
             means = [items.mean(axis=1) for items in sets]
-            if all((mean > 0).all() for mean in means) and min(items.shape[1] for items in sets) > 1:
+            if all((mean > 0).all() for mean in means) and min(items.shape[1] for items in sets) >= FEWEST_ITEMS:
                 relative = tuple(items / mean[:, None] for items, mean in zip(sets, means, strict=True))
                 return cls(common, np.log(means[0]) - np.log(means[1]), relative, np.zeros(0))
-        twins = _until(record, "gap_sym", step)
+        twins = _past_zero(record, "gap_sym", step)
         if twins is None or twins.se is None or not (twins.values < 1).all():
             return None
         return cls(twins.steps, np.log1p(-twins.values), (), np.nan_to_num(twins.se / (1 - twins.values), nan=math.inf))
@@ -177,18 +175,23 @@ class _Ratio:
 
     @property
     def error(self) -> float:
-        """The standard error of that: of items, and of weights (single looks, and swings against the course)."""
-        after = self._means[self._highest :]
-        swing = float(np.max(after - np.minimum.accumulate(after)))
-        noise = max(jitter(self.values, looks_per_doubling(self._x)), swing, ROUNDING)
+        """The standard error of that: of items, and of weights."""
+        first, last = self._highest, len(self._means) - 1
         if not self.sets:
-            return math.hypot(noise, float(self.errors[-1]), float(self.errors[self._highest]))
-        places = (self._highest, len(self._means) - 1)
-        variance = 0.0
-        for items in self.sets:
-            then, now = (items[k : k + self.window].mean(axis=0) for k in places)
-            variance += float((now - then).var(ddof=1)) / items.shape[1]
-        return math.sqrt(noise**2 + variance)
+            return math.hypot(self._noise, float(self.errors[last]), float(self.errors[first]))
+        return math.hypot(self._noise, _error_of_items(self._items(last, s) - self._items(first, s) for s in self.sets))
+
+    def gap_at_first(self, threshold: float, standard_errors: float) -> tuple[str, ...]:
+        """What is not judged where the ratio was never above a threshold: a sentence, or none."""
+        first, level = self._highest, -float(self._means[self._highest])
+        of_items = _error_of_items(self._items(first, s) - 1 for s in self.sets) if self.sets else self.errors[first]
+        if level <= threshold + standard_errors * math.hypot(self._noise, of_items):
+            return ()
+        at = int(self.steps[first + self.window - 1])
+        return (
+            f"Memorization before step {at:,}: the gap was {percent(-math.expm1(-level))} there already, more than the "
+            "scatter of items explains; only what it has grown by since is judged.",
+        )
 
     def has_grown_for(self, looks: int, by: float) -> bool:
         """Whether each of the last looks shows the growth, or half of what the last window shows."""
@@ -201,6 +204,17 @@ class _Ratio:
         short = np.flatnonzero(~fallen)
         last = int(short[-1]) if len(short) else 0
         return int(self.steps[last]), int(self.steps[min(last + 1, len(self.steps) - 1)])
+
+    @property
+    def _noise(self) -> float:
+        """Of weights: single looks about a smooth curve, and swings against the course."""
+        after = self._means[self._highest :]
+        swing = float(np.max(after - np.minimum.accumulate(after)))
+        return max(jitter(self.values, looks_per_doubling(self._x)), swing, ROUNDING)
+
+    def _items(self, window: int, of: Floats) -> Floats:
+        mean: Floats = of[window : window + self.window].mean(axis=0)
+        return mean
 
     @property
     def _x(self) -> Floats:
@@ -216,12 +230,29 @@ class _Ratio:
         return int(np.argmax(self._means[: -self.window]))
 
 
-def _until(record: RunRecord, quantity: str, step: int | None) -> Curve | None:
+_FEW_ITEMS = f"the loss of each item was not kept, of {FEWEST_ITEMS} items of a set or more."
+
+
+def _error_of_items(differences: Iterable[Floats]) -> float:
+    """The standard error that the items of some sets leave to the sum of their means."""
+    return math.sqrt(sum(float(each.var(ddof=1)) / len(each) for each in differences))
+
+
+def _interval_of_lowest(curve: Curve) -> tuple[int, int]:
+    """The 90 % interval of the minimum, wide enough for the lowest look; where there is none, the looks around it."""
+    placed, lowest = tau_val(curve), int(np.argmin(curve.values))
+    if not placed.usable:
+        return int(curve.steps[max(lowest - 1, 0)]), int(curve.steps[min(lowest + 1, len(curve) - 1)])
+    at = int(curve.steps[lowest])
+    return min(math.floor(placed.low), at), max(math.ceil(placed.high), at)
+
+
+def _past_zero(record: RunRecord, quantity: str, step: int | None) -> Curve | None:
     """A curve from step 1 up to a step; looks at step 0 have no place on a log axis."""
-    curve = record.curve_or_none(quantity)
-    if curve is None:
+    curve = curve_until(record, quantity, step)
+    if curve is None or not (curve.steps > 0).any():
         return None
-    return curve.at_steps(curve.steps[(curve.steps > 0) & (curve.steps <= (np.inf if step is None else step))])
+    return curve.at_steps(curve.steps[curve.steps > 0])
 
 
 def _too_few(looks: int) -> str:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taumem.analysis.clocks import CLOCKS, Seen
 from taumem.analysis.interval import Interval
-from taumem.analysis.stopping.verdict import Reason, StoppingRule, Verdict, best_until
+from taumem.analysis.stopping.verdict import Reason, StoppingRule, Verdict, best_until, curve_until, going_on
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunRecord
 
@@ -38,22 +38,21 @@ class ForecastReached:
 
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge a run at a step; at its last look if None."""
-        at = record.last_step if step is None else step
         forecast = f"{self.onset.value:,.0f} [{self.onset.low:,.0f}, {self.onset.high:,.0f}]"
         rule = f"The step is reached from which on the onset is forecast: {forecast}."
         due = math.ceil(self.onset.low)
-        if at < due:
-            return Verdict(False, rule, keep=best_until(record, at), power=f"It is due at step {due:,}.")
-        message = f"Memorization is forecast to begin at step {forecast}."
+        so_far = going_on(record, step, rule)
+        if so_far.step < due:
+            return replace(so_far, power=f"It is due at step {due:,}.")
         # The loss of training items falls on; nothing measured here says that an earlier look was better.
-        looks = [look for look in record.steps if look <= due] if record.curve_or_none("heldout_loss") else []
-        return Verdict(
-            True,
-            rule,
+        best = best_until(record, due) if curve_until(record, "heldout_loss", due) is not None else None
+        return replace(
+            so_far,
+            stop=True,
             since=due,
-            keep=best_until(record, due) if looks else due,
+            keep=due if best is None else best,
             reason=Reason.FORECAST,
-            message=message,
+            message=f"Memorization is forecast to begin at step {forecast}.",
             interval=(due, math.ceil(self.onset.high) if math.isfinite(self.onset.high) else due),
         )
 
@@ -85,19 +84,19 @@ class Located:
 
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
-        at = record.last_step if step is None else step
+        so_far = going_on(record, step, f"{self.clock} is located.")
+        at = so_far.step
         if record.last_step > at:
             record = RunRecord.of(record.header, (m for m in record.measurements if m.step <= at))
-        rule = f"{self.clock} is located."
         onset = CLOCKS[self.clock].onset(Seen(record), CONFIDENCE) if record.steps else None
         if onset is not None and onset.usable:
-            ends = (round(onset.low), round(onset.high))
             message = f"{self.clock} is located at step {onset.step:,.0f}."
-            return Verdict(True, rule, round(onset.step), best_until(record, at), Reason.LOCATED, message, ends)
+            since, ends = round(onset.step), (round(onset.low), round(onset.high))
+            return replace(so_far, stop=True, since=since, reason=Reason.LOCATED, message=message, interval=ends)
         if self.at_most is not None and at >= self.at_most:
             message = f"{self.clock} is not located by step {at:,}, the most that was allowed."
-            return Verdict(True, rule, None, best_until(record, at), Reason.LIMIT, message)
-        return Verdict(False, rule, keep=best_until(record, at))
+            return replace(so_far, stop=True, reason=Reason.LIMIT, message=message)
+        return so_far
 
 
 @dataclass(frozen=True)

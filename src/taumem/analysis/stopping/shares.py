@@ -1,15 +1,16 @@
 """Stop by shares of samples or items: copies above chance, and members that can be told."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import hypergeom
 
-from taumem.analysis.shares import above_chance, common_looks
-from taumem.analysis.stopping.verdict import Reason, Verdict, best_until
+from taumem.analysis.course import CERTAIN
+from taumem.analysis.shares import above_chance, common_looks, exact_interval
+from taumem.analysis.stopping.verdict import FEWEST_ITEMS, Reason, Verdict, best_until, curve_until, going_on
 from taumem.analysis.wording import percent
 from taumem.errors import ConfigError
 from taumem.record import RunRecord
@@ -43,44 +44,37 @@ class CopiesFound:
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
         rule = f"More samples are copies than chance explains (at most {percent(self.alpha)} false alarms a run)."
-        copies, chance = (record.curve_or_none(name) for name in ("copy_fraction", "copy_fraction_chance"))
-        until = math.inf if step is None else step
+        so_far = going_on(record, step, rule)
+        copies, chance = (curve_until(record, name, step) for name in ("copy_fraction", "copy_fraction_chance"))
         if copies is None or chance is None or not np.intersect1d(copies.steps, chance.steps).size:
             what = "no samples were drawn" if copies is None else "what chance gives was not measured"
-            keep = best_until(record, until)
-            return Verdict(False, rule, keep=keep, not_checked=(f"Copies among samples: {what}.",))
+            return replace(so_far, not_checked=(f"Copies among samples: {what}.",))
         copies, chance = common_looks(copies, chance)
-        looks = copies.steps[copies.steps <= until]
-        counts = [np.rint(c.values * c.counts).astype(int)[: len(looks)] for c in (copies, chance)]
-        n, n_chance = (c.counts[: len(looks)] for c in (copies, chance))
+        counts = [np.rint(c.values * c.counts).astype(int) for c in (copies, chance)]
+        n, n_chance = copies.counts, chance.counts
         p = hypergeom.sf(counts[0] - 1, n + n_chance, counts[0] + counts[1], n)
-        found = np.flatnonzero(p < _spent(self.alpha, len(looks)))
+        found = np.flatnonzero(p < _spent(self.alpha, len(copies)))
         if not len(found):
-            return Verdict(False, rule, keep=best_until(record, until), power=self._power(n, n_chance, counts[1]))
+            return replace(so_far, power=self._power(n, n_chance, counts[1]))
         first = int(found[0])
-        before = int(looks[first - 1]) if first else 0
-        return Verdict(
-            True,
-            rule,
-            since=int(looks[first]),
-            keep=best_until(record, before),
-            reason=Reason.COPIES,
-            message=(
-                f"{counts[0][first]} of {n[first]} samples are copies; of held-out items {counts[1][first]} of "
-                f"{n_chance[first]} look like one."
-            ),
-            interval=(before, int(looks[first])),
+        message = (
+            f"{counts[0][first]} of {n[first]} samples are copies; of held-out items {counts[1][first]} of "
+            f"{n_chance[first]} look like one."
         )
+        return _found(so_far, record, copies.steps, first, Reason.COPIES, message)
 
     def _power(self, n: NDArray[np.int64], n_chance: NDArray[np.int64], by_chance: NDArray[np.int64]) -> str:
-        if not len(n):
-            return "Copies could not have been seen yet: no samples were drawn."
         counts = np.arange(n[-1] + 1)
         p = hypergeom.sf(counts - 1, n[-1] + n_chance[-1], counts + by_chance[-1], n[-1])
         enough = np.flatnonzero(p < _spent(self.alpha, len(n))[-1])
         if not len(enough):
             return f"{n[-1]} samples and {n_chance[-1]} held-out items are too few to show copies at all."
-        return f"Copies would have been seen from {enough[0]} of {n[-1]} samples on ({percent(enough[0] / n[-1])})."
+        # The smallest true share of which so many are counted with a probability of 95 %.
+        certain = exact_interval(n[-1] - enough[0], n[-1], 0.9)[0]
+        return (
+            f"Copies would have been seen from {enough[0]} of {n[-1]} samples on: 19 times out of 20, if "
+            f"{percent(1 - certain)} of all samples were copies."
+        )
 
 
 @dataclass(frozen=True)
@@ -110,34 +104,27 @@ class MembersFound:
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
         rule = f"Training items can be told from held-out ones by their loss, with an AUC above {self.above:g}."
-        curve = record.curve_or_none("membership_auc")
-        until = math.inf if step is None else step
-        keep = best_until(record, until)
+        so_far = going_on(record, step, rule)
+        curve = curve_until(record, "membership_auc", step)
         if curve is None or curve.se is None or not np.isfinite(curve.se).all():
             why = "Membership: the losses of training and held-out items were not both measured."
-            return Verdict(False, rule, keep=keep, not_checked=(why,))
-        counted = (curve.steps > 0) & (curve.steps <= until)
+            return replace(so_far, not_checked=(why,))
+        if _fewest_items(record, step) < FEWEST_ITEMS:
+            why = f"Membership: below {FEWEST_ITEMS} items of a set one can be told from the other by chance."
+            return replace(so_far, not_checked=(why,))
+        counted = curve.steps > 0
         looks, auc, se = curve.steps[counted], curve.values[counted], curve.se[counted]
+        if not len(looks):
+            return replace(so_far, power="No look so far.")
         errors = -ndtri(_spent(self.alpha, len(looks)))
         found = np.flatnonzero(auc - errors * se > self.above)
         if not len(found):
-            power = (
-                "No look so far."
-                if not len(looks)
-                else (f"An AUC above {self.above + float(errors[-1] * se[-1]):.2f} would have been seen.")
-            )
-            return Verdict(False, rule, keep=keep, power=power)
+            seen = self.above + float((errors[-1] + CERTAIN) * se[-1])
+            what = f"An AUC of {seen:.2f} would" if seen < 1 else "No AUC could"
+            return replace(so_far, power=f"{what} have been seen.")
         first = int(found[0])
-        before = int(looks[first - 1]) if first else 0
-        return Verdict(
-            True,
-            rule,
-            since=int(looks[first]),
-            keep=best_until(record, before),
-            reason=Reason.MEMBERS,
-            message=f"A training item has a lower loss than a held-out one with probability {auc[first]:.2f}.",
-            interval=(before, int(looks[first])),
-        )
+        message = f"A training item has a lower loss than a held-out one with probability {auc[first]:.2f}."
+        return _found(so_far, record, looks, first, Reason.MEMBERS, message)
 
 
 @dataclass(frozen=True)
@@ -165,16 +152,31 @@ class CopiesExceed:
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
         rule = f"Copies above chance exceed {self.share:g} of the samples in {self.looks} looks one after another."
-        copies, chance = (record.curve_or_none(name) for name in ("copy_fraction", "copy_fraction_chance"))
+        so_far = going_on(record, step, rule)
+        copies, chance = (curve_until(record, name, step) for name in ("copy_fraction", "copy_fraction_chance"))
         if copies is None or (chance is not None and not np.intersect1d(copies.steps, chance.steps).size):
-            return Verdict(False, rule)  # a kill may have come between the two of the first look
+            return so_far  # a kill may have come between the two of the first look
         steps, above = above_chance(copies, 0.0 if chance is None else chance)
-        counted = steps <= (np.inf if step is None else step)
-        last = list(zip(steps[counted].tolist(), above[counted].tolist(), strict=True))[-self.looks :]
+        last = list(zip(steps.tolist(), above.tolist(), strict=True))[-self.looks :]
         if len(last) < self.looks or not all(value > self.share for _, value in last):
-            return Verdict(False, rule)
+            return so_far
         message = f"{percent(last[-1][1])} of the samples are copies, above chance."
-        return Verdict(True, rule, since=last[0][0], reason=Reason.COPIES, message=message)
+        return replace(so_far, stop=True, since=last[0][0], reason=Reason.COPIES, message=message)
+
+
+def _found(
+    so_far: Verdict, record: RunRecord, looks: NDArray[np.int64], first: int, reason: Reason, message: str
+) -> Verdict:
+    """The verdict of a rule that a look has passed for the first time."""
+    before, since = int(looks[first - 1]) if first else 0, int(looks[first])
+    keep = best_until(record, before)
+    return replace(so_far, stop=True, since=since, keep=keep, reason=reason, message=message, interval=(before, since))
+
+
+def _fewest_items(record: RunRecord, step: int | None) -> float:
+    """How many items the smaller set has; infinite where that is not known."""
+    curves = (curve_until(record, name, step) for name in ("train_loss", "heldout_loss"))
+    return min((int(curve.counts.min()) for curve in curves if curve is not None), default=math.inf)
 
 
 def _spent(alpha: float, looks: int) -> NDArray[np.float64]:
