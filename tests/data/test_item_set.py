@@ -47,11 +47,11 @@ HOLDERS = {
 def test_items_are_counted_and_picked_out_whatever_holds_them(given):
     items = ItemSet.of(given, "items")
     assert len(items) == 6
-    some = digests(items.take([4, 1]))
-    assert some == [digests(items.take([k]))[0] for k in (4, 1)]
-    assert len(set(digests(items.take(range(6))))) == 6
+    some = digests(items.take([4, 1]), 2)
+    assert some == [digests(items.take([k]), 1)[0] for k in (4, 1)]
+    assert len(set(digests(items.take(range(6)), 6))) == 6
     again = ItemSet.of(items.subset([4, 1]), "items", collate=items.collate)
-    assert digests(again.take([0, 1])) == some
+    assert digests(again.take([0, 1]), 2) == some
 
 
 @pytest.mark.parametrize("name", ["a tensor", "a dict", "a tuple", "a named tuple", "a list"])
@@ -81,10 +81,11 @@ def test_what_cannot_be_counted_or_picked_out_is_refused_with_what_would_do(give
 
 def test_digests_tell_equal_numbers_as_equal_and_see_every_column():
     zeros, negative = torch.zeros(1, 2), -torch.zeros(1, 2)
-    assert digests(zeros) == digests(negative)
-    assert digests((zeros, torch.tensor([1]))) != digests((zeros, torch.tensor([2])))
-    assert digests({"x": zeros, "prompt": ["a"]}) != digests({"x": zeros, "prompt": ["b"]})
-    assert digests(torch.zeros(0, 2)) == []
+    assert digests(zeros, 1) == digests(negative, 1)
+    assert digests((zeros, torch.tensor([1])), 1) != digests((zeros, torch.tensor([2])), 1)
+    assert digests({"x": zeros, "prompt": ["a"]}, 1) != digests({"x": zeros, "prompt": ["b"]}, 1)
+    assert digests(torch.zeros(0, 2), 0) == []
+    assert digests({"grid": torch.zeros(10), "x": zeros}, 1) == digests({"x": zeros}, 1)
 
 
 def test_tensors_are_changed_inside_any_holder_and_words_are_handed_on():

@@ -48,6 +48,17 @@ def test_else_the_last_one_that_is_not_after_the_look_to_keep(reason):
     assert existing(200, 300).best(verdict, record()).step == 200
 
 
+def test_checkpoints_that_were_deleted_without_a_word_are_not_named(tmp_path):
+    verdict = Verdict(True, "", since=90, keep=80, reason=Reason.COPIES)
+    kept = KeptCheckpoints()
+    for step in (30, 50, 300):
+        (tmp_path / f"{step}.pt").touch()
+        kept.add(step, str(tmp_path / f"{step}.pt"))
+    assert kept.best(verdict, record()).step == 50
+    (tmp_path / "50.pt").unlink()
+    assert kept.best(verdict, record()).step == 30
+
+
 def test_without_checkpoints_or_a_look_to_keep_there_is_none():
     assert existing().best(Verdict(False, "", keep=80), record()) is None
     assert existing(30).best(Verdict(False, ""), record()) is None

@@ -9,6 +9,7 @@ from loops import HELDOUT, Net, Plain, loss, loss_of_global_torch, train
 
 import taumem
 from taumem.errors import ConfigError, RecordError
+from taumem.monitor.arguments import FORECAST_CONFIDENCE
 from taumem.monitor.pilot_folder import PilotFolder
 from taumem.monitor.pilot_log import LATE_STEPS, PilotLog
 from taumem.monitor.subsets import Subset
@@ -47,7 +48,7 @@ def test_pilots_make_a_study_that_says_when_to_stop_and_are_not_made_twice(tmp_p
     assert lines[-1].startswith("Forecast for all 64")
     guard = taumem.Guard(loss, train=ITEMS, forecast=study, on_onset="stop")
     law = study.forecast(64).law
-    assert guard.stop_step == law.predict(64, confidence=0.5).low
+    assert guard.stop_step == law.predict(64, confidence=FORECAST_CONFIDENCE).low
     again = pilots(tmp_path / "pilots", calls, log=None)
     assert calls == [8, 16]
     assert again.forecast(64).predicted == study.forecast(64).predicted

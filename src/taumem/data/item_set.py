@@ -7,6 +7,7 @@ to the loss in the form in which the loop's own batches come.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,8 @@ class ItemSet:
         if isinstance(given, DataLoader):
             loader: DataLoader[Any] = given
             given, collate = loader.dataset, collate or loader.collate_fn
+        if isinstance(given, str | bytes | Path):
+            raise DataError(f"{what} are the items themselves; got the path {str(given)!r}: load them first.")
         if isinstance(given, Tensor | np.ndarray):
             rows = as_tensor(given, what)
             if not rows.ndim:
@@ -87,6 +90,11 @@ class ItemSet:
         if isinstance(self.given, Tensor):
             return _picked(self.given, places)
         return _like(self.given, [_picked(column, places) for column in _values(self.given)])
+
+    def held(self, places: Sequence[int]) -> "ItemSet":
+        """These items as a set of their own, read once: what a Dataset draws at random stays as it is drawn now."""
+        given = [self.given[place] for place in places] if self.collate else self.take(places)
+        return ItemSet(given, self.what, self.collate)
 
     def subset(self, places: Sequence[int]) -> Any:
         """Pick items out, in the form in which all of them came: rows, a list, or a ``Subset`` of a Dataset."""
@@ -125,19 +133,21 @@ def map_tensors(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
     return batch
 
 
-def digests(batch: Any) -> list[str]:
+def digests(batch: Any, n: int) -> list[str]:
     """Tell items apart: one digest for each item of a batch, of all its numbers and words.
 
     Args:
-        batch: of n items: each tensor or list in it has n rows.
+        batch: of n items: what in it has n rows is theirs.
+        n: how many.
+
+    Returns:
+        The digests; none where nothing in the batch has n rows.
     """
-    columns = [leaf for leaf in _columns_of(batch) if len(leaf)]
-    n = len(columns[0]) if columns else 0
-    found = [hashlib.sha256() for _ in range(n)]
+    columns = [column for column in _columns_of(batch) if len(column) == n]
+    found = [hashlib.sha256() for _ in range(n if columns else 0)]
     for column in columns:
-        if len(column) == n:
-            for digest, row in zip(found, column, strict=True):
-                digest.update(_bytes(row))
+        for digest, row in zip(found, column, strict=True):
+            digest.update(_bytes(row))
     return [digest.hexdigest() for digest in found]
 
 
@@ -164,7 +174,9 @@ def _columns(given: Any, what: str) -> Any:
     return _like(given, columns)
 
 
-def _tensor(column: np.ndarray[Any, Any], what: str) -> Tensor:
+def _tensor(column: np.ndarray[Any, Any], what: str) -> Tensor | list[Any]:
+    if column.dtype.kind in "OUS":  # words
+        return list(column.tolist())
     return torch.from_numpy(column.copy()) if column.dtype == np.bool_ else as_tensor(column, what)
 
 
@@ -186,11 +198,11 @@ def _picked(column: Any, places: Sequence[int]) -> Any:
 
 
 def _columns_of(batch: Any) -> Iterator[Any]:
-    """Tensors, and lists of words: what has a row for each item."""
+    """Tensors, and lists of words or numbers: what may have a row for each item."""
     if isinstance(batch, Mapping):
         for part in batch.values():
             yield from _columns_of(part)
-    elif isinstance(batch, list) and batch and all(isinstance(part, str | bytes) for part in batch):
+    elif isinstance(batch, list) and batch and not any(isinstance(p, Tensor | Mapping | tuple | list) for p in batch):
         yield batch
     elif isinstance(batch, tuple | list):
         for part in batch:

@@ -1,7 +1,8 @@
 """What a guard is handed over, checked, and turned into what it works with."""
 
+import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -9,7 +10,7 @@ import torch
 import taumem
 from taumem.analysis import Forecast, Interval, Study
 from taumem.analysis.cautions import of_a_forecast
-from taumem.analysis.stopping import AnyOf, ForecastReached, StoppingRule, rule_named
+from taumem.analysis.stopping import AnyOf, ForecastReached, Located, StoppingRule, rule_named
 from taumem.errors import ConfigError, DataError, TaumemWarning, nearest_name
 from taumem.monitor.weights import check_average
 from taumem.probes.asked_items import AskedItems
@@ -24,8 +25,9 @@ __all__ = [
     "check_choices",
     "checked_times",
     "chosen_rule",
+    "common_places",
+    "due_steps",
     "onset_forecast",
-    "refuse_common",
     "stop_step_of",
     "versions",
 ]
@@ -74,17 +76,29 @@ def checked_times(times: Sequence[float] | None, timesteps: int | None) -> tuple
     return tuple(times) if times is not None else TIMES if timesteps is not None else ()
 
 
-def refuse_common(sets: Mapping[str, AskedItems]) -> None:
-    """Refuse held-out items that are training items: Datasets are compared by the items that are asked about.
+def common_places(train: AskedItems, heldout: AskedItems) -> set[int]:
+    """Held-out items that are training items: of Datasets, those among the items that are asked about.
 
     Raises:
-        DataError: some are.
+        DataError: all of them are.
+
+    Warns:
+        TaumemWarning: some are, and are left out.
     """
-    if "heldout" in sets and (both := sets["train"].digests & sets["heldout"].digests):
+    seen = set(train.digests)
+    both = {place for place, digest in zip(heldout.places, heldout.digests, strict=False) if digest in seen}
+    if both and len(both) == len(heldout):
         raise DataError(
-            f"{len(both)} of {len(sets['heldout'])} held-out items that are asked about are training items too; hold "
-            "out items that the model never trains on."
+            f"all {len(both)} held-out items that are asked about are training items too; hold out items that the "
+            "model never trains on."
         )
+    if both:
+        warnings.warn(
+            f"{len(both)} of {len(heldout)} held-out items are training items too, and are left out.",
+            TaumemWarning,
+            stacklevel=4,
+        )
+    return both
 
 
 def onset_forecast(
@@ -149,6 +163,13 @@ def stop_step_of(rule: StoppingRule) -> float | None:
     """The step at which a forecast among the rules says stop; None without one."""
     every = rule.rules if isinstance(rule, AnyOf) else (rule,)
     return min((one.onset.low for one in every if isinstance(one, ForecastReached)), default=None)
+
+
+def due_steps(rule: StoppingRule) -> tuple[int, ...]:
+    """The steps at which a rule may say stop without a look: a forecast's, and the limit of a pilot."""
+    every = rule.rules if isinstance(rule, AnyOf) else (rule,)
+    forecasts = [math.ceil(one.onset.low) for one in every if isinstance(one, ForecastReached)]
+    return (*forecasts, *(one.at_most for one in every if isinstance(one, Located) and one.at_most is not None))
 
 
 def _named(name: str, stop: Interval | None) -> StoppingRule:

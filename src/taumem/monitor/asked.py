@@ -11,6 +11,7 @@ from torch import Tensor
 from taumem.data.item_set import ItemSet, digests, leaves
 from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.probes import Copies, TextCopies
+from taumem.probes.isolation import random_states_kept
 from taumem.probes.probe import SampleProbe
 from taumem.record import DataFacts, ItemKind
 
@@ -37,6 +38,7 @@ def apart(train: ItemSet, heldout: ItemSet) -> ItemSet:
     Warns:
         TaumemWarning: some are, and are left out.
     """
+    _refuse_other_kind(train, heldout)
     if heldout.given is train.given:
         raise DataError("the held-out items are the training items; hold out some that the model never trains on.")
     seen = set(_told_apart(train))
@@ -54,6 +56,18 @@ def apart(train: ItemSet, heldout: ItemSet) -> ItemSet:
         stacklevel=4,
     )
     return ItemSet.of(heldout.subset([place for place in range(len(heldout)) if place not in set(both)]), heldout.what)
+
+
+def _refuse_other_kind(train: ItemSet, heldout: ItemSet) -> None:
+    """Rows of one set are of the shape and type of those of the other; what a Dataset gives may vary in size."""
+    if train.collate or heldout.collate:
+        return
+    ours, theirs = (
+        [(str(x.dtype), tuple(x.shape[1:])) for x in leaves(part.given) if isinstance(x, Tensor)]
+        for part in (train, heldout)
+    )
+    if ours != theirs:
+        raise DataError(f"held-out items are {theirs} (type, shape), and the training items {ours}; they must agree.")
 
 
 def facts_of(
@@ -108,7 +122,8 @@ def first_columns(items: ItemSet) -> Tensor:
     Raises:
         DataError: there is no tensor in them, or items differ in shape.
     """
-    blocks = [items.take(range(k, min(k + BLOCK, len(items)))) for k in range(0, len(items), BLOCK)]
+    with random_states_kept():
+        blocks = [items.take(range(k, min(k + BLOCK, len(items)))) for k in range(0, len(items), BLOCK)]
     firsts = [next((leaf for leaf in leaves(block) if isinstance(leaf, Tensor)), None) for block in blocks]
     tensors = [first for first in firsts if first is not None]
     if len(tensors) < len(blocks) or len({tensor.shape[1:] for tensor in tensors}) > 1:
@@ -123,4 +138,4 @@ def _are_tokens(items: Tensor) -> bool:
 def _told_apart(items: ItemSet) -> list[str]:
     if items.collate or len(items) > MANY:
         return []
-    return digests(items.given)
+    return digests(items.given, len(items))

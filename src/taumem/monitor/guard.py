@@ -11,7 +11,7 @@
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,8 +26,8 @@ from taumem.monitor.arguments import (
     check_choices,
     checked_times,
     chosen_rule,
+    common_places,
     onset_forecast,
-    refuse_common,
     stop_step_of,
     versions,
 )
@@ -146,7 +146,7 @@ class Guard:
         items = ItemSet.of(train, "training items", collate=collate)
         held = None if heldout is None else apart(items, ItemSet.of(heldout, "held-out items", collate=collate))
 
-        def chosen(some: ItemSet) -> AskedItems:
+        def chosen(some: ItemSet, without: Collection[int] = ()) -> AskedItems:
             return AskedItems.of(
                 some,
                 n_items=n_items,
@@ -154,10 +154,12 @@ class Guard:
                 n_times=max(len(asked.times), 1),
                 block=block or 4 * (batch_size or 8),
                 seed=seed,
+                without=without,
             )
 
         sets = {"train": chosen(items)} | ({"heldout": chosen(held)} if held else {})
-        refuse_common(sets)
+        if held and (common := common_places(sets["train"], sets["heldout"])):
+            sets["heldout"] = chosen(held, common)
         twins = (
             []
             if twin is None
@@ -237,8 +239,7 @@ class Guard:
 
         A checkpoint that is gone is to be forgotten by ``deleted``.
         """
-        best = self.verdict.checkpoint
-        return best is not None and best.step == step
+        return self._watchman.keeps(step)
 
     def deleted(self, step: int) -> None:
         """Tell of a checkpoint that exists no longer."""

@@ -1,7 +1,7 @@
 """Which of the checkpoints that exist is the one to keep, and which a rotating saver must leave."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ class KeptCheckpoints:
         """A checkpoint exists now."""
         self.paths[index(step)] = path
 
-    def keep(self, folder: Path, step: int, weights: Any) -> None:
-        """Write the weights of a step into a folder, in place of those of an earlier one.
+    def keep(self, folder: Path, step: int, weights: Any, wanted: Collection[int]) -> None:
+        """Write the weights of a step into a folder, in place of those that are wanted no longer.
 
         Raises:
             RecordError: the disk refuses.
@@ -41,7 +41,7 @@ class KeptCheckpoints:
         file = folder / WEIGHTS.format(step=step)
         write_atomically(file, lambda path: torch.save(weights, path))
         for former, path in list(self.paths.items()):
-            if former != step and Path(path) == folder / WEIGHTS.format(step=former):
+            if former not in {step, *wanted} and Path(path) == folder / WEIGHTS.format(step=former):
                 Path(path).unlink(missing_ok=True)
                 self.remove(former)
         self.add(step, str(file))
@@ -58,7 +58,7 @@ class KeptCheckpoints:
         """
         if not self.paths or verdict.keep is None:
             return None
-        steps = np.array(sorted(self.paths))
+        steps = np.array(sorted(self._there()))
         loss = record.curve_or_none("heldout_loss")
         if verdict.reason in (Reason.LOSS_TURNED, Reason.NO_ONSET) and loss is not None and (loss.steps > 0).any():
             later = loss.steps > 0
@@ -70,6 +70,12 @@ class KeptCheckpoints:
             place = max(int(np.searchsorted(steps, verdict.keep, side="right")) - 1, 0)
         step = int(steps[place])
         return Checkpoint(step, self.paths[step])
+
+    def _there(self) -> list[int]:
+        """Those that were not deleted: where any of the paths is found on this disk, the others are gone."""
+        gone = [step for step, path in self.paths.items() if path and not Path(path).exists()]
+        found = [step for step in self.paths if step not in gone]
+        return found if any(self.paths[step] for step in found) else list(self.paths)
 
     def state(self) -> dict[str, Any]:
         """By step, as JSON has it."""

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from taumem.errors import TaumemWarning
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.monitor.watch import Watch
 from taumem.monitor.weights import averaged, state_of
 from taumem.probes.isolation import device_of, undisturbed
 from taumem.probes.item_losses import ItemLosses
 from taumem.probes.probe import Probe, SampleProbe, Sampler
+from taumem.probes.processes import agreed
 from taumem.record import Measurement, RunHeader, RunRecord
 
 __all__ = ["Observer"]
@@ -99,8 +100,14 @@ class Observer:
                 TaumemWarning,
                 stacklevel=6,
             )
-        with undisturbed(model, restores=self._restores):
-            self.losses.try_loss(model)
+        problem: Exception | None = None
+        try:
+            with undisturbed(model, restores=self._restores):
+                self.losses.try_loss(model)
+        except Exception as raised:
+            problem = raised
+        if told := agreed("" if problem is None else f"{type(problem).__name__}: {problem}"):
+            raise problem or ConfigError(f"another process could not try the loss: {told}")
         for note in self.losses.notes:
             warnings.warn(note, TaumemWarning, stacklevel=6)
 

@@ -184,9 +184,9 @@ def _fingerprint(whole: ItemSet, labels: Sequence[Hashable] | None) -> str:
     if whole.collate:
         places = sorted({k * (len(whole) - 1) // (FEW_READ - 1) for k in range(FEW_READ)})
         with random_states_kept():
-            known, again = (digests(whole.take(places)) for _ in range(2))
+            known, again = (digests(whole.take(places), len(places)) for _ in range(2))
         known = known if known == again else []
     else:
-        known = digests(whole.given)
+        known = digests(whole.given, len(whole))
     words = None if labels is None else [str(label) for label in labels]
     return hashlib.sha256(json.dumps([known, words]).encode()).hexdigest()[:16]

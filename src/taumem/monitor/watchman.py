@@ -8,15 +8,16 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from taumem.analysis.stopping import StoppingRule, Verdict
-from taumem.errors import ConfigError, RecordError, TaumemWarning
-from taumem.monitor.arguments import OnOnset
+from taumem.analysis.stopping import Reason, StoppingRule, Verdict, best_until
+from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
+from taumem.monitor.arguments import OnOnset, due_steps
 from taumem.monitor.kept_checkpoints import KeptCheckpoints
 from taumem.monitor.observer import Observer
 from taumem.monitor.schedule import Plan, Schedule
 from taumem.monitor.sinks import numbers_of, tell
 from taumem.monitor.weights import unwrapped
-from taumem.probes.processes import is_first, told_by_first
+from taumem.probes.processes import agreed, is_first, n_processes, told_by_first
+from taumem.record import Measurement
 
 __all__ = ["Watchman"]
 
@@ -65,6 +66,7 @@ class Watchman:
         self.wake: float = 0
         self.onset: Verdict | None = None
         self._judged = rule.judge(observer.record, 0)
+        self._due = due_steps(rule)
         self._sinks, self._folder = tuple(sinks), folder
         self._notes: list[str] = []
         self._is_off = False
@@ -101,6 +103,7 @@ class Watchman:
             "step": max(self.last, 0),
             "schedule": self.schedule.state(),
             "checkpoints": self.checkpoints.state(),
+            "onset": None if self.onset is None else self.onset.to_json(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -113,14 +116,25 @@ class Watchman:
             version, last = int(state["version"]), int(state["step"])
             if version != VERSION:
                 raise ConfigError(f"the state of a guard of version {version}; this taumem reads version {VERSION}.")
+            onset = None if state["onset"] is None else Verdict.of_json(state["onset"])
+            checkpoints = {int(there): str(path) for there, path in state["checkpoints"].items()}
             self.schedule.load(state["schedule"])
-            self.checkpoints.load(state["checkpoints"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"not the state of a guard ({type(error).__name__}: {error}).") from None
+        self.checkpoints.paths = checkpoints
         self.last, self.wake = last, 0
         self._rejudge(last)
+        self.onset = self.onset or onset
+        looks = [look for look in self.observer.record.steps if look <= self.schedule.looked]
+        if is_first() and self.schedule.looked and not looks:
+            told = (
+                f"training goes on from step {last:,}, and the guard's record has no look before it: what was seen is "
+                "lost, and a gap that is open by now is taken for the beginning. Give the guard the folder that it had."
+            )
+            self._notes.append(told[0].upper() + told[1:])
+            warnings.warn(told, TaumemWarning, stacklevel=4)
 
     def close(self) -> None:
         """Look no more."""
@@ -155,6 +169,7 @@ class Watchman:
                 self._look(model, step, samples=plan.samples)
             else:
                 self._judge(step)
+                self._keep_weights(model, step)
             self._sleep(step, plan.again)
         return self._says_stop
 
@@ -165,6 +180,11 @@ class Watchman:
         return self._says_stop
 
     def _begin(self, model: Any, step: int, last: int) -> None:
+        if not is_first() and n_processes() == 1:
+            raise ConfigError(
+                "RANK or LOCAL_RANK says that this is one of several processes, and they do not know of one another: "
+                "call torch.distributed.init_process_group before the first step, or unset it."
+            )
         if self.observer.meet():
             self._rejudge(max(self.last, 0))
         if step < last:
@@ -175,8 +195,8 @@ class Watchman:
 
     def _sleep(self, step: int, until: int) -> None:
         """Note a visit, and when the next one is needed."""
-        due = math.ceil(self.stop_step) if self.stop_step is not None else 0
-        self.last, self.wake = step, 0 if self._says_stop else min(until, due) if due > step else until
+        coming = [due for due in self._due if due > step]
+        self.last, self.wake = step, 0 if self._says_stop else min([until, *coming])
 
     def _look(self, model: Any, step: int, *, samples: bool) -> None:
         try:
@@ -186,13 +206,23 @@ class Watchman:
                 self._judge(step)
                 self._keep_weights(model, step)
                 if self._sinks and is_first():
-                    tell(self._sinks, numbers_of(told, self.verdict, self.stop_step), step)
-        except RecordError as error:  # training has diverged, or the disk is full: the next look may be better
+                    self._tell(told, step)
+        except (RecordError, DataError) as error:  # training has diverged, or the disk is full: the next may be better
             if self.strict:
                 raise
             self.schedule.done(step, samples=samples)
             self._notes.append(f"The look at step {step}: {error}")
             warnings.warn(f"the look at step {step} is lost: {error}", TaumemWarning, stacklevel=6)
+
+    def _tell(self, told: Sequence[Measurement], step: int) -> None:
+        """Tell the sinks; a tracker that cannot be reached is no reason to look no more."""
+        try:
+            tell(self._sinks, numbers_of(told, self.verdict, self.stop_step), step)
+        except Exception as error:
+            if self.strict:
+                raise
+            self._notes.append(f"A sink was not told of the look at step {step}: {error}")
+            warnings.warn(f"a sink could not be told of step {step}: {error}", TaumemWarning, stacklevel=7)
 
     def _judge(self, step: int) -> None:
         self._judged = self.rule.judge(self.observer.record, step)
@@ -208,8 +238,7 @@ class Watchman:
         """What would have been said up to a step: rules are functions of the record."""
         record = self.observer.record
         looks = [look for look in record.steps if 0 < look <= step]
-        if self.stop_step is not None and math.ceil(self.stop_step) <= step:
-            looks.append(math.ceil(self.stop_step))
+        looks += [due for due in self._due if due <= step]
         verdicts = [self.rule.judge(record, look) for look in sorted(looks)]
         self.onset = next((verdict for verdict in verdicts if verdict.stop), None)
         self._judged = verdicts[-1] if verdicts else self.rule.judge(record, step)
@@ -226,12 +255,35 @@ class Watchman:
         self.schedule.back_to(looked)
         self._rejudge(looked)
 
+    def keeps(self, step: int) -> bool:
+        """Whether the checkpoint of a step is to be left."""
+        record, verdict = self.observer.record, self.onset or self._judged
+        might = (verdict, *(replace(verdict, keep=keep, reason=Reason.COPIES) for keep in self._wanted() if keep))
+        best = [self.checkpoints.best(one, record) for one in might]
+        return any(one is not None and one.step == step for one in best)
+
+    def _wanted(self) -> set[int]:
+        """The looks whose weights may be those to keep: the verdict's; and, should the next samples be copies, the best
+        one up to the last samples."""
+        looks = {(self.onset or self._judged).keep}
+        if self.onset is None and self.schedule.sample_cadence is not None:
+            looks.add(best_until(self.observer.record, self.schedule.sampled))
+        return {look for look in looks if look is not None}
+
     def _keep_weights(self, model: Any, step: int) -> None:
-        """Keep the weights of the look that is to be kept, in place of those of an earlier one."""
-        if self.on_onset == "checkpoint" and self._judged.keep == step and self._folder is not None:
-            weights = self.observer.weights(model)
+        """Keep the weights of the looks that may be kept, in place of others."""
+        wanted = self._wanted()
+        if self.on_onset != "checkpoint" or self._folder is None or step not in wanted:
+            return
+        weights = self.observer.weights(model)
+        problem: Exception | None = None
+        try:
             if is_first():
-                self.checkpoints.keep(self._folder, step, weights)
+                self.checkpoints.keep(self._folder, step, weights, wanted)
+        except Exception as raised:
+            problem = raised
+        if told := agreed("" if problem is None else f"{type(problem).__name__}: {problem}"):
+            raise RecordError(f"the weights of step {step} were not kept: {told}") from problem
 
     @property
     def _says_stop(self) -> bool:

@@ -1,10 +1,11 @@
 """Which weights are asked: those that are trained, or their moving average, however a trainer holds it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
@@ -47,14 +48,46 @@ def averaged(model: Any, ema: Any) -> Iterator[Any]:
         inner = getattr(ema, "ema_model", None)
         yield ema.module if isinstance(ema, AveragedModel) else inner if isinstance(inner, nn.Module) else ema
         return
-    parameters = [p for module in modules_of(model) for p in module.parameters(recurse=False)]
-    unique = list(dict.fromkeys(parameters))
-    ema.store(unique)
+    parameters = _averaged_parameters(model, ema)
+    before = [p.detach().clone() for p in parameters]
+    ema.store(parameters)
     try:
-        ema.copy_to(unique)
+        ema.copy_to(parameters)
         yield model
     finally:
-        ema.restore(unique)
+        try:
+            ema.restore(parameters)
+        finally:  # whatever the average does, training goes on with its own weights
+            for p, was in zip(parameters, before, strict=True):
+                if not torch.equal(p, was):
+                    p.data.copy_(was)
+
+
+def _averaged_parameters(model: Any, ema: Any) -> list[nn.Parameter]:
+    """Those that an average is of: all, those that are trained, or those of one member of the model.
+
+    Raises:
+        ConfigError: its shadow parameters are of none of these.
+    """
+    members = model.values() if isinstance(model, Mapping) else model if isinstance(model, tuple | list) else ()
+    everything = _parameters(model)
+    ways = [everything, [p for p in everything if p.requires_grad], *map(_parameters, members)]
+    shadows = getattr(ema, "shadow_params", None)
+    if shadows is None:
+        return everything
+    shapes = [tuple(shadow.shape) for shadow in shadows]
+    for parameters in ways:
+        if [tuple(p.shape) for p in parameters] == shapes:
+            return parameters
+    raise ConfigError(
+        f"ema averages {len(shapes)} tensors, and the model has {len(everything)}, {len(ways[1])} of them trained: "
+        "hand over the network that it averages."
+    )
+
+
+def _parameters(model: Any) -> list[nn.Parameter]:
+    found = [p for module in modules_of(model) for p in module.parameters(recurse=False)]
+    return list(dict.fromkeys(found))
 
 
 def state_of(model: Any) -> Any:

@@ -1,6 +1,6 @@
 """Which items a guard asks about, held in the form in which the loss of a loop gets them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,29 +26,35 @@ MOST_DRAWS = 16
 class AskedItems:
     """Those of a set's items that are asked about, in batches as the loss gets them.
 
-    An item that is asked about under several draws of noise stands in the batches as often.
+    An item that is asked about under several draws of noise stands in the batches as often; it is held once.
 
     Attributes:
-        rows: which of the n items stand in each batch, by number.
-        batches: of these items, on the CPU or where the items are.
-        few: a smaller batch of the first of them, to try a loss on.
-        digests: of the items, to tell them apart.
-        n: how many items.
+        items: those asked about; what a Dataset augments at random stays as it was drawn here.
+        places: of them in the whole set, ascending.
+        rows: which of them stand in each batch, by number.
+        digests: of each, to tell them apart; empty where that cannot be told.
         n_draws: of noise, for each item.
     """
 
+    items: ItemSet
+    places: tuple[int, ...]
     rows: tuple[tuple[int, ...], ...]
-    batches: tuple[Any, ...]
-    few: Any
-    digests: frozenset[str]
-    n: int
+    digests: tuple[str, ...]
     n_draws: int
 
     @classmethod
     def of(
-        cls, items: ItemSet, *, n_items: int, n_draws: int | None, n_times: int, block: int, seed: int
+        cls,
+        items: ItemSet,
+        *,
+        n_items: int,
+        n_draws: int | None,
+        n_times: int,
+        block: int,
+        seed: int,
+        without: Collection[int] = (),
     ) -> "AskedItems":
-        """Choose items, and hold them: what a Dataset augments at random stays as it was drawn here.
+        """Choose items, and hold them.
 
         Args:
             items: all of them.
@@ -57,6 +63,7 @@ class AskedItems:
             n_times: diffusion times at which each is asked about.
             block: items in a batch.
             seed: of the choice.
+            without: places that are not to be chosen.
 
         Raises:
             ConfigError: no items, draws or block to ask about.
@@ -67,20 +74,37 @@ class AskedItems:
                 f"a look asks about at least 1 item, in batches and draws of at least 1; got n_items = {n_items}, "
                 f"block = {block}, n_draws = {n_draws}."
             )
-        n = min(len(items), n_items)
-        order = torch.randperm(len(items), generator=generator_for(seed, "items asked about"))
-        chosen = sorted(order[:n].tolist())
-        draws = min(max(ANSWERS // (n * n_times), 1), MOST_DRAWS) if n_draws is None else n_draws
-        numbers = [*range(n)] * draws
+        order = torch.randperm(len(items), generator=generator_for(seed, "items asked about")).tolist()
+        chosen = sorted([place for place in order if place not in without][:n_items])
+        draws = min(max(ANSWERS // (len(chosen) * n_times), 1), MOST_DRAWS) if n_draws is None else n_draws
+        numbers = [*range(len(chosen))] * draws
         rows = tuple(tuple(numbers[k : k + block]) for k in range(0, len(numbers), block))
         with random_states_kept():
             seed_globally(seed, "items asked about")
-            few, *batches = (_taken(items, [chosen[k] for k in some]) for some in (numbers[: min(n, FEW)], *rows))
-        told_apart = frozenset(digest for batch in batches for digest in digests(batch))
-        return cls(rows, tuple(batches), few, told_apart, n, draws)
+            held = items.held(chosen)
+            told_apart = digests(_taken(held, range(len(chosen))), len(chosen))
+        return cls(held, tuple(chosen), rows, tuple(told_apart), draws)
+
+    def batch(self, place: int) -> Any:
+        """A batch, as the loss gets it.
+
+        Raises:
+            DataError: items that cannot be put into one.
+        """
+        return _taken(self.items, self.rows[place])
+
+    @property
+    def few(self) -> Any:
+        """A small batch of the first items, to try a loss on."""
+        return _taken(self.items, range(self.n_few))
+
+    @property
+    def n_few(self) -> int:
+        """How many items are in that."""
+        return min(len(self), FEW)
 
     def __len__(self) -> int:
-        return self.n
+        return len(self.places)
 
 
 def _taken(items: ItemSet, places: Sequence[int]) -> Any:
@@ -90,6 +114,6 @@ def _taken(items: ItemSet, places: Sequence[int]) -> Any:
         raise
     except Exception as error:
         raise DataError(
-            f"{items.what} could not be put into a batch ({type(error).__name__}: {error}); hand over the collate "
-            "function that your DataLoader uses as collate=."
+            f"{items.what} could not be put into a batch ({type(error).__name__}: {error}); if your DataLoader has a "
+            "collate function, hand it over as collate=."
         ) from error

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from taumem.data.item_set import map_tensors
 from taumem.errors import ConfigError, TaumemError
-from taumem.probes.asked_items import FEW, AskedItems
-from taumem.probes.isolation import device_of, seed_globally
+from taumem.probes.asked_items import AskedItems
+from taumem.probes.isolation import device_of, modules_of, seed_globally
 from taumem.probes.listening import listening
 from taumem.probes.own_loss import ROUNDING, one_per_item
 from taumem.probes.processes import agreed, own_share, summed
@@ -66,10 +66,10 @@ class AskedLoss:
         answers = torch.zeros(len(self.times) or 1, len(items), dtype=torch.float64)
         problem, error = "", None
         try:
-            for place, counts in own_share(len(items.batches)):
+            for place, counts in own_share(len(items.rows)):
                 rows = items.rows[place]
                 for k, t in enumerate(self.times or (None,)):
-                    losses = self.ask(model, items.batches[place], len(rows), t, ("" if t is None else repr(t), place))
+                    losses = self.ask(model, items.batch(place), len(rows), t, ("" if t is None else repr(t), place))
                     answers[k].index_add_(0, torch.tensor(rows), losses * counts / items.n_draws)
         except Exception as raised:
             problem, error = f"{type(raised).__name__}: {raised}", raised
@@ -100,7 +100,7 @@ class AskedLoss:
                 f"the loss raised {type(error).__name__}: {error}. It was called as loss(model, items, generator"
                 f"{'' if t is None else ', t'}) with {_described(moved)}"
                 + ("" if t is None else f", and t of {given[-1].dtype}")
-                + "; it should take the items as they were handed to the guard."
+                + f"; the model is {_type_of(model)}. Hand over items as the model takes them."
             ) from error
         return one_per_item(answer, n, HOW).double().cpu()
 
@@ -111,7 +111,7 @@ class AskedLoss:
             ConfigError: the loss cannot be used: no loss per item, not finite, other answers to the same question, or
                 answers that ignore the noise or the time.
         """
-        few = partial(self.ask, model, items.few, min(len(items), FEW))
+        few = partial(self.ask, model, items.few, items.n_few)
         times = self.times or (None,)
         first = [few(t, ONE) for t in times]
         for t, losses in zip(times, first, strict=True):
@@ -157,7 +157,7 @@ class AskedLoss:
     def _heard(self, model: Any, items: AskedItems, t: float | None, noise: Noise) -> list[Tensor]:
         """What the model is asked: one that has learned nothing yet may always say the same."""
         with listening(model) as (asked, heard):
-            self.ask(asked, items.few, min(len(items), FEW), t, noise)
+            self.ask(asked, items.few, items.n_few, t, noise)
         return heard
 
     def _at(self, t: float, n: int, device: torch.device) -> Tensor:
@@ -173,6 +173,14 @@ def _differ(a: Tensor, b: Tensor) -> bool:
 
 def _equal(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
     return len(a) == len(b) and all(map(torch.equal, a, b))
+
+
+def _type_of(model: Any) -> str:
+    """The type and the device of a model's weights."""
+    for module in modules_of(model):
+        for parameter in module.parameters(recurse=False):
+            return f"{str(parameter.dtype).removeprefix('torch.')} on {parameter.device}"
+    return type(model).__name__
 
 
 def _described(batch: Any) -> str:

@@ -47,10 +47,16 @@ def undisturbed(model: object, *, restores: Sequence[object] = ()) -> Iterator[N
         after.enter_context(torch.no_grad())
         for module in modules:
             after.callback(setattr, module, "training", module.training)
-            for _, buffer in module.named_buffers(recurse=False):
-                after.callback(_put_back, buffer, buffer.detach().clone())
+            for name, buffer in module.named_buffers(recurse=False):
+                after.callback(_put_back, module, name, buffer, buffer.detach().clone())
+            for parameter in module.parameters(recurse=False):
+                after.callback(setattr, parameter, "grad", parameter.grad)
+                parameter.grad = None
         for kept in restores:
-            after.callback(_put_back_attributes, kept, copy.deepcopy(vars(kept)))
+            were = dict(vars(kept))
+            after.callback(_put_back_attributes, kept, were)
+            # Inside stand copies, so that afterwards the very objects are there again; models are not copied.
+            vars(kept).update(copy.deepcopy(were, {id(part): part for part in modules_of(were)}))
         for module in modules:
             module.training = False
         yield
@@ -130,7 +136,9 @@ def _autocast_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
         torch.set_autocast_cache_enabled(caches)
 
 
-def _put_back(buffer: Tensor, was: Tensor) -> None:
+def _put_back(module: nn.Module, name: str, buffer: Tensor, was: Tensor) -> None:
+    if module._buffers.get(name) is not buffer:  # replaced, as by self.scale = 0.9 * self.scale
+        module._buffers[name] = buffer
     # A buffer that did not change is not written to: autograd counts writes.
     if buffer.shape != was.shape or not torch.equal(buffer, was):
         with torch.no_grad():

@@ -38,7 +38,9 @@ class ItemLosses:
         """The times, the seed of the noise, and how many items and draws there are of each set."""
         return {
             "times": list(self.asked.times),
+            "timesteps": self.asked.timesteps,
             "seed": self.asked.seed,
+            "block": max(len(rows) for items in self.sets.values() for rows in items.rows),
             "n_items": {name: len(items) for name, items in self.sets.items()},
             "n_draws": {name: items.n_draws for name, items in self.sets.items()},
         }
@@ -52,6 +54,8 @@ class ItemLosses:
         if not self.is_tried:
             with undisturbed(model):
                 self.notes = tuple(self.asked.try_on(model, self.sets["train"]))
+                for items in self.sets.values():
+                    self.asked.ask(model, items.few, items.n_few, next(iter(self.asked.times), None), ("one",))
             self.is_tried = True
 
     def measure(self, model: Any) -> Reading:

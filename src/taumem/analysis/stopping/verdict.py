@@ -1,5 +1,6 @@
 """What a stopping rule is, what it reads, and what it says of a run."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -117,6 +118,12 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file."""
         return asdict(self) | {"reason": str(self.reason)}
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, Any]) -> "Verdict":
+        """A verdict from what :meth:`to_json` gave; without a checkpoint, which may be gone."""
+        pairs = {name: tuple(facts[name]) for name in ("interval", "not_checked") if facts[name] is not None}
+        return cls(**{**facts, **pairs, "reason": Reason(facts["reason"]), "checkpoint": None})
 
 
 class StoppingRule(Protocol):
