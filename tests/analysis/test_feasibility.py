@@ -44,7 +44,7 @@ def test_more_pilots_narrow_what_is_expected_and_a_longer_reach_widens_it():
 def test_a_line_says_what_pilots_tell_on_which_assumption_and_what_they_cost():
     text = feasibility((10, 20), 2, 40, (20, 30))
     assert text.startswith("40 items: 4 pilots of 10, 20, 2 of each, with 20 to 30 held out; ")
-    assert f"within a factor of about {expected_factor((10, 20), 2, 40):.2g}, if onsets scatter by 15 %" in text
+    assert f"within a factor of about {expected_factor((10, 20), 2, 40):.2g}, if onsets scatter by 20 %" in text
     assert f"about {TO_LOCATE * 60 / 40:.1f} times the steps" in text
     assert "add a size or a repeat" in feasibility((10,), 1, 40, (30, 30))
     assert "40 groups: " in (grouped := feasibility((10, 20), 2, 40, (60, 90), "groups"))

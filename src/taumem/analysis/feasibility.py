@@ -17,7 +17,7 @@ from taumem.record import RunKey
 
 __all__ = ["ROUGH", "SCATTER", "TO_LOCATE", "doubts", "expected_factor", "feasibility", "objections"]
 
-SCATTER = 0.15
+SCATTER = 0.2
 """Standard deviation of log onsets around one law that a feasibility line assumes; docs/pilots.md has what was seen."""
 TO_LOCATE = 3.0
 """How many onsets long a pilot is, on average: a minimum is known once the loss has risen (see docs/pilots.md)."""
