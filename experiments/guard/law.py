@@ -4,7 +4,8 @@
 
 P = 16 to 128, three seeds each, batches of 8, a constant rate, raw weights; each run is watched by a guard and ends
 once tau_val is located. Flow matching: the loop of loops.py on 16x16 images. Characters: a recurrent network that
-predicts each of 64 characters of English from those before it, without any noise in its loss.
+predicts each of 64 characters of English from those before it, without any noise in its loss. Records go to guard-law/
+in the folder that it is called from, the onsets to law.onsets.tsv beside this file.
 """
 
 import sys
@@ -20,6 +21,7 @@ import taumem
 from taumem.analysis.stopping import Located
 
 FOLDER = Path("guard-law")
+ONSETS = Path(__file__).with_name("law.onsets.tsv")
 SIZES, SEEDS = (16, 32, 64, 128), (0, 1, 2)
 
 
@@ -89,22 +91,28 @@ def run(what: str, n_train: int, seed: int) -> None:
     (folder / "done").touch()
 
 
+def show_laws(what: str) -> list[str]:
+    """Print the laws of one part; its onsets of tau_val, a row each."""
+    study = taumem.Study.of(taumem.read_runs(FOLDER / what))
+    for clock, law in study.laws.items():
+        if clock in ("tau_val", "tau_gap_grown[0.1]", "tau_gap_grown[0.2]"):
+            e = law.exponent
+            print(f"{what}: {clock} ∝ P^{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], scatter {law.sigma:.2f}")
+    found = sorted((o for o in study.onsets if o.clock == "tau_val"), key=lambda o: (o.n_train, o.run.seed))
+    return [f"{what}\t{o.n_train}\t{o.run.seed}\t{o.step:.0f}\t{o.low:.0f}\t{o.high:.0f}" for o in found]
+
+
 def main() -> None:
-    """Make the runs, then print onsets and laws."""
+    """Make the runs, then print the laws and write the onsets."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", taumem.TaumemWarning)
+    rows = ["what\tn_train\tseed\ttau_val\tlow\thigh"]
     for what in sys.argv[1:]:
         for n_train in SIZES:
             for seed in SEEDS:
                 run(what, n_train, seed)
-        study = taumem.Study.of(taumem.read_runs(FOLDER / what))
-        for onset in study.onsets:
-            if onset.clock == "tau_val":
-                print(what, onset.n_train, onset.run.seed, f"{onset.step:.0f} [{onset.low:.0f}, {onset.high:.0f}]")
-        for clock, law in study.laws.items():
-            if clock in ("tau_val", "tau_gap_grown[0.1]", "tau_gap_grown[0.2]"):
-                e = law.exponent
-                print(f"{what}: {clock} ∝ P^{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], scatter {law.sigma:.2f}")
+        rows += show_laws(what)
+    ONSETS.write_text("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":
