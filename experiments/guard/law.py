@@ -97,7 +97,7 @@ def show_laws(what: str) -> list[str]:
     for clock, law in study.laws.items():
         if clock in ("tau_val", "tau_gap_grown[0.1]", "tau_gap_grown[0.2]"):
             e = law.exponent
-            print(f"{what}: {clock} ∝ P^{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], scatter {law.sigma:.2f}")
+            print(f"{what}: {clock} ∝ P^{e.value:.2f} [{e.low:.2f}, {e.high:.2f}], scatter {law.sigma.value:.2f}")
     found = sorted((o for o in study.onsets if o.clock == "tau_val"), key=lambda o: (o.n_train, o.run.seed))
     return [f"{what}\t{o.n_train}\t{o.run.seed}\t{o.step:.0f}\t{o.low:.0f}\t{o.high:.0f}" for o in found]
 
