@@ -65,8 +65,9 @@ def law() -> go.Figure:
         line = {"color": color, "dash": "dot", "width": 1}
         height = np.exp(np.mean(np.log(tau / p))) * ends
         figure.add_traces([dots, go.Scatter(x=ends, y=height, mode="lines", line=line, showlegend=False)])
+    ticks = [50, 100, 200, 500, 1000, 2000, 5000]
     figure.update_xaxes(type="log", title="P", tickvals=[16, 32, 64, 128], gridcolor="#eee")
-    figure.update_yaxes(type="log", title="tau_val (steps)", gridcolor="#eee", dtick="D1")
+    figure.update_yaxes(type="log", title="tau_val (steps)", gridcolor="#eee", tickvals=ticks)
     figure.update_layout(margin={"l": 70, "r": 10, "t": 20, "b": 50}, legend={"x": 0.03, "y": 0.97})
     return figure
 

@@ -61,11 +61,16 @@ def with_heldout() -> Iterator[str]:
                 for clock in ("tau_val", "tau_copy")
             }
             ratios = [f"{np.median(r):.2f} ({min(r):.2f} to {max(r):.2f})" if r else "" for r in over.values()]
+            losses = (
+                f"{np.median([f['loss'] for f in kept]):.3f} (at most {max(f['loss'] for f in kept):.3f})"
+                if kept
+                else ""
+            )
             yield (
                 f"| {loop} | {rule} | {len(stops)} of {len(lines)} | {ratios[0]} | {ratios[1]} "
                 f"| {sum(not exceeds(f) for f in at)} of {len(at)} | {share(at)} | {share(kept)} "
                 f"| {sum(not exceeds(f) for f in kept)} of {len(kept)} "
-                f"| {np.median([f['loss'] for f in kept]):.3f} (at most {max(f['loss'] for f in kept):.3f}) |"
+                f"| {losses} |"
             )
 
 
@@ -202,9 +207,11 @@ TABLES = {
 
 
 def written(page: str) -> str:
-    """The page with every table between its two marks brought up to date."""
+    """The page with every table that has its two marks there brought up to date."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name}, by experiments/guard/tables.py -->\n", "<!-- end -->\n"
+        if begin not in page:
+            continue
         before, rest = page.split(begin)
         page = before + begin + "\n".join(table()) + "\n" + end + rest.split(end, 1)[1]
     return page
