@@ -3,7 +3,8 @@
     python experiments/guard/study.py heldout LOOP SEED...    # guarded with held-out items: all rules, one run each
     python experiments/guard/study.py pilots LOOP SEED...     # without: pilots, and the law says when to stop
     python experiments/guard/study.py null LOOP SEED...       # nothing to find: fresh data, flat loss, plateau
-    python experiments/guard/study.py tables                  # what came out
+    python experiments/guard/study.py budget LOOP SEED...     # what budgets of time leave of the looks
+    python experiments/guard/tables.py                        # what came out
 
 Each run adds a line to ``results.jsonl`` beside this file; runs that are there are skipped. The protocol stands in
 README.md, committed before the seeds that report (0 to 9); seeds from 100 on were used to make it.
@@ -211,6 +212,29 @@ def _in_order(loop: Loop, items: Tensor, seed: int, steps: int, guard: taumem.Gu
         guard(model, step)
 
 
+# --- budgets of time --------------------------------------------------------------------------------------------------
+
+
+def budget(loop: Loop, seed: int) -> dict[str, Any]:
+    """One training thrice, under a guard whose looks may take 2 %, 20 % and any share of the time."""
+    items, held, _ = images(seed, P)
+    found: dict[str, Any] = {}
+    for share in (0.02, 0.2, None):
+        guard = taumem.Guard(
+            loop.loss, train=items, heldout=held, batch_size=BATCH, budget=share, seed=seed, strict=True
+        )
+        train(loop, items, seed, loop.steps, guard)
+        steps = guard.record.steps
+        stops = {
+            name: next((s for s in steps if rule_named(name).judge(guard.record, s).stop), None)
+            for name in ("quality", "balanced")
+        }
+        found[str(share)] = {"looks": len(steps), "stops": stops}
+        if share is None:
+            found["tau_val"] = onset(guard.record, "tau_val")
+    return {"steps": loop.steps, "budgets": found}
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +248,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", taumem.TaumemWarning)
     what, loop, *seeds = sys.argv[1:]
-    make = {"heldout": heldout, "pilots": pilots, "null": null}[what]
+    make = {"heldout": heldout, "pilots": pilots, "null": null, "budget": budget}[what]
     for seed in map(int, seeds):
         key = {"what": what, "loop": loop, "seed": seed}
         if any(key.items() <= line.items() for line in done()):
