@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import index
 from typing import Any, Literal, get_args
 
 import torch
@@ -23,6 +24,7 @@ __all__ = [
     "Rule",
     "Weights",
     "check_choices",
+    "check_kinds",
     "checked_times",
     "chosen_rule",
     "common_places",
@@ -30,6 +32,7 @@ __all__ = [
     "onset_forecast",
     "stop_step_of",
     "versions",
+    "whole_step",
 ]
 
 OnOnset = Literal["warn", "stop", "checkpoint"]
@@ -40,7 +43,34 @@ FORECAST_CONFIDENCE = 0.25
 """Of the interval of a law whose lower end names the step to stop at: five times out of eight the onset is later."""
 
 
-def check_choices(on_onset: str, batch_size: int | None, weights: str | None, ema: Any, folder: Any) -> None:
+def check_kinds(sinks: Any, metrics: Any, twin: Any, numbers: Mapping[str, Any]) -> None:
+    """Refuse arguments of another kind than they are.
+
+    Args:
+        sinks: told the numbers of each look.
+        metrics: functions by name.
+        twin: another model and its items.
+        numbers: whole numbers from 1 by their names; None where none was given.
+
+    Raises:
+        ConfigError: one of them is, and what was expected.
+    """
+    if not isinstance(sinks, Iterable) or not all(callable(getattr(sink, "log", sink)) for sink in sinks):
+        raise ConfigError("sinks is a list of functions log(numbers, step), or of objects with such a method.")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise ConfigError(f"metrics={{name: f}} with f(model) -> a number; got {type(metrics).__name__}.")
+    if twin is not None and not (isinstance(twin, tuple | list) and len(twin) == 2):
+        raise ConfigError("twin=(the other model, the items that it trains on).")
+    for name, number in numbers.items():
+        try:
+            is_one = number is None or (index(number) >= 1 and not isinstance(number, bool))
+        except TypeError:
+            is_one = False
+        if not is_one:
+            raise ConfigError(f"{name} is a whole number from 1; got {name} = {number!r}.")
+
+
+def check_choices(on_onset: str, weights: str | None, ema: Any, folder: Any) -> None:
     """Refuse what a guard cannot do.
 
     Raises:
@@ -53,8 +83,6 @@ def check_choices(on_onset: str, batch_size: int | None, weights: str | None, em
         if given not in known:
             words = [word for word in known if word is not None]
             raise ConfigError(f"{name} = {given!r}; {nearest_name(str(given), words)}")
-    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise ConfigError(f"batch_size is the number of training examples per optimizer step; got {batch_size!r}.")
     if ema is not None:
         check_average(ema)
     elif weights in ("ema", "both"):
@@ -70,8 +98,10 @@ def checked_times(times: Sequence[float] | None, timesteps: int | None) -> tuple
         ConfigError: a time outside (0, 1), or timesteps that are no number of them.
     """
     if times is not None:
+        if not isinstance(times, Sequence):
+            raise ConfigError(f"times is a list of diffusion times between 0 and 1; got {times!r}.")
         check_times(times)
-    if timesteps is not None and (isinstance(timesteps, bool) or not isinstance(timesteps, int) or timesteps < 2):
+    if timesteps is not None and timesteps < 2:
         raise ConfigError(f"timesteps is the number of whole steps that time is divided into; got {timesteps!r}.")
     return tuple(times) if times is not None else TIMES if timesteps is not None else ()
 
@@ -137,24 +167,40 @@ def onset_forecast(
 
 
 def chosen_rule(
-    given: Rule | Sequence[Rule] | None, has_heldout: bool, has_sampler: bool, stop: Interval | None
+    given: Rule | Sequence[Rule] | None, stop: Interval | None, *, heldout: bool, sampler: bool, twin: bool
 ) -> StoppingRule:
     """The rules by their names, or those that can be asked.
 
+    Args:
+        given: a name, a rule, several of these, or None.
+        stop: the interval of a forecast.
+        heldout: whether there are held-out items.
+        sampler: whether samples are drawn.
+        twin: whether there is another model.
+
     Raises:
-        ConfigError: an unknown name, nothing to judge by, or what is no rule.
+        ConfigError: an unknown name, nothing to judge by, a rule that could never say stop, or what is no rule.
     """
+    askable = {
+        "balanced": (heldout or twin, "held-out items (heldout=...), or another model (twin=...)"),
+        "no_copies": (heldout and sampler, "a sampler (sampler=...), and held-out items, which tell what chance gives"),
+        "forecast": (stop is not None, "a forecast (forecast=...), such as the Study that taumem.pilot returns"),
+        "quality": (heldout, "held-out items (heldout=...)"),
+        "privacy": (heldout, "held-out items (heldout=...)"),
+    }
     if given is None:
-        askable = {"balanced": has_heldout, "no_copies": has_heldout and has_sampler, "forecast": stop is not None}
-        given = [name for name, is_askable in askable.items() if is_askable]
+        given = [name for name in ("balanced", "no_copies", "forecast") if askable[name][0]]
         if not given:
             raise ConfigError(
                 "nothing to judge by: give heldout=..., items that the model never trains on; or train on all, and "
                 "give forecast=taumem.pilot(...), which tells from small pilot runs when to stop."
             )
     names = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
+    for name in names:
+        if isinstance(name, str) and not askable.get(name, (True, ""))[0]:
+            raise ConfigError(f"the rule '{name}' needs {askable[name][1]}.")
     rules = [_named(name, stop) if isinstance(name, str) else name for name in names]
-    if not rules or not all(callable(getattr(rule, "judge", None)) for rule in rules):
+    if not rules or not all(callable(getattr(rule, "judge", None)) and not isinstance(rule, type) for rule in rules):
         raise ConfigError(f"a rule is a name, or an object with judge(record, step); got {given!r}.")
     return rules[0] if len(rules) == 1 else AnyOf(tuple(rules))
 
@@ -173,13 +219,25 @@ def due_steps(rule: StoppingRule) -> tuple[int, ...]:
 
 
 def _named(name: str, stop: Interval | None) -> StoppingRule:
-    if name != "forecast":
-        return rule_named(name)
-    if stop is None:
-        raise ConfigError("the rule 'forecast' needs one: give forecast=, such as the Study that taumem.pilot returns.")
-    return ForecastReached(stop)
+    return ForecastReached(stop) if name == ForecastReached.name and stop is not None else rule_named(name)
 
 
 def versions() -> dict[str, str]:
     """What a record says of the software."""
     return {"taumem": taumem.__version__, "torch": torch.__version__}
+
+
+def whole_step(step: object) -> int:
+    """Take a number of optimizer steps.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        found = index(step)  # type: ignore[arg-type]
+    except TypeError:
+        found = -1
+    if found < 0 or isinstance(step, bool):
+        told = repr(step) if isinstance(step, int | float | str) else type(step).__name__
+        raise ConfigError(f"a step is a whole number of optimizer steps, as in guard(model, step); got {told}.")
+    return found

@@ -24,6 +24,7 @@ from taumem.monitor.arguments import (
     Rule,
     Weights,
     check_choices,
+    check_kinds,
     checked_times,
     chosen_rule,
     common_places,
@@ -141,7 +142,9 @@ class Guard:
         name: str = "guard",
         strict: bool = False,
     ) -> None:
-        check_choices(on_onset, batch_size, weights, ema, folder)
+        check_choices(on_onset, weights, ema, folder)
+        counts = {"batch_size": batch_size, "n_items": n_items, "n_draws": n_draws, "block": block}
+        check_kinds(sinks, metrics, twin, counts | {"n_train": n_train, "timesteps": timesteps})
         asked = AskedLoss(loss, checked_times(times, timesteps), timesteps, deterministic, seed)
         items = ItemSet.of(train, "training items", collate=collate)
         held = None if heldout is None else apart(items, ItemSet.of(heldout, "held-out items", collate=collate))
@@ -171,7 +174,9 @@ class Guard:
         facts = facts_of(name, items, held, digests, sets["train"].few, n_train)
         header = RunHeader(name=name, data=facts, seed=seed, batch_size=batch_size or 0, steps=0, versions=versions())
         onset = onset_forecast(forecast, facts.n_train, batch_size)
-        self.rule = chosen_rule(rule, held is not None, sampler is not None, onset)
+        self.rule = chosen_rule(
+            rule, onset, heldout=held is not None, sampler=sampler is not None, twin=twin is not None
+        )
         self.stop_step = stop_step_of(self.rule)
         self.on_onset = on_onset
         self.strict = strict
@@ -213,7 +218,12 @@ class Guard:
             True to stop: a rule says so, and ``on_onset`` is "stop".
         """
         watchman = self._watchman
-        return False if watchman.last < step < watchman.wake else watchman.visit(model, step)
+        try:
+            if watchman.last < step < watchman.wake:
+                return False
+        except TypeError:  # no number: told as what goes wrong in a visit is
+            pass
+        return watchman.visit(model, step)
 
     def look(self, model: Any, step: int) -> Verdict:
         """Look now, whatever the cadence and the budget: of a finished run's checkpoints, say, one after another.

@@ -45,6 +45,8 @@ class Monitor:
         sample_probes: asked about samples, which cost more than losses.
         sample_cadence: when to draw samples.
         seed: of the noise that samples start from.
+        first_stand: whether a look that is made again, after training went back, is not compared with what it said
+            first: on GPUs training that goes on from a checkpoint need not be the same to the bit.
 
     Raises:
         RecordError: the record was opened for reading, or was measured with other settings before.
@@ -61,8 +63,10 @@ class Monitor:
         sample_probes: Sequence[SampleProbe] = (),
         sample_cadence: LogCadence | None = None,
         seed: int = 0,
+        first_stand: bool = False,
     ) -> None:
         self.record = record
+        self.first_stand = first_stand
         self.probes = tuple(probes)
         self.cadence = cadence or LogCadence()
         self.sampler = sampler
@@ -119,7 +123,8 @@ class Monitor:
         _refuse_one_name_twice(readings)
         if arrays := {name: array for reading in readings for name, array in reading.arrays.items()}:
             self.record.keep_arrays(step, arrays)
-        self.record.append(measurements)
+        known = {m.key for m in self.record.measurements if m.step == step} if self.first_stand else set()
+        self.record.append(m for m in measurements if m.key not in known)
         self._last_look = step
         insort(self._looks, step)
         return measurements

@@ -1,9 +1,11 @@
 """What trackers are told after each look: one flat dict of numbers under ``taumem/``, at the optimizer step."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from taumem.analysis.stopping import Verdict
+from taumem.errors import TaumemWarning
 from taumem.record import Measurement
 
 __all__ = ["Sink", "numbers_of", "tell"]
@@ -45,8 +47,22 @@ def numbers_of(measurements: Sequence[Measurement], verdict: Verdict, stop_step:
     return numbers
 
 
-def tell(sinks: Sequence[Any], numbers: Mapping[str, float], step: int) -> None:
-    """Hand the numbers of a look to every sink."""
+def tell(sinks: Sequence[Any], numbers: Mapping[str, float], step: int, *, strict: bool) -> list[str]:
+    """Hand the numbers of a look to every sink; a tracker that cannot be reached is no reason to look no more.
+
+    Returns:
+        What went wrong.
+
+    Warns:
+        TaumemWarning: a sink raised; with ``strict`` it raises.
+    """
+    problems = []
     for sink in sinks:
-        log = getattr(sink, "log", sink)
-        log(dict(numbers), step)
+        try:
+            getattr(sink, "log", sink)(dict(numbers), step)
+        except Exception as error:
+            if strict:
+                raise
+            problems.append(f"A sink was not told of the look at step {step}: {error}")
+            warnings.warn(f"a sink could not be told of step {step}: {error}", TaumemWarning, stacklevel=7)
+    return problems

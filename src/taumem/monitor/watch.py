@@ -61,6 +61,7 @@ class Watch:
             sampler=sampler,
             sample_probes=sample_probes,
             seed=seed,
+            first_stand=True,
         )
 
     def meet(self) -> bool:

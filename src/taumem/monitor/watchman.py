@@ -4,20 +4,18 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import index
 from pathlib import Path
 from typing import Any
 
 from taumem.analysis.stopping import Reason, StoppingRule, Verdict, best_until
 from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
-from taumem.monitor.arguments import OnOnset, due_steps
+from taumem.monitor.arguments import OnOnset, due_steps, whole_step
 from taumem.monitor.kept_checkpoints import KeptCheckpoints
 from taumem.monitor.observer import Observer
 from taumem.monitor.schedule import Plan, Schedule
 from taumem.monitor.sinks import numbers_of, tell
 from taumem.monitor.weights import unwrapped
 from taumem.probes.processes import agreed, is_first, n_processes, told_by_first
-from taumem.record import Measurement
 
 __all__ = ["Watchman"]
 
@@ -69,7 +67,7 @@ class Watchman:
         self._due = due_steps(rule)
         self._sinks, self._folder = tuple(sinks), folder
         self._notes: list[str] = []
-        self._is_off = False
+        self._why_off = ""
 
     # --- called -----------------------------------------------------------------------------------------------------
 
@@ -85,7 +83,8 @@ class Watchman:
     def verdict(self) -> Verdict:
         """The first verdict to stop; before there is one, the latest."""
         judged = self.onset or self._judged
-        step = max(self.last, self.schedule.looked)
+        looked = self.schedule.looked
+        step = max(self.last, looked)
         examples = step * self.batch_size if self.batch_size else None
         return replace(
             judged,
@@ -94,6 +93,7 @@ class Watchman:
             passes=None if examples is None else examples / self.observer.record.header.data.n_train,
             checkpoint=self.checkpoints.best(judged, self.observer.record),
             not_checked=(*judged.not_checked, *self._unchecked()),
+            not_watched=self._why_off or ("" if self.last > 0 or looked else "The guard was not called yet."),
         )
 
     def state(self) -> dict[str, Any]:
@@ -145,15 +145,15 @@ class Watchman:
 
     def _attempt(self, model: Any, step: int, how: Callable[[Any, int], bool]) -> bool:
         """Do it, so that training goes on whatever happens."""
-        if self._is_off or self.wake == NEVER:
+        if self._why_off or self.wake == NEVER:
             return False
         try:
-            return how(unwrapped(model), _whole(step))
+            return how(unwrapped(model), whole_step(step))
         except Exception as error:
             if self.strict:
                 raise
-            self._is_off, self.wake = True, NEVER
-            self._notes.append(f"Anything from step {step} on: the guard was off ({error})")
+            self.wake = NEVER
+            self._why_off = f"The guard is off since step {step}: {error}"
             warnings.warn(
                 f"the guard is off from step {step} on, and training goes on without it: {error}",
                 TaumemWarning,
@@ -206,23 +206,14 @@ class Watchman:
                 self._judge(step)
                 self._keep_weights(model, step)
                 if self._sinks and is_first():
-                    self._tell(told, step)
+                    numbers = numbers_of(told, self.verdict, self.stop_step)
+                    self._notes += tell(self._sinks, numbers, step, strict=self.strict)
         except (RecordError, DataError) as error:  # training has diverged, or the disk is full: the next may be better
             if self.strict:
                 raise
             self.schedule.done(step, samples=samples)
             self._notes.append(f"The look at step {step}: {error}")
             warnings.warn(f"the look at step {step} is lost: {error}", TaumemWarning, stacklevel=6)
-
-    def _tell(self, told: Sequence[Measurement], step: int) -> None:
-        """Tell the sinks; a tracker that cannot be reached is no reason to look no more."""
-        try:
-            tell(self._sinks, numbers_of(told, self.verdict, self.stop_step), step)
-        except Exception as error:
-            if self.strict:
-                raise
-            self._notes.append(f"A sink was not told of the look at step {step}: {error}")
-            warnings.warn(f"a sink could not be told of step {step}: {error}", TaumemWarning, stacklevel=7)
 
     def _judge(self, step: int) -> None:
         self._judged = self.rule.judge(self.observer.record, step)
@@ -301,13 +292,3 @@ class Watchman:
                 f"{len(self.observer.record.steps)} were made."
             )
         yield from self._notes
-
-
-def _whole(step: int) -> int:
-    try:
-        found = index(step)
-    except TypeError:
-        raise ConfigError(f"a step is a whole number of optimizer steps; got {step!r}.") from None
-    if found < 0 or isinstance(step, bool):
-        raise ConfigError(f"a step is a whole number of optimizer steps, from 0; got {step!r}.")
-    return found

@@ -1,6 +1,7 @@
 """What a training loop itself knows: the state of its optimizer, and metrics of its own."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from taumem.data.items import as_tensor
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.probes.isolation import seed_globally, undisturbed
 from taumem.probes.probe import mean
 from taumem.record import QUANTITIES, Estimate, Reading
@@ -18,6 +19,10 @@ __all__ = ["OptimizerState", "OwnMetric"]
 
 SECOND_MOMENTS = ("exp_avg_sq", "square_avg")
 """What optimizers call their running mean of squared gradients: Adam and its kin, RMSprop."""
+
+
+SHOWN = ("gap_se", "samples_seen", "copy_fraction_null", "onset_step", "forecast_stop_step")
+"""Names under which trackers see other numbers."""
 
 
 class OptimizerState:
@@ -78,7 +83,7 @@ class OwnMetric:
     """
 
     def __init__(self, name: str, measure: Callable[[Any], Any], *, seed: int = 0) -> None:
-        if family_of(name) in QUANTITIES:
+        if family_of(name) in QUANTITIES or name in SHOWN:
             raise ConfigError(f"a metric has a name of its own; '{name}' is one of taumem's quantities.")
         if not name or not callable(measure):
             raise ConfigError(f"metrics={{name: f}} with f(model) -> a number; got {name!r}: {type(measure).__name__}.")
@@ -90,20 +95,22 @@ class OwnMetric:
         return {"name": self.name, "seed": self.seed}
 
     def measure(self, model: Any) -> Reading:
-        """Ask the caller's function.
+        """Ask the caller's function; one that fails leaves its number out, and nothing else.
 
-        Raises:
-            ConfigError: it gives no numbers.
+        Warns:
+            TaumemWarning: it raised, or gave no finite numbers.
         """
-        with undisturbed(model):
-            seed_globally(self.seed, "metric", self.name)
-            answer = self._measure(model)
         try:
+            with undisturbed(model):
+                seed_globally(self.seed, "metric", self.name)
+                answer = self._measure(model)
             values = as_tensor(answer if isinstance(answer, Tensor) else [answer], f"values of '{self.name}'")
-        except DataError:
-            raise ConfigError(
-                f"the metric '{self.name}' gave {type(answer).__name__}; expected a number, or one per item."
-            ) from None
+            problem = "" if bool(values.double().isfinite().all()) and values.numel() else "it gave no finite number"
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            warnings.warn(f"the metric '{self.name}' is left out of a look: {problem}.", TaumemWarning, stacklevel=2)
+            return Reading(())
         return Reading((mean(self.name, values.flatten().cpu()),))
 
 

@@ -69,6 +69,7 @@ class Verdict:
         examples: training examples seen by then; None where the batch size is not known.
         passes: over the training set by then; likewise.
         checkpoint: of those that exist, the one to keep.
+        not_watched: why nothing is judged (any more); empty where all is well.
     """
 
     stop: bool
@@ -84,14 +85,20 @@ class Verdict:
     examples: int | None = None
     passes: float | None = None
     checkpoint: Checkpoint | None = None
+    not_watched: str = ""
 
     def __str__(self) -> str:
-        lines = [f"Stop. {self.message}" if self.stop else f"Go on: no onset up to step {self.step:,}. {self.power}"]
+        goes_on = f"Go on: no onset up to step {self.step:,}. {self.power}"
+        lines = [f"Stop. {self.message}" if self.stop else self.not_watched or goes_on]
+        if self.stop and self.not_watched:
+            lines.append(self.not_watched)
         if self.stop and self.since is not None:
             between = "" if self.interval is None else f", between steps {self.interval[0]:,} and {self.interval[1]:,}"
             lines.append(f"Since step {self.since:,}{between}.")
         if self.keep is not None:
             exists = "" if self.checkpoint is None else f"; of those that exist: {self._existing}"
+            if self.stop and self.since is not None and self.keep > self.since:
+                exists = f" (the held-out loss was lowest there){exists}"
             lines.append(f"{'Keep the' if self.stop else 'Best so far: the'} weights of step {self.keep:,}{exists}.")
         if self.examples is not None and self.passes is not None:
             lines.append(f"Step {self.step:,}: {self.examples:,} examples, {self.passes:,.1f} passes.")
