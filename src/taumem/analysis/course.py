@@ -114,8 +114,12 @@ class Course:
 
     @property
     def error(self) -> float:
-        """The standard error of the last window against the lowest one before it, in units of ``values``."""
-        return self._error(len(self._means) - 1, self.lowest)
+        """The standard error that a rise in the last window would have, in units of ``values``.
+
+        A loss that falls on counts as noise where it is held against a rise; here it does not.
+        """
+        noise = self._noise_about(int(np.argmin(self._means)))
+        return math.hypot(noise, math.sqrt(self._variance_between(len(self._means) - 1, self.lowest)))
 
     @property
     def fall(self) -> float:
@@ -142,10 +146,7 @@ class Course:
     @cached_property
     def noise(self) -> float:
         """Standard deviation of a window that all items share: of single looks, and of swings against the course."""
-        means, lowest = self._means, self.lowest
-        down, up = means[: lowest + 1], means[lowest:]
-        swing = max(np.max(down - np.minimum.accumulate(down)), np.max(np.maximum.accumulate(up) - up))
-        return max(jitter(self.values, looks_per_doubling(self.x)), float(swing), ROUNDING)
+        return self._noise_about(self.lowest)
 
     @property
     def window(self) -> int:
@@ -156,12 +157,20 @@ class Course:
     def _means(self) -> Floats:
         return np.asarray(np.lib.stride_tricks.sliding_window_view(self.values, self.window).mean(1))
 
+    def _noise_about(self, lowest: int) -> float:
+        down, up = self._means[: lowest + 1], self._means[lowest:]
+        swing = max(np.max(down - np.minimum.accumulate(down)), np.max(np.maximum.accumulate(up) - up))
+        return max(jitter(self.values, looks_per_doubling(self.x)), float(swing), ROUNDING)
+
     def _z(self, later: int, earlier: int) -> float:
         return float(self._means[later] - self._means[earlier]) / self._error(later, earlier)
 
     def _error(self, later: int, earlier: int) -> float:
+        return math.sqrt(self.noise**2 + self._variance_between(later, earlier))
+
+    def _variance_between(self, later: int, earlier: int) -> float:
         both = tuple(self.items[k : k + self.window].mean(0) for k in (later, earlier))
-        return math.sqrt(self.noise**2 + self._variance(both[0] - both[1]))
+        return self._variance(both[0] - both[1])
 
     def _variance(self, difference: Floats) -> float:
         return float(difference.var(ddof=1)) / len(difference)

@@ -70,7 +70,7 @@ class CopiesFound:
         if not len(enough):
             return f"{n[-1]} samples and {n_chance[-1]} held-out items are too few to show copies at all."
         # The smallest true share of which so many are counted with a probability of 95 %.
-        certain = exact_interval(n[-1] - enough[0], n[-1], 0.9)[0]
+        certain = exact_interval(n[-1] - enough[0] + 1, n[-1], 0.9)[0]
         return (
             f"Copies would have been seen from {enough[0]} of {n[-1]} samples on: 19 times out of 20, if "
             f"{percent(1 - certain)} of all samples were copies."
