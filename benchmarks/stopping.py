@@ -146,13 +146,13 @@ def few_items(runs: int, seed: int) -> str:
     return "\n".join(lines)
 
 
-def false_alarms(runs: int, seed: int) -> str:
+def false_alarms(runs: int, seed: int, jitters: Sequence[float], correlations: Sequence[float]) -> str:
     """The table of false alarms, in percent of whole runs: rules down, courses, jitters and correlations across."""
     alarms: dict[tuple[str, str, float, float], list[bool]] = {}
     by_cadence: dict[tuple[str, str, float], list[bool]] = {}
     number = 0
-    for jitter in JITTERS:
-        for rho in CORRELATIONS:
+    for jitter in jitters:
+        for rho in correlations:
             for kind in COURSES:
                 number += 1
                 rng = np.random.default_rng([seed, number])
@@ -163,7 +163,7 @@ def false_alarms(runs: int, seed: int) -> str:
                         stopped = stop_of(rule, record) is not None
                         alarms.setdefault((rule.name, kind, jitter, rho), []).append(stopped)
                         by_cadence.setdefault((rule.name, kind, q), []).append(stopped)
-    columns = [(j, r) for j in JITTERS for r in CORRELATIONS]
+    columns = [(j, r) for j in jitters for r in correlations]
     lines = [
         "| rule | course | " + " | ".join(f"{j:.0%}, {r:g}" for j, r in columns) + " | mean | at the worst cadence |",
         "|---" * (len(columns) + 4) + "|",
@@ -232,9 +232,11 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="of power: sealed studies, or folders with runs")
     parser.add_argument("--runs", type=int, default=500, help="of each course, jitter and correlation")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jitters", nargs="*", type=float, default=JITTERS, help="of the weights, of false-alarms")
+    parser.add_argument("--correlations", nargs="*", type=float, default=CORRELATIONS, help="of it from look to look")
     given = parser.parse_args()
     made: dict[str, Callable[[], str]] = {
-        "false-alarms": lambda: false_alarms(given.runs, given.seed),
+        "false-alarms": lambda: false_alarms(given.runs, given.seed, given.jitters, given.correlations),
         "few-items": lambda: few_items(given.runs, given.seed),
         "power": lambda: power(given.files),
     }
