@@ -213,7 +213,7 @@ def rewrite(path: Path, change) -> None:
         (lambda c: c.pop("schema_version"), r"schema version None; .* or run the experiment again"),
         (lambda c: c.update(mood="good"), r"mood: Extra inputs are not permitted. Use the taumem that wrote it"),
         (lambda c: c["data"].update(mood="good"), r"data.mood: Extra inputs"),
-        (lambda c: c.update(batch_size=0), r"batch_size: Input should be greater than or equal to 1"),
+        (lambda c: c.update(batch_size=-1), r"batch_size: Input should be greater than or equal to 0"),
         (lambda c: c.pop("seed"), r"seed: Field required"),
     ],
 )
