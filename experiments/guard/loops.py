@@ -66,7 +66,7 @@ class Loop:
 
 def train(
     loop: Loop,
-    items: Tensor,
+    items: Tensor | Callable[[int], Tensor],
     seed: int,
     steps: int,
     on_step: Callable[[nn.Module, int], bool],
@@ -88,7 +88,7 @@ def train(
     model = loop.make()
     optimizer = torch.optim.AdamW(model.parameters(), lr=loop.rate if rate is None else rate)
     for step in range(1, steps + 1):
-        x0 = items[torch.randint(len(items), (batch,))]
+        x0 = items(step) if callable(items) else items[torch.randint(len(items), (batch,))]
         loss = loop.loss(model, x0, None).mean()
         optimizer.zero_grad()
         loss.backward()

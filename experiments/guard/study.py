@@ -48,6 +48,23 @@ def truth_about(loop: Loop, items: Tensor, aside: Tensor, **options: Any) -> tau
     )
 
 
+def guarded(loop: Loop, items: Tensor, held: Tensor, seed: int, **options: Any) -> taumem.Guard:
+    """A guard that looks at every step of its cadences, and asks at timesteps where the loop's loss takes them."""
+    return taumem.Guard(
+        loop.loss_at or loop.loss,
+        train=items,
+        heldout=held,
+        batch_size=BATCH,
+        budget=None,
+        sampler=loop.sample,
+        sample_cadence=taumem.LogCadence(64, 2),
+        timesteps=TIMESTEPS if loop.loss_at else None,
+        seed=seed,
+        strict=True,
+        **options,
+    )
+
+
 def onset(record: taumem.RunRecord, clock: str) -> list[float] | None:
     """Step, lower and upper end; None where the run has it not, or ended before it was located."""
     found = [o for o in taumem.find_onsets([record]) if o.clock == clock and o.usable]
@@ -60,20 +77,7 @@ def onset(record: taumem.RunRecord, clock: str) -> list[float] | None:
 def heldout(loop: Loop, seed: int) -> dict[str, Any]:
     """One run to well past the first copies, judged afterwards by every rule as if it had been asked at each look."""
     items, held, aside = images(seed, P)
-    asked: dict[str, Any] = {"n_draws": 4} if loop.loss_at is None else {"timesteps": TIMESTEPS}
-    guard = taumem.Guard(
-        loop.loss_at or loop.loss,
-        train=items,
-        heldout=held,
-        batch_size=BATCH,
-        budget=None,
-        sampler=loop.sample,
-        sample_cadence=taumem.LogCadence(64, 2),
-        rule="balanced",
-        seed=seed,
-        strict=True,
-        **asked,
-    )
+    guard = guarded(loop, items, held, seed, rule="balanced", n_draws=None if loop.loss_at else 4)
     truth = truth_about(loop, items, aside, rule="quality")
     weights: dict[int, dict[str, Tensor]] = {}
 
@@ -178,38 +182,13 @@ def null(loop: Loop, seed: int) -> dict[str, Any]:
     kind = ("fresh", "flat", "plateau")[seed % 3]
     items, held, _ = images(seed, 3072)
     watched, others = items[:64], items[64:]
-    guard = taumem.Guard(
-        loop.loss,
-        train=watched,
-        heldout=held,
-        batch_size=BATCH,
-        budget=None,
-        sampler=loop.sample,
-        sample_cadence=taumem.LogCadence(64, 2),
-        rule=list(RULES),
-        seed=seed,
-        strict=True,
-    )
+    guard = guarded(loop, watched, held, seed, rule=list(RULES))
     # Fresh: no image twice. Flat: a rate at which nothing is learned. Plateau: many images, over and over.
     steps = {"fresh": len(others) // BATCH, "flat": 1500, "plateau": 3000}[kind]
-    if kind == "fresh":
-        _in_order(loop, others, seed, steps, guard)
-    else:
-        train(loop, others, seed, steps, guard, rate=1e-6 if kind == "flat" else None)
+    seen = (lambda step: others[(step - 1) * BATCH : step * BATCH]) if kind == "fresh" else others
+    train(loop, seen, seed, steps, guard, rate=1e-6 if kind == "flat" else None)
     alarms = {name: any(rule_named(name).judge(guard.record, s).stop for s in guard.record.steps) for name in RULES}
     return {"kind": kind, "steps": steps, "looks": len(guard.record.steps), "alarms": alarms}
-
-
-def _in_order(loop: Loop, items: Tensor, seed: int, steps: int, guard: taumem.Guard) -> None:
-    torch.manual_seed(seed)
-    model = loop.make()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=loop.rate)
-    for step in range(1, steps + 1):
-        loss = loop.loss(model, items[(step - 1) * BATCH : step * BATCH], None).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        guard(model, step)
 
 
 # --- budgets of time --------------------------------------------------------------------------------------------------

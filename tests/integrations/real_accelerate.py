@@ -1,8 +1,6 @@
 """The adapter in real scripts on Accelerate: run by test_for_real.py, in a process of its own."""
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import ProjectConfiguration
 from loops import HELDOUT, TRAIN, Net, loss, same, state_of
+from stand_ins import stopped_in_two_processes
 from torch.utils.data import DataLoader, TensorDataset
 
 import taumem
@@ -200,13 +199,7 @@ def test_under_mixed_precision_the_loss_is_asked_as_it_is_trained(tmp_path):
 
 
 def test_two_processes_stop_at_the_same_step(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [*command, __file__, str(tmp_path)], env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "stopped-0").read_text() == (tmp_path / "stopped-1").read_text() == "34 MULTI_CPU"
+    assert stopped_in_two_processes(__file__, tmp_path) == ["34 MULTI_CPU", "34 MULTI_CPU"]
 
 
 if __name__ == "__main__":  # one of two processes

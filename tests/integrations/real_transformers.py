@@ -1,13 +1,12 @@
 """The adapter in real Trainers of Transformers: run by test_for_real.py, in a process of its own."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from loops import HELDOUT, TRAIN, Net, loss, same, state_of
+from stand_ins import stopped_in_two_processes
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState
@@ -165,13 +164,7 @@ def test_meters_of_the_trainer_that_the_loss_writes_into_are_put_back(tmp_path):
 
 
 def test_two_processes_stop_at_the_same_step(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [*command, __file__, str(tmp_path)], env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "stopped-0").read_text() == (tmp_path / "stopped-1").read_text() == "34"
+    assert stopped_in_two_processes(__file__, tmp_path) == ["34", "34"]
 
 
 if __name__ == "__main__":  # one of two processes

@@ -1,5 +1,8 @@
 """Stand-ins for the frameworks, so that adapters are tested without them; and a guard that is told what to say."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import torch
@@ -73,3 +76,12 @@ class Training:
         self.optimizer.zero_grad()
         loss(self.model, TRAIN[torch.randperm(len(TRAIN))[:8]], None).mean().backward()
         self.optimizer.step()
+
+
+def stopped_in_two_processes(file, folder):
+    """Run a file in two processes, and give what each wrote of where it stopped."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", file, str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [(folder / f"stopped-{rank}").read_text() for rank in (0, 1)]

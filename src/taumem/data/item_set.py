@@ -7,6 +7,7 @@ to the loss in the form in which the loop's own batches come.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = ["Collate", "ItemSet", "digests", "leaves", "map_tensors"]
 Collate = Callable[[list[Any]], Any]
 """From a list of items to a batch of them: the ``collate_fn`` of a DataLoader."""
 
+MANY = 50_000
+"""Rows up to which all are told apart; of more, and of Datasets, only those that are asked about."""
 HOLDERS = "a tensor or array [n, ...], a dict or tuple of such columns, a list of items, or a Dataset with its collate"
 
 
@@ -78,6 +81,11 @@ class ItemSet:
     def __len__(self) -> int:
         rows = self.given if self.collate or isinstance(self.given, Tensor) else _values(self.given)[0]
         return len(rows)
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """Of rows, one digest for each; of too many, or of what is read item by item, none."""
+        return [] if self.collate or len(self) > MANY else digests(self.given, len(self))
 
     def take(self, places: Sequence[int]) -> Any:
         """Pick items out, as one batch in the form in which the loss gets it.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from taumem.analysis.cautions import few_heldout, full_batches
+from taumem.analysis.feasibility import ROUGH
 from taumem.analysis.law import FAR
 from taumem.analysis.wording import plural, sizes_text
 from taumem.data import Split
@@ -19,8 +20,6 @@ SMALLEST, LARGEST, N_SIZES = 4, 128, 3
 """Of the sizes that are chosen: powers of two. Fewer than 4 items teach nothing; more than 128 take long."""
 USUAL_BATCH = 16
 """The largest batch size that is chosen; steps per example are given for it, and grow where a smaller one is."""
-ROUGH = 32
-"""Where the largest size is no larger, onsets are as much those of the first learning as of memorization."""
 
 
 def sized(experiment: Experiment) -> Experiment:

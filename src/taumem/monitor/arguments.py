@@ -12,9 +12,8 @@ import taumem
 from taumem.analysis import Forecast, Interval, Study
 from taumem.analysis.cautions import of_a_forecast
 from taumem.analysis.stopping import AnyOf, ForecastReached, Located, StoppingRule, rule_named
-from taumem.errors import ConfigError, DataError, TaumemWarning, nearest_name
+from taumem.errors import ConfigError, TaumemWarning, nearest_name
 from taumem.monitor.weights import check_average
-from taumem.probes.asked_items import AskedItems
 from taumem.probes.loss_gap import TIMES
 from taumem.probes.probe import check_times
 
@@ -27,7 +26,6 @@ __all__ = [
     "check_kinds",
     "checked_times",
     "chosen_rule",
-    "common_places",
     "due_steps",
     "onset_forecast",
     "stop_step_of",
@@ -106,31 +104,6 @@ def checked_times(times: Sequence[float] | None, timesteps: int | None) -> tuple
     return tuple(times) if times is not None else TIMES if timesteps is not None else ()
 
 
-def common_places(train: AskedItems, heldout: AskedItems) -> set[int]:
-    """Held-out items that are training items: of Datasets, those among the items that are asked about.
-
-    Raises:
-        DataError: all of them are.
-
-    Warns:
-        TaumemWarning: some are, and are left out.
-    """
-    seen = set(train.digests)
-    both = {place for place, digest in zip(heldout.places, heldout.digests, strict=False) if digest in seen}
-    if both and len(both) == len(heldout):
-        raise DataError(
-            f"all {len(both)} held-out items that are asked about are training items too; hold out items that the "
-            "model never trains on."
-        )
-    if both:
-        warnings.warn(
-            f"{len(both)} of {len(heldout)} held-out items are training items too, and are left out.",
-            TaumemWarning,
-            stacklevel=4,
-        )
-    return both
-
-
 def onset_forecast(
     forecast: Study | Forecast | Interval | None, n_train: int, batch_size: int | None
 ) -> Interval | None:
@@ -207,15 +180,17 @@ def chosen_rule(
 
 def stop_step_of(rule: StoppingRule) -> float | None:
     """The step at which a forecast among the rules says stop; None without one."""
-    every = rule.rules if isinstance(rule, AnyOf) else (rule,)
-    return min((one.onset.low for one in every if isinstance(one, ForecastReached)), default=None)
+    return min((one.onset.low for one in _each(rule) if isinstance(one, ForecastReached)), default=None)
 
 
 def due_steps(rule: StoppingRule) -> tuple[int, ...]:
     """The steps at which a rule may say stop without a look: a forecast's, and the limit of a pilot."""
-    every = rule.rules if isinstance(rule, AnyOf) else (rule,)
-    forecasts = [math.ceil(one.onset.low) for one in every if isinstance(one, ForecastReached)]
-    return (*forecasts, *(one.at_most for one in every if isinstance(one, Located) and one.at_most is not None))
+    forecasts = [math.ceil(one.onset.low) for one in _each(rule) if isinstance(one, ForecastReached)]
+    return (*forecasts, *(one.at_most for one in _each(rule) if isinstance(one, Located) and one.at_most is not None))
+
+
+def _each(rule: StoppingRule) -> tuple[StoppingRule, ...]:
+    return rule.rules if isinstance(rule, AnyOf) else (rule,)
 
 
 def _named(name: str, stop: Interval | None) -> StoppingRule:

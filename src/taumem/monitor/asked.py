@@ -8,17 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from taumem.data.item_set import ItemSet, digests, leaves
+from taumem.data.item_set import ItemSet, leaves
 from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.probes import Copies, TextCopies
+from taumem.probes.asked_items import AskedItems
 from taumem.probes.isolation import random_states_kept
 from taumem.probes.probe import SampleProbe
 from taumem.record import DataFacts, ItemKind
 
-__all__ = ["apart", "facts_of", "first_columns", "probe_of_copies"]
+__all__ = ["apart", "common_places", "facts_of", "first_columns", "probe_of_copies"]
 
-MANY = 50_000
-"""Items up to which all are told apart, where they are rows; of more, and of Datasets, only those asked about."""
 BLOCK = 256
 """Items that are picked out together."""
 
@@ -41,21 +40,39 @@ def apart(train: ItemSet, heldout: ItemSet) -> ItemSet:
     _refuse_other_kind(train, heldout)
     if heldout.given is train.given:
         raise DataError("the held-out items are the training items; hold out some that the model never trains on.")
-    seen = set(_told_apart(train))
-    both = [place for place, digest in enumerate(_told_apart(heldout)) if digest in seen]
+    seen = set(train.digests)
+    both = _to_leave_out([place for place, digest in enumerate(heldout.digests) if digest in seen], len(heldout))
     if not both:
         return heldout
-    if len(both) == len(heldout):
-        raise DataError(
-            f"all {len(heldout)} held-out items are training items too; hold out some that the model never trains on."
+    return ItemSet.of(heldout.subset([place for place in range(len(heldout)) if place not in both]), heldout.what)
+
+
+def common_places(train: AskedItems, heldout: AskedItems) -> set[int]:
+    """Held-out items that are training items: of Datasets, those among the items that are asked about.
+
+    Raises:
+        DataError: all of them are.
+
+    Warns:
+        TaumemWarning: some are, and are to be left out.
+    """
+    seen = set(train.digests)
+    found = zip(heldout.places, heldout.digests, strict=False)
+    return _to_leave_out([place for place, digest in found if digest in seen], len(heldout))
+
+
+def _to_leave_out(both: list[int], n: int) -> set[int]:
+    """Places of held-out items that are training items too, once they were told of."""
+    if both and len(both) == n:
+        raise DataError(f"all {n} held-out items are training items too; hold out some that the model never trains on.")
+    if both:
+        told = ", ".join(map(str, both[:5])) + (", ..." if len(both) > 5 else "")
+        warnings.warn(
+            f"{len(both)} of {n} held-out items are training items too, and are left out (places {told}).",
+            TaumemWarning,
+            stacklevel=5,
         )
-    told = ", ".join(map(str, both[:5])) + (", ..." if len(both) > 5 else "")
-    warnings.warn(
-        f"{len(both)} of {len(heldout)} held-out items are training items too, and are left out (places {told}).",
-        TaumemWarning,
-        stacklevel=4,
-    )
-    return ItemSet.of(heldout.subset([place for place in range(len(heldout)) if place not in set(both)]), heldout.what)
+    return set(both)
 
 
 def _refuse_other_kind(train: ItemSet, heldout: ItemSet) -> None:
@@ -85,7 +102,7 @@ def facts_of(
     """
     fingerprint = hashlib.sha256()
     for part in (train, heldout):
-        known = _told_apart(part) if part else []
+        known = part.digests if part else []
         fingerprint.update(f"{len(part) if part else 0}{known}".encode())
     fingerprint.update(f"{list(asked)}".encode())
     first = next((leaf for leaf in leaves(few) if isinstance(leaf, Tensor) and leaf.ndim), None)
@@ -133,9 +150,3 @@ def first_columns(items: ItemSet) -> Tensor:
 
 def _are_tokens(items: Tensor) -> bool:
     return not items.is_floating_point() and items.ndim == 2
-
-
-def _told_apart(items: ItemSet) -> list[str]:
-    if items.collate or len(items) > MANY:
-        return []
-    return digests(items.given, len(items))

@@ -10,7 +10,6 @@
     print(guard.verdict)
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +26,11 @@ from taumem.monitor.arguments import (
     check_kinds,
     checked_times,
     chosen_rule,
-    common_places,
     onset_forecast,
     stop_step_of,
     versions,
 )
-from taumem.monitor.asked import apart, facts_of, probe_of_copies
+from taumem.monitor.asked import apart, common_places, facts_of, probe_of_copies
 from taumem.monitor.budget import Budget
 from taumem.monitor.cadence import LogCadence
 from taumem.monitor.observer import Observer
@@ -47,8 +45,6 @@ from taumem.probes.probe import Probe, Sampler
 from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Guard"]
-
-NEVER = math.inf
 
 
 class Guard:
@@ -163,11 +159,10 @@ class Guard:
         sets = {"train": chosen(items)} | ({"heldout": chosen(held)} if held else {})
         if held and (common := common_places(sets["train"], sets["heldout"])):
             sets["heldout"] = chosen(held, common)
-        twins = (
-            []
-            if twin is None
-            else [TwinGap(asked, sets["train"], twin[0], chosen(ItemSet.of(twin[1], "twin's items", collate=collate)))]
-        )
+        twins: list[Probe] = []
+        if twin is not None:
+            theirs = chosen(ItemSet.of(twin[1], "twin's items", collate=collate))
+            twins.append(TwinGap(asked, sets["train"], twin[0], theirs))
         alone: list[Probe] = [OptimizerState(optimizer)] if optimizer is not None else []
         alone += [OwnMetric(key, measure, seed=seed) for key, measure in (metrics or {}).items()]
         digests = sorted({digest for part in sets.values() for digest in part.digests})

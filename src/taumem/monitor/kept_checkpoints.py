@@ -83,4 +83,4 @@ class KeptCheckpoints:
 
     def load(self, state: Mapping[str, str]) -> None:
         """Take over what another process knew."""
-        self.paths = {int(step): path for step, path in state.items()}
+        self.paths = {int(step): str(path) for step, path in state.items()}

@@ -123,7 +123,8 @@ class Monitor:
         _refuse_one_name_twice(readings)
         if arrays := {name: array for reading in readings for name, array in reading.arrays.items()}:
             self.record.keep_arrays(step, arrays)
-        known = {m.key for m in self.record.measurements if m.step == step} if self.first_stand else set()
+        is_made_again = self.first_stand and step in self._looks
+        known = {m.key for m in self.record.measurements if m.step == step} if is_made_again else set()
         self.record.append(m for m in measurements if m.key not in known)
         self._last_look = step
         insort(self._looks, step)

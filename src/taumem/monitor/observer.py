@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from taumem.errors import ConfigError, TaumemWarning
+from taumem.errors import TaumemWarning
 from taumem.monitor.watch import Watch
 from taumem.monitor.weights import averaged, state_of
 from taumem.probes.isolation import device_of, undisturbed
 from taumem.probes.item_losses import ItemLosses
 from taumem.probes.probe import Probe, SampleProbe, Sampler
-from taumem.probes.processes import agreed
+from taumem.probes.processes import together
 from taumem.record import Measurement, RunHeader, RunRecord
 
 __all__ = ["Observer"]
@@ -100,14 +100,8 @@ class Observer:
                 TaumemWarning,
                 stacklevel=6,
             )
-        problem: Exception | None = None
-        try:
-            with undisturbed(model, restores=self._restores):
-                self.losses.try_loss(model)
-        except Exception as raised:
-            problem = raised
-        if told := agreed("" if problem is None else f"{type(problem).__name__}: {problem}"):
-            raise problem or ConfigError(f"another process could not try the loss: {told}")
+        with together("could not try the loss"), undisturbed(model, restores=self._restores):
+            self.losses.try_loss(model)
         for note in self.losses.notes:
             warnings.warn(note, TaumemWarning, stacklevel=6)
 

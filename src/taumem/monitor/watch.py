@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from taumem.errors import ConfigError, RecordError
-from taumem.monitor.cadence import LogCadence
 from taumem.monitor.monitor import Monitor
 from taumem.probes.probe import Probe, SampleProbe, Sampler
 from taumem.probes.processes import is_first, n_processes, told_by_first
@@ -53,11 +52,9 @@ class Watch:
         self.record = RunRecord.open(folder, header)
         self._has_met = False
         self.shared = tuple(shared)
-        # When to look, the guard says.
         self.monitor = Monitor(
             self.record,
             (*shared, *alone),
-            cadence=LogCadence(),
             sampler=sampler,
             sample_probes=sample_probes,
             seed=seed,

@@ -15,7 +15,7 @@ from taumem.monitor.observer import Observer
 from taumem.monitor.schedule import Plan, Schedule
 from taumem.monitor.sinks import numbers_of, tell
 from taumem.monitor.weights import unwrapped
-from taumem.probes.processes import agreed, is_first, n_processes, told_by_first
+from taumem.probes.processes import is_first, n_processes, together, told_by_first
 
 __all__ = ["Watchman"]
 
@@ -79,6 +79,13 @@ class Watchman:
         """Look now, and judge."""
         self._attempt(model, step, self._look_now)
 
+    def keeps(self, step: int) -> bool:
+        """Whether the checkpoint of a step is to be left."""
+        record, verdict = self.observer.record, self.onset or self._judged
+        might = (verdict, *(replace(verdict, keep=keep, reason=Reason.COPIES) for keep in self._wanted() if keep))
+        best = [self.checkpoints.best(one, record) for one in might]
+        return any(one is not None and one.step == step for one in best)
+
     @property
     def verdict(self) -> Verdict:
         """The first verdict to stop; before there is one, the latest."""
@@ -117,13 +124,14 @@ class Watchman:
             if version != VERSION:
                 raise ConfigError(f"the state of a guard of version {version}; this taumem reads version {VERSION}.")
             onset = None if state["onset"] is None else Verdict.of_json(state["onset"])
-            checkpoints = {int(there): str(path) for there, path in state["checkpoints"].items()}
+            checkpoints = KeptCheckpoints()
+            checkpoints.load(state["checkpoints"])
             self.schedule.load(state["schedule"])
+        except ConfigError:
+            raise
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, ConfigError):
-                raise
             raise ConfigError(f"not the state of a guard ({type(error).__name__}: {error}).") from None
-        self.checkpoints.paths = checkpoints
+        self.checkpoints = checkpoints
         self.last, self.wake = last, 0
         self._rejudge(last)
         self.onset = self.onset or onset
@@ -246,16 +254,11 @@ class Watchman:
         self.schedule.back_to(looked)
         self._rejudge(looked)
 
-    def keeps(self, step: int) -> bool:
-        """Whether the checkpoint of a step is to be left."""
-        record, verdict = self.observer.record, self.onset or self._judged
-        might = (verdict, *(replace(verdict, keep=keep, reason=Reason.COPIES) for keep in self._wanted() if keep))
-        best = [self.checkpoints.best(one, record) for one in might]
-        return any(one is not None and one.step == step for one in best)
-
     def _wanted(self) -> set[int]:
-        """The looks whose weights may be those to keep: the verdict's; and, should the next samples be copies, the best
-        one up to the last samples."""
+        """Looks whose weights may be those to keep: the verdict's, and the best up to the last samples.
+
+        Should the next samples be copies, those will be kept.
+        """
         looks = {(self.onset or self._judged).keep}
         if self.onset is None and self.schedule.sample_cadence is not None:
             looks.add(best_until(self.observer.record, self.schedule.sampled))
@@ -263,18 +266,15 @@ class Watchman:
 
     def _keep_weights(self, model: Any, step: int) -> None:
         """Keep the weights of the looks that may be kept, in place of others."""
-        wanted = self._wanted()
-        if self.on_onset != "checkpoint" or self._folder is None or step not in wanted:
+        if self.on_onset != "checkpoint" or self._folder is None or step not in (wanted := self._wanted()):
             return
         weights = self.observer.weights(model)
-        problem: Exception | None = None
-        try:
+        with together("could not keep weights", RecordError):
             if is_first():
-                self.checkpoints.keep(self._folder, step, weights, wanted)
-        except Exception as raised:
-            problem = raised
-        if told := agreed("" if problem is None else f"{type(problem).__name__}: {problem}"):
-            raise RecordError(f"the weights of step {step} were not kept: {told}") from problem
+                try:
+                    self.checkpoints.keep(self._folder, step, weights, wanted)
+                except Exception as error:
+                    raise RecordError(f"the weights of step {step} were not kept: {error}") from error
 
     @property
     def _says_stop(self) -> bool:

@@ -20,7 +20,7 @@ from taumem.probes.asked_items import AskedItems
 from taumem.probes.isolation import device_of, modules_of, seed_globally
 from taumem.probes.listening import listening
 from taumem.probes.own_loss import ROUNDING, one_per_item
-from taumem.probes.processes import agreed, own_share, summed
+from taumem.probes.processes import own_share, summed, together
 from taumem.randomness import generator_for
 
 __all__ = ["AskedLoss"]
@@ -64,19 +64,12 @@ class AskedLoss:
             ConfigError: the loss failed, here or in another process, or gave something else than a loss per item.
         """
         answers = torch.zeros(len(self.times) or 1, len(items), dtype=torch.float64)
-        problem, error = "", None
-        try:
+        with together("could not answer"):
             for place, counts in own_share(len(items.rows)):
                 rows = items.rows[place]
                 for k, t in enumerate(self.times or (None,)):
                     losses = self.ask(model, items.batch(place), len(rows), t, ("" if t is None else repr(t), place))
                     answers[k].index_add_(0, torch.tensor(rows), losses * counts / items.n_draws)
-        except Exception as raised:
-            problem, error = f"{type(raised).__name__}: {raised}", raised
-        if told := agreed(problem):
-            if error is not None:
-                raise error
-            raise ConfigError(f"another process could not answer: {told}")
         return summed(answers)
 
     def ask(self, model: Any, batch: Any, n: int, t: float | None, noise: Noise) -> Float[Tensor, "n"]:

@@ -32,7 +32,7 @@ from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
-__all__ = ["LossGap", "SymmetricGap", "estimates_of", "gap", "paired_losses", "symmetric_gap"]
+__all__ = ["LossGap", "SymmetricGap", "estimates_of", "paired_losses", "symmetric_gap"]
 
 TIMES = (0.15, 0.35, 0.55)
 """Diffusion times of the probe. Early in training the gap sits below t = 0.7; items matter more than times do."""
@@ -233,8 +233,8 @@ def estimates_of(losses: Mapping[str, Float[Tensor, "times n"]], times: Sequence
         yield mean(f"{name}_loss", table.mean(dim=0), keep_items=True)
     if {"train", "heldout"} <= losses.keys():
         train, heldout = losses["train"], losses["heldout"]
-        yield from (gap(a, b, t) for t, a, b in zip(times, train, heldout, strict=False))
-        yield gap(train.mean(dim=0), heldout.mean(dim=0), None)
+        yield from (_gap(a, b, t) for t, a, b in zip(times, train, heldout, strict=False))
+        yield _gap(train.mean(dim=0), heldout.mean(dim=0), None)
         if bool(torch.isfinite(train).all() and torch.isfinite(heldout).all()):
             yield from membership(train.mean(dim=0), heldout.mean(dim=0))
 
@@ -262,7 +262,7 @@ def symmetric_gap(own: Sequence[Float[Tensor, "n"]], cross: Sequence[Float[Tenso
     )
 
 
-def gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
+def _gap(train: Float[Tensor, "n"], heldout: Float[Tensor, "m"], t: float | None) -> Estimate:
     """Estimate 1 - train / held-out; its error by the delta method."""
     above, below = float(train.double().mean()), float(heldout.double().mean())
     _check_ratio(above, below, "" if t is None else f" at t = {t:g}")

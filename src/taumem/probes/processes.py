@@ -1,13 +1,17 @@
 """Several processes that train one model (torch.distributed): each answers a part, and all learn the whole."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["agreed", "is_first", "n_processes", "own_share", "summed", "told_by_first"]
+from taumem.errors import ConfigError, TaumemError
+
+__all__ = ["is_first", "n_processes", "own_share", "summed", "together", "told_by_first"]
 
 
 def n_processes() -> int:
@@ -55,13 +59,30 @@ def summed(values: Tensor) -> Tensor:
     return moved.to("cpu", values.dtype)
 
 
-def agreed(problem: str) -> str:
-    """What went wrong in any process, in every process; empty where nothing did."""
-    if n_processes() == 1:
-        return problem
-    told: list[Any] = [None] * n_processes()
-    dist.all_gather_object(told, problem)
-    return next((other for other in told if other), "")
+@contextmanager
+def together(what: str, kind: type[TaumemError] = ConfigError) -> Iterator[None]:
+    """Fail in every process where one fails inside, so that all go on alike.
+
+    Args:
+        what: could not be done, for the message: "could not answer".
+        kind: of the error in the others.
+
+    Raises:
+        TaumemError: another process failed; the one that did raises what it met.
+    """
+    problem: Exception | None = None
+    try:
+        yield
+    except Exception as raised:
+        problem = raised
+    told: list[Any] = [None if problem is None else f"{type(problem).__name__}: {problem}"]
+    if n_processes() > 1:
+        own, told = told[0], [None] * n_processes()
+        dist.all_gather_object(told, own)
+    if problem is not None:
+        raise problem
+    if other := next(filter(None, told), None):
+        raise kind(f"another process {what}: {other}")
 
 
 def told_by_first(value: Any) -> Any:
