@@ -1,0 +1,3 @@
+"""Samples against a training set: which are copies, of what, with which certainty."""
+
+__all__ = []
