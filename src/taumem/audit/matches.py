@@ -1,47 +1,5 @@
-"""Each item beside the training item that it resembles most, and how suspicious that is."""
+"""Where matches are found, for those who look here."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from taumem.neighbors.matches import Comparison, Matches
 
 __all__ = ["Comparison", "Matches"]
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """What a comparison found, one entry for each query.
-
-    Attributes:
-        score: how suspicious, small for a copy [n]: a fixed function of the query and the training set, so that scores
-            of samples that copy nothing are exchangeable with those of held-out items.
-        nearest: the position of the training item that was found [n].
-        distance: to it, in the way that found it [n]: of images root mean square per number, of texts a share of symbols.
-        ratio: nearest over second nearest distinct group in that way [n]; NaN where there is none.
-        way: which of the ways found it [n].
-        ways: their names.
-    """
-
-    score: NDArray[np.float64]
-    nearest: NDArray[np.int64]
-    distance: NDArray[np.float64]
-    ratio: NDArray[np.float64]
-    way: NDArray[np.int64]
-    ways: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-
-class Comparison(Protocol):
-    """Compares items with a training set that it holds."""
-
-    def compare(self, queries: Any, own: NDArray[np.int64] | None = None) -> Matches:
-        """Find for each query the training item that it resembles most.
-
-        Args:
-            queries: items of the training items' kind.
-            own: of queries that are training items themselves, the group that each is of, which is left out [n].
-        """
-        ...

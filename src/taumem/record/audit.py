@@ -1,15 +1,34 @@
 """What an audit found: facts about samples and a training set, in numbers that can be checked again.
 
-An audit is a folder: ``audit.json`` (an :class:`AuditRecord`), ``findings.csv`` and ``findings.parquet`` (one row for
-each sample), and a page. All but the rows is here.
+An audit is a folder: ``audit.json`` (an :class:`AuditRecord`), ``gallery.json`` (the most suspicious pairs, to be
+looked at), ``findings.csv`` and ``findings.parquet`` (one row for each sample), and a page. All but the rows is here.
 """
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from taumem.errors import RecordError
+from taumem.record.audit_facts import (
+    AuditedItems,
+    AuditVerdict,
+    Bounds,
+    Chance,
+    Control,
+    CopyShare,
+    Duplicates,
+    Fact,
+    Flagged,
+    Histogram,
+    NotRun,
+    Pair,
+    Phantoms,
+    Power,
+    RuleResult,
+    Score,
+    Share,
+)
 from taumem.record.files import write_atomically
 
 __all__ = [
@@ -33,220 +52,10 @@ __all__ = [
 ]
 
 SCHEMA = 1
-FILE = "audit.json"
+FILE, GALLERY = "audit.json", "gallery.json"
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Share(_Fact):
-    """So many of so many, with the exact interval (Clopper and Pearson) of the share behind them."""
-
-    count: int = Field(ge=0)
-    n: int = Field(ge=0)
-    """Of how many."""
-    fraction: float
-    """count / n; 0 of nothing."""
-    low: float
-    high: float
-    confidence: float = 0.95
-
-
-class Chance(Share):
-    """The share of items that copy nothing under the same rule: what a share of copies has to exceed."""
-
-    source: Literal["heldout", "left_out"]
-    """``heldout``: held-out items that were not used for calibration. ``left_out``: training items, each against the
-    others, where there are no held-out ones."""
-
-
-class CopyShare(Share):
-    """The samples that are copies by the rule."""
-
-    chance: Chance | None
-    """None where there is nothing to measure it on."""
-    rule: str
-    """In words, without a full stop."""
-    p: float | None
-    """Of as many copies or more if samples were copies no more often than what chance was measured on (Fisher's exact
-    test, one-sided)."""
-
-
-class RuleResult(_Fact):
-    """What one rule counts, among samples and by chance."""
-
-    name: str
-    """``gap<1/3``, ``carlini``, ``distance``, ``identical``, ..."""
-    sentence: str
-    threshold: float | None
-    samples: Share
-    chance: Chance | None
-
-
-class Flagged(_Fact):
-    """The samples that are named copies, so that a stated share of them, at most, is expected to be none."""
-
-    count: int
-    n: int
-    q: float
-    """The false discovery rate that is asked for (Benjamini and Hochberg on conformal p-values)."""
-    n_null: int
-    """Scores of items that copy nothing, which p-values are ranks among: none is below 1 / (n_null + 1)."""
-    fewest: int
-    """How many samples would have to reach the smallest p-value before any could be flagged."""
-
-
-class Bounds(_Fact):
-    """An upper bound on the false discoveries among the samples up to each score, for all of them at once."""
-
-    confidence: float
-    thresholds: tuple[float, ...]
-    """Ascending scores."""
-    found: tuple[int, ...]
-    """How many samples score at most that."""
-    false: tuple[int, ...]
-    """At most so many of them copy nothing."""
-
-
-class Phantoms(_Fact):
-    """Matches on the training side against matches to held-out items, which can only be phantoms."""
-
-    n_train: int
-    """Training items, or groups of them where items belong together."""
-    n_heldout: int
-    matched_train: int
-    """How many of them some sample matches."""
-    matched_heldout: int
-    expected_heldout: float
-    """Of all matches, so many would be to held-out items if the samples knew nothing of which items were trained on."""
-    p: float
-    """One-sided, exact (hypergeometric)."""
-    best_p: float
-    """The p if all matches had been to training items: a test that could not have found anything says nothing."""
-
-
-class Score(_Fact):
-    """A score that others report, so that it can be compared."""
-
-    name: str
-    label: str
-    """What it is called, with its convention."""
-    value: float | None
-    meaning: str
-    """What it is where nothing is copied, and which way copying moves it."""
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    parts: dict[str, float] = {}
-    """What it is made of, such as the cells of C_T."""
-
-
-class Control(_Fact):
-    """An audit of what is known: the negative one must find nothing, the positive ones should find what was planted."""
-
-    name: str
-    sentence: str
-    count: int
-    n: int
-    passed: bool | None
-    """None of a positive control, which measures power and cannot fail."""
-    p: float | None = None
-
-
-class Power(_Fact):
-    """What the audit could and could not have seen."""
-
-    excluded_above: float
-    """If none were found: a rate of copies above this would have shown at least one (95 %, one-sided)."""
-    smallest_p: float
-    """The smallest p-value that one sample can have."""
-    sentence: str
-
-
-class Duplicates(_Fact):
-    """Items that are there more than once, or almost."""
-
-    train_identical: int
-    """Training items that equal an earlier one."""
-    train_near: int
-    """Training items that are near-duplicates of an earlier one."""
-    n_groups: int
-    """Groups of training items, each of which counts as one."""
-    rule: str
-    heldout_identical: int = 0
-    """Held-out items that are training items, bit for bit; they were left out."""
-    heldout_near: int = 0
-    """Held-out items that are near-duplicates of training items; they stay, and raise chance."""
-    heldout_grouped: int = 0
-    """Held-out items of groups (patients, scenes) that training items are of too; they were left out."""
-    generated_identical: int = 0
-    """Samples that equal an earlier one."""
-
-
-class AuditedItems(_Fact):
-    """One of the sets that an audit compares."""
-
-    source: str
-    n: int
-    kind: str
-    shape: tuple[int, ...]
-    digest: str
-    """SHA-256 of the contents, in order."""
-    notes: tuple[str, ...] = ()
-
-
-class Histogram(_Fact):
-    """How the scores lie: counts between edges."""
-
-    edges: tuple[float, ...]
-    generated: tuple[int, ...]
-    null: tuple[int, ...]
-
-
-class NotRun(_Fact):
-    """What was not looked at, and why."""
-
-    what: str
-    why: str
-
-
-class AuditVerdict(_Fact):
-    """The audit in one sentence."""
-
-    state: Literal["copies", "none_found", "withheld"]
-    sentence: str
-    p: float | None
-    """Of the headline: twice the smaller p of the two tests behind it, at most 1."""
-    withheld: tuple[str, ...] = ()
-    """Why it is withheld."""
-
-
-class Pair(_Fact):
-    """A sample beside the training item that it resembles most, as kept for the gallery."""
-
-    sample: str
-    """The sample's name."""
-    train: str
-    row: int
-    """Of the findings, from 0."""
-    score: float
-    distance: float
-    ratio: float | None
-    way: str
-    p: float
-    q: float
-    flagged: bool
-    copied: bool
-    sample_text: str | None = None
-    train_text: str | None = None
-    sample_image: str | None = None
-    """A data URI."""
-    train_image: str | None = None
-    difference_image: str | None = None
-
-
-class AuditRecord(_Fact):
+class AuditRecord(Fact):
     """All that an audit found, but for the rows of its findings."""
 
     schema_version: int = SCHEMA
@@ -281,8 +90,8 @@ class AuditRecord(_Fact):
     """Of a test whether samples and null differ where no copies are (the upper half of the scores); small means that
     they do."""
     histogram: Histogram
-    pairs: tuple[Pair, ...] = ()
-    """The most suspicious, for the gallery."""
+    pairs: tuple[Pair, ...] = Field(default=(), exclude=True)
+    """The most suspicious, for the gallery; in a file of its own."""
     not_run: tuple[NotRun, ...]
     cost: dict[str, float]
     """Comparisons, views; not the seconds, which differ from run to run."""
@@ -298,26 +107,34 @@ class AuditRecord(_Fact):
         """
         place = Path(folder)
         file = place / FILE if place.is_dir() else place
-        try:
-            return cls.model_validate_json(file.read_bytes())
-        except OSError as error:
-            raise RecordError(
-                f"{file}: no record of an audit can be read there ({error.strerror or error})."
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise RecordError(
-                f"{file}: not the record of an audit of this version of taumem: {where}: {first['msg']}. Audit again, "
-                "or read it with the version that its 'made' names."
-            ) from error
+        record = _parsed(TypeAdapter(cls), file)
+        gallery = file.with_name(GALLERY)
+        return record.model_copy(update={"pairs": _parsed(PAIRS, gallery)}) if gallery.exists() else record
 
     def write(self, folder: Path | str) -> Path:
-        """Write ``audit.json`` into a folder, atomically, and give its path."""
+        """Write ``audit.json`` and ``gallery.json`` into a folder, each atomically, and give the path of the first."""
         file = Path(folder) / FILE
+        write_atomically(file.with_name(GALLERY), PAIRS.dump_json(self.pairs, indent=1))
         write_atomically(file, self.to_json() + "\n")
         return file
 
     def to_json(self) -> str:
-        """The record as JSON, one key a line."""
+        """The record as JSON, without the gallery."""
         return self.model_dump_json(indent=2)
+
+
+PAIRS = TypeAdapter(tuple[Pair, ...])
+
+
+def _parsed(schema: TypeAdapter[Any], file: Path) -> Any:
+    try:
+        return schema.validate_json(file.read_bytes())
+    except OSError as error:
+        raise RecordError(f"{file}: no audit can be read there ({error.strerror or error}).") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise RecordError(
+            f"{file}: not the record of an audit of this version of taumem: {where}: {first['msg']}. Audit again, or "
+            "read it with the version that its 'made' names."
+        ) from error

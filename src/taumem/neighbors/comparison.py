@@ -1,0 +1,150 @@
+"""Items against a training set, by what is near: the search behind every count of copies."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taumem.errors import ConfigError
+from taumem.neighbors.euclidean import gap_ratio, nearest
+from taumem.neighbors.matches import Matches, joined
+from taumem.neighbors.views import View, coarse, orbit, standardized
+
+__all__ = ["NearestComparison"]
+
+FEWEST = 3
+"""Groups: a training item that is left out leaves two."""
+NEAREST = 50
+"""Training items whose mean distance is the scale of Carlini's rule."""
+AT_ONCE = 1024
+"""Training images that are averaged at a time."""
+
+Progress = Callable[[int, int], None]
+
+
+class NearestComparison:
+    """Finds the nearest training item of each query in each view, and keeps the view that stands out most.
+
+    What stands out is the gap ratio: the distance to the nearest training item over that to the nearest of another
+    group. It needs no scale, so views that compare different numbers can be held against each other.
+
+    Args:
+        train: training items [P, ...], or anything with a length whose slices are such items.
+        groups: a number for each training item, equal where items count as one; None takes each for itself.
+        views: of images, the views to search in; the plain one alone for items of other kinds.
+        metric: ``euclidean`` of numbers, ``hamming`` of symbols.
+        memory: bytes that a search may take.
+
+    Raises:
+        ConfigError: there are fewer than three groups.
+    """
+
+    def __init__(
+        self,
+        train: Any,
+        *,
+        groups: Int[Tensor, "P"] | None = None,
+        views: Sequence[View] = orbit("none"),
+        metric: Literal["euclidean", "hamming"] = "euclidean",
+        memory: int = 2**29,
+    ) -> None:
+        self.train, self.views, self.metric, self.memory = train, tuple(views), metric, memory
+        self.groups = torch.arange(len(train)) if groups is None else groups
+        n_groups = len(torch.unique(self.groups))
+        if n_groups < FEWEST:
+            raise ConfigError(
+                f"a copy is much nearer to one training item than to the others: at least {FEWEST} distinct ones are "
+                f"needed; got {n_groups}."
+            )
+        self.n_plain = min(NEAREST, n_groups - 1)
+        self.averaged = _averaged(train) if any(view.is_coarse for view in self.views) else None
+        size = torch.as_tensor(train[:1]).numel()
+        self.at_once = max(1, memory // (4 * 8 * size))
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of the views."""
+        return tuple(view.name for view in self.views)
+
+    def compare(
+        self, queries: Any, own: NDArray[np.int64] | None = None, *, progress: Progress | None = None
+    ) -> Matches:
+        """Find for each query the training item that stands out most.
+
+        Args:
+            queries: items [n, ...] of the training items' kind.
+            own: of queries that are training items themselves, the group that each is of, which is left out [n].
+            progress: called with (queries done, of how many).
+        """
+        parts = []
+        for start in range(0, len(queries), self.at_once):
+            part = slice(start, start + self.at_once)
+            parts.append(self._of_part(torch.as_tensor(queries[part]), None if own is None else own[part]))
+            if progress:
+                progress(min(start + self.at_once, len(queries)), len(queries))
+        return joined(parts)
+
+    def _of_part(self, queries: Tensor, own: NDArray[np.int64] | None) -> Matches:
+        n, plain = len(queries), np.empty((len(queries), 0))
+        score, distance = np.full(n, np.inf), np.full(n, np.nan)
+        found, way = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        for place, view in enumerate(self.views):
+            distances, positions = self._search(view, queries, own, k=2 if place else self.n_plain)
+            ratio = gap_ratio(distances[:, :2]).cpu().numpy()
+            better = ratio < score
+            score[better], way[better] = ratio[better], place
+            found[better], distance[better] = positions[better, 0], distances[better, 0]
+            plain = plain if place else distances.cpu().numpy()
+        return Matches(score, found, distance, score.copy(), way, self.ways, plain)
+
+    def _search(
+        self, view: View, queries: Tensor, own: NDArray[np.int64] | None, k: int
+    ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+        """The k nearest groups in a view: distances as root mean square per number, and positions."""
+        rows, inside = (queries.flatten(1), None) if view.is_plain else view.of(queries)
+        train = _Seen(self.averaged if view.is_coarse else self.train, inside, view.relit)
+        wanted = k if own is None else k + 1
+        distances, positions = nearest(
+            rows, train, k=wanted, groups=self.groups, metric=self.metric, memory=self.memory
+        )
+        if own is not None:
+            distances, positions = _without(torch.from_numpy(own), self.groups, distances, positions)
+        return distances / rows.shape[1] ** (0.5 if self.metric == "euclidean" else 1.0), positions
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Training items as a view sees them, slice by slice."""
+
+    items: Any
+    inside: Bool[Tensor, "height width"] | None
+    relit: bool
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        items = torch.as_tensor(self.items[part])
+        rows = items.flatten(1) if self.inside is None else items[:, :, self.inside].flatten(1)
+        return standardized(rows) if self.relit else rows
+
+
+def _averaged(train: Any) -> Tensor:
+    return torch.cat([coarse(torch.as_tensor(train[k : k + AT_ONCE])) for k in range(0, len(train), AT_ONCE)])
+
+
+def _without(
+    own: Int[Tensor, "n"],
+    groups: Int[Tensor, "P"],
+    distances: Float[Tensor, "n more"],
+    positions: Int[Tensor, "n more"],
+) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """Leave each query's own group out, or the farthest one where it is not among the nearest."""
+    is_own = groups[positions] == own[:, None]
+    order = is_own.long().argsort(dim=1, stable=True)[:, :-1]
+    return distances.gather(1, order), positions.gather(1, order)

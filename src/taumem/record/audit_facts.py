@@ -1,0 +1,235 @@
+"""The parts of an audit's record: each a plain fact with its counts and its interval."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AuditVerdict",
+    "AuditedItems",
+    "Bounds",
+    "Chance",
+    "Control",
+    "CopyShare",
+    "Duplicates",
+    "Fact",
+    "Flagged",
+    "Histogram",
+    "NotRun",
+    "Pair",
+    "Phantoms",
+    "Power",
+    "RuleResult",
+    "Score",
+    "Share",
+]
+
+
+class Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Share(Fact):
+    """So many of so many, with the exact interval (Clopper and Pearson) of the share behind them."""
+
+    count: int = Field(ge=0)
+    n: int = Field(ge=0)
+    """Of how many."""
+    fraction: float
+    """count / n; 0 of nothing."""
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+class Chance(Share):
+    """The share of items that copy nothing under the same rule: what a share of copies has to exceed."""
+
+    source: Literal["heldout", "left_out"]
+    """``heldout``: held-out items that were not used for calibration. ``left_out``: training items, each against the
+    others, where there are no held-out ones."""
+
+
+class CopyShare(Share):
+    """The samples that are copies by the rule."""
+
+    chance: Chance | None
+    """None where there is nothing to measure it on."""
+    rule: str
+    """In words, without a full stop."""
+    p: float | None
+    """Of as many copies or more if samples were copies no more often than what chance was measured on (Fisher's exact
+    test, one-sided)."""
+
+
+class RuleResult(Fact):
+    """What one rule counts, among samples and by chance."""
+
+    name: str
+    """``gap<1/3``, ``carlini``, ``distance``, ``identical``, ..."""
+    sentence: str
+    threshold: float | None
+    samples: Share
+    chance: Chance | None
+
+
+class Flagged(Fact):
+    """The samples that are named copies, so that a stated share of them, at most, is expected to be none."""
+
+    count: int
+    n: int
+    q: float
+    """The false discovery rate that is asked for (Benjamini and Hochberg on conformal p-values)."""
+    n_null: int
+    """Scores of items that copy nothing, which p-values are ranks among: none is below 1 / (n_null + 1)."""
+    fewest: int
+    """How many samples would have to reach the smallest p-value before any could be flagged."""
+
+
+class Bounds(Fact):
+    """An upper bound on the false discoveries among the samples up to each score, for all of them at once."""
+
+    confidence: float
+    thresholds: tuple[float, ...]
+    """Ascending scores."""
+    found: tuple[int, ...]
+    """How many samples score at most that."""
+    false: tuple[int, ...]
+    """At most so many of them copy nothing."""
+
+
+class Phantoms(Fact):
+    """Matches on the training side against matches to held-out items, which can only be phantoms."""
+
+    n_train: int
+    """Training items, or groups of them where items belong together."""
+    n_heldout: int
+    matched_train: int
+    """How many of them some sample matches."""
+    matched_heldout: int
+    expected_heldout: float
+    """Of all matches, so many would be to held-out items if the samples knew nothing of which items were trained on."""
+    p: float
+    """One-sided, exact (hypergeometric)."""
+    best_p: float
+    """The p if all matches had been to training items: a test that could not have found anything says nothing."""
+
+
+class Score(Fact):
+    """A score that others report, so that it can be compared."""
+
+    name: str
+    label: str
+    """What it is called, with its convention."""
+    value: float | None
+    meaning: str
+    """What it is where nothing is copied, and which way copying moves it."""
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    parts: dict[str, float] = {}
+    """What it is made of, such as the cells of C_T."""
+
+
+class Control(Fact):
+    """An audit of what is known: the negative one must find nothing, the positive ones should find what was planted."""
+
+    name: str
+    sentence: str
+    count: int
+    n: int
+    passed: bool | None
+    """None of a positive control, which measures power and cannot fail."""
+    p: float | None = None
+
+
+class Power(Fact):
+    """What the audit could and could not have seen."""
+
+    excluded_above: float
+    """If none were found: a rate of copies above this would have shown at least one (95 %, one-sided)."""
+    smallest_p: float
+    """The smallest p-value that one sample can have."""
+    sentence: str
+
+
+class Duplicates(Fact):
+    """Items that are there more than once, or almost."""
+
+    train_identical: int
+    """Training items that equal an earlier one."""
+    train_near: int
+    """Training items that are near-duplicates of an earlier one."""
+    n_groups: int
+    """Groups of training items, each of which counts as one."""
+    rule: str
+    heldout_identical: int = 0
+    """Held-out items that are training items, bit for bit; they were left out."""
+    heldout_near: int = 0
+    """Held-out items that are near-duplicates of training items; they stay, and raise chance."""
+    heldout_grouped: int = 0
+    """Held-out items of groups (patients, scenes) that training items are of too; they were left out."""
+    generated_identical: int = 0
+    """Samples that equal an earlier one."""
+
+
+class AuditedItems(Fact):
+    """One of the sets that an audit compares."""
+
+    source: str
+    n: int
+    kind: str
+    shape: tuple[int, ...]
+    digest: str
+    """SHA-256 of the contents, in order."""
+    notes: tuple[str, ...] = ()
+
+
+class Histogram(Fact):
+    """How the scores lie: counts between edges."""
+
+    edges: tuple[float, ...]
+    generated: tuple[int, ...]
+    null: tuple[int, ...]
+
+
+class NotRun(Fact):
+    """What was not looked at, and why."""
+
+    what: str
+    why: str
+
+
+class AuditVerdict(Fact):
+    """The audit in one sentence."""
+
+    state: Literal["copies", "none_found", "withheld"]
+    sentence: str
+    p: float | None
+    """Of the headline: twice the smaller p of the two tests behind it, at most 1."""
+    withheld: tuple[str, ...] = ()
+    """Why it is withheld."""
+
+
+class Pair(Fact):
+    """A sample beside the training item that it resembles most, as kept for the gallery."""
+
+    sample: str
+    """The sample's name."""
+    train: str
+    row: int
+    """Of the findings, from 0."""
+    score: float
+    distance: float
+    ratio: float | None
+    way: str
+    p: float
+    q: float
+    flagged: bool
+    copied: bool
+    sample_text: str | None = None
+    train_text: str | None = None
+    sample_image: str | None = None
+    """A data URI."""
+    train_image: str | None = None
+    difference_image: str | None = None
