@@ -95,7 +95,7 @@ class AuditRecord(Fact):
     not_run: tuple[NotRun, ...]
     cost: dict[str, float]
     """Comparisons, views; not the seconds, which differ from run to run."""
-    findings: dict[str, str] = {}
+    findings: dict[str, str] = Field(default_factory=dict)
     """Name and SHA-256 of the files with the rows."""
 
     @classmethod

@@ -26,6 +26,8 @@ __all__ = [
 
 
 class Fact(BaseModel):
+    """Finite numbers under known names, which nothing changes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -127,7 +129,7 @@ class Score(Fact):
     low: float | None = None
     high: float | None = None
     n: int = 0
-    parts: dict[str, float] = {}
+    parts: dict[str, float] = Field(default_factory=dict)
     """What it is made of, such as the cells of C_T."""
 
 

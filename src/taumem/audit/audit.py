@@ -1,0 +1,140 @@
+"""Samples against a training set: which are copies, of what, with which certainty."""
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+import torch
+
+import taumem
+from taumem.audit.compared import Compared, compare
+from taumem.audit.findings import gallery, rows_of, write_findings
+from taumem.audit.headline import power_of, verdict_of
+from taumem.audit.membership import membership_scores
+from taumem.audit.reported import reported_scores
+from taumem.audit.settings import Settings
+from taumem.audit.sides import Sides, bring_together
+from taumem.audit.significance import EXCHANGEABLE, bounds_of, copies_of, counted, histogram_of
+from taumem.data.gathered import Gathered
+from taumem.record.audit import AuditedItems, AuditRecord, NotRun
+
+__all__ = ["audit"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def audit(
+    generated: object,
+    train: object,
+    heldout: object | None = None,
+    *,
+    groups: object | None = None,
+    losses: tuple[Any, Any] | None = None,
+    output: Path | str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> AuditRecord:
+    """Audit samples for copies of training items.
+
+    Args:
+        generated: the samples: a folder of images, a file (.npy, .npz, CIFAR-10's .bin, idx, text), an array, a tensor,
+            or a list of texts.
+        train: what the model was trained on, likewise.
+        heldout: items of the same source that the model never saw, likewise. Without them training items stand in, each
+            against the others, and what needs held-out items is not run.
+        groups: what the training items and held-out items belong to (patients, scenes, authors): a file that maps names to
+            groups, or two lists of names, one for each set.
+        losses: the model's loss of each training item [P] and of each held-out item [n], for a membership test.
+        output: a folder to write ``audit.json``, ``findings.csv``, ``findings.parquet`` and the gallery to.
+        progress: called with (stage, work done, work in all).
+        options: those of :class:`taumem.audit.settings.Settings`: orbit, rule, q, features, size, window, seed, ...
+
+    Returns:
+        The record: rates with exact intervals, chance, flags, bounds, scores, controls, and a verdict in one sentence.
+
+    Raises:
+        DataError: the sets cannot be read or compared, or hold too few items.
+        ConfigError: an option that does not exist or does not fit.
+    """
+    settings = Settings.of(options)
+    sides = bring_together(generated, train, heldout, settings, groups)
+    compared = compare(sides, settings, progress or (lambda *_: None))
+    rows = rows_of(sides, compared, settings.redact)
+    record = _record(sides, compared, settings, losses, str(groups) if isinstance(groups, str | Path) else None)
+    record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
+    if output is not None:
+        record = write_findings(record, rows, output)
+        record.write(output)
+    return record
+
+
+def _record(
+    sides: Sides, compared: Compared, settings: Settings, losses: tuple[Any, Any] | None, groups: str | None
+) -> AuditRecord:
+    rules, found, null = compared.rules, compared.found, compared.null
+    copies, flagged = copies_of(rules[0], found, null), compared.certainty.flags(settings.q)
+    power = power_of(len(found), flagged, compared.controls[1])
+    scores, left_out = reported_scores(sides, settings)
+    members, not_tried = membership_scores(losses)
+    sets = {"generated": sides.generated, "train": sides.train, "heldout": sides.heldout}
+    fresh = "a held-out item" if null.source == "heldout" else "a training item, compared with the others,"
+    return AuditRecord(
+        made=_made(),
+        settings=settings.as_facts | {"groups": groups},
+        inputs={name: _described(part) for name, part in sets.items() if part is not None},
+        n_train=len(sides.train),
+        n_generated=len(sides.generated),
+        n_heldout=0 if sides.heldout is None else len(sides.heldout),
+        verdict=verdict_of(copies, compared.phantoms, compared.controls, power),
+        copies=copies,
+        rules=tuple(counted(rule, found, null) for rule in rules),
+        flagged=flagged,
+        bounds=bounds_of(found, null.calibration, settings.seed),
+        phantoms=compared.phantoms,
+        scores=scores,
+        membership=members,
+        controls=compared.controls,
+        power=power,
+        duplicates=sides.duplicates,
+        exchangeability=EXCHANGEABLE.format(fresh),
+        exchangeability_p=compared.certainty.alike_p,
+        histogram=histogram_of(found, null.calibration),
+        not_run=(*sides.not_run, *left_out, *not_tried, *_not_run(sides, settings)),
+        cost={"comparisons": float(compared.comparisons), "views": float(len(found.ways))},
+    )
+
+
+def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
+    reasons = []
+    if sides.heldout is None:
+        reasons.append(NotRun(what="phantom matches", why="there are no held-out items; give some by --heldout"))
+    if sides.train.kind == "images" and settings.orbit != "full":
+        missing = (
+            "mirrored, relit, shifted, turned and cropped"
+            if settings.orbit == "none"
+            else "shifted, turned and cropped"
+        )
+        reasons.append(
+            NotRun(what=f"copies that are {missing}", why=f"the orbit is {settings.orbit}; --orbit full has them")
+        )
+    return reasons
+
+
+def _described(part: Gathered) -> AuditedItems:
+    return AuditedItems(
+        source=part.source, n=len(part), kind=part.kind, shape=part.shape, digest=part.digest, notes=tuple(part.notes)
+    )
+
+
+def _made() -> dict[str, str]:
+    return {
+        "taumem": taumem.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "platform": platform.platform(),
+    }

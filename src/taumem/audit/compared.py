@@ -1,0 +1,146 @@
+"""All searches of an audit: samples, items that copy nothing, planted copies and phantoms against the training set."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taumem.audit.controls import negative, positive
+from taumem.audit.headline import phantoms_of
+from taumem.audit.null import Null, halves, one_of_each
+from taumem.audit.rules import Rule, calibrated_distance, usual_rules
+from taumem.audit.settings import Settings
+from taumem.audit.sides import Sides, taken
+from taumem.audit.significance import Significance
+from taumem.audit.texts import TextComparison
+from taumem.neighbors.comparison import NearestComparison
+from taumem.neighbors.matches import Comparison, Matches
+from taumem.neighbors.views import orbit
+from taumem.record.audit import Control, Phantoms
+
+__all__ = ["Compared", "compare"]
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What all searches of an audit found.
+
+    Attributes:
+        found: of the samples.
+        null: of items that copy nothing.
+        certainty: of the samples' matches.
+        rules: what counts as a copy; the first is the one that was asked for.
+        controls: the negative one and the positive one.
+        phantoms: matches on either side; None without held-out items.
+        comparisons: pairs of items that were compared, views counted.
+    """
+
+    found: Matches
+    null: Null
+    certainty: Significance
+    rules: tuple[Rule, ...]
+    controls: tuple[Control, Control]
+    phantoms: Phantoms | None
+    comparisons: int
+
+
+def compare(sides: Sides, settings: Settings, progress: Progress) -> Compared:
+    """Search, in this order: samples, items that copy nothing, planted copies, and phantoms."""
+    make = _maker(sides.train.kind, settings)
+    comparison = make(sides.train.items, sides.groups)
+    rules = usual_rules(sides.train.kind, settings.rule)
+    found = comparison.compare(sides.generated.items, progress=_stage(progress, "samples"))
+    null = _null(sides, comparison, settings, _stage(progress, "null"))
+    if sides.train.kind != "texts":
+        rules = (*rules, calibrated_distance(null.calibration))
+    controls = (
+        negative(null, settings.q),
+        positive(sides.train.items, sides.groups, comparison, rules[0], settings.seed),
+    )
+    phantoms = _phantoms(sides, rules[0], found, make, _stage(progress, "phantoms"))
+    n_compared = len(found) + len(null.calibration) + len(null.evaluation) + controls[1].n
+    return Compared(
+        found=found,
+        null=null,
+        certainty=Significance.of(found, null.calibration, settings.q),
+        rules=rules,
+        controls=controls,
+        phantoms=phantoms,
+        comparisons=n_compared * len(sides.train) * len(found.ways),
+    )
+
+
+def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], Comparison]:
+    if kind == "texts":
+        return lambda items, groups: TextComparison(items, groups=groups, seed=settings.seed)
+    views = orbit(settings.orbit if kind == "images" and settings.features == "pixels" else "none")
+    metric = "hamming" if kind == "tokens" else "euclidean"
+    return lambda items, groups: NearestComparison(
+        items, groups=torch.from_numpy(groups), views=views, metric=metric, memory=settings.memory
+    )
+
+
+def _null(sides: Sides, comparison: Comparison, settings: Settings, progress: Callable[[int, int], None]) -> Null:
+    """Compare items that copy nothing: held-out ones, or training items each against the others."""
+    if sides.heldout is not None:
+        places = one_of_each(sides.heldout_groups, settings.most_null, settings.seed)
+        matches = comparison.compare(taken(sides.heldout, places), progress=progress)
+        return halves(matches, places, "heldout", settings.seed)
+    places = one_of_each(sides.groups, settings.most_null, settings.seed)
+    matches = comparison.compare(taken(sides.train, places), sides.groups[places], progress=progress)
+    return halves(matches, places, "left_out", settings.seed)
+
+
+def _phantoms(
+    sides: Sides,
+    rule: Rule,
+    found: Matches,
+    make: Callable[[Any, NDArray[np.int64]], Comparison],
+    progress: Callable[[int, int], None],
+) -> Phantoms | None:
+    """Look for each sample's match on both sides together.
+
+    With more items around, a sample stands out less. So whatever matches there matches on one side alone, and only those
+    samples have to be looked at once more.
+    """
+    if sides.heldout is None:
+        return None
+    n_groups = len(np.unique(sides.groups)), len(np.unique(sides.heldout_groups))
+    others = make(sides.heldout.items, sides.heldout_groups) if n_groups[1] > 2 else None
+    matched = rule.copied(found)
+    if others is not None:
+        matched |= rule.copied(others.compare(sides.generated.items, progress=progress))
+    groups = np.concatenate([sides.groups, sides.heldout_groups])
+    pool = make(_together(sides.train.items, sides.heldout.items), groups)
+    return phantoms_of(
+        rule, pool.compare(taken(sides.generated, np.flatnonzero(matched))), groups, len(sides.train), n_groups
+    )
+
+
+def _together(first: Any, second: Any) -> Any:
+    return [*first, *second] if isinstance(first, list) else _Both(first, second)
+
+
+class _Both:
+    """Two sets, one after the other, by slices."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, part: slice) -> Any:
+        start, stop, _ = part.indices(len(self))
+        n = len(self.first)
+        halves = self.first[min(start, n) : min(stop, n)], self.second[max(start - n, 0) : max(stop - n, 0)]
+        return torch.cat(halves)
+
+
+def _stage(progress: Progress, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(stage, done, total)

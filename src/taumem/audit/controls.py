@@ -1,0 +1,78 @@
+"""Audits of what is known: held-out items must come out clean, and planted copies should be found."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taumem.analysis.discoveries import conformal_p, q_values
+from taumem.audit.null import Null
+from taumem.audit.rules import Rule
+from taumem.neighbors.matches import Comparison
+from taumem.randomness import generator_for
+from taumem.record.audit import Control
+
+__all__ = ["negative", "planted", "positive"]
+
+UNLIKELY = 0.01
+"""An audit of items that copy nothing may look so suspicious this often."""
+N_PLANTED = 64
+NOISE = 20 / 127.5
+"""Of planted copies of images in [-1, 1]: 20 of 255 shades."""
+CHANGED = 0.05
+"""Share of the symbols of planted copies of texts that are changed."""
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+def negative(null: Null, q: float) -> Control:
+    """Audit the evaluation half as if its items were samples: they copy nothing, and none should be flagged.
+
+    It fails where the smallest q-value (Simes' p of all of them together) is below what one such audit in a hundred
+    reaches: the two halves are then not alike, or the held-out items hold training items.
+    """
+    values = q_values(conformal_p(null.evaluation.score, null.calibration.score))
+    n, p = len(values), float(values.min())
+    count = int((values <= q).sum())
+    what = "held-out items" if null.source == "heldout" else "training items, each against the others,"
+    sentence = f"{what} audited as if they were samples: {count} of {n} are flagged"
+    return Control(name="negative", sentence=sentence, count=count, n=n, passed=p >= UNLIKELY, p=p)
+
+
+def positive(
+    train: Tensor | list[str], groups: NDArray[np.int64], comparison: Comparison, rule: Rule, seed: int
+) -> Control:
+    """Plant copies of training items, and see how many the rule finds."""
+    places = np.unique(groups, return_index=True)[1]
+    order = torch.randperm(len(places), generator=generator_for(seed, "audit plants")).numpy()
+    places = places[order[:N_PLANTED]]
+    plants, how = planted(train, places, seed)
+    found = comparison.compare(plants)
+    count = int((rule.copied(found) & (groups[found.nearest] == groups[places])).sum())
+    sentence = f"copies of training items {how}: {count} of {len(places)} are found"
+    return Control(name="positive", sentence=sentence, count=count, n=len(places), passed=None)
+
+
+def planted(train: Tensor | list[str], places: NDArray[np.int64], seed: int) -> tuple[Tensor | list[str], str]:
+    """Copy training items, not quite: how a positive control changes them, and in words."""
+    generator = generator_for(seed, "audit plants", 1)
+    if isinstance(train, list):
+        return [
+            _misspelled(train[place], generator) for place in places
+        ], f"with {CHANGED:.0%} of their symbols changed"
+    items = torch.as_tensor(train[places])
+    if not items.is_floating_point():
+        return items, "as they are"
+    if items.ndim == 4:
+        noise = NOISE * torch.randn(items.shape, generator=generator)
+        return (items + noise).clamp(-1, 1), "with noise of 20 of 255 shades"
+    spread = items.std(dim=0, keepdim=True) if len(items) > 1 else torch.ones_like(items)
+    return items + 0.1 * spread * torch.randn(items.shape, generator=generator), "with noise of a tenth of their spread"
+
+
+def _misspelled(text: str, generator: torch.Generator) -> str:
+    symbols = list(text)
+    n = int(CHANGED * len(symbols))
+    for place in torch.randperm(len(symbols), generator=generator)[:n].tolist():
+        other = int(torch.randint(len(ALPHABET) - 1, (), generator=generator))
+        symbols[place] = ALPHABET.replace(symbols[place], "")[other % (len(ALPHABET) - 1)]
+    return "".join(symbols)

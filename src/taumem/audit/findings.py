@@ -1,0 +1,98 @@
+"""One row for each sample: in files for spreadsheets, and the most suspicious ones as pairs to be looked at."""
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from taumem.audit.compared import Compared
+from taumem.audit.pictures import thumbnail
+from taumem.audit.sides import Sides
+from taumem.data.readers.opening import shown
+from taumem.record.audit import AuditRecord, Pair
+from taumem.record.files import write_atomically
+
+__all__ = ["gallery", "rows_of", "write_findings"]
+
+N_PAIRS = 60
+LONGEST_SHOWN = 500
+"""Symbols of a text in the gallery."""
+
+
+def rows_of(sides: Sides, compared: Compared, redact: bool) -> dict[str, list[Any]]:
+    """Give the findings by column, the most suspicious first.
+
+    Columns: ``sample`` and ``nearest`` (names, or numbers from 0 where names are left out), ``row`` (the sample's place),
+    ``distance``, ``gap_ratio``, ``way`` (the view that found it), ``score``, ``p``, ``q``, ``flagged``, ``copied``.
+    """
+    found, certainty = compared.found, compared.certainty
+    order = np.lexsort((np.arange(len(found)), found.score))
+    copied = compared.rules[0].copied(found)
+    names, nearest = sides.generated.names, sides.train.names
+    return {
+        "sample": [str(row) if redact else shown(names[row]) for row in order],
+        "nearest": [str(found.nearest[row]) if redact else shown(nearest[found.nearest[row]]) for row in order],
+        "row": [int(row) for row in order],
+        "distance": [_rounded(found.distance[row]) for row in order],
+        "gap_ratio": [_rounded(found.ratio[row]) for row in order],
+        "way": [found.ways[found.way[row]] for row in order],
+        "score": [_rounded(found.score[row]) for row in order],
+        "p": [float(certainty.p[row]) for row in order],
+        "q": [float(certainty.q[row]) for row in order],
+        "flagged": [bool(certainty.flagged[row]) for row in order],
+        "copied": [bool(copied[row]) for row in order],
+    }
+
+
+def write_findings(record: AuditRecord, rows: dict[str, list[Any]], folder: Path | str) -> AuditRecord:
+    """Write the rows as CSV and Parquet, each atomically, and note their SHA-256 in the record."""
+    place = Path(folder)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(rows)
+    writer.writerows(zip(*rows.values(), strict=True))
+    table = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(pa.table(rows), table)
+    contents = {"findings.csv": text.getvalue().encode(), "findings.parquet": table.getvalue().to_pybytes()}
+    for name, content in contents.items():
+        write_atomically(place / name, content)
+    return record.model_copy(
+        update={"findings": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}}
+    )
+
+
+def gallery(sides: Sides, rows: dict[str, list[Any]], compared: Compared, redact: bool) -> tuple[Pair, ...]:
+    """The most suspicious samples beside their nearest training items."""
+    return tuple(_pair(sides, rows, compared, place, redact) for place in range(min(N_PAIRS, len(rows["row"]))))
+
+
+def _pair(sides: Sides, rows: dict[str, list[Any]], compared: Compared, place: int, redact: bool) -> Pair:
+    facts = {name: rows[name][place] for name in ("row", "score", "distance", "way", "p", "q", "flagged", "copied")}
+    near = int(compared.found.nearest[rows["row"][place]])
+    names = {"sample": rows["sample"][place], "train": rows["nearest"][place], "ratio": rows["gap_ratio"][place]}
+    return Pair(**facts, **names, **({} if redact else _contents(sides, rows["row"][place], near)))
+
+
+def _contents(sides: Sides, row: int, near: int) -> dict[str, str]:
+    sample, train = sides.generated.items[row], sides.train.items[near]
+    if sides.train.kind == "texts":
+        return {"sample_text": shown(sample[:LONGEST_SHOWN]), "train_text": shown(train[:LONGEST_SHOWN])}
+    if sides.train.kind == "tokens":
+        return {"sample_text": " ".join(map(str, sample.tolist())), "train_text": " ".join(map(str, train.tolist()))}
+    if sides.train.kind == "images":
+        pixels, other = np.asarray(sample), np.asarray(train)
+        return {
+            "sample_image": thumbnail(pixels),
+            "train_image": thumbnail(other),
+            "difference_image": thumbnail(np.abs(pixels - other) - 1),
+        }
+    return {}
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.9g}") if np.isfinite(value) else None
