@@ -6,16 +6,16 @@ import torch
 
 from taumem.data.pixels import Images, center_crop, resize, to_grayscale
 from taumem.data.readers.arrays import load_array
-from taumem.data.readers.cifar10 import is_cifar10_folder, load_cifar10
-from taumem.data.readers.folder import load_folder, spread
+from taumem.data.readers.cifar10 import cifar10_names, is_cifar10_folder, load_cifar10
+from taumem.data.readers.folder import PicturesRead, read_folder, spread
 from taumem.data.readers.idx import load_idx
+from taumem.data.readers.listing import tell
 from taumem.data.readers.opening import existing, in_memory, shown
 from taumem.errors import ConfigError, DataError
 
-__all__ = ["load_images"]
+__all__ = ["load_images", "read_images"]
 
 
-@in_memory
 def load_images(
     path: str | Path,
     *,
@@ -59,13 +59,42 @@ def load_images(
         DataError: the path does not exist, is none of these, or the reader refuses it.
         ConfigError: options that contradict each other or do not apply to this kind of file.
     """
+    read = read_images(
+        path,
+        grayscale=grayscale,
+        crop=crop,
+        size=size,
+        pad_to=pad_to,
+        limit=limit,
+        key=key,
+        value_range=value_range,
+        skip_unreadable=skip_unreadable,
+    )
+    tell(Path(path), "images", len(read.images), read.notes)
+    return read.images
+
+
+@in_memory
+def read_images(
+    path: str | Path,
+    *,
+    grayscale: bool = False,
+    crop: bool = False,
+    size: int | tuple[int, int] | None = None,
+    pad_to: int | tuple[int, int] | None = None,
+    limit: int | None = None,
+    key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    skip_unreadable: bool = False,
+) -> PicturesRead:
+    """Read images as :func:`load_images` does, with the name of each: ``cats/1.png`` or ``a.npy[17]``."""
     path = existing(path)
     name = path.name.lower()
     is_array = name.endswith((".npy", ".npz"))
     if (key is not None or value_range is not None) and not is_array:
         raise ConfigError(f"{shown(path)}: key and value_range are for .npy and .npz files only; leave them out.")
     if path.is_dir() and not is_cifar10_folder(path):
-        return load_folder(
+        return read_folder(
             path,
             grayscale=grayscale,
             crop=crop,
@@ -89,8 +118,9 @@ def load_images(
             f"{shown(path)}: no reader for this kind of file. Known: a folder of images, .npy, .npz, idx (.gz), and "
             "CIFAR-10's .bin files. For a single image, name the folder it is in."
         )
+    names = cifar10_names(path) if path.is_dir() else [f"{path.name}[{k}]" for k in range(len(images))]
     if limit is not None:
-        images = images[torch.tensor(spread(list(range(len(images))), limit))]
+        images, names = images[torch.tensor(spread(list(range(len(images))), limit))], spread(names, limit)
     images = to_grayscale(images) if grayscale else images
     images = center_crop(images) if crop else images
-    return images if size is None else resize(images, size, pad_to=pad_to)
+    return PicturesRead(images if size is None else resize(images, size, pad_to=pad_to), names, [])

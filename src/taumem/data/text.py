@@ -20,6 +20,7 @@ from taumem.data.alphabets import TEXT8_SYMBOLS, Alphabet, AlphabetName, letters
 from taumem.data.english import load_english
 from taumem.data.near_duplicates import Sifted, sift
 from taumem.data.readers.documents import read_documents
+from taumem.data.readers.listing import tell
 from taumem.data.readers.opening import existing, in_memory, shown
 from taumem.data.split import Split
 from taumem.errors import ConfigError, DataError, TaumemWarning
@@ -255,7 +256,9 @@ def load_text(
     if path is None:
         return Text.of("english", load_english(), alphabet, vocabulary=vocabulary)
     path = existing(path)
-    texts = read_documents(path, as_bytes=alphabet == "bytes", skip_unreadable=skip_unreadable)
+    documents, notes = read_documents(path, as_bytes=alphabet == "bytes", skip_unreadable=skip_unreadable)
+    tell(path, "documents", len(documents), notes)
+    texts = {str(file): content for file, content in documents.items()}
     text = Text.of(shown(path.name), texts, alphabet, vocabulary=vocabulary)
     content = next(iter(texts.values()))
     return _in_official_parts(text, content) if len(texts) == 1 and _is_text8(content) else text

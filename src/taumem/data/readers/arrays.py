@@ -1,25 +1,20 @@
-"""Images in numpy's files, .npy and .npz."""
+"""Numbers in numpy's files, .npy and .npz: images mostly."""
 
 import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from taumem.data.pixels import Images
+from taumem.data.readers.array_images import images_in
 from taumem.data.readers.opening import MOST_FOLD, UNFOLDS_ANYWAY, check_memory, existing, in_memory, reason_of, shown
-from taumem.errors import ConfigError, DataError, nearest_name
+from taumem.errors import DataError, nearest_name
 
-__all__ = ["load_array"]
-
-CHANNELS = (1, 3)
-LOW_BITS = 0xFFFF
-"""Of a float32: those that a bfloat16 does not have."""
-BFLOAT16_EPS = 2.0**-7
+__all__ = ["load_array", "read_array"]
 
 
 @in_memory
@@ -48,35 +43,28 @@ def load_array(path: str | Path, *, key: str | None = None, value_range: tuple[f
         ConfigError: a value range whose ends are not ascending and finite.
     """
     path = existing(path)
-    values = _channels_first(path, _read(path, key))
-    if values.size == 0:
-        raise DataError(f"{shown(path)}: holds no images, its shape is {values.shape}.")
+    values = read_array(path, key)
     check_memory(path, values.nbytes + 4 * values.size)
-    _check_finite(path, values)
-    low, high = _range_of(path, values) if value_range is None else value_range
-    if not -math.inf < low < high < math.inf:
-        raise ConfigError(f"value_range must ascend, (black, full intensity); got ({low}, {high}).")
-    smallest, largest = _ends(values)
-    is_inside = low <= smallest and largest <= high
-    slack = 0.0 if is_inside else _rounding(values) * max(abs(low), abs(high))
-    if smallest < low - slack or largest > high + slack:
-        raise DataError(
-            f"{shown(path)}: values should lie in [{low:g}, {high:g}], they go from {_exact(smallest)} to "
-            f"{_exact(largest)}; give the value_range that the file uses."
-        )
-    images = values.astype(np.float32)
-    if (low, high) != (-1, 1):
-        # In float32 as from_bytes does it, so that the same images give the same bits from every format.
-        images = (images - np.float32(low)) / np.float32((high - low) / 2) - 1
-    return torch.from_numpy(np.ascontiguousarray(images.clip(-1, 1)))
+    return images_in(values, shown(path), value_range=value_range).items.read()
 
 
-def _read(path: Path, key: str | None) -> NDArray[Any]:
+def read_array(path: Path, key: str | None = None, *, most: int | None = None) -> NDArray[Any]:
+    """Read real numbers from a .npy or .npz file, whatever they stand for.
+
+    Args:
+        path: the file.
+        key: which array of a .npz; needed if there are several.
+        most: the bytes up to which a .npy file is read; a larger one stays on disk, and is mapped. None reads all.
+
+    Raises:
+        DataError: unreadable, of other things than real numbers, truncated, an unknown key, or a .npz that unfolds to
+            more than 50 times its size.
+    """
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
                 file.seek(0)
-                return _read_npy(path, file, path.stat().st_size)
+                return _read_npy(path, file, path.stat().st_size, most)
             with zipfile.ZipFile(file) as archive:
                 names = {name.removesuffix(".npy"): name for name in archive.namelist()}
                 member = archive.getinfo(names[_choose(path, list(names), key)])
@@ -96,7 +84,7 @@ def _read(path: Path, key: str | None) -> NDArray[Any]:
         raise DataError(f"{shown(path)}: not a readable .npy or .npz file of numbers ({reason}).") from error
 
 
-def _read_npy(path: Path, file: Any, n_bytes: int) -> NDArray[Any]:
+def _read_npy(path: Path, file: Any, n_bytes: int, most: int | None = None) -> NDArray[Any]:
     """Read an array from a stream of so many bytes, once its header is known to claim no more than these."""
     # Version 3.0 is for names of fields, which numbers do not have.
     read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(npy.read_magic(file))
@@ -111,8 +99,10 @@ def _read_npy(path: Path, file: Any, n_bytes: int) -> NDArray[Any]:
             f"{shown(path)}: not a readable .npy or .npz file, or truncated: its header says {dtype} of shape {shape}, "
             f"{claimed} bytes, and {there} follow."
         )
-    values = np.frombuffer(file.read(claimed), dtype, count)
-    return values.reshape(shape, order="F" if fortran_order else "C")
+    order: Literal["F", "C"] = "F" if fortran_order else "C"
+    if most is not None and claimed > most:
+        return np.memmap(path, dtype, "r", file.tell(), shape, order)
+    return np.frombuffer(file.read(claimed), dtype, count).reshape(shape, order=order)
 
 
 def _choose(path: Path, names: list[str], key: str | None) -> str:
@@ -125,72 +115,3 @@ def _choose(path: Path, names: list[str], key: str | None) -> str:
     if key not in names:
         raise DataError(f"{shown(path)}: has no array {key!r}; {shown(nearest_name(key, names))}")
     return key
-
-
-def _channels_first(path: Path, values: NDArray[Any]) -> NDArray[Any]:
-    """[n, C, H, W] from any of the three layouts."""
-    shape = values.shape
-    # Three axes that end in 3 are far more often one color image than n gray images three pixels wide.
-    if values.ndim == 3 and shape[2] not in CHANNELS:
-        return values[:, None]
-    if values.ndim == 4:
-        first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
-        if first and last:
-            raise DataError(
-                f"{shown(path)}: shape {shape} could be [n, C, H, W] or [n, H, W, C], both of these axes have 1 or 3 "
-                "entries."
-            )
-        if first:
-            return values
-        if last:
-            return values.transpose(0, 3, 1, 2)
-    raise DataError(
-        f"{shown(path)}: expected images of shape [n, H, W], [n, H, W, C] or [n, C, H, W] with C = 1 or 3; got {shape}."
-    )
-
-
-def _check_finite(path: Path, values: NDArray[Any]) -> None:
-    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
-    if len(bad):
-        raise DataError(
-            f"{shown(path)}: {len(bad)} of {len(values)} images hold NaN or infinite values (the first is image "
-            f"{bad[0]})."
-        )
-
-
-def _range_of(path: Path, values: NDArray[Any]) -> tuple[float, float]:
-    """The range that values of this type surely mean."""
-    if values.dtype == np.uint8:
-        return 0.0, 255.0
-    if values.dtype == np.bool_:
-        return 0.0, 1.0
-    smallest, largest = _ends(values)
-    if values.dtype.kind == "f" and -2 < smallest < 0 and largest < 2:
-        slack = _rounding(values)
-        # What is negative by a rounding only may as well mean [0, 1].
-        if -1 - slack <= smallest < -slack and largest <= 1 + slack:
-            return -1.0, 1.0
-    raise DataError(
-        f"{shown(path)}: values of type {values.dtype} from {_exact(smallest)} to {_exact(largest)} could mean several "
-        "things; give a value_range, such as (0, 1), (-1, 1) or (0, 255)."
-    )
-
-
-def _ends(values: NDArray[Any]) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
-
-
-def _rounding(values: NDArray[Any]) -> float:
-    """How far, relatively, the coarsest type of floats that holds all values may have rounded them."""
-    if values.dtype.kind != "f" or (values == np.floor(values)).all():
-        return 0.0  # whole numbers were not rounded
-    with np.errstate(over="ignore"):
-        singles, halves = values.astype(np.float32), values.astype(np.float16)
-    if (singles == values).all() and not (singles.view(np.uint32) & LOW_BITS).any():
-        return BFLOAT16_EPS
-    return float(np.finfo(np.float16 if (halves == values).all() else np.float32).eps)
-
-
-def _exact(value: float) -> str:
-    """A number by few digits if they are all that it has, else by all."""
-    return text if float(text := f"{value:g}") == value else repr(value)

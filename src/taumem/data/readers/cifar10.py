@@ -12,7 +12,7 @@ from taumem.data.pixels import Images, from_bytes
 from taumem.data.readers.opening import check_memory, existing, in_memory, read_bytes, shown
 from taumem.errors import DataError
 
-__all__ = ["is_cifar10_folder", "load_cifar10"]
+__all__ = ["cifar10_names", "is_cifar10_folder", "load_cifar10"]
 
 ITEM_SHAPE = (3, 32, 32)
 RECORD_BYTES = 1 + 3 * 32 * 32
@@ -49,6 +49,12 @@ def load_cifar10(path: str | Path) -> Images:
 def is_cifar10_folder(path: Path) -> bool:
     """Whether a folder holds training files of CIFAR-10's binary version."""
     return any(path.glob(TRAINING_FILES))
+
+
+def cifar10_names(folder: Path) -> list[str]:
+    """The name of each image in a folder that :func:`load_cifar10` reads: ``data_batch_1.bin[17]``."""
+    counts = {file.name: file.stat().st_size // RECORD_BYTES for file in sorted(folder.glob(TRAINING_FILES))}
+    return [f"{name}[{k}]" for name, count in counts.items() for k in range(count)]
 
 
 def _load_file(path: Path) -> Images:

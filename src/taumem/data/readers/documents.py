@@ -2,12 +2,13 @@
 
 import codecs
 from pathlib import Path
+from typing import NamedTuple
 
 from taumem.data.readers.listing import list_files, settle
 from taumem.data.readers.opening import check_memory, existing, read_bytes, shown
 from taumem.errors import DataError
 
-__all__ = ["read_documents"]
+__all__ = ["Documents", "read_documents"]
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -25,7 +26,14 @@ ENOUGH = 4096
 """Bytes of a file by which its encoding is guessed."""
 
 
-def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable: bool = False) -> dict[str, str]:
+class Documents(NamedTuple):
+    """The text of each document by its path, and what there is to know of how they were read, in sentences."""
+
+    texts: dict[Path, str]
+    notes: list[str]
+
+
+def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable: bool = False) -> Documents:
     """Read a file, or all files in a folder and in the folders inside it that are not hidden, sorted by their paths.
 
     Texts are in UTF-8, or in UTF-16 or UTF-32 if they begin with its byte order mark.
@@ -35,9 +43,6 @@ def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable:
         as_bytes: whether to take the bytes as they are: those that are no UTF-8 are carried as Python's surrogates.
         skip_unreadable: whether to pass over files in a folder that are no texts, with a note that names them.
 
-    Returns:
-        The text of each document by its path.
-
     Raises:
         DataError: no such path, a folder without files; or, unless they are to be skipped, files that cannot be read
             as text. All are counted, and the first of them named.
@@ -45,7 +50,7 @@ def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable:
     path = existing(path)
     if not path.is_dir():
         try:
-            return {str(path): _read(path, as_bytes)}
+            return Documents({path: _read(path, as_bytes)}, [])
         except DataError as error:
             raise DataError(f"{str(error).removesuffix('.')}.") from error
     listing = list_files(path)
@@ -54,14 +59,13 @@ def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable:
             f"{shown(path)}: no files in this folder (hidden ones do not count); each should be a document."
         )
     check_memory(path, sum(file.stat().st_size for file in listing.files))
-    documents, unreadable = dict[str, str](), list(listing.unreadable)
+    documents, unreadable = dict[Path, str](), list(listing.unreadable)
     for file in listing.files:
         try:
-            documents[str(file)] = _read(file, as_bytes)
+            documents[file] = _read(file, as_bytes)
         except DataError as error:
             unreadable.append(str(error))
-    settle(path, "documents", len(documents), unreadable, skip_unreadable)
-    return documents
+    return Documents(documents, settle(path, "documents", len(documents), unreadable, skip_unreadable))
 
 
 def _read(path: Path, as_bytes: bool) -> str:

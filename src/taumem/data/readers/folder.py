@@ -1,24 +1,34 @@
 """Images in a folder, one file an image, in the formats that are listed in :mod:`taumem.data.readers.picture`."""
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from taumem.data.pixels import Images, bring_to_size
-from taumem.data.readers.listing import Listing, by_ending, list_files, settle
+from taumem.data.readers.listing import Listing, by_ending, list_files, settle, tell
 from taumem.data.readers.opening import check_memory, existing, in_memory, shown
-from taumem.data.readers.picture import is_picture, looks_like_a_picture, read_picture
+from taumem.data.readers.picture import Picture, is_picture, looks_like_a_picture, read_picture
 from taumem.errors import ConfigError, DataError
 
-__all__ = ["load_folder", "spread"]
+__all__ = ["PicturesRead", "load_folder", "read_folder", "read_pictures", "spread"]
 
 Item = TypeVar("Item")
 
 
-@in_memory
+class PicturesRead(NamedTuple):
+    """Pictures, the name of each, and what there is to know of how they were read, in sentences."""
+
+    images: Images
+    names: list[str]
+    notes: list[str]
+
+
 def load_folder(
     path: str | Path,
     *,
@@ -56,45 +66,99 @@ def load_folder(
             counted, and the first of them named.
         ConfigError: ``limit`` below 1, or ``pad_to`` without ``size``.
     """
+    read = read_folder(
+        path,
+        grayscale=grayscale,
+        crop=crop,
+        size=size,
+        pad_to=pad_to,
+        limit=limit,
+        skip_unreadable=skip_unreadable,
+    )
+    tell(Path(path), "images", len(read.images), read.notes)
+    return read.images
+
+
+@in_memory
+def read_folder(
+    path: str | Path,
+    *,
+    grayscale: bool = False,
+    crop: bool = False,
+    size: int | tuple[int, int] | None = None,
+    pad_to: int | tuple[int, int] | None = None,
+    limit: int | None = None,
+    skip_unreadable: bool = False,
+) -> PicturesRead:
+    """Read all images in a folder as :func:`load_folder` does, with their paths in it, and its notes unsaid."""
     if pad_to is not None and size is None:
         raise ConfigError("pad_to needs a size; to pad only, give the same number as both.")
     path = existing(path)
     listing = _image_files(path)
-    files, unreadable = spread(listing.files, limit), list(listing.unreadable)
-    several_frames, damaged_exif = list[str](), list[str]()
-    images, n_read = torch.empty(0), 0
-    for file in files:
+    pictures = [file for file in listing.others if looks_like_a_picture(file.name)]
+    more = [f"Files of other kinds are passed over: {by_ending(listing.others)}."] if pictures else []
+    return read_pictures(
+        path,
+        [(file.relative_to(path).as_posix(), partial(read_picture, file)) for file in spread(listing.files, limit)],
+        partial(bring_to_size, grayscale=grayscale, crop=crop, size=size, pad_to=pad_to),
+        unreadable=listing.unreadable,
+        skip_unreadable=skip_unreadable,
+        more=more,
+    )
+
+
+def read_pictures(
+    place: Path,
+    pictures: Sequence[tuple[str, Callable[[], Picture]]],
+    bring: Callable[[Tensor], Images],
+    *,
+    unreadable: Sequence[str] = (),
+    skip_unreadable: bool = False,
+    more: Sequence[str] = (),
+) -> PicturesRead:
+    """Read pictures one by one into one tensor.
+
+    Args:
+        place: where they are, for messages.
+        pictures: the name of each, and how to read it.
+        bring: from bytes [1, 3, height, width] to an image of the size that is wanted.
+        unreadable: what is known not to be readable, each with its reason.
+        skip_unreadable: whether to pass over those that cannot be read.
+        more: what else is to be said.
+
+    Raises:
+        DataError: as :func:`load_folder`.
+    """
+    failed, several_frames, damaged_exif, names = list(unreadable), list[str](), list[str](), list[str]()
+    images = torch.empty(0)
+    for name, read in pictures:
         try:
-            picture = read_picture(file)
+            picture = read()
         except DataError as error:
-            unreadable.append(str(error))
+            failed.append(str(error))
             continue
-        several_frames += [file.name] if picture.several_frames else []
-        damaged_exif += [file.name] if picture.damaged_exif else []
-        pixels = torch.from_numpy(np.ascontiguousarray(picture.pixels))[None]
+        several_frames += [name] if picture.several_frames else []
+        damaged_exif += [name] if picture.damaged_exif else []
         try:
-            image = bring_to_size(pixels, grayscale=grayscale, crop=crop, size=size, pad_to=pad_to)
+            image = bring(torch.from_numpy(np.ascontiguousarray(picture.pixels))[None])
         except DataError as error:
-            raise DataError(f"{shown(file)}: {error}") from error
-        if not n_read:
+            raise DataError(f"{shown(place / name)}: {error}") from error
+        if not names:
             # Filled in place, so that a large folder is not in memory twice.
-            shape, first = (len(files), *image.shape[1:]), file
-            check_memory(path, 4 * math.prod(shape), "Give a smaller size, or a limit")
-            images = image if len(files) == 1 else torch.empty(shape)
+            shape = (len(pictures), *image.shape[1:])
+            check_memory(place, 4 * math.prod(shape), "Give a smaller size, or a limit")
+            images = image if len(pictures) == 1 else torch.empty(shape)
         if image.shape[1:] != images.shape[1:]:
             raise DataError(
-                f"{shown(path)}: the images have different sizes: {shown(first.name)} is {_size(images)}, "
-                f"{shown(file.name)} is {_size(image)}; give a size to bring them all to."
+                f"{shown(place)}: the images have different sizes: {shown(names[0])} is {_size(images)}, "
+                f"{shown(name)} is {_size(image)}; give a size to bring them all to."
             )
-        images[n_read] = image[0]
-        n_read += 1
+        images[len(names)] = image[0]
+        names.append(name)
     notes = _notes("have several frames or pages, of which the first is taken", several_frames)
     notes += _notes("have damaged EXIF data, and are not turned upright", damaged_exif)
-    pictures = [file for file in listing.others if looks_like_a_picture(file.name)]
-    if pictures:
-        notes.append(f"Files of other kinds are passed over: {by_ending(listing.others)}.")
-    settle(path, "images", n_read, unreadable, skip_unreadable, notes)
-    return images[:n_read]
+    notes = settle(place, "images", len(names), failed, skip_unreadable, [*notes, *more])
+    return PicturesRead(images[: len(names)], names, notes)
 
 
 def spread(items: list[Item], limit: int | None) -> list[Item]:

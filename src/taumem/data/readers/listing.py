@@ -10,7 +10,7 @@ from pathlib import Path
 from taumem.data.readers.opening import reason_of, shown
 from taumem.errors import DataError, TaumemWarning
 
-__all__ = ["Listing", "by_ending", "list_files", "settle"]
+__all__ = ["Listing", "by_ending", "list_files", "settle", "tell"]
 
 OF_THE_SYSTEM = {"__macosx", "desktop.ini", "thumbs.db"}
 """Names, besides those with a dot in front, that systems leave in folders."""
@@ -81,7 +81,7 @@ def list_files(folder: Path, is_wanted: Callable[[str], bool] = lambda name: Tru
 
 def settle(
     folder: Path, kind: str, n_read: int, unreadable: Sequence[str], skip: bool, more: Sequence[str] = ()
-) -> None:
+) -> list[str]:
     """Refuse a folder with files that cannot be read, or say that they were skipped.
 
     Args:
@@ -92,6 +92,9 @@ def settle(
         skip: whether that is to be skipped.
         more: what else the reader should know, in sentences.
 
+    Returns:
+        What the reader should know, in sentences; nothing where all is as one expects it.
+
     Raises:
         DataError: something could not be read and is not to be skipped, or nothing could be read.
     """
@@ -101,10 +104,13 @@ def settle(
         what_to_do = "Nothing is left." if skip else "Replace them, remove them, or skip them: skip_unreadable = true."
         counted = f"{len(unreadable)} of {n_read + len(unreadable)} {kind} cannot be read"
         raise DataError(f"{shown(folder)}: {counted}: {named}. {what_to_do}")
-    skipped = [f"{len(unreadable)} skipped that cannot be read: {named}."] if unreadable else []
-    if skipped or more:
-        notes = " ".join((*skipped, *more))
-        warnings.warn(f"{shown(folder)}: {n_read} {kind} read. {notes}", TaumemWarning, stacklevel=4)
+    return [*([f"{len(unreadable)} skipped that cannot be read: {named}."] if unreadable else []), *more]
+
+
+def tell(folder: Path, kind: str, n_read: int, notes: Sequence[str]) -> None:
+    """Warn the caller of the reader that calls this of what there is to know of a folder."""
+    if notes:
+        warnings.warn(f"{shown(folder)}: {n_read} {kind} read. {' '.join(notes)}", TaumemWarning, stacklevel=3)
 
 
 def by_ending(files: Sequence[Path]) -> str:
