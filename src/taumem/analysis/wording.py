@@ -12,6 +12,7 @@ __all__ = [
     "onset_span",
     "p_value",
     "percent",
+    "plain_name",
     "plural",
     "power",
     "share",
@@ -149,6 +150,15 @@ def share(interval: Interval) -> str:
     '0.2 % [0 %, 1.1 %]'
     """
     return f"{percent(interval.value)} [{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def plain_name(name: str) -> str:
+    r"""Write the name of a file on one line, anywhere: what cannot be printed is spelled out.
+
+    >>> print(plain_name("a\nb \u202e\udcff 'é'.png"))
+    a\nb \u202e\udcff 'é'.png
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def plural(count: int, noun: str) -> str:

@@ -45,8 +45,8 @@ def audit(
         train: what the model was trained on, likewise.
         heldout: items of the same source that the model never saw, likewise. Without them training items stand in, each
             against the others, and what needs held-out items is not run.
-        groups: what the training items and held-out items belong to (patients, scenes, authors): a file that maps names to
-            groups, or two lists of names, one for each set.
+        groups: what the training items and held-out items belong to (patients, scenes, authors): a file that maps names
+            to groups, or two lists of names, one for each set.
         losses: the model's loss of each training item [P] and of each held-out item [n], for a membership test.
         output: a folder to write ``audit.json``, ``findings.csv``, ``findings.parquet`` and the gallery to.
         progress: called with (stage, work done, work in all).
@@ -63,7 +63,7 @@ def audit(
     sides = bring_together(generated, train, heldout, settings, groups)
     compared = compare(sides, settings, progress or (lambda *_: None))
     rows = rows_of(sides, compared, settings.redact)
-    record = _record(sides, compared, settings, losses, str(groups) if isinstance(groups, str | Path) else None)
+    record = _record(sides, compared, settings, losses, _place_of(groups))
     record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
     if output is not None:
         record = write_findings(record, rows, output)
@@ -105,6 +105,10 @@ def _record(
         not_run=(*sides.not_run, *left_out, *not_tried, *_not_run(sides, settings)),
         cost={"comparisons": float(compared.comparisons), "views": float(len(found.ways))},
     )
+
+
+def _place_of(groups: object | None) -> str | None:
+    return str(groups) if isinstance(groups, str | Path) else None
 
 
 def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:

@@ -105,8 +105,8 @@ def _phantoms(
 ) -> Phantoms | None:
     """Look for each sample's match on both sides together.
 
-    With more items around, a sample stands out less. So whatever matches there matches on one side alone, and only those
-    samples have to be looked at once more.
+    With more items around, a sample stands out less. So whatever matches there matches on one side alone, and only
+    those samples have to be looked at once more.
     """
     if sides.heldout is None:
         return None

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from taumem.audit.compared import Compared
-from taumem.audit.pictures import thumbnail
 from taumem.audit.sides import Sides
 from taumem.data.readers.opening import shown
 from taumem.record.audit import AuditRecord, Pair
 from taumem.record.files import write_atomically
+from taumem.record.thumbnails import difference, thumbnail
 
 __all__ = ["gallery", "rows_of", "write_findings"]
 
@@ -27,8 +27,9 @@ LONGEST_SHOWN = 500
 def rows_of(sides: Sides, compared: Compared, redact: bool) -> dict[str, list[Any]]:
     """Give the findings by column, the most suspicious first.
 
-    Columns: ``sample`` and ``nearest`` (names, or numbers from 0 where names are left out), ``row`` (the sample's place),
-    ``distance``, ``gap_ratio``, ``way`` (the view that found it), ``score``, ``p``, ``q``, ``flagged``, ``copied``.
+    Columns: ``sample`` and ``nearest`` (names, or numbers from 0 where names are left out), ``row`` (the sample's
+    place), ``distance``, ``gap_ratio``, ``way`` (the view that found it), ``score``, ``p``, ``q``, ``flagged``,
+    ``copied``.
     """
     found, certainty = compared.found, compared.certainty
     order = np.lexsort((np.arange(len(found)), found.score))
@@ -75,7 +76,8 @@ def _pair(sides: Sides, rows: dict[str, list[Any]], compared: Compared, place: i
     facts = {name: rows[name][place] for name in ("row", "score", "distance", "way", "p", "q", "flagged", "copied")}
     near = int(compared.found.nearest[rows["row"][place]])
     names = {"sample": rows["sample"][place], "train": rows["nearest"][place], "ratio": rows["gap_ratio"][place]}
-    return Pair(**facts, **names, **({} if redact else _contents(sides, rows["row"][place], near)))
+    contents = {} if redact else _contents(sides, rows["row"][place], near)
+    return Pair(**facts, **names, nearest=near, **contents)
 
 
 def _contents(sides: Sides, row: int, near: int) -> dict[str, str]:
@@ -89,7 +91,7 @@ def _contents(sides: Sides, row: int, near: int) -> dict[str, str]:
         return {
             "sample_image": thumbnail(pixels),
             "train_image": thumbnail(other),
-            "difference_image": thumbnail(np.abs(pixels - other) - 1),
+            "difference_image": difference(pixels, other),
         }
     return {}
 

@@ -54,8 +54,8 @@ def power_of(n: int, flagged: Flagged, planted: Control) -> Power:
     """Say what the audit could have seen."""
     excluded, smallest = smallest_excluded(n), 1 / (flagged.n_null + 1)
     sentence = (
-        f"With {n:,} samples and none found, a rate above {100 * excluded:.2g} % is excluded at 95 %. A p-value is at least "
-        f"{smallest:.2g} ({flagged.n_null:,} items to compare with), so that at q = {flagged.q:g} "
+        f"With {n:,} samples and none found, a rate above {100 * excluded:.2g} % is excluded at 95 %. A p-value is at "
+        f"least {smallest:.2g} ({flagged.n_null:,} items to compare with), so that at q = {flagged.q:g} "
     )
     sentence += (
         "a single sample can be flagged."
@@ -71,7 +71,8 @@ def verdict_of(
     copies: CopyShare, phantoms: Phantoms | None, controls: tuple[Control, ...], power: Power
 ) -> AuditVerdict:
     """Put the audit into one sentence, or say why that cannot be done."""
-    assert copies.chance is not None and copies.p is not None
+    assert copies.chance is not None
+    assert copies.p is not None
     tests = [copies.p] if phantoms is None else [copies.p, phantoms.p]
     p = min(1.0, len(tests) * min(tests))
     withheld = tuple(_against(copies, phantoms, controls))
@@ -105,8 +106,8 @@ def _against(copies: CopyShare, phantoms: Phantoms | None, controls: tuple[Contr
     best = share_test(copies.n, copies.n, copies.chance.count, copies.chance.n)
     if min(best, 1.0 if phantoms is None else phantoms.best_p) > SIGNIFICANT:
         reasons.append(
-            f"{copies.n:,} samples against {copies.chance.n:,} items that copy nothing could not show copies even if all "
-            "were some"
+            f"{copies.n:,} samples against {copies.chance.n:,} items that copy nothing could not show copies even if "
+            "all were some"
         )
     return reasons
 

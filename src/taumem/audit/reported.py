@@ -8,7 +8,7 @@ from taumem.record.audit import NotRun, Score
 __all__ = ["reported_scores"]
 
 MOST = 10_000
-"""Items of each set that scores are computed on, drawn by the seed: their errors are below those of the samples then."""
+"""Items of each set that scores are computed on, drawn by the seed: more would hardly change them."""
 WITH_HELDOUT = {"c_t": c_t, "closer_to_train": closer_to_train, "nn_divergence": nn_divergence}
 WITHOUT = {"authpct": authpct, "mifid_term": mifid_term}
 

@@ -16,8 +16,9 @@ class Settings:
     """All that an audit can be asked for, but for its inputs.
 
     Attributes:
-        orbit: in which views images are compared: ``none`` as they are, ``light`` also mirrored and relit, ``full`` also
-            shifted, turned and cropped. More views find more kinds of copies, and raise chance, which is measured alike.
+        orbit: in which views images are compared: ``none`` as they are, ``light`` also mirrored and relit, ``full``
+            also shifted, turned and cropped. More views find more kinds of copies, and raise chance, which is measured
+            by the same views.
         rule: what counts as a copy, such as ``gap<1/3``; the usual rule of the kind of items if None.
         q: the false discovery rate at which samples are flagged, in (0, 1).
         features: what images are compared by: ``pixels``, or as in :class:`taumem.audit.features.Features`.

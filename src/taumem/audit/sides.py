@@ -22,10 +22,11 @@ from taumem.record.audit import Duplicates, NotRun
 
 __all__ = ["Sides", "bring_together", "taken"]
 
+READING = ("size", "window", "limit", "key", "value_range", "as_bytes", "skip_unreadable")
 AT_ONCE = 1024
 NEAR_RULE = (
-    "near-duplicates count as one: items much nearer to each other than fresh items are to theirs (images, vectors), or "
-    "texts that share a fifth of their passages of 8 symbols"
+    "near-duplicates count as one: items much nearer to each other than fresh items are to theirs (images, vectors), "
+    "or texts that share a fifth of their passages of 8 symbols"
 )
 MOST_COMPARED = 50_000
 """Training items up to which near-duplicates are looked for: all are compared with one another."""
@@ -74,10 +75,7 @@ def bring_together(
     Raises:
         DataError: they cannot be read or compared, or nothing is left of the held-out items.
     """
-    options = {
-        name: getattr(settings, name)
-        for name in ("size", "window", "limit", "key", "value_range", "as_bytes", "skip_unreadable")
-    }
+    options: dict[str, Any] = {name: getattr(settings, name) for name in READING}
     samples, items, others = gather_all(generated, train, heldout, **options)
     belongs = _belonging(groups, items, others)
     marks, marks_of_samples = _marks(items), _marks(samples)
@@ -88,8 +86,8 @@ def bring_together(
     kept, dropped = _fresh(others, set(marks), belongs)
     if others is not None and not len(kept):
         raise DataError(
-            f"{others.source}: all {len(others)} held-out items are training items or of groups that training items are "
-            "of; held-out items are ones that the model never saw."
+            f"{others.source}: all {len(others)} held-out items are training items, or of groups that training items "
+            "are of; held-out items are ones that the model never saw."
         )
     return Sides(
         generated=samples,
@@ -127,8 +125,8 @@ def _belonging(
         or [len(part) for part in groups] != [len(items), n_others]
     ):
         raise DataError(
-            f"groups are a file, or two lists of names: one for each of the {len(items)} training items, and one for each "
-            f"of the {n_others} held-out items; got {type(groups).__name__}."
+            f"groups are a file, or two lists of names: one for each of the {len(items)} training items, and one for "
+            f"each of the {n_others} held-out items; got {type(groups).__name__}."
         )
     return [str(name) for name in groups[0]], [str(name) for name in groups[1]]
 

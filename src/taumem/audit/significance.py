@@ -17,8 +17,8 @@ from taumem.record.audit import Bounds, Chance, CopyShare, Flagged, Histogram, R
 __all__ = ["EXCHANGEABLE", "Significance", "chance_of", "counted", "histogram_of", "share_of"]
 
 EXCHANGEABLE = (
-    "The p-values hold if a sample that copies nothing and {} are equally likely to look like a training item by accident "
-    "(are exchangeable)."
+    "The p-values hold if a sample that copies nothing and {} are equally likely to look like a training item by "
+    "accident (are exchangeable)."
 )
 N_BARS = 40
 UNIFORM_ABOVE = 0.5

@@ -1,8 +1,8 @@
 """The parts of an audit's record: each a plain fact with its counts and its interval."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
     "AuditVerdict",
@@ -29,6 +29,20 @@ class Fact(BaseModel):
     """Finite numbers under known names, which nothing changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _spell_out_what_is_no_utf8(cls, value: object) -> object:
+        # Names of files and texts of bytes carry such bytes as surrogates, which JSON has no way to write.
+        return _spelled_out(value)
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_spelled_out(key): _spelled_out(part) for key, part in value.items()}
+    return type(value)(map(_spelled_out, value)) if type(value) in (list, tuple) else value
 
 
 class Share(Fact):
@@ -220,7 +234,9 @@ class Pair(Fact):
     """The sample's name."""
     train: str
     row: int
-    """Of the findings, from 0."""
+    """The sample's place, from 0."""
+    nearest: int | None = None
+    """The training item's place, from 0."""
     score: float
     distance: float
     ratio: float | None

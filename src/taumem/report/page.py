@@ -1,18 +1,16 @@
 """One self-contained page about a study: it opens offline, asks nothing of any server, and can be sent by mail."""
 
 import json
-import re
-from functools import cache
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from taumem.analysis import Study, wording
+from taumem.analysis import Study
 from taumem.errors import ConfigError
 from taumem.record import write_atomically
 from taumem.report import figures
+from taumem.report.rendering import render
 from taumem.report.sections import SECTIONS
 from taumem.report.summary import subtitle, title_of, verdict
 
@@ -57,45 +55,16 @@ def page_of(
             f"a page is of a Study, such as Study.of(read_runs(FOLDER)); got a {type(study).__name__}. "
             "write_report takes the file first, then the study."
         )
-    template = _environment().get_template("page.html.j2")
-    return template.render(
+    return render(
+        "layout.html.j2",
+        folder="sections",
         study=study,
         title=title or title_of(study),
         verdict=sentence or verdict(study),
         subtitle=subtitle(study),
+        cautions=study.cautions,
         sections=[section for sections_of in SECTIONS for section in sections_of(study)],
         reproduce=reproduce,
         night=Markup(json.dumps(figures.night(study.sizes))),
         plotly=Markup(get_plotlyjs()),
     )
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("taumem.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": wording.number,
-        "onset_span": wording.onset_span,
-        "p_value": wording.p_value,
-        "percent": wording.percent,
-        "power": wording.power,
-        "raised": _raised,
-        "share": wording.share,
-        "sizes": wording.sizes_text,
-        "span": wording.span,
-        "state": wording.state,
-        "typical": wording.typical,
-        "whole": "{:,}".format,
-    }
-    return environment
-
-
-def _raised(text: str) -> Markup:
-    """Escape a text, and set exponents such as the one of ``P^0.97`` above the line."""
-    return Markup(re.sub(r"\^(-?\d+(?:\.\d+)?)", r"<sup>\1</sup>", str(escape(text))))

@@ -1,8 +1,5 @@
 """Samples that are images, each beside its nearest training image."""
 
-import base64
-import io
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +10,15 @@ from PIL import Image
 
 from taumem.analysis.wording import number
 from taumem.record import DataFacts, RunHeader
+from taumem.record.thumbnails import EXACT_HEIGHT, as_data_uri, enlarged
 from taumem.report.exhibits.way import Arrays, Way
 from taumem.report.items import copies_among
 
 __all__ = ["PICTURES", "PictureSample"]
 
 N_PICTURES = 12
-SHOWN_HEIGHT, LARGEST = 64, 128
-"""Pixels: images less high are enlarged by a whole factor, larger ones are reduced."""
-EXACT_HEIGHT = 32
-"""Up to this height, pixels are kept exactly."""
+SHOWN_HEIGHT = 64
+"""Pixels: images less high are enlarged by a whole factor."""
 
 
 @dataclass(frozen=True)
@@ -68,28 +64,13 @@ def _show(run: RunHeader, looks: Sequence[Arrays]) -> Iterator[tuple[PictureSamp
 
 def _picture(sample: NDArray[Any], near: NDArray[Any]) -> str:
     """Draw two images [C, H, W] in [-1, 1] side by side, as a data URI."""
-    left, right = (_image(pixels) for pixels in (sample, near))
+    left, right = (enlarged(pixels, SHOWN_HEIGHT).convert("RGB") for pixels in (sample, near))
     gutter = max(2, left.width // 14)
     both = Image.new("RGBA", (left.width + gutter + right.width, left.height))
     both.paste(left, (0, 0))
     both.paste(right, (left.width + gutter, 0))
-    file = io.BytesIO()
-    # PNG keeps small images exact; larger ones would make the page too heavy for mail.
-    kind = "png" if sample.shape[1] <= EXACT_HEIGHT else "webp"
-    if kind == "png" and len(sample) == 1:
-        both = both.convert("LA")
-    both.save(file, format=kind, **({"optimize": True} if kind == "png" else {"quality": 85}))
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-
-
-def _image(item: NDArray[Any]) -> Image.Image:
-    """One image, small ones enlarged without smoothing, large ones reduced."""
-    pixels = np.clip(np.round((np.nan_to_num(item) + 1) * 127.5), 0, 255).astype(np.uint8)
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)).convert("RGB")
-    scale = max(1, math.ceil(SHOWN_HEIGHT / image.height))
-    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.BOX)
-    return image
+    exact = sample.shape[1] <= EXACT_HEIGHT
+    return as_data_uri(both.convert("LA") if exact and len(sample) == 1 else both, exact=exact)
 
 
 PICTURES = Way("images", _can_show, _show)

@@ -14,15 +14,15 @@ from taumem.report.exhibits.strings import are_tokens
 from taumem.report.exhibits.way import Arrays, Way
 from taumem.report.items import copies_among
 
-__all__ = ["TEXTS", "VERBATIM", "Stretch", "TextSample"]
+__all__ = ["SIGNS", "TEXTS", "UNKNOWN", "VERBATIM", "Stretch", "TextSample", "chunks_of", "longest"]
 
 N_TEXTS = 6
 CHUNK = 8
 """Symbols that stay in one line, so that a sample stays over its nearest text however narrow the page is."""
 VERBATIM = 8
 """Symbols from which on the longest passage that agrees is shown as a verbatim one."""
-_SIGNS = {"\n": "↵", "\r": "↵", "\t": "⇥", "\x00": "␀"}
-_MASK, _UNKNOWN = "░", "�"
+SIGNS = {"\n": "↵", "\r": "↵", "\t": "⇥", "\x00": "␀"}
+_MASK, UNKNOWN = "░", "�"
 
 Tokens = NDArray[np.integer[Any]]
 
@@ -34,7 +34,8 @@ class Stretch:
     Attributes:
         sample: what the sample says.
         nearest: what the training text says at the same place.
-        mark: ``same`` where the two agree, ``verbatim`` within the longest passage in which they do, else empty.
+        mark: ``same`` where the two agree, ``verbatim`` within the longest passage in which they do, else empty; where
+            differences are what is marked, ``differs`` for them.
     """
 
     sample: str
@@ -87,21 +88,26 @@ def _show(run: RunHeader, looks: Sequence[Arrays]) -> Iterator[tuple[TextSample,
 def _sample(tokens: Tokens, near: Tokens, copied: bool, signs: NDArray[np.str_]) -> TextSample:
     same = tokens == near
     sample, nearest = ("".join(signs[np.clip(row, 0, len(signs) - 1)]) for row in (tokens, near))
-    return TextSample(sample, nearest, copied, float(1 - same.mean()), _chunks(sample, nearest, same))
+    return TextSample(sample, nearest, copied, float(1 - same.mean()), chunks_of(sample, nearest, _marks(same)))
 
 
 def _signs(alphabet: str) -> NDArray[np.str_]:
     """How each symbol is shown, the mask and all beyond it too: one character each, so that columns stay in line."""
-    shown = [_SIGNS.get(symbol, symbol if symbol.isprintable() else _UNKNOWN) for symbol in alphabet]
-    return np.array([*shown, _MASK, _UNKNOWN])
+    shown = [SIGNS.get(symbol, symbol if symbol.isprintable() else UNKNOWN) for symbol in alphabet]
+    return np.array([*shown, _MASK, UNKNOWN])
 
 
-def _chunks(sample: str, nearest: str, same: NDArray[np.bool_]) -> tuple[tuple[Stretch, ...], ...]:
-    """Cut both texts where a line may break, and where their agreement changes."""
-    begin, end = _longest(same)
+def _marks(same: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """How each symbol is marked: where the texts agree, and the longest passage in which they do."""
+    begin, end = longest(same)
     marks = np.where(same, "same", "").astype(object)
     if end - begin >= VERBATIM:
         marks[begin:end] = "verbatim"
+    return marks
+
+
+def chunks_of(sample: str, nearest: str, marks: NDArray[np.object_]) -> tuple[tuple[Stretch, ...], ...]:
+    """Cut two texts of one length where a line may break, and where their marks change."""
     return tuple(
         tuple(_stretches(sample, nearest, marks, start, min(start + CHUNK, len(sample))))
         for start in range(0, len(sample), CHUNK)
@@ -114,7 +120,7 @@ def _stretches(sample: str, nearest: str, marks: NDArray[np.object_], start: int
         yield Stretch(sample[k:end], nearest[k:end], str(marks[k]))
 
 
-def _longest(same: NDArray[np.bool_]) -> tuple[int, int]:
+def longest(same: NDArray[np.bool_]) -> tuple[int, int]:
     """Where the longest passage that agrees begins and ends; the first one of several."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(int)))
     if not len(edges):

@@ -1,0 +1,106 @@
+"""One self-contained page about an audit: it opens offline, asks nothing of any server, and can be sent by mail."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from taumem.analysis.wording import number, plain_name, plural
+from taumem.record import write_atomically
+from taumem.record.audit import AuditRecord
+from taumem.report.audit_sections import SECTIONS
+from taumem.report.figures import night
+from taumem.report.redacted import redacted
+from taumem.report.rendering import render
+
+__all__ = ["audit_page_of", "write_audit_page"]
+
+SUSPICIOUS_P = 0.05
+"""Of the test of exchangeability: below it, a reader is warned."""
+
+
+def write_audit_page(
+    path: Path | str,
+    record: AuditRecord,
+    *,
+    redact: bool = False,
+    reproduce: str | None = None,
+    verify: str = "taumem audit --verify FOLDER",
+) -> Path:
+    """Write the page of an audit.
+
+    Args:
+        path: the HTML file to write.
+        record: what the audit found; its pairs hold the pictures and texts that the page shows.
+        redact: leave out images, texts and the names of files: items are called by their numbers.
+        reproduce: the command that makes the audit again; left out of a redacted page, since it names files.
+        verify: the command that recomputes it.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    write_atomically(path, audit_page_of(record, redact=redact, reproduce=reproduce, verify=verify))
+    return path
+
+
+def audit_page_of(
+    record: AuditRecord,
+    *,
+    redact: bool = False,
+    reproduce: str | None = None,
+    verify: str = "taumem audit --verify FOLDER",
+) -> str:
+    """The page of an audit, as HTML; the arguments are those of :func:`write_audit_page`."""
+    if redact:
+        record, reproduce, verify = redacted(record), None, "taumem audit --verify FOLDER"
+    return render(
+        "audit.html.j2",
+        folder="audit_sections",
+        record=record,
+        redacted=redact,
+        title=_title(record),
+        verdict=record.verdict.sentence,
+        subtitle=_subtitle(record),
+        cautions=list(_cautions(record)),
+        sections=[section for sections_of in SECTIONS for section in sections_of(record)],
+        reproduce=reproduce,
+        verify=verify,
+        night=Markup(json.dumps(night([]))),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _title(record: AuditRecord) -> str:
+    sources = [plain_name(record.inputs[role].source) for role in ("generated", "train") if role in record.inputs]
+    return f"Audit of {' against '.join(sources)}" if sources else "Audit"
+
+
+def _subtitle(record: AuditRecord) -> str:
+    kind = record.inputs["generated"].kind if "generated" in record.inputs else ""
+    parts = [
+        kind,
+        plural(record.n_generated, "sample"),
+        plural(record.n_train, "training item"),
+        plural(record.n_heldout, "held-out item") if record.n_heldout else "no held-out items",
+        *(f"{key}: {record.settings[key]}" for key in ("orbit", "features") if record.settings.get(key)),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _cautions(record: AuditRecord) -> Iterator[str]:
+    """What a reader must know before believing the numbers."""
+    yield from record.verdict.withheld
+    p = record.exchangeability_p
+    if p is not None and p < SUSPICIOUS_P:
+        yield (
+            "Where no copies are, samples score otherwise than the items that p-values are ranks among "
+            f"(p = {number(p)}): p, q and the bounds may be off, either way."
+        )
+    if record.duplicates.heldout_near:
+        yield (
+            f"{plural(record.duplicates.heldout_near, 'held-out item')} nearly equal a training item. They raise "
+            "chance, and hide copies."
+        )

@@ -1,0 +1,73 @@
+"""The most suspicious samples beside the training items that they resemble, and how far down the list to believe."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from taumem.record.audit import AuditRecord, Bounds, Pair
+from taumem.report.exhibits.alignment import GAP, aligned
+from taumem.report.exhibits.texts import Stretch
+from taumem.report.sections.section import Section
+
+__all__ = ["MOST_PAIRS", "ShownPair", "section", "stops_of"]
+
+MOST_PAIRS = 60
+ALL_STOPS, MORE_STOPS = 300, 100
+"""The slider stops at each of the first thresholds, and at so many of the others."""
+ROWS = 12
+"""Of the table that tells the same without the slider."""
+
+
+@dataclass(frozen=True)
+class ShownPair:
+    """A pair as it is shown; texts are aligned, of others nothing is in ``chunks``."""
+
+    pair: Pair
+    chunks: tuple[tuple[Stretch, ...], ...] = ()
+
+
+def section(record: AuditRecord) -> Iterator[Section]:
+    """Show it where there are samples to show, or thresholds to choose."""
+    pairs = sorted(record.pairs, key=lambda pair: (pair.score, pair.row))[:MOST_PAIRS]
+    if not pairs and not record.bounds.thresholds:
+        return
+    stops = stops_of(record.bounds)
+    shown = {
+        "pairs": [_shown(pair) for pair in pairs],
+        "gap": GAP,
+        "stops": Markup(json.dumps({key: [row[key] for row in stops] for key in ("score", "found", "false")})),
+        "rows": [stops[k] for k in _spread(len(stops), ROWS)],
+        "n_stops": len(stops),
+        "start": _start(record, stops),
+        "contents": any(pair.sample_image or pair.sample_text is not None for pair in pairs),
+    }
+    texts = any(pair.sample_text is not None for pair in pairs)
+    yield Section("pairs", "The most suspicious samples", template="texts" if texts else "pairs", shown=shown)
+
+
+def stops_of(bounds: Bounds) -> list[dict[str, Any]]:
+    """Where the slider stops: each of the lowest thresholds, and others evenly spread up to the last one."""
+    n = len(bounds.thresholds)
+    few = min(n, ALL_STOPS)
+    chosen = [*range(few), *(few + k for k in _spread(n - few, MORE_STOPS))]
+    return [{"score": bounds.thresholds[k], "found": bounds.found[k], "false": bounds.false[k]} for k in chosen]
+
+
+def _start(record: AuditRecord, stops: list[dict[str, Any]]) -> int:
+    """The stop that holds all that is flagged; the first one where nothing is."""
+    return next((k for k, stop in enumerate(stops) if stop["found"] >= record.flagged.count), max(len(stops) - 1, 0))
+
+
+def _spread(n: int, most: int) -> list[int]:
+    """At most so many of n positions, evenly spread, the first and the last among them."""
+    return sorted({round(float(k)) for k in np.linspace(0, n - 1, min(n, most))})
+
+
+def _shown(pair: Pair) -> ShownPair:
+    if pair.sample_text is None or pair.train_text is None:
+        return ShownPair(pair)
+    return ShownPair(pair, aligned(pair.sample_text, pair.train_text))
