@@ -92,7 +92,7 @@ def _record(
         copies=copies,
         rules=tuple(counted(rule, found, null) for rule in rules),
         flagged=flagged,
-        bounds=bounds_of(found, null.calibration, settings.seed),
+        bounds=bounds_of(found, null.calibration),
         phantoms=compared.phantoms,
         scores=scores,
         membership=members,

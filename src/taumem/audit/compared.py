@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from taumem.audit.controls import negative, positive
 from taumem.audit.headline import phantoms_of
 from taumem.audit.null import Null, halves, one_of_each
-from taumem.audit.rules import Rule, calibrated_distance, usual_rules
+from taumem.audit.rules import NEAREST, Rule, calibrated_distance, usual_rules
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
 from taumem.audit.significance import Significance
 from taumem.audit.texts import TextComparison
+from taumem.errors import DataError
 from taumem.neighbors.comparison import NearestComparison
 from taumem.neighbors.matches import Comparison, Matches
 from taumem.neighbors.views import orbit
@@ -24,6 +25,8 @@ from taumem.record.audit import Control, Phantoms
 __all__ = ["Compared", "compare"]
 
 Progress = Callable[[str, int, int], None]
+LEFT_OUT = 4
+"""Distinct training items that a null of them needs: two in each half."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], 
     views = orbit(settings.orbit if kind == "images" and settings.features == "pixels" else "none")
     metric = "hamming" if kind == "tokens" else "euclidean"
     return lambda items, groups: NearestComparison(
-        items, groups=torch.from_numpy(groups), views=views, metric=metric, memory=settings.memory
+        items, groups=torch.from_numpy(groups), views=views, metric=metric, n_plain=NEAREST, memory=settings.memory
     )
 
 
@@ -91,6 +94,11 @@ def _null(sides: Sides, comparison: Comparison, settings: Settings, progress: Ca
         places = one_of_each(sides.heldout_groups, settings.most_null, settings.seed)
         matches = comparison.compare(taken(sides.heldout, places), progress=progress)
         return halves(matches, places, "heldout", settings.seed)
+    if (n_groups := len(np.unique(sides.groups))) < LEFT_OUT:
+        raise DataError(
+            f"without held-out items, training items stand in for them, each against the others: at least {LEFT_OUT} "
+            f"distinct ones are needed; got {n_groups}. Give held-out items."
+        )
     places = one_of_each(sides.groups, settings.most_null, settings.seed)
     matches = comparison.compare(taken(sides.train, places), sides.groups[places], progress=progress)
     return halves(matches, places, "left_out", settings.seed)

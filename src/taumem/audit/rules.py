@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.errors import ConfigError
-from taumem.neighbors.comparison import NEAREST
 from taumem.neighbors.matches import Matches
 
-__all__ = ["MEASURES", "Rule", "calibrated_distance", "rule_of", "usual_rules"]
+__all__ = ["MEASURES", "NEAREST", "Rule", "calibrated_distance", "rule_of", "usual_rules"]
 
+NEAREST = 50
+"""Training items whose mean distance is the scale of Carlini's rule."""
 RARE = 0.01
 """The share of items that copy nothing which the calibrated distance takes for copies."""
 

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from taumem.analysis.discoveries import conformal_p, discovery_bounds, q_values
+from taumem.analysis.discoveries import conformal_p, discovery_bounds, exchangeability_p, q_values
 from taumem.analysis.phantoms import share_test
 from taumem.analysis.shares import exact_interval
 from taumem.audit.null import Null
@@ -21,8 +20,6 @@ EXCHANGEABLE = (
     "accident (are exchangeable)."
 )
 N_BARS = 40
-UNIFORM_ABOVE = 0.5
-"""The half of the p-values in which copies are not expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +45,7 @@ class Significance:
         """Rank the samples' scores among those of the calibration half."""
         p = conformal_p(found.score, null.score)
         values = q_values(p)
-        upper = p[p > UNIFORM_ABOVE]
-        others = conformal_p(null.score, null.score)
-        others = others[others > UNIFORM_ABOVE]
-        alike = float(stats.ks_2samp(upper, others).pvalue) if len(upper) > 1 and len(others) > 1 else None
-        return cls(p, values, values <= q, len(null), alike)
+        return cls(p, values, values <= q, len(null), exchangeability_p(found.score, null.score))
 
     def flags(self, q: float) -> Flagged:
         """How many are flagged, and how few could be."""
@@ -93,9 +86,9 @@ def copies_of(rule: Rule, found: Matches, null: Null) -> CopyShare:
     return CopyShare(**result.samples.model_dump(), chance=result.chance, rule=rule.sentence, p=p)
 
 
-def bounds_of(found: Matches, null: Matches, seed: int) -> Bounds:
+def bounds_of(found: Matches, null: Matches) -> Bounds:
     """For every threshold at once, at most how many of the samples below it copy nothing (95 %)."""
-    bounds = discovery_bounds(found.score, null.score, confidence=0.95, seed=seed)
+    bounds = discovery_bounds(found.score, null.score, confidence=0.95)
     return Bounds(
         confidence=bounds.confidence,
         thresholds=tuple(bounds.thresholds.tolist()),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from taumem.data.images import read_images
 from taumem.data.items import as_tensor
-from taumem.data.pixels import Images, center_crop, resize
+from taumem.data.pixels import Images, bring_to_size, center_crop, resize
 from taumem.data.readers.array_images import images_in
 from taumem.data.readers.arrays import read_array
 from taumem.data.readers.cifar10 import is_cifar10_folder
 from taumem.data.readers.documents import read_documents
-from taumem.data.readers.folder import spread
+from taumem.data.readers.folder import PicturesRead, read_pictures, spread
+from taumem.data.readers.hugging_face import PREFIX, Column, is_dataset, is_saved_dataset, open_column
 from taumem.data.readers.listing import list_files
 from taumem.data.readers.opening import existing, in_memory, memory_of_machine, shown
 from taumem.data.readers.picture import is_picture, looks_like_a_picture
@@ -119,6 +121,8 @@ def read_source(given: object, what: str, options: Options) -> Source:
     Raises:
         DataError: it cannot be read.
     """
+    if is_dataset(given) or (isinstance(given, str) and given.startswith(PREFIX)):
+        return _of_column(open_column(given), options)
     if isinstance(given, str | os.PathLike):
         return _from_path(Path(given), options)
     if (texts := _texts_in(given)) is not None:
@@ -134,6 +138,8 @@ def _from_path(path: Path, options: Options) -> Source:
         key = options.take("key") if name.endswith(".npz") else None
         values = read_array(path, key, most=memory_of_machine() // SHARE_OF_MEMORY)
         return _of_array(values, shown(path), path.name, str(path), options)
+    if path.is_dir() and is_saved_dataset(path):
+        return _of_column(open_column(f"{PREFIX}{path}"), options)
     if path.is_dir():
         is_images = is_cifar10_folder(path) or bool(list_files(path, is_picture).files)
     else:
@@ -148,13 +154,27 @@ def _of_image_files(path: Path, options: Options) -> Source:
     size = options.take("size")
     one_each = path.is_dir() and not is_cifar10_folder(path)
     skip = bool(options.take("skip_unreadable")) if one_each else False
-    images, names, notes = read_images(
-        path, crop=size is not None, size=size, limit=options.limit, skip_unreadable=skip
-    )
+    read = read_images(path, crop=size is not None, size=size, limit=options.limit, skip_unreadable=skip)
+    return _of_pictures(read, str(path), size)
+
+
+def _of_column(column: Column, options: Options) -> Source:
+    places = spread(list(range(len(column))), options.limit)
+    names = Numbered(column.place, places)
+    if column.kind == "texts":
+        return _of_texts(dict(zip(names, column.texts(places), strict=True)), column.place, options)
+    size, skip = options.take("size"), bool(options.take("skip_unreadable"))
+    pictures = [(name, partial(column.picture, place)) for name, place in zip(names, places, strict=True)]
+    bring = partial(bring_to_size, crop=size is not None, size=size)
+    return _of_pictures(read_pictures(Path(column.place), pictures, bring, skip_unreadable=skip), column.place, size)
+
+
+def _of_pictures(read: PicturesRead, place: str, size: int | None) -> Source:
+    images, names, notes = read
     if images.shape[1] == 3 and _all_gray(images):
         images = images[:, :1].clone()
         notes = [*notes, "All are gray, and have one channel."]
-    return Source(images, names, "images", str(path), [*notes, *_sized(size)])
+    return Source(images, names, "images", place, [*notes, *_sized(size)])
 
 
 def _of_array(values: NDArray[Any], what: str, name: str, place: str, options: Options) -> Source:

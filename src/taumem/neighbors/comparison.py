@@ -17,10 +17,6 @@ from taumem.neighbors.views import View, coarse, orbit, standardized
 
 __all__ = ["NearestComparison"]
 
-FEWEST = 3
-"""Groups: a training item that is left out leaves two."""
-NEAREST = 50
-"""Training items whose mean distance is the scale of Carlini's rule."""
 AT_ONCE = 1024
 """Training images that are averaged at a time."""
 
@@ -38,10 +34,11 @@ class NearestComparison:
         groups: a number for each training item, equal where items count as one; None takes each for itself.
         views: of images, the views to search in; the plain one alone for items of other kinds.
         metric: ``euclidean`` of numbers, ``hamming`` of symbols.
+        n_plain: how many distances to keep of the items as they are, to the nearest groups, at least 2.
         memory: bytes that a search may take.
 
     Raises:
-        ConfigError: there are fewer than three groups.
+        ConfigError: there are fewer than two groups.
     """
 
     def __init__(
@@ -51,17 +48,19 @@ class NearestComparison:
         groups: Int[Tensor, "P"] | None = None,
         views: Sequence[View] = orbit("none"),
         metric: Literal["euclidean", "hamming"] = "euclidean",
+        n_plain: int = 2,
         memory: int = 2**29,
     ) -> None:
         self.train, self.views, self.metric, self.memory = train, tuple(views), metric, memory
         self.groups = torch.arange(len(train)) if groups is None else groups
         n_groups = len(torch.unique(self.groups))
-        if n_groups < FEWEST:
+        if n_groups < 2:
             raise ConfigError(
-                f"a copy is much nearer to one training item than to the others: at least {FEWEST} distinct ones are "
-                f"needed; got {n_groups}."
+                f"a copy is much nearer to one training item than to the others: at least 2 distinct ones are needed; got "
+                f"{n_groups}."
             )
-        self.n_plain = min(NEAREST, n_groups - 1)
+        # One less than all, since an item that is left out must leave as many.
+        self.n_plain = max(2, min(n_plain, n_groups - 1))
         self.averaged = _averaged(train) if any(view.is_coarse for view in self.views) else None
         size = torch.as_tensor(train[:1]).numel()
         self.at_once = max(1, memory // (4 * 8 * size))

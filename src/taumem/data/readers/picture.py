@@ -1,10 +1,12 @@
 """One picture file, as bytes of red, green and blue; and what has to be known of it before it is decoded."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,20 +55,28 @@ def looks_like_a_picture(name: str) -> bool:
     return ending in Image.registered_extensions() or ending in UNKNOWN_TO_PILLOW
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, content: bytes | None = None) -> Picture:
     """Read a picture: upright, transparent parts black, its first frame.
+
+    Args:
+        path: the file.
+        content: its bytes, where they are in memory and the path is no more than a name.
 
     Raises:
         DataError: it cannot be read, is too large, or has more than 8 bits a channel.
     """
     try:
-        if not path.stat().st_size:
+        if not (path.stat().st_size if content is None else content):
             raise DataError(f"{shown(path)}: not a readable image: the file is empty")
         Image.init()
         known = [name for name in FORMATS if name in Image.OPEN]
-        with _pixels_are_counted_here(), Image.open(path, formats=known) as image:
+        with (
+            _pixels_are_counted_here(),
+            path.open("rb") if content is None else io.BytesIO(content) as file,
+            Image.open(file, formats=known) as image,
+        ):
             _check_size(path, image)
-            _check_depth(path, image)
+            _check_depth(path, image, file)
             image.load()
             pixels = _in_bytes(image)
             orientation = _orientation(image)
@@ -99,8 +109,10 @@ def _check_size(path: Path, image: Image.Image) -> None:
         )
 
 
-def _check_depth(path: Path, image: ImageFile.ImageFile) -> None:
-    bits = _bits_a_channel(path, image)
+def _check_depth(path: Path, image: ImageFile.ImageFile, file: BinaryIO) -> None:
+    at = file.tell()  # where pillow left it, and expects it
+    bits = _bits_a_channel(image, file)
+    file.seek(at)
     if bits > 8 or image.mode.startswith(("I", "F")):
         # Pillow clips these at 255, or drops their low bits, without a word.
         found = f"{bits} bits" if bits > 8 else f"pillow's mode {image.mode}"
@@ -110,12 +122,12 @@ def _check_depth(path: Path, image: ImageFile.ImageFile) -> None:
         )
 
 
-def _bits_a_channel(path: Path, image: ImageFile.ImageFile) -> int:
+def _bits_a_channel(image: ImageFile.ImageFile, file: BinaryIO) -> int:
     """How many bits a channel has in the file, where pillow may make 8 of them; 8 where it cannot."""
+    file.seek(0)
     match image.format:
         case "PNG":
-            with path.open("rb") as file:
-                return file.read(25)[24]
+            return file.read(25)[24]
         case "TIFF":
             return int(max(np.ravel(image.tag_v2.get(258, 1))))  # type: ignore[attr-defined]
         case "PPM":
@@ -123,11 +135,11 @@ def _bits_a_channel(path: Path, image: ImageFile.ImageFile) -> int:
                 case (str(), int(highest)):
                     return highest.bit_length()
         case "JPEG2000":  # the marker SIZ: its own length and that of 9 numbers, the number of channels, a byte of each
-            content = path.read_bytes()  # all: descriptions of any length may stand before it
+            content = file.read()  # all: descriptions of any length may stand before it
             at = content.find(b"\xff\x4f\xff\x51")
             return max((content[k] & 0x7F) + 1 for k in range(at + 42, at + 42 + 3 * content[at + 41], 3))
         case "AVIF":  # the third byte of the decoder's configuration: 10 bits or 12
-            content = path.read_bytes()
+            content = file.read()
             return 8 if (at := content.find(b"av1C")) < 0 or not content[at + 6] & 0x40 else 10
     return 8
 
