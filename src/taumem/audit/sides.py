@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from taumem.audit.settings import Settings
 from taumem.audit.texts import text_groups
 from taumem.data.gathered import Gathered, gather_all
-from taumem.data.groups import read_groups
+from taumem.data.groups_file import read_groups
 from taumem.data.item_set import digests
 from taumem.errors import DataError
 from taumem.neighbors import near_duplicates
@@ -116,9 +116,8 @@ def _belonging(
         return None
     n_others = 0 if others is None else len(others)
     if isinstance(groups, str | Path):
-        names = [*items.names, *(others.names if others else ())]
-        found = read_groups(groups, names)
-        return found[: len(items)], found[len(items) :]
+        ours = read_groups(groups, items.names, "training items").labels
+        return ours, read_groups(groups, others.names, "held-out items").labels if others else []
     if (
         not isinstance(groups, tuple | list)
         or len(groups) != 2

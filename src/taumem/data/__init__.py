@@ -3,7 +3,9 @@
 from taumem.data.alphabets import Alphabet, normalize_text8
 from taumem.data.english import load_english
 from taumem.data.fashion_mnist import load_fashion_mnist
+from taumem.data.gathered import Gathered, gather, gather_all
 from taumem.data.grammar import Levels, RandomHierarchyModel
+from taumem.data.groups_file import read_groups
 from taumem.data.images import load_images
 from taumem.data.mixtures import GaussianMixture
 from taumem.data.pixels import Images, center_crop, resize, to_grayscale
@@ -13,6 +15,7 @@ from taumem.data.text import Text, Windows, load_text
 
 __all__ = [
     "Alphabet",
+    "Gathered",
     "GaussianMixture",
     "Images",
     "Levels",
@@ -21,6 +24,8 @@ __all__ = [
     "Text",
     "Windows",
     "center_crop",
+    "gather",
+    "gather_all",
     "load_array",
     "load_cifar10",
     "load_english",
@@ -30,6 +35,7 @@ __all__ = [
     "load_images",
     "load_text",
     "normalize_text8",
+    "read_groups",
     "resize",
     "to_grayscale",
 ]

@@ -153,6 +153,8 @@ def gather_all(
 
 
 def _gather(given: object, what: str, options: Options) -> Gathered:
+    if isinstance(given, Gathered):
+        return given
     source = read_source(given, what, options)
     if not len(source.items):
         raise DataError(f"{what}: none are there; at least 1 is needed.")

@@ -141,13 +141,29 @@ def _from_path(path: Path, options: Options) -> Source:
     if path.is_dir() and is_saved_dataset(path):
         return _of_column(open_column(f"{PREFIX}{path}"), options)
     if path.is_dir():
-        is_images = is_cifar10_folder(path) or bool(list_files(path, is_picture).files)
-    else:
-        is_text = name.endswith(TEXT_ENDINGS)
-        is_images = not is_text and (name.endswith((".bin", "-ubyte", ".gz")) or "idx" in name)
-        if looks_like_a_picture(name) and not is_text:
-            raise DataError(f"{shown(path)}: a single picture; name the folder that it is in.")
+        return _of_image_files(path, options) if _holds_images(path) else _of_documents(path, options)
+    is_text = name.endswith(TEXT_ENDINGS)
+    if looks_like_a_picture(name) and not is_text:
+        raise DataError(f"{shown(path)}: a single picture; name the folder that it is in.")
+    is_images = not is_text and (name.endswith((".bin", "-ubyte", ".gz")) or "idx" in name)
     return _of_image_files(path, options) if is_images else _of_documents(path, options)
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether the items in a folder are pictures, or else texts."""
+    if is_cifar10_folder(folder):
+        return True
+    listing = list_files(folder, is_picture)
+    if not (listing.files or listing.others or listing.unreadable):
+        raise DataError(f"{shown(folder)}: this folder is empty; expected pictures or texts in it, one file per item.")
+    if listing.files or any(looks_like_a_picture(file.name) for file in listing.others):
+        return True
+    arrays = [file for file in listing.others if file.name.lower().endswith(OF_ARRAYS)]
+    if arrays:
+        raise DataError(
+            f"{shown(folder)}: holds arrays, such as {shown(arrays[0].name)}; give one file with all items."
+        )
+    return False
 
 
 def _of_image_files(path: Path, options: Options) -> Source:
@@ -213,7 +229,9 @@ def _of_array(values: NDArray[Any], what: str, name: str, place: str, options: O
 def _of_documents(path: Path, options: Options) -> Source:
     """The lines of a file, the files of a folder, or windows of either."""
     skip = bool(options.take("skip_unreadable")) if path.is_dir() else False
-    documents, notes = read_documents(path, as_bytes=options.take("as_bytes"), skip_unreadable=skip)
+    documents, notes = read_documents(
+        path, as_bytes=options.take("as_bytes"), skip_unreadable=skip, anyway="take its bytes as they are (as_bytes)"
+    )
     if path.is_dir():
         texts = {file.relative_to(path).as_posix(): text.rstrip("\r\n") for file, text in documents.items()}
     elif options.window is not None:

@@ -56,7 +56,7 @@ class NearestComparison:
         n_groups = len(torch.unique(self.groups))
         if n_groups < 2:
             raise ConfigError(
-                f"a copy is much nearer to one training item than to the others: at least 2 distinct ones are needed; got "
+                "a copy is much nearer to one training item than to the others: at least 2 distinct ones are needed; got "
                 f"{n_groups}."
             )
         # One less than all, since an item that is left out must leave as many.

@@ -33,7 +33,13 @@ class Documents(NamedTuple):
     notes: list[str]
 
 
-def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable: bool = False) -> Documents:
+def read_documents(
+    path: str | Path,
+    *,
+    as_bytes: bool = False,
+    skip_unreadable: bool = False,
+    anyway: str = "take it as it is by the alphabet 'bytes'",
+) -> Documents:
     """Read a file, or all files in a folder and in the folders inside it that are not hidden, sorted by their paths.
 
     Texts are in UTF-8, or in UTF-16 or UTF-32 if they begin with its byte order mark.
@@ -42,6 +48,7 @@ def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable:
         path: the file or folder.
         as_bytes: whether to take the bytes as they are: those that are no UTF-8 are carried as Python's surrogates.
         skip_unreadable: whether to pass over files in a folder that are no texts, with a note that names them.
+        anyway: how to read what is no text all the same, for messages.
 
     Raises:
         DataError: no such path, a folder without files; or, unless they are to be skipped, files that cannot be read
@@ -50,7 +57,7 @@ def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable:
     path = existing(path)
     if not path.is_dir():
         try:
-            return Documents({path: _read(path, as_bytes)}, [])
+            return Documents({path: _read(path, as_bytes, anyway)}, [])
         except DataError as error:
             raise DataError(f"{str(error).removesuffix('.')}.") from error
     listing = list_files(path)
@@ -62,27 +69,26 @@ def read_documents(path: str | Path, *, as_bytes: bool = False, skip_unreadable:
     documents, unreadable = dict[Path, str](), list(listing.unreadable)
     for file in listing.files:
         try:
-            documents[file] = _read(file, as_bytes)
+            documents[file] = _read(file, as_bytes, anyway)
         except DataError as error:
             unreadable.append(str(error))
     return Documents(documents, settle(path, "documents", len(documents), unreadable, skip_unreadable))
 
 
-def _read(path: Path, as_bytes: bool) -> str:
+def _read(path: Path, as_bytes: bool, anyway: str) -> str:
     content = read_bytes(path)
     if as_bytes:
         return content.decode("utf-8", "surrogateescape")
     mark, encoding = next(((m, name) for m, name in MARKS if content.startswith(m)), (b"", "utf-8"))
     content = content[len(mark) :]
     if encoding == "utf-8" and len(content) - len(content.translate(None, CONTROLS)) > FEW * len(content):
-        raise DataError(f"{shown(path)}: not a text: {_guess(content)}, or take it as it is by the alphabet 'bytes'")
+        raise DataError(f"{shown(path)}: not a text: {_guess(content)}, or {anyway}")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{shown(path)}: not valid {encoding.upper()}: byte {len(mark) + error.start} "
-            f"(0x{content[error.start]:02x}) cannot be read ({error.reason}); convert the file to UTF-8, or take it as "
-            "it is by the alphabet 'bytes'"
+            f"(0x{content[error.start]:02x}) cannot be read ({error.reason}); convert the file to UTF-8, or {anyway}"
         ) from error
 
 
