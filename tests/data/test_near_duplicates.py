@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import taumem.data.near_duplicates as near_duplicates
-from taumem.data.near_duplicates import NEAR, shingles, sift
+from taumem.data.near_duplicates import NEAR, shingles, shingles_of, sift, text_groups
 
 
 def resemblance(a: np.ndarray, b: np.ndarray) -> float:
@@ -91,3 +91,56 @@ def test_a_monotonous_window_is_not_near_every_window_that_holds_a_piece_of_it()
 def test_nothing_in_nothing_out():
     assert not len(sift(np.zeros((0, 64), np.uint8)).kept)
     assert not len(sift(np.zeros((3, 64), np.uint8), 0).kept)
+
+
+# --- texts of any lengths, in groups ------------------------------------------------------------------------------
+
+
+def linked_by_hand(texts: list[str], least: float) -> list[int]:
+    """The first text of each one's component, by plain sets and repeated joining."""
+    sets = [{text[k : k + 8] for k in range(max(1, len(text) - 7))} for text in texts]
+    group = list(range(len(texts)))
+    for i, one in enumerate(sets):
+        for j, two in enumerate(sets[:i]):
+            if len(one & two) >= least * len(one | two):
+                old, new = max(group[i], group[j]), min(group[i], group[j])
+                group = [new if g == old else g for g in group]
+    return group
+
+
+passages = st.sampled_from(["in the beginning", "and then it was", "€uro 😀 smile", "\udc80\x00bytes", "short"])
+
+
+@given(st.lists(st.lists(passages, max_size=4).map("".join), max_size=14))
+def test_groups_of_texts_are_the_components_of_those_that_are_near(texts):
+    assert text_groups(texts).tolist() == linked_by_hand(texts, NEAR)
+
+
+def test_near_duplicates_of_any_kind_are_grouped_and_others_are_not():
+    rng = np.random.default_rng(0)
+    texts = ["".join(map(chr, row)) for row in rng.integers(97, 123, size=(500, 64))]
+    changed = texts[3][:20] + "?" + texts[3][21:50] + "!" + texts[3][51:]
+    texts += [changed, texts[4][10:], "and " + texts[5], texts[6]]
+    groups = text_groups(texts)
+    assert groups[500:].tolist() == [3, 4, 5, 6]
+    assert groups[:500].tolist() == list(range(500))
+
+
+def test_windows_of_one_document_are_no_group_but_many_copies_of_one_text_are():
+    rng = np.random.default_rng(0)
+    document = "".join(map(chr, rng.integers(97, 123, size=32 * 400)))
+    overlapping = [document[start : start + 64] for start in range(0, len(document) - 32, 32)]
+    assert text_groups(overlapping[:50]).tolist() == [0] * 50
+    copies = [overlapping[7][:k] + "#" + overlapping[7][k + 1 :] for k in range(2, 64)] * 3
+    groups = text_groups(overlapping + copies)
+    assert groups[: len(overlapping)].tolist() == list(range(len(overlapping)))
+    assert set(groups[len(overlapping) :]) == {7}
+
+
+def test_shingles_of_texts_are_equal_where_the_passages_are():
+    texts = ["abcdefgh", "xabcdefghx", "abc", "abc\x00", "abc", ""]
+    numbers, owners = shingles_of(texts)
+    assert owners.tolist() == [0, 1, 1, 1, 2, 3, 4, 5]
+    assert numbers[0] == numbers[2]
+    assert numbers[4] == numbers[6]
+    assert len(np.unique(numbers)) == 6

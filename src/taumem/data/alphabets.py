@@ -16,7 +16,7 @@ from torch import Tensor
 
 from taumem.errors import ConfigError, DataError, nearest_name
 
-__all__ = ["ALPHABETS", "MASK_SIGN", "Alphabet", "AlphabetName", "letters_dropped", "normalize_text8"]
+__all__ = ["ALPHABETS", "MASK_SIGN", "Alphabet", "AlphabetName", "code_points", "letters_dropped", "normalize_text8"]
 
 AlphabetName: TypeAlias = Literal["text8", "characters", "bytes"]
 
@@ -55,7 +55,7 @@ def letters_dropped(texts: Collection[str]) -> tuple[float, list[str]]:
     """
     counts = np.zeros(sys.maxunicode + 1, np.int64)
     for text in () if all(text.isascii() for text in texts) else texts:
-        np.add.at(counts, _code_points(text), 1)
+        np.add.at(counts, code_points(text), 1)
     letters = {chr(code): int(counts[code]) for code in np.flatnonzero(counts) if chr(code).isalnum()}
     dropped = sorted((symbol for symbol in letters if not symbol.isascii()), key=lambda symbol: -letters[symbol])
     return sum(letters[symbol] for symbol in dropped) / max(1, sum(letters.values())), dropped
@@ -157,7 +157,7 @@ class Alphabet:
                     "no bytes in UTF-8; join or remove such halves."
                 ) from error
         text = normalize_text8(text) if self.name == "text8" else text
-        codes, known = _code_points(text), _code_points(self.symbols)
+        codes, known = code_points(text), code_points(self.symbols)
         number_of = np.full(max(codes.max(initial=0), known.max(initial=0)) + 1, self.vocabulary, np.int32)
         number_of[known] = np.arange(len(known))
         numbers: NDArray[Any] = number_of[codes].astype(np.min_scalar_type(self.vocabulary))
@@ -170,7 +170,8 @@ class Alphabet:
         return numbers
 
 
-def _code_points(text: str) -> NDArray[Any]:
+def code_points(text: str) -> NDArray[Any]:
+    """Give the code point of each character, halves of surrogate pairs among them, in 8 bits if the text is ASCII."""
     if text.isascii():  # a quarter of the memory
         return np.frombuffer(text.encode("ascii"), np.uint8)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

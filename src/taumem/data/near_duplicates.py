@@ -1,13 +1,18 @@
-"""Windows of text that share too much with each other, and a selection without them."""
+"""Texts that share too much with each other: a selection of windows without them, and texts of any length in groups."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
-__all__ = ["NEAR", "SHINGLE", "Sifted", "shingles", "sift"]
+from taumem.data.alphabets import code_points
+
+__all__ = ["NEAR", "SHINGLE", "Sifted", "shingles", "shingles_of", "sift", "text_groups"]
 
 SHINGLE = 8
 """How many symbols a shingle has: windows are compared by their sets of shingles, wherever these stand in them."""
@@ -19,6 +24,12 @@ A passage that occurs twice is cut at other places the second time: in the worst
 occurrence have one half each of a window of the second. From 28 symbols on such a half still resembles the whole by
 more than this (with 64 symbols: 25 of 89 shingles, 0.28). At 0.5 most verbatim copies would go unseen.
 """
+
+NEARER = (NEAR, 0.35, 0.5, 0.65, 0.8)
+"""Resemblances at which texts are linked to groups: a group that is too large at one falls apart at the next."""
+
+LARGE = 64
+"""Groups of so many texts, or of the square root of all, are too large to be believed at a small resemblance."""
 
 ROWS_AT_ONCE = 256
 WINDOWS_AT_ONCE = 4096
@@ -84,6 +95,66 @@ def shingles(windows: NDArray[Any]) -> NDArray[np.uint64]:
     return numbers
 
 
+def shingles_of(texts: Sequence[str], size: int = SHINGLE) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Number the shingles of texts of any lengths, equal ones alike, text after text.
+
+    A text shorter than a shingle is one shingle. Two different shingles have the same number about as often as two
+    random numbers of 64 bits.
+
+    Args:
+        texts: texts [n].
+        size: symbols of a shingle.
+
+    Returns:
+        numbers: of all shingles.
+        owners: the text that each is of, ascending.
+    """
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    symbols = np.concatenate([code_points("".join(texts)).astype(np.uint64), np.zeros(size, np.uint64)])
+    counts = np.maximum(lengths - size + 1, 1)
+    owners = np.repeat(np.arange(len(texts)), counts)
+    starts = np.arange(len(owners)) + np.repeat(np.cumsum(lengths) - lengths - (np.cumsum(counts) - counts), counts)
+    within = lengths[owners]
+    numbers = np.zeros(len(owners), np.uint64)
+    for k in range(size):
+        # A symbol that is not there counts as 0, and a zero that is there as 1.
+        numbers = numbers * np.uint64(_HASH_BASE) + np.where(k < within, symbols[starts + k] + np.uint64(1), 0)
+    return numbers, owners
+
+
+def text_groups(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Group texts that resemble one another: by a share of :data:`NEAR` of their shingles, in one step or several.
+
+    Texts that overlap in part, such as windows of one document, would all be linked by such steps: a group of more than
+    64 texts, and of more than the square root of their number, is looked at again at a larger resemblance, up to 0.8.
+
+    Exact: every pair is compared that could be near. Memory is about 60 bytes for each symbol.
+
+    Args:
+        texts: texts of any lengths [n].
+
+    Returns:
+        For each text, the position of the first text of its group: its own, where it resembles none.
+
+    Reference: S. Chaudhuri, V. Ganti, R. Kaushik, "A primitive operator for similarity joins in data cleaning", 2006
+    (which shingles two near texts must have in common).
+    """
+    position: dict[str, int] = {}
+    for k, text in enumerate(texts):
+        position.setdefault(text, k)
+    first = np.fromiter(position.values(), np.int64, len(position))
+    groups = np.arange(len(first))
+    linked = _linked(list(position))
+    for label in linked:  # from the loosest to the strictest
+        size = np.bincount(groups, minlength=len(first))[groups]
+        large = size > max(LARGE, math.isqrt(len(first)))
+        if label is linked[0]:
+            large[:] = True
+        groups[large] = _first_of(label)[large]
+    own = {text: int(first[groups[k]]) for k, text in enumerate(position)}
+    return np.fromiter((own[text] for text in texts), np.int64, len(texts))
+
+
 def _sift_chunk(chunk: NDArray[Any], before: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Say of each window whether it is kept, and whether it equals one kept before it."""
     windows = np.concatenate([before, chunk])
@@ -114,3 +185,65 @@ def _incidence(windows: NDArray[Any]) -> csr_array:
     table.sum_duplicates()
     table.data[:] = 1
     return table
+
+
+def _linked(texts: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Say for each resemblance of NEARER which texts are linked by steps of at least that much: a label for each."""
+    numbers, owners = shingles_of(texts)
+    found, column, count = np.unique(numbers, return_inverse=True, return_counts=True)
+    # The rarest first, so that the first shingles of a text are shared with few.
+    rank = np.empty(len(found), np.int64)
+    rank[np.argsort(count, kind="stable")] = np.arange(len(found))
+    order = np.lexsort((column := rank[column], owners))
+    table = csr_array(
+        (np.ones(len(order), np.int32), column[order], np.searchsorted(owners, np.arange(len(texts) + 1))),
+        shape=(len(texts), len(found)),
+    )
+    table.sum_duplicates()
+    table.data[:] = 1
+    sizes = np.diff(table.indptr)
+    # Two near texts have a shingle in common among so many of the first of each.
+    leading = np.arange(table.nnz) - np.repeat(table.indptr[:-1], sizes) <= np.repeat(
+        sizes - np.ceil(NEAR * sizes), sizes
+    )
+    prefix = table.copy()
+    prefix.data[~leading] = 0
+    prefix.eliminate_zeros()
+    labels = [np.arange(len(texts)) for _ in NEARER]
+    for start in range(0, len(texts), ROWS_AT_ONCE):
+        pairs = coo_array(prefix[start : start + ROWS_AT_ONCE] @ prefix[: start + ROWS_AT_ONCE].T)
+        one, two = start + pairs.coords[0].astype(np.int64), pairs.coords[1].astype(np.int64)
+        smaller, larger = np.minimum(sizes[one], sizes[two]), np.maximum(sizes[one], sizes[two])
+        likely = (two < one) & (smaller >= NEAR * larger - 1e-9)
+        one, two = one[likely], two[likely]
+        common = _common(table, one, two)
+        resemblance = common / (sizes[one] + sizes[two] - common)
+        for label, least in zip(labels, NEARER, strict=True):
+            near = resemblance >= least
+            label[:] = _merged(label, one[near], two[near])
+    return labels
+
+
+def _common(table: csr_array, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many shingles the texts of each pair have in common."""
+    parts = [
+        np.asarray(table[one[k : k + WINDOWS_AT_ONCE]].multiply(table[two[k : k + WINDOWS_AT_ONCE]]).sum(axis=1))
+        for k in range(0, len(one), WINDOWS_AT_ONCE)
+    ]
+    return np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64)
+
+
+def _merged(label: NDArray[np.int64], one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The labels once the texts of all these pairs are linked too."""
+    if len(one) == 0:
+        return label
+    n = len(label)
+    links = coo_array((np.ones(len(one), np.int8), (label[one], label[two])), shape=(n, n))
+    merged: NDArray[np.int64] = connected_components(links, directed=False)[1][label].astype(np.int64)
+    return merged
+
+
+def _first_of(label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each text, the position of the first with the same label."""
+    _, first, group = np.unique(label, return_index=True, return_inverse=True)
+    return first[group]

@@ -3,9 +3,10 @@
 from taumem.neighbors.euclidean import distinct_items, gap_ratio, nearest
 from taumem.neighbors.groups import near_duplicates, nearest_groups
 from taumem.neighbors.hamming import nearest_hamming
-from taumem.neighbors.substrings import Substrings, longest_match
+from taumem.neighbors.substrings import Passages, Substrings, longest_match
 
 __all__ = [
+    "Passages",
     "Substrings",
     "distinct_items",
     "gap_ratio",
