@@ -80,7 +80,7 @@ def compare(sides: Sides, settings: Settings, progress: Progress) -> Compared:
 
 def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], Comparison]:
     if kind == "texts":
-        return lambda items, groups: TextComparison(items, groups=groups, seed=settings.seed)
+        return lambda items, groups: TextComparison(items, groups=groups)
     views = orbit(settings.orbit if kind == "images" and settings.features == "pixels" else "none")
     metric = "hamming" if kind == "tokens" else "euclidean"
     return lambda items, groups: NearestComparison(

@@ -12,10 +12,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from taumem.audit.settings import Settings
-from taumem.audit.texts import text_groups
 from taumem.data.gathered import Gathered, gather_all
 from taumem.data.groups_file import read_groups
 from taumem.data.item_set import digests
+from taumem.data.near_duplicates import text_groups
 from taumem.errors import DataError
 from taumem.neighbors import near_duplicates
 from taumem.record.audit import Duplicates, NotRun

@@ -1,0 +1,173 @@
+"""Each text beside the training text that it resembles most: by edit distance, of any lengths and any symbols."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rapidfuzz.distance import Hamming, Levenshtein
+from rapidfuzz.process import cdist, cpdist
+
+from taumem.audit.shortlist import Shortlist
+from taumem.errors import DataError
+from taumem.neighbors.matches import Matches
+
+__all__ = ["WAYS", "TextComparison"]
+
+WAYS = ("identical", "Hamming distance", "edit distance")
+"""Which differences a text has from the one found: none; some symbols replaced; also some put in or left out."""
+
+EXHAUSTIVE = 2**23
+"""Up to this many steps of a comparison each query is compared with each training text: 131,072 texts of 64 symbols.
+
+A step treats one symbol of one text and up to 64 of the other at once; a processor does about 500 million in a second.
+"""
+
+MEMORY = 2**28
+"""Bytes that distances may take at a time, where each query is compared with each training text."""
+
+AT_ONCE = 1024
+"""Queries that are compared with their short lists at a time."""
+
+TIE = 2.0**-20
+"""Of queries at equal distances the one is more suspicious whose next group is farther, by so much of that distance."""
+
+Places = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class TextComparison:
+    """Finds for each text the nearest training text by edit distance, as a share of the longer one's length.
+
+    The edit distance (Levenshtein) is the least number of symbols that must be replaced, put in or left out. Symbols
+    are code points; bytes that are no UTF-8, which Python carries as halves of surrogate pairs, are symbols too.
+
+    A small training set is searched through (see ``EXHAUSTIVE``). Of a larger one each query is compared with a short
+    list: the texts that share the most and rarest passages with it, and of equally long ones also those that differ at
+    the fewest positions. An equal text is always found, and a changed one wherever a few short passages of it are left;
+    of a query that resembles nothing, the distance found may be above the smallest. Which of the two it is depends on
+    the training set alone, so that scores of all queries are one function of query and training set.
+
+    Args:
+        train: training texts [m].
+        groups: a number for each, equal within a group, which counts as one text [m]; equal texts are a group unless
+            told.
+
+    Raises:
+        DataError: no training texts, something that is no text, or not as many groups.
+    """
+
+    def __init__(self, train: Sequence[str], *, groups: NDArray[np.int64] | None = None) -> None:
+        self.train = _texts(train, "training texts")
+        if not self.train:
+            raise DataError("texts are compared with training texts; got none.")
+        self.lengths = np.fromiter(map(len, self.train), np.int64, len(self.train))
+        first: dict[str, int] = {}
+        equal = [first.setdefault(text, k) for k, text in enumerate(self.train)]
+        self.groups = np.asarray(equal if groups is None else groups, np.int64)
+        if self.groups.shape != self.lengths.shape:
+            raise DataError(
+                f"groups are one number for each of the {len(self.train)} training texts; got {self.groups.shape}."
+            )
+        steps = int((-(-self.lengths // 64) * self.lengths).sum())
+        self.shortlist = Shortlist(self.train, self.groups) if steps > EXHAUSTIVE else None
+
+    def compare(
+        self,
+        queries: Sequence[str],
+        own: NDArray[np.int64] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Matches:
+        """Find for each query the training text that it resembles most.
+
+        Args:
+            queries: texts [n].
+            own: of queries that are training texts themselves, the group that each is of, which is left out [n].
+            progress: called with the number of queries that are done, and with that of all.
+
+        Returns:
+            ``score`` is the distance but for ties; ``plain`` the distances to the nearest text and to the nearest of
+            another group (infinite where there is none), and ``ratio`` what the one is of the other.
+
+        Raises:
+            DataError: something that is no text, or a query whose own group holds all training texts.
+        """
+        queries = _texts(queries, "queries")
+        own = None if own is None else np.asarray(own, np.int64)
+        at_once = max(1, MEMORY // (16 * len(self.train))) if self.shortlist is None else AT_ONCE
+        search = self._in_all if self.shortlist is None else self._in_shortlist
+        parts = []
+        for start in range(0, len(queries), at_once):
+            part = slice(start, start + at_once)
+            parts.append(search(queries[part], None if own is None else own[part]))
+            if progress:
+                progress(min(part.stop, len(queries)), len(queries))
+        none = (np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        nearest, first, second = (np.concatenate(found) for found in zip(none, *parts, strict=True))
+        if np.isinf(first).any():
+            raise DataError(
+                "a query's own group, which is left out, holds all training texts; there must be two groups of them."
+            )
+        return self._matches(queries, nearest, first, second)
+
+    def _matches(self, queries: list[str], nearest: Places, first: Floats, second: Floats) -> Matches:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.where(np.isinf(second), np.nan, np.where(second == 0, 0.0, first / second))
+        found = [self.train[k] for k in nearest]
+        same_length = np.fromiter(map(len, queries), np.int64, len(queries)) == self.lengths[nearest]
+        replaced = same_length & (
+            _paired(Hamming.distance, queries, found) == _paired(Levenshtein.distance, queries, found)
+        )
+        return Matches(
+            score=first + TIE * (1 - np.minimum(second, 1)),
+            nearest=nearest,
+            distance=first,
+            ratio=ratio,
+            way=np.where(first == 0, 0, np.where(replaced, 1, 2)).astype(np.int64),
+            ways=WAYS,
+            plain=np.stack([first, second], axis=1),
+        )
+
+    def _in_all(self, queries: list[str], own: Places | None) -> tuple[Places, Floats, Floats]:
+        """The nearest text, the distance to it, and that to the nearest of another group: of all there are."""
+        edits = cdist(queries, self.train, scorer=Levenshtein.distance, dtype=np.int32, workers=_workers())
+        longer = np.maximum(np.fromiter(map(len, queries), np.int64, len(queries))[:, None], self.lengths)
+        distance = edits / np.maximum(longer, 1)
+        if own is not None:
+            distance[self.groups == own[:, None]] = np.inf
+        nearest, rows = distance.argmin(axis=1), np.arange(len(queries))
+        first = distance[rows, nearest]
+        distance[self.groups == self.groups[nearest][:, None]] = np.inf
+        return nearest, first, distance.min(axis=1)
+
+    def _in_shortlist(self, queries: list[str], own: Places | None) -> tuple[Places, Floats, Floats]:
+        """The same of the short list of each query."""
+        assert self.shortlist is not None
+        rows, places = self.shortlist.pairs(queries, own)
+        edits = _paired(Levenshtein.distance, [queries[row] for row in rows], [self.train[place] for place in places])
+        lengths = np.fromiter(map(len, queries), np.int64, len(queries))
+        distance = edits / np.maximum(1, np.maximum(lengths[rows], self.lengths[places]))
+        nearest, first = np.zeros(len(queries), np.int64), np.full(len(queries), np.inf)
+        second = np.full(len(queries), np.inf)
+        order = np.lexsort((places, distance, rows))
+        best = order[np.unique(rows[order], return_index=True)[1]]
+        nearest[rows[best]], first[rows[best]] = places[best], distance[best]
+        is_other = self.groups[places] != self.groups[nearest[rows]]
+        np.minimum.at(second, rows[is_other], distance[is_other])
+        return nearest, first, second
+
+
+def _texts(given: Sequence[str], what: str) -> list[str]:
+    if isinstance(given, str) or not all(isinstance(text, str) for text in given):
+        raise DataError(f"{what} are a list of texts, one str each; got {type(given).__name__}.")
+    return list(given)
+
+
+def _paired(measure: Callable[..., int], some: list[str], others: list[str]) -> Places:
+    """The distance of each text to the other of the same place."""
+    return np.asarray(cpdist(some, others, scorer=measure, dtype=np.int64, workers=_workers()), np.int64)
+
+
+def _workers() -> int:
+    return torch.get_num_threads()
