@@ -97,8 +97,8 @@ def test_turning_an_oblong_picture_turns_it_by_pixels():
 
 def test_averaging_halves_pictures_and_leaves_small_ones():
     assert coarse(torch.zeros(1, 1, 28, 32)).shape == (1, 1, 14, 16)
-    assert coarse(torch.zeros(1, 3, 100, 64)).shape == (1, 3, 16, 16)
-    small = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)
+    assert coarse(torch.zeros(1, 3, 100, 64)).shape == (1, 3, 14, 16)
+    small = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
     assert torch.equal(coarse(small), small)
 
 

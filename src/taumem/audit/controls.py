@@ -17,8 +17,8 @@ __all__ = ["negative", "planted", "positive"]
 UNLIKELY = 0.01
 """An audit of items that copy nothing may look so suspicious this often."""
 N_PLANTED = 64
-NOISE = 20 / 127.5
-"""Of planted copies of images in [-1, 1]: 20 of 255 shades."""
+NOISE = 8 / 127.5
+"""Of planted copies of images in [-1, 1]: 8 of 255 shades."""
 CHANGED = 0.05
 """Share of the symbols of planted copies of texts that are changed."""
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
@@ -64,7 +64,7 @@ def planted(train: Tensor | list[str], places: NDArray[np.int64], seed: int) -> 
         return items, "as they are"
     if items.ndim == 4:
         noise = NOISE * torch.randn(items.shape, generator=generator)
-        return (items + noise).clamp(-1, 1), "with noise of 20 of 255 shades"
+        return (items + noise).clamp(-1, 1), "with noise of 8 of 255 shades"
     spread = items.std(dim=0, keepdim=True) if len(items) > 1 else torch.ones_like(items)
     return items + 0.1 * spread * torch.randn(items.shape, generator=generator), "with noise of a tenth of their spread"
 

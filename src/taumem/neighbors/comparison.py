@@ -95,11 +95,12 @@ class NearestComparison:
         for place, view in enumerate(self.views):
             distances, positions = self._search(view, queries, own, k=2 if place else self.n_plain)
             ratio = gap_ratio(distances[:, :2]).cpu().numpy()
-            better = ratio < score
-            score[better], way[better] = ratio[better], place
+            better = view.handicap * ratio < score
+            score[better], way[better] = view.handicap * ratio[better], place
             found[better], distance[better] = positions[better, 0], distances[better, 0]
             plain = plain if place else distances.cpu().numpy()
-        return Matches(score, found, distance, score.copy(), way, self.ways, plain)
+        handicaps = np.array([view.handicap for view in self.views])
+        return Matches(score, found, distance, score / handicaps[way], way, self.ways, plain)
 
     def _search(
         self, view: View, queries: Tensor, own: NDArray[np.int64] | None, k: int

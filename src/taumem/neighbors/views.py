@@ -23,6 +23,9 @@ ORBITS = ("none", "light", "full")
 
 COARSE = 16
 """Rows and columns at which changed images are compared, at most: details matter less where they may be off by half."""
+HANDICAP = 1.2
+"""By how much the ratio in a view that only the full orbit has must be smaller to count as much: there are 112 of these,
+in which something happens to look alike more often than in the first four, and they are needed more seldom."""
 SHIFTS = (-1 / 16, -1 / 32, 0.0, 1 / 32, 1 / 16)
 """Of a picture's height and width: up to 2 of 32 pixels."""
 ROTATIONS = (-6.0, -3.0, 3.0, 6.0)
@@ -48,6 +51,7 @@ class View:
         rotation: degrees by which the query is turned back.
         scale: how much of the training image's height and width the query shows.
         offset: right and down, where it shows it: from the middle, as a share of half the size.
+        handicap: what a gap ratio in it is multiplied by before views are held against each other, at least 1.
     """
 
     name: str
@@ -57,6 +61,7 @@ class View:
     rotation: float = 0.0
     scale: float = 1.0
     offset: tuple[float, float] = (0.0, 0.0)
+    handicap: float = 1.0
 
     @property
     def is_plain(self) -> bool:
@@ -111,7 +116,7 @@ def _views(kind: Orbit) -> Iterator[View]:
         first = "mirrored, " if mirrored else ""
 
         def view(name: str, **how: Any) -> View:
-            return View(first + name, mirrored, relit=True, is_coarse=True, **how)  # noqa: B023 (called at once)
+            return View(first + name, mirrored, relit=True, is_coarse=True, handicap=HANDICAP, **how)  # noqa: B023 (called at once)
 
         for right, down in product(SHIFTS, SHIFTS):
             there = _places(right, down, "left", "right", "up", "down", share=100)
@@ -135,8 +140,8 @@ def _places(right: float, down: float, *words: str, share: float = 0) -> str:
 
 
 def coarse(images: Pictures) -> Pictures:
-    """Average images to half their size, or to 16 rows and columns of larger ones; small ones (below 16) stay."""
-    sides = [min(COARSE, length // 2) if length >= COARSE else length for length in images.shape[2:]]
+    """Average images over the smallest boxes that leave at most 16 rows and columns."""
+    sides = [length // math.ceil(length / COARSE) for length in images.shape[2:]]
     return functional.adaptive_avg_pool2d(images, sides)
 
 
