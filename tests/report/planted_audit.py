@@ -41,7 +41,7 @@ def chance(count: int, n: int) -> Chance:
 
 
 def copies(count: int, n: int = N, by_chance: int = 0) -> CopyShare:
-    rule = "its nearest training item is at less than 1/3 of the distance of the second nearest"
+    rule = "a sample is a copy if the nearest training item is nearer than 1/3 of the way to the next one"
     return CopyShare(**share(count, n).model_dump(), chance=chance(by_chance, N_HELDOUT // 2), rule=rule, p=3.2e-7)
 
 
@@ -111,14 +111,20 @@ def audit_of(kind: str = "images", n_copies: int = 12, **changes: object) -> Aud
         "partial": (rule("patch", 19, 2),),
         "controls": (
             Control(
-                name="held-out audited",
-                sentence="Held-out items audited as if they had been generated.",
+                name="negative",
+                sentence="held-out items audited as if they were samples: 0 of 200 are flagged",
                 count=0,
                 n=200,
                 passed=True,
                 p=1.0,
             ),
-            Control(name="planted: mirrored", sentence="Training items, mirrored.", count=48, n=50, passed=None),
+            Control(
+                name="positive",
+                sentence="copies of training items with noise: 48 of 50 are found",
+                count=48,
+                n=50,
+                passed=None,
+            ),
         ),
         "power": Power(
             excluded_above=0.006,
@@ -126,7 +132,11 @@ def audit_of(kind: str = "images", n_copies: int = 12, **changes: object) -> Aud
             sentence="With 500 samples and none found, a rate above 0.6 % would be excluded at 95 %.",
         ),
         "duplicates": Duplicates(
-            train_identical=3, train_near=17, n_groups=1980, rule="Near-duplicates are ...", heldout_identical=1
+            train_identical=3,
+            train_near=17,
+            n_groups=1980,
+            rule="near-duplicates are ...",
+            heldout_identical=1,
         ),
         "exchangeability": "p-values hold if samples that copy nothing score like held-out items.",
         "exchangeability_p": 0.4,
@@ -151,7 +161,7 @@ def items(source: str, n: int, kind: str, digest: str, notes: tuple[str, ...] = 
 def rule(name: str, count: int, by_chance: int) -> RuleResult:
     return RuleResult(
         name=name,
-        sentence=f"the rule {name}, in words",
+        sentence=f"a sample is a copy by {name}, in words",
         threshold=0.25,
         samples=share(count, N),
         chance=chance(by_chance, N_HELDOUT // 2),

@@ -15,6 +15,7 @@ __all__ = [
     "plain_name",
     "plural",
     "power",
+    "sentence",
     "share",
     "sizes_text",
     "span",
@@ -141,6 +142,16 @@ def power(exponent: Interval) -> str:
     """
     value, low, high = (f"{round(end, 2) + 0.0:.2f}" for end in (exponent.value, exponent.low, exponent.high))
     return f"{value} [{low}, {high}]"
+
+
+def sentence(words: str) -> str:
+    """Begin with a capital, and end with a full stop.
+
+    >>> sentence("a sample is a copy if it is a training item"), sentence("It is.")
+    ('A sample is a copy if it is a training item.', 'It is.')
+    """
+    first = words[:1] if words[1:2] == "-" else words[:1].upper()  # p-values keep their small letter
+    return f"{first}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
 
 
 def share(interval: Interval) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from taumem.analysis.shares import exact_interval
-from taumem.audit.measures import MEASURES, Measured, measured
+from taumem.analysis.wording import percent
+from taumem.audit.measures import FAMILIES, MEASURES, Measured, measured
 from taumem.errors import ConfigError, nearest_name
 from taumem.record.audit import AuditRecord, Share
 
@@ -31,7 +32,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-_GATE = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*)\s*(?P<sign>[<>]=?)\s*(?P<limit>[-+.\w]+)\s*")
+_GATE = re.compile(r"\s*(?P<name>[a-z_][\w.]*(\[[^]]+])?[\w.]*)\s*(?P<sign>[<>]=?)\s*(?P<limit>[-+.\w]+)\s*")
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,11 @@ def _gate(part: str) -> Gate:
             found = None
     if not found or not math.isfinite(limit):
         raise ConfigError(
-            f"--fail-on: expected NAME>NUMBER, such as 'copies>0.01' or 'flagged>0'; got '{part.strip()}'."
+            f"a gate is NAME>NUMBER, such as 'copies>0.01' or 'flagged>0'; got '{part.strip()}'."
         )
     name = found["name"]
-    if name not in MEASURES and not name.startswith(("scores.", "rules.", "membership.")):
-        raise ConfigError(f"--fail-on: nothing called '{name}' is measured; {nearest_name(name, MEASURES)}")
+    if name not in MEASURES and not name.startswith(FAMILIES):
+        raise ConfigError(f"a gate names what was measured; there is no '{name}': {nearest_name(name, MEASURES)}")
     return Gate(name, found["sign"], limit)
 
 
@@ -119,19 +120,21 @@ def _judge(record: AuditRecord, gate: Gate) -> Judged:
     if isinstance(found, str):
         return Judged(gate, "undecidable", found)
     if found.of_copies and any(control.passed is False for control in record.controls):
-        return Judged(gate, "undecidable", "A control failed, so that what the audit counts cannot be trusted.")
+        return Judged(gate, "undecidable", "a control failed, so that what the audit counts cannot be trusted.")
     judged = _of_a_share(gate, found.value) if isinstance(found.value, Share) else _of_a_number(gate, found.value)
     return _not_blindly(record, found, judged)
 
 
 def _of_a_number(gate: Gate, value: float) -> Judged:
     failed = gate.trips(value)
-    return Judged(gate, "failed" if failed else "passed", f"{gate.name} is {value:.4g}.")
+    return Judged(gate, "failed" if failed else "passed", f"it is {value:.4g}.")
 
 
 def _of_a_share(gate: Gate, share: Share) -> Judged:
     low, high = exact_interval(share.count, share.n, CONFIDENCE)
-    told = f"{gate.name} is {share.count} of {share.n}, between {low:.3%} and {high:.3%} (95 % on either side)"
+    told = (
+        f"{share.count:,} of {share.n:,}, so that the share is {percent(low)} to {percent(high)} (95 % on either side)"
+    )
     if gate.trips(low) and gate.trips(high):
         return Judged(gate, "failed", f"{told}.")
     if not gate.trips(low) and not gate.trips(high):
@@ -143,7 +146,7 @@ def _of_a_share(gate: Gate, share: Share) -> Judged:
         else "no number would do: ask for another rate, or for "
         f"{gate.name}.count or {gate.name}.fraction, which are compared as they stand"
     )
-    return Judged(gate, "undecidable", f"{told}, which is on both sides of {gate.limit:g}; {more}.", needed)
+    return Judged(gate, "undecidable", f"{told}, on both sides of {gate.limit:g}; {more}.", needed)
 
 
 def _enough(gate: Gate, share: Share) -> int | None:
@@ -173,11 +176,11 @@ def _not_blindly(record: AuditRecord, found: Measured, judged: Judged) -> Judged
     if found.by_p_values and record.flagged.fewest > record.n_generated:
         needed = math.ceil(1 / record.flagged.q) - 1
         sentence = (
-            f"No sample could have been flagged: with {record.flagged.n_null:,} items to compare with, no p-value is "
+            f"no sample could have been flagged: with {record.flagged.n_null:,} items to compare with, no p-value is "
             f"small enough; {needed:,} would do for samples that are all copies."
         )
         return Judged(judged.gate, "undecidable", sentence, needed)
     if record.verdict.state == "withheld":
-        why = " ".join(record.verdict.withheld) or "The audit withholds its verdict."
-        return Judged(judged.gate, "undecidable", why)
+        why = "; ".join(record.verdict.withheld) or "it says not why"
+        return Judged(judged.gate, "undecidable", f"the audit withholds its verdict: {why}.")
     return judged

@@ -1,12 +1,13 @@
 """The numbers of an audit by name: what a gate can ask for."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from taumem.errors import nearest_name
 from taumem.record.audit import AuditRecord, Score, Share
 
-__all__ = ["MEASURES", "Measured", "measured"]
+__all__ = ["FAMILIES", "MEASURES", "Measured", "measured"]
 
 Value = Share | float | None
 
@@ -52,16 +53,19 @@ MEASURES: dict[str, Callable[[AuditRecord], Value]] = {
     "power.excluded_above": lambda record: record.power.excluded_above,
     "verdict.p": lambda record: record.verdict.p,
 }
-"""By name; besides these ``rules.NAME``, ``scores.NAME`` and ``membership.NAME``, each also with ``.low`` or ``.high``."""
+"""By name; besides these the families below."""
+FAMILIES = ("rules[", "scores[", "membership[", "scores.", "membership.")
+"""What records hold by names of their own: ``rules[gap<1/4]``, ``scores.c_t``, ``scores.closer_to_train.low``."""
+PARTS = ("count", "fraction", "high", "low", "value")
 _OF_COPIES = ("copies", "flagged", "phantoms", "rules", "verdict")
 
 
 def measured(record: AuditRecord, name: str) -> Measured | str:
     """A number of a record by its name; in words why there is none."""
-    family = name.split(".")[0]
+    family = re.split(r"[.\[]", name)[0]
     value = MEASURES[name](record) if name in MEASURES else _named(record, name)
     if value is None:
-        return f"{name} was not measured."
+        return "it was not measured."
     if isinstance(value, str):
         return value
     return Measured(value, family in _OF_COPIES, family in ("flagged", "verdict"))
@@ -69,17 +73,18 @@ def measured(record: AuditRecord, name: str) -> Measured | str:
 
 def _named(record: AuditRecord, name: str) -> Value | str:
     """A rule or a score that records hold by its own name."""
-    family, _, rest = name.partition(".")
-    table: dict[str, Score | Share] = {
+    found = re.fullmatch(r"(\w+)(?:\[(?P<own>[^]]+)]|\.(?P<plain>\w+))(?:\.(?P<part>\w+))?", name)
+    tables: dict[str, dict[str, Score | Share]] = {
         "rules": {rule.name: rule.samples for rule in (*record.rules, *record.partial)},
         "scores": dict(record.scores),
         "membership": {score.name: score for score in record.membership},
-    }.get(family, {})
-    own, _, part = rest.rpartition(".")
-    found = table.get(rest) or (table.get(own) if part in ("count", "fraction", "low", "high", "value") else None)
-    if found is None:
-        return f"{name} was not measured; {nearest_name(rest, table) if table else 'nothing of its kind was.'}"
-    if rest in table:
-        return found.value if isinstance(found, Score) else found
-    value: float | None = getattr(found, part, None)
-    return value
+    }
+    table = tables[name.replace("[", ".").partition(".")[0]]
+    own = (found["own"] or found["plain"]) if found else name
+    if found is None or own not in table:
+        return f"it was not measured; {nearest_name(own, table) if table else 'nothing of its kind was.'}"
+    value, part = table[own], found["part"] or ""
+    if part:
+        number: float | None = getattr(value, part, None) if part in PARTS else None
+        return number
+    return value.value if isinstance(value, Score) else value

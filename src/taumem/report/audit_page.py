@@ -7,7 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from taumem.analysis.wording import number, plain_name, plural
+from taumem.analysis.wording import number, plain_name, plural, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord
 from taumem.report.audit_sections import SECTIONS
@@ -17,6 +17,7 @@ from taumem.report.rendering import render
 
 __all__ = ["audit_page_of", "write_audit_page"]
 
+NO_VERDICT = "No verdict: this audit cannot tell whether there are copies."
 SUSPICIOUS_P = 0.05
 """Of the test of exchangeability: below it, a reader is warned."""
 
@@ -62,7 +63,7 @@ def audit_page_of(
         record=record,
         redacted=redact,
         title=_title(record),
-        verdict=record.verdict.sentence,
+        verdict=NO_VERDICT if record.verdict.state == "withheld" else record.verdict.sentence,
         subtitle=_subtitle(record),
         cautions=list(_cautions(record)),
         sections=[section for sections_of in SECTIONS for section in sections_of(record)],
@@ -92,7 +93,7 @@ def _subtitle(record: AuditRecord) -> str:
 
 def _cautions(record: AuditRecord) -> Iterator[str]:
     """What a reader must know before believing the numbers."""
-    yield from record.verdict.withheld
+    yield from map(sentence, record.verdict.withheld)
     p = record.exchangeability_p
     if p is not None and p < SUSPICIOUS_P:
         yield (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-from taumem.analysis.wording import plain_name
+from taumem.analysis.wording import plain_name, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord
 
@@ -38,7 +38,7 @@ def cases_of_controls(record: AuditRecord) -> list[Case]:
         Case(
             control.name,
             "failed" if control.passed is False else "passed",
-            f"{control.sentence} {control.count} of {control.n}.",
+            sentence(control.sentence),
             "controls",
         )
         for control in record.controls
@@ -65,11 +65,11 @@ def junit(cases: Sequence[Case], verdict: str) -> str:
     for case in cases:
         named = {"classname": f"taumem.audit.{case.group}", "name": plain_name(case.name)}
         element = ElementTree.SubElement(suite, "testcase", named)
-        sentence = plain_name(case.sentence)
+        words = plain_name(case.sentence)
         if case.outcome in _ELEMENTS:
-            ElementTree.SubElement(element, _ELEMENTS[case.outcome], {"message": sentence}).text = sentence
+            ElementTree.SubElement(element, _ELEMENTS[case.outcome], {"message": words}).text = words
         else:
-            ElementTree.SubElement(element, "system-out").text = sentence
+            ElementTree.SubElement(element, "system-out").text = words
     ElementTree.SubElement(suite, "system-out").text = plain_name(verdict)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from taumem.analysis.wording import number, percent, plain_name
+from taumem.analysis.wording import number, percent, plain_name, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord, Share
 
@@ -55,7 +55,7 @@ def _metadata(record: AuditRecord, model: str) -> Iterator[str]:
 
 def _metrics(record: AuditRecord) -> Iterator[tuple[str, Any, str]]:
     copies = record.copies
-    yield "copy_fraction", copies.fraction, f"samples that are copies ({copies.rule})"
+    yield "copy_fraction", copies.fraction, "samples that are copies of training items"
     yield "copy_fraction_low", copies.low, f"lower end of its {copies.confidence:.0%} interval"
     yield "copy_fraction_high", copies.high, f"upper end of its {copies.confidence:.0%} interval"
     if copies.chance is not None:
@@ -77,13 +77,13 @@ def _section(record: AuditRecord) -> Iterator[str]:
     yield ""
     yield "| | found | of | share | 95 % interval |".replace("95 %", percent(copies.confidence))
     yield "|---|--:|--:|--:|---|"
-    yield _row(f"copies ({copies.rule})", copies)
+    yield _row("copies", copies)
     if copies.chance is not None:
         yield _row("the same by chance (items that copy nothing)", copies.chance)
     share = f"{percent(flagged.count / flagged.n)}" if flagged.n else "–"
     yield f"| flagged at a false discovery rate of {flagged.q:g} | {flagged.count:,} | {flagged.n:,} | {share} | – |"
     yield ""
-    yield _escaped(record.power.sentence)
+    yield _escaped(f"{sentence(copies.rule)} {sentence(record.power.sentence)}")
     yield f"{record.n_generated:,} samples against {record.n_train:,} training and {record.n_heldout:,} held-out items."
     for score in record.scores.values():
         if score.value is not None:
@@ -97,8 +97,8 @@ def _section(record: AuditRecord) -> Iterator[str]:
         )
     yield ""
     yield (
-        "That no copies were found means that none were found in these samples by these rules. It is no statement "
-        "about privacy."
+        "Copies are found by these rules, in these samples, alone: that none were found would not mean that nothing of "
+        "the training set can be got out of the model. This is no statement about privacy."
     )
     version = record.made.get("taumem", "")
     yield f"Made by taumem {_escaped(version)}; `taumem audit --verify` recomputes it from the inputs."

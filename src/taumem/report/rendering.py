@@ -34,6 +34,7 @@ def _environment() -> jinja2.Environment:
         "plural": wording.plural,
         "power": wording.power,
         "raised": _raised,
+        "sentence": wording.sentence,
         "share": wording.share,
         "sizes": wording.sizes_text,
         "span": wording.span,

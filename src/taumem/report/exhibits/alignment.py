@@ -26,11 +26,12 @@ def aligned(sample: str, nearest: str) -> tuple[tuple[Stretch, ...], ...]:
     """
     above, below, same = [""], [""], [np.zeros(0, dtype=bool)]
     sample, nearest = _cut(sample), _cut(nearest)
-    for kind, begin, end, other_begin, other_end in Levenshtein.opcodes(sample, nearest):
-        width = max(end - begin, other_end - other_begin)
-        above.append(_signs(sample[begin:end]).ljust(width, GAP))
-        below.append(_signs(nearest[other_begin:other_end]).ljust(width, GAP))
-        same.append(np.full(width, kind == "equal"))
+    for edit in Levenshtein.opcodes(sample, nearest):
+        ours, theirs = sample[edit.src_start : edit.src_end], nearest[edit.dest_start : edit.dest_end]
+        width = max(len(ours), len(theirs))
+        above.append(_signs(ours).ljust(width, GAP))
+        below.append(_signs(theirs).ljust(width, GAP))
+        same.append(np.full(width, edit.tag == "equal"))
     agrees = np.concatenate(same)
     marks = np.where(agrees, "", "differs").astype(object)
     first, last = longest(agrees)

@@ -1,0 +1,212 @@
+"""The verb that audits samples: audit."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.markup import escape
+
+from taumem.cli.audit_tables import show_audit, show_gates, show_verification
+from taumem.cli.console import out, print_json, progress_bars
+from taumem.cli.entry import Json, OutputFolder, WholeOrNone, app
+from taumem.errors import ConfigError
+
+if TYPE_CHECKING:
+    from taumem.audit.gates import Judged
+    from taumem.record.audit import AuditRecord
+
+__all__ = ["audit"]
+
+Flag = Annotated[bool, Parameter(negative="")]
+Source = Annotated[str | None, Parameter(allow_leading_hyphen=False)]
+DIFFERS = 1
+"""Exit code where an audit that is verified comes out otherwise."""
+
+
+@app.command
+def audit(
+    *,
+    train: Source = None,
+    generated: Source = None,
+    heldout: Source = None,
+    output: OutputFolder | None = None,
+    fail_on: Annotated[str | None, Parameter(allow_leading_hyphen=False)] = None,
+    orbit: Literal["none", "light", "full"] | None = None,
+    rule: str | None = None,
+    q: float | None = None,
+    groups: Source = None,
+    features: str | None = None,
+    size: WholeOrNone = None,
+    window: WholeOrNone = None,
+    as_bytes: Annotated[Flag, Parameter(name="--bytes")] = False,
+    key: str | None = None,
+    limit: WholeOrNone = None,
+    skip_unreadable: Flag = False,
+    parts: bool = True,
+    seed: WholeOrNone = None,
+    memory: WholeOrNone = None,
+    redact: Flag = False,
+    junit: Path | None = None,
+    verify: Path | None = None,
+    demo: Flag = False,
+    json: Json = False,
+) -> None:
+    """Find the samples that are copies of training items: which, of what, and with which certainty.
+
+    A sample's nearest training item is set against the nearest ones of items that copy nothing. Exit codes: 0 done;
+    1 a gate failed, or what was verified differs; 2 the input cannot be used; 3 a gate could not be decided.
+
+    Parameters
+    ----------
+    train
+        What the model was trained on: a folder of images, a file (.npy, .npz, CIFAR-10's .bin, idx, text with one item
+        a line), a folder of text files, or hf:NAME for a Hugging Face dataset.
+    generated
+        The samples, likewise.
+    heldout
+        Items of the same source that the model never saw, likewise. Without them training items stand in, and less can
+        be said.
+    output
+        Folder for audit.json, the findings (.csv, .parquet), report.html and model-card.md; audit if not given.
+    fail_on
+        What must not be, separated by commas, such as 'copies>0.01' (judged by the exact interval), 'copies.low>0' or
+        'flagged>0'. Exit code 1 if one is, 3 if the items are too few to tell.
+    orbit
+        In which views images are compared: none (as they are), light (mirrored and relit too) or full (shifted, turned
+        and cropped too); full if not given.
+    rule
+        What counts as a copy, such as 'gap<1/3'; the usual rule of the kind of items if not given.
+    q
+        The false discovery rate at which samples are flagged; 0.05 if not given.
+    groups
+        A .csv, .tsv or .json file that says which items belong together (patients, scenes, authors).
+    features
+        What images are compared by: pixels, colors-and-edges, module:function, or a .pt or .onnx file; pixels if not
+        given.
+    size
+        Height and width in pixels to bring images to, where sizes differ.
+    window
+        Cut texts into windows of so many symbols; each line is an item if not given.
+    as_bytes
+        Take files of text as bytes.
+    key
+        Which array of a .npz file.
+    limit
+        Take at most so many items of each set, evenly spread.
+    skip_unreadable
+        Pass over files that cannot be read.
+    parts
+        Whether copies of parts are looked for; --no-parts saves their time.
+    seed
+        Of every draw; 0 if not given.
+    memory
+        Bytes that a search may take.
+    redact
+        Leave names of files, images and texts out of the findings and the page.
+    junit
+        A file to write gates and controls to, as JUnit XML.
+    verify
+        The folder of an audit: make it again from its inputs (or those given here) and say what differs.
+    demo
+        Audit the samples of a small model that has memorized its training images; needs no input.
+    json
+        Print the record as one JSON object on standard output.
+    """
+    from taumem.audit.gates import exit_code, judge, parse_gates
+    from taumem.report.audit_page import write_audit_page
+    from taumem.report.junit import Case, write_junit
+    from taumem.report.model_card import write_model_card
+
+    gates = () if fail_on is None else parse_gates(fail_on)
+    sets = {"generated": generated, "train": train, "heldout": heldout, "groups": groups}
+    options = _given(
+        orbit=orbit, rule=rule, q=q, features=features, size=size, window=window, as_bytes=as_bytes or None, key=key,
+        limit=limit, skip_unreadable=skip_unreadable or None, parts=parts and None, seed=seed, memory=memory,
+        redact=redact or None,
+    )  # fmt: skip
+    if verify is not None:
+        _verify(verify, sets, options, json)
+    folder = output or Path("taumem-audit-demo" if demo else "audit")
+    record = _demo(folder, sets) if demo else _audit(folder, sets, options)
+    again = ["taumem", "audit", "--demo"] if demo else ["taumem", "audit", *_flags(sets | options)]
+    write_audit_page(
+        folder / "report.html",
+        record,
+        redact=redact,
+        reproduce=shlex.join([*again, "-o", str(folder)]),
+        verify=shlex.join(["taumem", "audit", "--verify", str(folder)]),
+    )
+    write_model_card(folder / "model-card.md", record)
+    judged = judge(record, gates)
+    if junit is not None:
+        write_junit(junit, record, [Case(str(each.gate), each.outcome, each.sentence) for each in judged])
+    _show(record, judged, folder, json)
+    sys.exit(exit_code(judged))
+
+
+def _audit(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) -> "AuditRecord":
+    from taumem.audit import audit as audit_samples
+
+    if missing := [f"--{name}" for name in ("train", "generated") if sets[name] is None]:
+        raise ConfigError(
+            f"an audit compares samples with the training set: give {' and '.join(missing)} too, as in 'taumem audit "
+            "--train FOLDER --generated FOLDER'; or look at one by --demo."
+        )
+    with progress_bars() as advance:
+        return audit_samples(**sets, output=folder, progress=advance, **options)
+
+
+def _demo(folder: Path, sets: dict[str, str | None]) -> "AuditRecord":
+    from taumem.audit import demo
+
+    if given := [f"--{name}" for name, value in sets.items() if value is not None]:
+        raise ConfigError(f"--demo brings its own data; leave out {', '.join(given)}, or --demo.")
+    with progress_bars() as advance:
+        record: AuditRecord = demo(folder, progress=advance)
+    return record
+
+
+def _verify(folder: Path, sets: dict[str, str | None], options: dict[str, Any], json: bool) -> None:
+    """Make an audit again, say what differs, and leave."""
+    from taumem.audit import verify
+
+    if options:
+        raise ConfigError(f"--verify takes the settings of the audit itself; leave out {', '.join(_flags(options))}.")
+    with progress_bars() as advance:
+        found = verify(folder, **sets, progress=advance)
+    if json:
+        print_json({"folder": str(folder), "compared": found.compared, "differences": list(found.differences)})
+    else:
+        show_verification(folder, found.differences, found.compared)
+    sys.exit(0 if found.agrees else DIFFERS)
+
+
+def _show(record: "AuditRecord", judged: "Sequence[Judged]", folder: Path, json: bool) -> None:
+    if json:
+        print(record.to_json())
+    else:
+        show_audit(record)
+    show_gates(judged)
+    if not json:
+        files = ", ".join(["report.html", "audit.json", *record.findings, "model-card.md"])
+        out.print(f"Wrote {escape(files)} to {escape(str(folder))}.", soft_wrap=True)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given; what an audit does without them is for it to say."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    """Options as they stand on the command line."""
+    flags: list[str] = []
+    for name, value in options.items():
+        flag = f"--{ {'as_bytes': 'bytes'}.get(name, name).replace('_', '-') }"
+        if value is False:
+            flags.append(f"--no-{flag[2:]}")
+        elif value is not None:
+            flags += [flag] if value is True else [flag, str(value)]
+    return flags
