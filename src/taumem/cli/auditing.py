@@ -130,8 +130,8 @@ def audit(
     if verify is not None:
         _verify(verify, sets, options, json)
     folder = output or Path("taumem-audit-demo" if demo else "audit")
-    record = _demo(folder, sets) if demo else _audit(folder, sets, options)
-    again = ["taumem", "audit", "--demo"] if demo else ["taumem", "audit", *_flags(sets | options)]
+    record = _demo(folder, sets, options) if demo else _audit(folder, sets, options)
+    again = ["taumem", "audit", *(["--demo"] if demo else []), *_flags(sets | options)]
     write_audit_page(
         folder / "report.html",
         record,
@@ -159,14 +159,13 @@ def _audit(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) -
         return audit_samples(**sets, output=folder, progress=advance, **options)
 
 
-def _demo(folder: Path, sets: dict[str, str | None]) -> "AuditRecord":
-    from taumem.audit import demo
+def _demo(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) -> "AuditRecord":
+    from taumem.lab.audit_demo import audit_demo
 
-    if given := [f"--{name}" for name, value in sets.items() if value is not None]:
-        raise ConfigError(f"--demo brings its own data; leave out {', '.join(given)}, or --demo.")
+    if given := _flags(sets | {name: value for name, value in options.items() if name != "redact"}):
+        raise ConfigError(f"--demo brings its own data and settings; leave out {shlex.join(given)}, or --demo.")
     with progress_bars() as advance:
-        record: AuditRecord = demo(folder, progress=advance)
-    return record
+        return audit_demo(folder, redact="redact" in options, progress=advance)
 
 
 def _verify(folder: Path, sets: dict[str, str | None], options: dict[str, Any], json: bool) -> None:
