@@ -110,7 +110,7 @@ def read_lines(file: Path) -> list[Line]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make all audits that are missing."""
-    from taumem.audit.audit import audit
+    from taumem.audit import audit
 
     name, make = source_of(arguments.what, arguments.data)
     done = [line["case"] for line in read_lines(arguments.results)]

@@ -35,7 +35,7 @@ def test_identical_means_no_distance_at_all():
 
 
 @pytest.mark.parametrize(
-    "written", ["", "gap", "gap>1/3", "gap<1/0", "gap<0", "gap<2", "gap<-1", "gop<1/3", "identical<1", "gap<nan", "gap<<1"]
+    "written", ["", "gap", "gap>1/3", "gap<1/0", "gap<0", "gap<2", "gap<-1", "gop<1/3", "identical<1", "gap<nan"]
 )
 def test_what_is_no_rule_is_refused_with_an_example(written):
     with pytest.raises(ConfigError, match="such as gap<1/3"):

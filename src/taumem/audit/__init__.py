@@ -1,3 +1,6 @@
 """Samples against a training set: which are copies, of what, with which certainty."""
 
-__all__ = []
+from taumem.audit.auditing import audit
+from taumem.audit.verification import Verification, verify
+
+__all__ = ["Verification", "audit", "verify"]

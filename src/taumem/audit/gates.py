@@ -106,9 +106,7 @@ def _gate(part: str) -> Gate:
         except ValueError:
             found = None
     if not found or not math.isfinite(limit):
-        raise ConfigError(
-            f"a gate is NAME>NUMBER, such as 'copies>0.01' or 'flagged>0'; got '{part.strip()}'."
-        )
+        raise ConfigError(f"a gate is NAME>NUMBER, such as 'copies>0.01' or 'flagged>0'; got '{part.strip()}'.")
     name = found["name"]
     if name not in MEASURES and not name.startswith(FAMILIES):
         raise ConfigError(f"a gate names what was measured; there is no '{name}': {nearest_name(name, MEASURES)}")

@@ -1,16 +1,24 @@
 """Scores that others report, from the sets of an audit, or why one cannot be given."""
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
 from taumem.audit.scores import authpct, c_t, closer_to_train, mifid_term, nn_divergence
 from taumem.audit.settings import Settings
-from taumem.audit.sides import Sides
+from taumem.audit.sides import Sides, taken
+from taumem.data.gathered import Gathered
+from taumem.errors import DataError
+from taumem.randomness import generator_for
 from taumem.record.audit import NotRun, Score
 
 __all__ = ["reported_scores"]
 
 MOST = 10_000
 """Items of each set that scores are computed on, drawn by the seed: more would hardly change them."""
-WITH_HELDOUT = {"c_t": c_t, "closer_to_train": closer_to_train, "nn_divergence": nn_divergence}
-WITHOUT = {"authpct": authpct, "mifid_term": mifid_term}
 
 
 def reported_scores(sides: Sides, settings: Settings) -> tuple[dict[str, Score], tuple[NotRun, ...]]:
@@ -20,3 +28,30 @@ def reported_scores(sides: Sides, settings: Settings) -> tuple[dict[str, Score],
         return {}, (NotRun(what="scores that others report", why=why),)
     train, generated = (_some(part, settings.seed) for part in (sides.train, sides.generated))
     heldout = None if sides.heldout is None else _some(sides.heldout, settings.seed)
+    ways: dict[str, Callable[[], Score]] = {
+        "authpct": partial(authpct, train, generated, heldout=heldout),
+        "mifid_term": partial(mifid_term, train, generated, heldout=heldout),
+    }
+    if heldout is not None:
+        ways |= {
+            "c_t": partial(c_t, train, heldout, generated, seed=settings.seed),
+            "closer_to_train": partial(closer_to_train, train, heldout, generated, seed=settings.seed),
+            "nn_divergence": partial(nn_divergence, train, heldout, generated),
+        }
+    scores, not_run = dict[str, Score](), list[NotRun]()
+    for name, compute in ways.items():
+        try:
+            scores[name] = compute()
+        except DataError as error:  # too few items for one of them say nothing about the others
+            not_run.append(NotRun(what=name, why=str(error)))
+    if heldout is None:
+        why = "they compare samples with held-out items, and there are none"
+        not_run.append(NotRun(what="c_t, closer_to_train, nn_divergence", why=why))
+    return dict(sorted(scores.items())), tuple(not_run)
+
+
+def _some(part: Gathered, seed: int) -> Tensor:
+    if len(part) <= MOST:
+        return torch.as_tensor(part.items[:])
+    order = torch.randperm(len(part), generator=generator_for(seed, "audit scores", part.source)).numpy()
+    return torch.as_tensor(taken(part, np.sort(order[:MOST])))

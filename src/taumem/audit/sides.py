@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from taumem.audit.settings import Settings
 from taumem.data.gathered import Gathered, gather_all
-from taumem.data.groups_file import read_groups
+from taumem.data.groups import read_groups
 from taumem.data.item_set import digests
 from taumem.data.near_duplicates import text_groups
 from taumem.errors import DataError
@@ -116,8 +116,7 @@ def _belonging(
         return None
     n_others = 0 if others is None else len(others)
     if isinstance(groups, str | Path):
-        ours = read_groups(groups, items.names, "training items").labels
-        return ours, read_groups(groups, others.names, "held-out items").labels if others else []
+        return read_groups(groups, items.names), read_groups(groups, others.names) if others else []
     if (
         not isinstance(groups, tuple | list)
         or len(groups) != 2

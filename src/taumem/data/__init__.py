@@ -5,7 +5,7 @@ from taumem.data.english import load_english
 from taumem.data.fashion_mnist import load_fashion_mnist
 from taumem.data.gathered import Gathered, gather, gather_all
 from taumem.data.grammar import Levels, RandomHierarchyModel
-from taumem.data.groups_file import read_groups
+from taumem.data.groups import read_groups
 from taumem.data.images import load_images
 from taumem.data.mixtures import GaussianMixture
 from taumem.data.pixels import Images, center_crop, resize, to_grayscale

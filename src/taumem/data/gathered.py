@@ -9,6 +9,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
@@ -38,6 +39,7 @@ class Gathered:
             after it.
         source: where they are from, as it was given.
         notes: what was skipped, converted or is odd about them, in sentences.
+        in_folder: whether the names are paths in the folder that is the source.
     """
 
     items: Tensor | Stored | list[str]
@@ -46,6 +48,7 @@ class Gathered:
     digest: str
     source: str
     notes: tuple[str, ...] = ()
+    in_folder: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -54,6 +57,11 @@ class Gathered:
     def shape(self) -> tuple[int, ...]:
         """Of one item; of texts, which differ in length, none."""
         return () if isinstance(self.items, list) else tuple(self.items.shape[1:])
+
+    @property
+    def paths(self) -> list[str]:
+        """The names, with that of their folder in front if they are in one: it tells items of several sets apart."""
+        return [f"{Path(self.source).name}/{name}" for name in self.names] if self.in_folder else list(self.names)
 
 
 class Inputs(NamedTuple):
@@ -158,7 +166,7 @@ def _gather(given: object, what: str, options: Options) -> Gathered:
     source = read_source(given, what, options)
     if not len(source.items):
         raise DataError(f"{what}: none are there; at least 1 is needed.")
-    return Gathered(*source[:3], _digest(source), source.place, tuple(source.notes))
+    return Gathered(*source[:3], _digest(source), source.place, tuple(source.notes), source.in_folder)
 
 
 def _digest(source: Source) -> str:

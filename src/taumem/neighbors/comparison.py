@@ -56,8 +56,8 @@ class NearestComparison:
         n_groups = len(torch.unique(self.groups))
         if n_groups < 2:
             raise ConfigError(
-                "a copy is much nearer to one training item than to the others: at least 2 distinct ones are needed; got "
-                f"{n_groups}."
+                "a copy is much nearer to one training item than to the others: at least 2 distinct ones are needed; "
+                f"got {n_groups}."
             )
         # One less than all, since an item that is left out must leave as many.
         self.n_plain = max(2, min(n_plain, n_groups - 1))

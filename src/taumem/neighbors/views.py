@@ -24,8 +24,8 @@ ORBITS = ("none", "light", "full")
 COARSE = 16
 """Rows and columns at which changed images are compared, at most: details matter less where they may be off by half."""
 HANDICAP = 1.2
-"""By how much the ratio in a view that only the full orbit has must be smaller to count as much: there are 112 of these,
-in which something happens to look alike more often than in the first four, and they are needed more seldom."""
+"""By how much the ratio in a view that only the full orbit has must be smaller to count as much: there are 112 of
+these, in which something happens to look alike more often than in the first four, and they are needed more seldom."""
 SHIFTS = (-1 / 16, -1 / 32, 0.0, 1 / 32, 1 / 16)
 """Of a picture's height and width: up to 2 of 32 pixels."""
 ROTATIONS = (-6.0, -3.0, 3.0, 6.0)

@@ -24,7 +24,7 @@ def of_image_files(path: Path, options: Options) -> Source:
     one_each = path.is_dir() and not is_cifar10_folder(path)
     skip = bool(options.take("skip_unreadable")) if one_each else False
     read = read_images(path, crop=size is not None, size=size, limit=options.limit, skip_unreadable=skip)
-    return _of_pictures(read, str(path), size)
+    return _of_pictures(read, str(path), size)._replace(in_folder=one_each)
 
 
 def of_image_column(column: Column, options: Options) -> Source:

@@ -15,13 +15,15 @@ Kind: TypeAlias = Literal["images", "vectors", "tokens", "texts"]
 
 
 class Source(NamedTuple):
-    """What was read: items, a name for each, their kind, where they are from, and what there is to know of it."""
+    """What was read: items, a name for each, their kind, where they are from, what there is to know of it, and whether
+    the names are paths in a folder."""
 
     items: Tensor | Stored | list[str]
     names: Sequence[str]
     kind: Kind
     place: str
     notes: list[str]
+    in_folder: bool = False
 
 
 @dataclass

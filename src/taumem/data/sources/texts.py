@@ -31,7 +31,7 @@ def of_documents(path: Path, options: Options) -> Source:
         lines = documents[path].removesuffix("\n").split("\n")
         texts = {f"{path.name}:{k}": line.removesuffix("\r") for k, line in enumerate(lines, 1)}
     source = of_texts(texts, str(path), options)
-    return source._replace(notes=[*notes, *source.notes])
+    return source._replace(notes=[*notes, *source.notes], in_folder=path.is_dir())
 
 
 def of_text_column(column: Column, options: Options) -> Source:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taumem.audit.audit import Progress, audit
+from taumem.audit.auditing import Progress, audit
 from taumem.errors import RecordError
 from taumem.record.audit import AuditRecord
 

@@ -3,16 +3,17 @@
 import csv
 import io
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from taumem.data.readers.documents import read_documents
 from taumem.data.readers.opening import existing, reason_of, shown
-from taumem.errors import DataError
+from taumem.errors import DataError, TaumemWarning
 
-__all__ = ["Groups", "read_groups"]
+__all__ = ["read_groups"]
 
 OF_NAMES = ("name", "names", "file", "filename", "file_name", "path", "item", "image", "id")
 OF_GROUPS = ("group", "groups", "patient", "subject", "scene", "author", "clip", "label")
@@ -22,25 +23,20 @@ NAMED = 3
 FORM = "two columns, name and group (.csv, .tsv), or JSON: an object name: group, or a list of one group per item"
 
 
-class Groups(NamedTuple):
-    """The group of each item, and what there is to know of them, in sentences."""
-
-    labels: list[str]
-    notes: list[str]
-
-
-def read_groups(path: str | Path, names: Sequence[str], what: str = "items") -> Groups:
+def read_groups(path: str | Path, names: Sequence[str]) -> list[str]:
     """Read which group each item is of, from a table of names and groups.
 
-    A name is that of an item (its path in the folder), or its last part where no other item has the same. Names in the
-    table that are none of the items' may be those of another set, and are passed over. An item that has no group is one
-    of its own.
+    A name in the table is that of the item (``cats/1.png``), one that ends in it (``data/cats/1.png``), or an end of it
+    (``1.png``) that no other item has. Other names may be those of another set, and are passed over. An item that has
+    no group in the table is one of its own; a note counts and names them.
 
     Args:
         path: a .csv or .tsv file of two columns, name and group, whose first line may say so (with more columns it
             must); or a .json file of an object ``{name: group}``, or of a list with one group for each item, in order.
-        names: of the items.
-        what: what the items are called in messages, in the plural.
+        names: of the items; of several sets, with their folders in front.
+
+    Returns:
+        A word for each item, equal where the groups are.
 
     Raises:
         DataError: no such file, none of this form, a name with two groups, or no item's name in it.
@@ -50,15 +46,15 @@ def read_groups(path: str | Path, names: Sequence[str], what: str = "items") -> 
         raise DataError(f"{shown(path)}: a folder; expected a file of {FORM}.")
     text = _text_of(path)
     if path.suffix.lower() != ".json":
-        return _assigned(path, _table(path, _rows(path, text), set(names)), names, what)
+        return _assigned(path, _table(path, _rows(path, text)), names)
     content = _json(path, text)
     if isinstance(content, list):
         if len(content) != len(names):
             raise DataError(
-                f"{shown(path)}: a list of {len(content)} groups, for {len(names)} {what}; give one for each."
+                f"{shown(path)}: a list of {len(content)} groups, for {len(names)} items; give one for each."
             )
-        return Groups([f"group {_label(path, label)}" for label in content], [])
-    return _assigned(path, {name: _label(path, label) for name, label in content.items()}, names, what)
+        return [f"group {_label(path, label)}" for label in content]
+    return _assigned(path, {name: _label(path, label) for name, label in content.items()}, names)
 
 
 def _text_of(path: Path) -> str:
@@ -105,12 +101,12 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{shown(path)}: line {reader.line_num} is not readable ({reason_of(error)}).") from error
 
 
-def _table(path: Path, rows: Iterable[tuple[int, list[str]]], names: set[str]) -> dict[str, str]:
+def _table(path: Path, rows: Iterable[tuple[int, list[str]]]) -> dict[str, str]:
     table, width, at = dict[str, str](), 0, (0, 1)
     for line, row in rows:
         if not width:
             width = len(row)
-            is_header = row[0] not in names and bool(set(OF_NAMES) & {cell.strip().lower() for cell in row})
+            is_header = bool(set(OF_NAMES) & {cell.strip().lower() for cell in row})
             at = _columns(path, row) if is_header or width != 2 else (0, 1)
             if is_header:
                 continue
@@ -136,42 +132,39 @@ def _columns(path: Path, header: list[str]) -> tuple[int, int]:
     return places[0], places[1]
 
 
-def _assigned(path: Path, table: dict[str, str], names: Sequence[str], what: str) -> Groups:
-    by_last = _by_last_part(table)
-    n_alike = Counter(map(_last_part, names))
+def _assigned(path: Path, table: dict[str, str], names: Sequence[str]) -> list[str]:
+    by_end = _by_end(table)
+    n_with = Counter(end for name in names for end in _ends(name))
     labels, alone = list[str](), list[str]()
     for name in names:
-        last = _last_part(name)
-        label = table.get(name) or (by_last.get(last) if n_alike[last] == 1 else None)
+        ends = [end for end in _ends(name) if n_with[end] == 1]
+        label = next((table[end] for end in ends if end in table), by_end.get(ends[0], "") if ends else "")
+        labels.append(f"group {label}" if label else f"alone {len(labels)}")
         alone += [] if label else [name]
-        labels.append(f"group {label}" if label else f"alone {name}")
-    if len(alone) == len(names):
-        known = _some(table) or "nothing"
+    if names and len(alone) == len(names):
         raise DataError(
-            f"{shown(path)}: none of the {len(names)} {what} is in it; they are called {_some(names)}, and "
-            f"it holds {known}. Name each item by its path in its folder."
+            f"{shown(path)}: none of the {len(names)} items is in it; they are called {_some(names)}, and it holds "
+            f"{_some(table) or 'nothing'}. Name each item by its path in its folder."
         )
-    if not alone:
-        return Groups(labels, [])
-    return Groups(
-        labels,
-        [
-            f"{len(alone)} of {len(names)} {what} have no group in {shown(path.name)}, and are each one "
-            f"of their own: {_some(alone)}."
-        ],
-    )
+    if alone:
+        message = f"{len(alone)} of {len(names)} items have no group there, or no name of their own, and count as a group each: {_some(alone)}."
+        warnings.warn(f"{shown(path)}: {message}", TaumemWarning, stacklevel=3)
+    return labels
 
 
-def _by_last_part(table: dict[str, str]) -> dict[str, str]:
-    """Groups by the last part of the names, where that is not ambiguous."""
+def _by_end(table: dict[str, str]) -> dict[str, str]:
+    """Groups by every end of the names, where that is not ambiguous."""
     found: dict[str, set[str]] = {}
     for name, label in table.items():
-        found.setdefault(_last_part(name), set()).add(label)
-    return {last: labels.pop() for last, labels in found.items() if len(labels) == 1}
+        for end in _ends(name):
+            found.setdefault(end, set()).add(label)
+    return {end: labels.pop() for end, labels in found.items() if len(labels) == 1}
 
 
-def _last_part(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
+def _ends(name: str) -> list[str]:
+    """A path and all that is left of it without its first folders, the longest first."""
+    parts = name.replace("\\", "/").split("/")
+    return ["/".join(parts[k:]) for k in range(len(parts)) if parts[k]]
 
 
 def _some(names: Iterable[str]) -> str:
