@@ -119,15 +119,13 @@ def _phantoms(
     if sides.heldout is None:
         return None
     n_groups = len(np.unique(sides.groups)), len(np.unique(sides.heldout_groups))
-    others = make(sides.heldout.items, sides.heldout_groups) if n_groups[1] > 2 else None
-    matched = rule.copied(found)
-    if others is not None:
-        matched |= rule.copied(others.compare(sides.generated.items, progress=progress))
+    others = make(sides.heldout.items, sides.heldout_groups)
+    matched = rule.copied(found) | rule.copied(others.compare(sides.generated.items, progress=progress))
     groups = np.concatenate([sides.groups, sides.heldout_groups])
     pool = make(_together(sides.train.items, sides.heldout.items), groups)
-    return phantoms_of(
-        rule, pool.compare(taken(sides.generated, np.flatnonzero(matched))), groups, len(sides.train), n_groups
-    )
+    chosen = np.flatnonzero(matched)
+    pooled = pool.compare(taken(sides.generated, chosen)) if len(chosen) else found[chosen]
+    return phantoms_of(rule, pooled, groups, len(sides.train), n_groups)
 
 
 def _together(first: Any, second: Any) -> Any:

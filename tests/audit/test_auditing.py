@@ -1,0 +1,197 @@
+"""Audits of planted truth: what is there is found, what is not is not, and the record says how it knows."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+
+from pictures import fresh, noisy
+from taumem.audit import audit
+from taumem.errors import ConfigError, DataError
+from taumem.record.audit import AuditRecord
+
+TRAIN, HELDOUT, NOVEL = fresh(80, 1), fresh(120, 2), fresh(60, 3)
+COPIES = torch.cat([TRAIN[:10], noisy(TRAIN[10:20], 8), TRAIN[20:30].flip(3)])
+
+
+@pytest.fixture(scope="module")
+def of_copies():
+    return audit(torch.cat([NOVEL, COPIES]), TRAIN, HELDOUT, orbit="light")
+
+
+@pytest.fixture(scope="module")
+def of_novel():
+    return audit(NOVEL, TRAIN, HELDOUT, orbit="light")
+
+
+def test_planted_copies_are_found_flagged_and_named(of_copies):
+    record = of_copies
+    assert record.verdict.state == "copies"
+    assert record.copies.count == 30
+    assert record.copies.chance.count == 0
+    assert record.copies.p < 1e-6
+    assert record.flagged.count >= 30
+    assert {pair.row for pair in record.pairs[:30]} == set(range(60, 90))
+    assert all(pair.nearest == pair.row - 60 for pair in record.pairs[:30])
+    assert {pair.way for pair in record.pairs if pair.row >= 80} <= {"mirrored", "mirrored, relit"}
+
+
+def test_samples_that_copy_nothing_come_out_clean(of_novel):
+    assert of_novel.verdict.state == "none_found"
+    assert of_novel.copies.count == 0
+    assert of_novel.flagged.count == 0
+    assert "excluded at 95 %" in of_novel.verdict.sentence
+
+
+def test_matches_lie_on_the_training_side_alone(of_copies):
+    phantoms = of_copies.phantoms
+    assert (phantoms.matched_train, phantoms.matched_heldout) == (30, 0)
+    assert phantoms.expected_heldout == pytest.approx(30 * 120 / 200)
+    assert phantoms.p < 1e-6
+
+
+def test_the_bound_holds_for_the_truth_at_every_threshold(of_copies):
+    bounds = of_copies.bounds
+    score = {pair.row: pair.score for pair in of_copies.pairs}
+    for threshold, found, false in zip(bounds.thresholds, bounds.found, bounds.false, strict=True):
+        if threshold <= max(score.values()):
+            truly_false = sum(1 for row, value in score.items() if value <= threshold and row < 60)
+            assert truly_false <= false <= found
+
+
+def test_controls_are_part_of_every_audit(of_copies, of_novel):
+    for record in (of_copies, of_novel):
+        negative, positive = record.controls
+        assert negative.passed
+        assert positive.count == positive.n
+
+
+def test_without_heldout_items_training_items_stand_in_and_what_needs_them_is_not_run():
+    record = audit(torch.cat([NOVEL, COPIES]), TRAIN, orbit="light")
+    assert record.verdict.state == "copies"
+    assert record.copies.chance.source == "left_out"
+    assert record.phantoms is None
+    assert {reason.what for reason in record.not_run} >= {"phantom matches", "c_t, closer_to_train, nn_divergence"}
+
+
+def test_a_near_duplicate_in_the_training_set_hides_no_copy():
+    train = torch.cat([TRAIN, noisy(TRAIN[:20], 3)])
+    record = audit(torch.cat([NOVEL, TRAIN[:20]]), train, HELDOUT, orbit="none")
+    assert record.duplicates.n_groups == len(TRAIN)
+    assert record.copies.count == 20
+
+
+def test_duplicates_are_counted_and_heldout_ones_left_out():
+    record = audit(
+        torch.cat([NOVEL, NOVEL[:5]]), torch.cat([TRAIN, TRAIN[:3]]), torch.cat([HELDOUT, TRAIN[:7]]), orbit="none"
+    )
+    found = record.duplicates
+    assert (found.train_identical, found.heldout_identical, found.generated_identical) == (3, 7, 5)
+    assert record.n_heldout == len(HELDOUT)
+    assert record.controls[0].passed
+
+
+def test_items_of_one_group_count_as_one_and_shared_groups_are_not_held_out():
+    train = torch.cat([TRAIN, noisy(TRAIN[:10], 30)])  # two pictures of one patient, too far apart to be told
+    groups = ([f"p{k}" for k in range(80)] + [f"p{k}" for k in range(10)], [f"h{k // 2}" for k in range(120)])
+    groups[1][:4] = ["p1", "p1", "p2", "p2"]
+    record = audit(torch.cat([NOVEL, TRAIN[:10]]), train, HELDOUT, groups=groups, orbit="none")
+    assert record.duplicates.n_groups == 80
+    assert record.duplicates.heldout_grouped == 4
+    assert record.phantoms.n_heldout == 58
+    assert record.copies.count == 10
+
+
+def test_the_same_settings_give_the_same_record_and_the_random_states_stay(of_novel):
+    again = audit(NOVEL, TRAIN, HELDOUT, orbit="light")
+    assert again.model_dump(exclude={"made"}) == of_novel.model_dump(exclude={"made"})
+
+
+def test_a_verdict_is_withheld_where_the_heldout_items_are_not_fresh():
+    poisoned = torch.cat([HELDOUT[:60], noisy(TRAIN[:60], 1)])
+    few = audit(NOVEL[:10], TRAIN, HELDOUT, orbit="none")
+    assert few.verdict.state == "withheld"
+    assert "samples would do" in few.verdict.sentence
+    record = audit(torch.cat([NOVEL, COPIES]), TRAIN, poisoned, orbit="none")
+    assert record.verdict.state != "none_found"
+    assert record.copies.chance.fraction > 0.3
+
+
+def test_files_hold_one_row_for_each_sample_and_the_record_reads_back(tmp_path):
+    record = audit(torch.cat([NOVEL, COPIES]), TRAIN, HELDOUT, orbit="none", output=tmp_path)
+    with (tmp_path / "findings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = pyarrow.parquet.read_table(tmp_path / "findings.parquet").to_pydict()
+    assert len(rows) == record.n_generated == len(table["score"])
+    assert [float(row["score"]) for row in rows] == table["score"] == sorted(table["score"])
+    assert sum(table["flagged"]) == record.flagged.count
+    assert sum(table["copied"]) == record.copies.count
+    assert AuditRecord.read(tmp_path) == record
+    assert "data:image" not in (tmp_path / "audit.json").read_text()
+    content = json.loads((tmp_path / "audit.json").read_text())
+    assert {"n_train", "n_generated", "n_heldout", "copies", "flagged", "scores", "power", "not_run"} <= set(content)
+    assert {"count", "fraction", "low", "high", "chance", "rule"} <= set(content["copies"])
+    assert {"c_t", "authpct", "closer_to_train"} <= set(content["scores"])
+
+
+def test_what_is_redacted_shows_neither_names_nor_contents(tmp_path):
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    np.save(folder / "private.npy", ((torch.cat([NOVEL, COPIES]) + 1) * 127.5).round().byte().numpy()[:, 0])
+    record = audit(folder / "private.npy", TRAIN, HELDOUT, orbit="none", output=tmp_path / "out", redact=True)
+    assert all(pair.sample_image is None for pair in record.pairs)
+    for name in ("findings.csv", "gallery.json"):
+        assert "private" not in (tmp_path / "out" / name).read_text()
+
+
+def test_texts_are_audited_by_edit_distance():
+    words = ["alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta", "zeta", "iota", "rho", "tau"]
+    generator = torch.Generator().manual_seed(0)
+    lines = [" ".join(words[k] for k in torch.randint(12, (9,), generator=generator).tolist()) for _ in range(240)]
+    train, heldout, novel = lines[:80], lines[80:200], lines[200:]
+    record = audit([*novel, *train[:12], *(line.replace("a", "e", 1) for line in train[12:20])], train, heldout)
+    assert record.verdict.state == "copies"
+    assert record.copies.count == 20
+    assert record.pairs[0].sample_text == record.pairs[0].train_text
+
+
+def test_vectors_and_tokens_are_audited_too():
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(300, 20, generator=generator)
+    record = audit(torch.cat([vectors[:40], vectors[100:140]]), vectors[:100], vectors[140:])
+    assert record.copies.count == 40
+    tokens = torch.randint(8, (300, 24), generator=generator)
+    record = audit(torch.cat([tokens[:40], tokens[100:140]]), tokens[:100], tokens[140:])
+    assert record.copies.count == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"orbit": "ful"}, ConfigError, "did you mean 'full'"),
+        ({"rule": "gap<3"}, ConfigError, "such as gap<1/3"),
+        ({"q": 0}, ConfigError, "between 0 and 1"),
+        ({"sizes": 3}, ConfigError, "did you mean 'size'"),
+        ({"most_null": 1}, ConfigError, "at least 4"),
+        ({"train": TRAIN[:1]}, ConfigError, "at least 2"),
+        ({"train": TRAIN[:3], "heldout": None}, DataError, "Give held-out items"),
+        ({"heldout": HELDOUT[:3]}, DataError, "at least 4"),
+        ({"heldout": TRAIN}, DataError, "held-out"),
+        ({"generated": torch.full_like(NOVEL, torch.nan)}, DataError, "NaN"),
+        ({"generated": NOVEL[:, :, :8]}, DataError, "size"),
+        ({"groups": (["a"], ["b"])}, DataError, "80 training items"),
+    ],
+)
+def test_bad_input_is_told_in_a_sentence(change, error, words):
+    given = {"generated": NOVEL, "train": TRAIN, "heldout": HELDOUT, "orbit": "none"} | change
+    with pytest.raises(error, match=words):
+        audit(given.pop("generated"), given.pop("train"), given.pop("heldout"), **given)
+
+
+def test_samples_that_are_the_training_items_are_all_copies():
+    record = audit(TRAIN, TRAIN, HELDOUT, orbit="none")
+    assert record.copies.fraction == 1
+    assert any("training items" in note for note in record.inputs["generated"].notes)
