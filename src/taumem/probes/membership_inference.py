@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from taumem.data.items import as_tensor
-from taumem.errors import DataError
+from taumem.errors import ConfigError, DataError
 from taumem.probes.probe import share, variance_of_sum
 from taumem.record import Estimate
 
-__all__ = ["membership"]
+__all__ = ["members_found", "membership"]
 
 FALSE_POSITIVES = 0.01
 """The share of held-out items that the test may take for members."""
@@ -45,14 +45,35 @@ def membership(train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "
     variance = variance_of_sum(found, spared)
     auc = float(found.mean())
 
-    allowed = math.floor(FALSE_POSITIVES * m)
-    threshold = heldout_losses.sort().values[allowed]
     return (
         Estimate(
             quantity="membership_auc", value=auc, se=None if variance is None else math.sqrt(variance), count=n + m
         ),
-        share("membership_tpr", int((train_losses < threshold).sum()), n),
+        share("membership_tpr", members_found(train_losses, heldout_losses), n),
     )
+
+
+def members_found(
+    train_losses: Float[Tensor, "n"], heldout_losses: Float[Tensor, "m"], false_positives: float = FALSE_POSITIVES
+) -> int:
+    """Count the training items that are found by their low loss, at a share of false positives.
+
+    Args:
+        train_losses: loss of each training item.
+        heldout_losses: loss of each held-out item, at the same diffusion times.
+        false_positives: the share of held-out items that may be taken for members, in [0, 1); of too few to make one
+            item of it, none may.
+
+    Raises:
+        DataError: losses that are not one finite number per item, or none.
+        ConfigError: the share is out of its range.
+    """
+    if not 0 <= false_positives < 1:
+        raise ConfigError(f"a share of held-out items to be mistaken lies between 0 and 1; got {false_positives!r}.")
+    train_losses, heldout_losses = _checked(train_losses, "training"), _checked(heldout_losses, "held-out")
+    # So many of m, and no rounding of the product may take one away: 0.29 * 100 is 28.999...
+    allowed = math.floor(false_positives * len(heldout_losses) * (1 + 1e-12))
+    return int((train_losses < heldout_losses.sort().values[allowed]).sum())
 
 
 def _checked(losses: object, of: str) -> Float[Tensor, "n"]:

@@ -1,0 +1,134 @@
+"""Exact tests of counts: matches against phantom ones, a share against chance, and what none found excludes.
+
+A match to a held-out item is a phantom: the model never saw that item. If it knew nothing of which items it was trained
+on either, the matches would be shared out between the two sides as by a draw.
+"""
+
+import math
+from dataclasses import dataclass
+
+from scipy.special import betaincinv
+from scipy.stats import hypergeom
+
+from taumem.analysis.interval import check_confidence
+from taumem.errors import ConfigError
+
+__all__ = ["PhantomTest", "phantom_test", "samples_needed", "share_test", "smallest_excluded"]
+
+
+@dataclass(frozen=True)
+class PhantomTest:
+    """Matches on the training side against those on the held-out side.
+
+    Attributes:
+        n_train: training items that could be matched; groups, where items belong together.
+        n_heldout: held-out ones.
+        matched_train: distinct ones of the training side that some sample matches.
+        matched_heldout: and of the held-out side: phantoms.
+        expected_heldout: of all matched ones, so many would be held-out ones if the sides were alike to the model.
+        p: probability of at least so many on the training side then, given how many are matched in all.
+        best_p: the p if all matched ones were on the training side: what the test could have shown at best.
+    """
+
+    n_train: int
+    n_heldout: int
+    matched_train: int
+    matched_heldout: int
+    expected_heldout: float
+    p: float
+    best_p: float
+
+
+def phantom_test(n_train: int, n_heldout: int, matched_train: int, matched_heldout: int) -> PhantomTest:
+    """Test whether samples match what was trained on more than what was held out.
+
+    What is drawn are distinct matched items, or groups: many samples that match one count once, so that no model of
+    samples is needed; only that it was by chance which items were trained on.
+
+    Raises:
+        ConfigError: counts that are negative, or more matched than there are.
+
+    Reference: Amin et al. 2026, arXiv 2606.16952 (phantoms); Fisher 1935, J. R. Stat. Soc. 98, 39.
+
+    >>> test = phantom_test(100, 100, 8, 1)
+    >>> test.expected_heldout, round(test.p, 4), round(test.best_p, 4)
+    (4.5, 0.0174, 0.0017)
+    """
+    matched = matched_train + matched_heldout
+    p = share_test(matched_train, n_train, matched_heldout, n_heldout)
+    most = min(matched, n_train)
+    return PhantomTest(
+        n_train=n_train,
+        n_heldout=n_heldout,
+        matched_train=matched_train,
+        matched_heldout=matched_heldout,
+        expected_heldout=matched * n_heldout / max(n_train + n_heldout, 1),
+        p=p,
+        best_p=share_test(most, n_train, matched - most, n_heldout),
+    )
+
+
+def share_test(count: int, n: int, count_chance: int, n_chance: int) -> float:
+    """Test whether a share is above that of chance: Fisher's exact test, one-sided.
+
+    Args:
+        count: how many, such as copies among samples.
+        n: of how many.
+        count_chance: how many by chance, such as held-out items that look like copies.
+        n_chance: of how many.
+
+    Returns:
+        Probability of at least ``count`` if both shares were the same, given how many there are in all.
+
+    Raises:
+        ConfigError: counts that are negative, or more than there are.
+
+    >>> round(share_test(6, 100, 0, 100), 4)
+    0.0145
+    """
+    for k, of in ((count, n), (count_chance, n_chance)):
+        if not 0 <= k <= of:
+            raise ConfigError(f"a share counts from 0 to all of its items; got {k} of {of}.")
+    # None found is no evidence, whatever there was to find; scipy has no draw from nothing.
+    return float(hypergeom.sf(count - 1, n + n_chance, count + count_chance, n)) if count else 1.0
+
+
+def smallest_excluded(n: int, count: int = 0, confidence: float = 0.95) -> float:
+    """The rate above which all are excluded by what was counted: the upper end of the exact one-sided interval.
+
+    Args:
+        n: how many were looked at.
+        count: how many were found.
+        confidence: probability that the rate is not above the end, in (0, 1).
+
+    Raises:
+        ConfigError: the confidence is out of its range, or more were found than were looked at.
+
+    Reference: Clopper and Pearson 1934, Biometrika 26, 404.
+
+    >>> f"with 500 samples and none found, a rate above {smallest_excluded(500):.1%} is excluded at 95 %"
+    'with 500 samples and none found, a rate above 0.6% is excluded at 95 %'
+    """
+    check_confidence(confidence)
+    if not 0 <= count <= n:
+        raise ConfigError(f"a share counts from 0 to all of its items; got {count} of {n}.")
+    return 1.0 if count == n else float(betaincinv(count + 1, n - count, confidence))
+
+
+def samples_needed(rate: float, confidence: float = 0.95) -> int:
+    """So many samples exclude a rate if none of them is found to be a copy.
+
+    Args:
+        rate: of copies, in (0, 1).
+        confidence: probability of finding one at least, if the rate is no lower, in (0, 1).
+
+    Raises:
+        ConfigError: a number out of its range.
+
+    >>> samples_needed(0.006), samples_needed(0.01)
+    (498, 299)
+    """
+    check_confidence(confidence)
+    if not 0 < rate < 1:
+        raise ConfigError(f"a rate of copies to be excluded lies between 0 and 1; got {rate!r}.")
+    return math.ceil(math.log1p(-confidence) / math.log1p(-rate) - 1e-9)

@@ -1,0 +1,77 @@
+"""Membership in an audit: what is counted at few false positives, and the interval of the area."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.stats import binomtest
+
+from taumem.audit.membership import membership_scores
+from taumem.errors import ConfigError, DataError
+from taumem.probes.membership_inference import members_found
+
+losses = arrays.arrays(np.float64, st.integers(1, 60), elements=st.integers(0, 30).map(float))
+
+
+@given(losses, losses, st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.29, 0.5]))
+def test_members_are_those_that_the_best_allowed_threshold_finds(train, heldout, share):
+    thresholds = np.concatenate([train, heldout, [np.inf]])
+    allowed = [c for c in thresholds if (heldout < c).sum() <= share * len(heldout) + 1e-9]
+    best = max(((train < c).sum() for c in allowed), default=0)
+    assert members_found(torch.as_tensor(train), torch.as_tensor(heldout), share) == best
+
+
+@pytest.mark.parametrize(("n_heldout", "mistakes"), [(999, 0), (1000, 1), (3000, 3), (29_000, 29)])
+def test_one_in_a_thousand_may_be_mistaken_and_no_more(n_heldout, mistakes):
+    heldout = np.arange(n_heldout, dtype=float)
+    assert members_found(torch.as_tensor(heldout - 0.5), torch.as_tensor(heldout), 0.001) == mistakes + 1
+
+
+def test_the_scores_are_area_and_true_positives_with_exact_intervals():
+    rng = np.random.default_rng(0)
+    train, heldout = rng.normal(-0.5, 1, 700), rng.normal(0, 1, 1100)
+    (area, rare, few), not_run = membership_scores((train, heldout))
+    assert not not_run
+    assert area.value == pytest.approx((train[:, None] < heldout).mean())
+    assert area.low < area.value < area.high
+    for score, allowed in ((rare, 1), (few, 11)):
+        count = int((train < np.sort(heldout)[allowed]).sum())
+        interval = binomtest(count, 700).proportion_ci(method="exact")
+        assert (score.value, score.low, score.high) == pytest.approx((count / 700, interval.low, interval.high))
+    assert [score.name for score in (area, rare, few)] == [
+        "membership_auc",
+        "membership_tpr_0.001",
+        "membership_tpr_0.01",
+    ]
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+def test_the_interval_of_the_area_holds_the_truth(shift):
+    rng = np.random.default_rng(int(10 * shift))
+    truth = float(np.mean(rng.normal(-shift, 1, 10**6) < rng.normal(0, 1, 10**6)))
+    areas = [membership_scores((rng.normal(-shift, 1, 30), rng.normal(0, 1, 40)))[0][0] for _ in range(300)]
+    assert np.mean([area.low <= truth <= area.high for area in areas]) >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_few_items_that_are_told_apart_are_not_certainty():
+    area = membership_scores((np.zeros(5), np.ones(5)))[0][0]
+    assert area.value == area.high == 1
+    assert area.low < 0.8
+    below = membership_scores((np.ones(5), np.zeros(5)))[0][0]
+    assert below.value == below.low == 0
+    assert below.high == pytest.approx(1 - area.low)
+
+
+def test_without_losses_it_says_why_not():
+    scores, not_run = membership_scores(None)
+    assert not scores
+    assert [what.what for what in not_run] == ["membership"]
+
+
+def test_what_is_no_loss_of_each_item_is_refused():
+    with pytest.raises(DataError, match="one finite loss"):
+        membership_scores((np.array([0.1, np.nan]), np.ones(3)))
+    with pytest.raises(ConfigError, match="share of held-out"):
+        members_found(torch.ones(3), torch.ones(3), 1.0)
