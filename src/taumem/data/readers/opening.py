@@ -88,7 +88,7 @@ def memory_of_machine() -> int:
     return 2**62
 
 
-def check_memory(path: Path, n_bytes: int, advice: str = "Take less of it") -> None:
+def check_memory(path: object, n_bytes: int, advice: str = "Take less of it") -> None:
     """Refuse what this machine's memory cannot hold, before it is filled.
 
     Raises:
