@@ -26,7 +26,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        self._inside = "json" if dict(attrs).get("type") == "application/json" else tag
+        is_json = dict(attrs).get("type") == "application/json"
+        self._inside = tag if not is_json else "json" if dict(attrs).get("class") == "figure" else "script"
 
     def handle_endtag(self, tag):
         self._inside = ""

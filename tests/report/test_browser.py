@@ -7,6 +7,11 @@ import subprocess
 from html import unescape
 
 import pytest
+from planted_audit import audit_of
+from reading import Page
+
+from taumem.report.audit_page import audit_page_of
+from taumem.report.audit_sections.pairs import MOST_PAIRS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -31,7 +36,14 @@ const seen = {};
 const look = (frame) => {
   const { document, matchMedia } = frame.contentWindow;
   const all = (selector) => document.querySelectorAll(selector).length;
-  return { dark: matchMedia("(prefers-color-scheme: dark)").matches, plots: all(".js-plotly-plot"),
+  const slider = document.getElementById("threshold");
+  if (slider) {
+    slider.value = 20;
+    slider.dispatchEvent(new Event("input"));
+  }
+  return { threshold: slider && { told: document.getElementById("found-at-threshold").textContent,
+      pale: all(".match.beyond"), line: document.getElementById("plot-scores").layout.shapes[0].x0 },
+    dark: matchMedia("(prefers-color-scheme: dark)").matches, plots: all(".js-plotly-plot"),
     drawings: all(".main-svg"), ink: document.querySelector(".plot text").style.fill };
 };
 for (const name of %s) {
@@ -53,7 +65,8 @@ for (const name of %s) {
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
 def test_a_browser_draws_every_figure_by_day_and_by_night_without_an_error(tmp_path, page, grammar_page, text_page):
-    pages = {"images": page, "grammar": grammar_page, "texts": text_page}
+    audit = audit_of()
+    pages = {"images": page, "grammar": grammar_page, "texts": text_page, "audit": Page(audit_page_of(audit))}
     for name, written in pages.items():
         (tmp_path / f"{name}.html").write_text(written.html, encoding="utf-8")
     (tmp_path / "around.html").write_text(AROUND % json.dumps(list(pages)), encoding="utf-8")
@@ -74,3 +87,10 @@ def test_a_browser_draws_every_figure_by_day_and_by_night_without_an_error(tmp_p
             assert drawn["drawings"] >= 2 * len(pages[name].figures)
         assert (day["dark"], night["dark"]) == (False, True)
         assert (day["ink"], night["ink"]) == ("rgb(102, 112, 128)", "rgb(152, 162, 179)"), name
+    # The slider tells and shows what holds at its threshold, and goes on doing so on a dark page.
+    for drawn in seen["audit"]:
+        found, false = audit.bounds.found[20], audit.bounds.false[20]
+        told = f"{found} samples found, of which at most {false} ({100 * false / found:.0f} %) are no copies"
+        assert drawn["threshold"]["told"].startswith(told)
+        assert drawn["threshold"]["pale"] == MOST_PAIRS - found
+        assert drawn["threshold"]["line"] == audit.bounds.thresholds[20]

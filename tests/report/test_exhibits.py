@@ -21,7 +21,7 @@ from taumem.record import CopyRule, RunKey
 from taumem.report import page_of
 from taumem.report.exhibits import exhibits_of
 from taumem.report.exhibits.exhibit import looks_to_show
-from taumem.report.exhibits.texts import _chunks, _longest
+from taumem.report.exhibits.texts import _marks, chunks_of, longest
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_texts_are_shown_over_their_nearest_training_texts(texts):
 @settings(max_examples=200)
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
 def test_the_longest_passage_is_found(agree):
-    begin, end = _longest(np.array(agree))
+    begin, end = longest(np.array(agree))
     runs = re.findall("1+", "".join("01"[a] for a in agree))
     assert end - begin == max(map(len, runs), default=0)
     assert all(agree[begin:end])
@@ -205,7 +205,7 @@ def test_the_longest_passage_is_found(agree):
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
 def test_pieces_make_up_both_texts_and_marks_say_where_they_agree(pairs):
     sample, nearest = ("".join(letters) for letters in zip(*pairs, strict=True))
-    chunks = _chunks(sample, nearest, np.array([a == b for a, b in pairs]))
+    chunks = chunks_of(sample, nearest, _marks(np.array([a == b for a, b in pairs])))
     stretches = [stretch for chunk in chunks for stretch in chunk]
     assert "".join(s.sample for s in stretches) == sample
     assert "".join(s.nearest for s in stretches) == nearest

@@ -61,7 +61,7 @@ def _image(item: ArrayLike) -> Image.Image:
 
 
 def _bytes(item: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return np.clip(np.round((np.nan_to_num(item.astype(np.float64)) + 1) * 127.5), 0, 255).astype(np.uint8)
+    return np.round((np.clip(np.nan_to_num(item.astype(np.float64)), -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def _reduced(image: Image.Image) -> Image.Image:
