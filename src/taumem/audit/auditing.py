@@ -77,7 +77,7 @@ def _record(
     rules, found, null = compared.rules, compared.found, compared.null
     copies, flagged = copies_of(rules[0], found, null), compared.certainty.flags(settings.q)
     power = power_of(len(found), flagged, compared.controls[1])
-    scores, left_out = reported_scores(sides, settings)
+    scores, left_out = reported_scores(compared.seen, settings)
     members, not_tried = membership_scores(losses)
     sets = {"generated": sides.generated, "train": sides.train, "heldout": sides.heldout}
     fresh = "a held-out item" if null.source == "heldout" else "a training item, compared with the others,"
@@ -88,7 +88,7 @@ def _record(
         n_train=len(sides.train),
         n_generated=len(sides.generated),
         n_heldout=0 if sides.heldout is None else len(sides.heldout),
-        verdict=verdict_of(copies, compared.phantoms, compared.controls, power),
+        verdict=verdict_of(copies, flagged, compared.phantoms, compared.controls, power),
         copies=copies,
         rules=tuple(counted(rule, found, null) for rule in rules),
         flagged=flagged,

@@ -1,14 +1,15 @@
 """All searches of an audit: samples, items that copy nothing, planted copies and phantoms against the training set."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taumem.audit.controls import negative, positive
+from taumem.audit.controls import negative, planted, positive
+from taumem.audit.features import Features
 from taumem.audit.headline import phantoms_of
 from taumem.audit.null import Null, halves, one_of_each
 from taumem.audit.rules import NEAREST, Rule, calibrated_distance, usual_rules
@@ -16,6 +17,7 @@ from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
 from taumem.audit.significance import Significance
 from taumem.audit.texts import TextComparison
+from taumem.data.gathered import Gathered
 from taumem.errors import DataError
 from taumem.neighbors.comparison import NearestComparison
 from taumem.neighbors.matches import Comparison, Matches
@@ -34,6 +36,7 @@ class Compared:
     """What all searches of an audit found.
 
     Attributes:
+        seen: what was compared: the sets, or their features.
         found: of the samples.
         null: of items that copy nothing.
         certainty: of the samples' matches.
@@ -43,6 +46,7 @@ class Compared:
         comparisons: pairs of items that were compared, views counted.
     """
 
+    seen: Sides
     found: Matches
     null: Null
     certainty: Significance
@@ -54,20 +58,22 @@ class Compared:
 
 def compare(sides: Sides, settings: Settings, progress: Progress) -> Compared:
     """Search, in this order: samples, items that copy nothing, planted copies, and phantoms."""
-    make = _maker(sides.train.kind, settings)
-    comparison = make(sides.train.items, sides.groups)
-    rules = usual_rules(sides.train.kind, settings.rule)
-    found = comparison.compare(sides.generated.items, progress=_stage(progress, "samples"))
-    null = _null(sides, comparison, settings, _stage(progress, "null"))
-    if sides.train.kind != "texts":
+    features = Features.of(settings.features)
+    seen = sides if settings.features == "pixels" else _featured(sides, features, progress)
+    make = _maker(seen.train.kind, settings)
+    comparison = make(seen.train.items, sides.groups)
+    rules = usual_rules(seen.train.kind, settings.rule)
+    found = comparison.compare(seen.generated.items, progress=_stage(progress, "samples"))
+    null = _null(seen, comparison, settings, _stage(progress, "null"))
+    if seen.train.kind != "texts":
         rules = (*rules, calibrated_distance(null.calibration))
-    controls = (
-        negative(null, settings.q),
-        positive(sides.train.items, sides.groups, comparison, rules[0], settings.seed),
-    )
-    phantoms = _phantoms(sides, rules[0], found, make, _stage(progress, "phantoms"))
+    plants = planted(sides.train, sides.groups, settings.seed)
+    looked_for = comparison.compare(plants.items if seen is sides else features(plants.items, "planted copies"))
+    controls = negative(null, settings.q), positive(plants, looked_for, sides.groups, rules[0])
+    phantoms = _phantoms(seen, rules[0], found, make, _stage(progress, "phantoms"))
     n_compared = len(found) + len(null.calibration) + len(null.evaluation) + controls[1].n
     return Compared(
+        seen=seen,
         found=found,
         null=null,
         certainty=Significance.of(found, null.calibration, settings.q),
@@ -78,10 +84,25 @@ def compare(sides: Sides, settings: Settings, progress: Progress) -> Compared:
     )
 
 
+def _featured(sides: Sides, features: Features, progress: Progress) -> Sides:
+    """The sets by their features; groups, names and all else as they are."""
+
+    def of(part: Gathered | None) -> Gathered | None:
+        if part is None:
+            return None
+        vectors = features(part.items, part.source, progress=_stage(progress, "features"))
+        return replace(part, items=vectors, kind="vectors")
+
+    generated, train, heldout = (of(part) for part in (sides.generated, sides.train, sides.heldout))
+    assert generated is not None
+    assert train is not None
+    return replace(sides, generated=generated, train=train, heldout=heldout)
+
+
 def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], Comparison]:
     if kind == "texts":
         return lambda items, groups: TextComparison(items, groups=groups)
-    views = orbit(settings.orbit if kind == "images" and settings.features == "pixels" else "none")
+    views = orbit(settings.orbit if kind == "images" else "none")
     metric = "hamming" if kind == "tokens" else "euclidean"
     return lambda items, groups: NearestComparison(
         items, groups=torch.from_numpy(groups), views=views, metric=metric, n_plain=NEAREST, memory=settings.memory

@@ -1,18 +1,22 @@
 """Audits of what is known: held-out items must come out clean, and planted copies should be found."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from taumem.analysis.discoveries import conformal_p, q_values
 from taumem.audit.null import Null
 from taumem.audit.rules import Rule
-from taumem.neighbors.matches import Comparison
+from taumem.audit.sides import taken
+from taumem.data.gathered import Gathered
+from taumem.neighbors.matches import Matches
 from taumem.randomness import generator_for
 from taumem.record.audit import Control
 
-__all__ = ["negative", "planted", "positive"]
+__all__ = ["Plants", "negative", "planted", "positive"]
 
 UNLIKELY = 0.01
 """An audit of items that copy nothing may look so suspicious this often."""
@@ -38,28 +42,41 @@ def negative(null: Null, q: float) -> Control:
     return Control(name="negative", sentence=sentence, count=count, n=n, passed=p >= UNLIKELY, p=p)
 
 
-def positive(
-    train: Tensor | list[str], groups: NDArray[np.int64], comparison: Comparison, rule: Rule, seed: int
-) -> Control:
-    """Plant copies of training items, and see how many the rule finds."""
+@dataclass(frozen=True, eq=False)
+class Plants:
+    """Copies of training items that were made on purpose.
+
+    Attributes:
+        items: the copies.
+        groups: that of the training item which each is a copy of.
+        how: how they were changed, in words.
+    """
+
+    items: Tensor | list[str]
+    groups: NDArray[np.int64]
+    how: str
+
+
+def planted(train: Gathered, groups: NDArray[np.int64], seed: int) -> Plants:
+    """Copy some training items, not quite."""
     places = np.unique(groups, return_index=True)[1]
     order = torch.randperm(len(places), generator=generator_for(seed, "audit plants")).numpy()
     places = places[order[:N_PLANTED]]
-    plants, how = planted(train, places, seed)
-    found = comparison.compare(plants)
-    count = int((rule.copied(found) & (groups[found.nearest] == groups[places])).sum())
-    sentence = f"copies of training items {how}: {count} of {len(places)} are found"
-    return Control(name="positive", sentence=sentence, count=count, n=len(places), passed=None)
+    copies, how = _changed(taken(train, places), generator_for(seed, "audit plants", 1))
+    return Plants(copies, groups[places], how)
 
 
-def planted(train: Tensor | list[str], places: NDArray[np.int64], seed: int) -> tuple[Tensor | list[str], str]:
-    """Copy training items, not quite: how a positive control changes them, and in words."""
-    generator = generator_for(seed, "audit plants", 1)
-    if isinstance(train, list):
-        return [
-            _misspelled(train[place], generator) for place in places
-        ], f"with {CHANGED:.0%} of their symbols changed"
-    items = torch.as_tensor(train[places])
+def positive(plants: Plants, found: Matches, groups: NDArray[np.int64], rule: Rule) -> Control:
+    """See how many planted copies the rule finds, each with its own training item."""
+    count, n = int((rule.copied(found) & (groups[found.nearest] == plants.groups)).sum()), len(found)
+    sentence = f"copies of training items {plants.how}: {count} of {n} are found"
+    return Control(name="positive", sentence=sentence, count=count, n=n, passed=None)
+
+
+def _changed(items: Tensor | list[str], generator: Generator) -> tuple[Tensor | list[str], str]:
+    """Change items a little, and say how."""
+    if isinstance(items, list):
+        return [_misspelled(text, generator) for text in items], f"with {CHANGED:.0%} of their symbols changed"
     if not items.is_floating_point():
         return items, "as they are"
     if items.ndim == 4:
@@ -69,7 +86,7 @@ def planted(train: Tensor | list[str], places: NDArray[np.int64], seed: int) -> 
     return items + 0.1 * spread * torch.randn(items.shape, generator=generator), "with noise of a tenth of their spread"
 
 
-def _misspelled(text: str, generator: torch.Generator) -> str:
+def _misspelled(text: str, generator: Generator) -> str:
     symbols = list(text)
     n = int(CHANGED * len(symbols))
     for place in torch.randperm(len(symbols), generator=generator)[:n].tolist():

@@ -68,7 +68,7 @@ def power_of(n: int, flagged: Flagged, planted: Control) -> Power:
 
 
 def verdict_of(
-    copies: CopyShare, phantoms: Phantoms | None, controls: tuple[Control, ...], power: Power
+    copies: CopyShare, flagged: Flagged, phantoms: Phantoms | None, controls: tuple[Control, ...], power: Power
 ) -> AuditVerdict:
     """Put the audit into one sentence, or say why that cannot be done."""
     assert copies.chance is not None
@@ -87,7 +87,7 @@ def verdict_of(
             f"{_percent(copies.high)}) are copies of training items; of {what}, {chance} look so (p = {p:.2g})."
         )
         return AuditVerdict(state="copies", p=p, sentence=sentence)
-    if blind := tuple(_too_blind(copies, controls, power)):
+    if blind := tuple(_too_blind(copies, flagged, controls, power)):
         return AuditVerdict(state="withheld", p=p, withheld=blind, sentence=f"No verdict: {'; '.join(blind)}.")
     above = f"a rate above {100 * smallest_excluded(copies.n, copies.count):.2g} % is excluded at 95 %"
     found = f"{counts} look like copies, no more than chance gives" if copies.count else f"none of {copies.n:,} samples"
@@ -112,9 +112,15 @@ def _against(copies: CopyShare, phantoms: Phantoms | None, controls: tuple[Contr
     return reasons
 
 
-def _too_blind(copies: CopyShare, controls: tuple[Control, ...], power: Power) -> list[str]:
+def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...], power: Power) -> list[str]:
     """Why it may not be said that there are none."""
-    reasons = [
+    reasons = []
+    if flagged.count:
+        reasons.append(
+            f"no more samples than by chance are copies by the rule, yet {flagged.count:,} of {flagged.n:,} stand out as "
+            f"items that copy nothing do not (q = {flagged.q:g}); look at them"
+        )
+    reasons += [
         f"too few planted copies are found to say that there are none ({control.sentence})"
         for control in controls
         if control.passed is None and control.count < SEEN_AT_LEAST * control.n

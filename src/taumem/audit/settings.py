@@ -1,9 +1,10 @@
 """What an audit was asked for: with the same settings, the same inputs give the same record."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
+from taumem.audit.features import Features
 from taumem.audit.rules import rule_of
 from taumem.errors import ConfigError, nearest_name
 from taumem.neighbors.views import ORBITS, Orbit
@@ -40,7 +41,7 @@ class Settings:
     orbit: Orbit = "full"
     rule: str | None = None
     q: float = 0.05
-    features: str = "pixels"
+    features: str | Callable[[Any], Any] = "pixels"
     size: int | None = None
     window: int | None = None
     key: str | None = None
@@ -83,4 +84,5 @@ class Settings:
     @property
     def as_facts(self) -> dict[str, Any]:
         """As JSON."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        facts = asdict(self)
+        return facts | {"features": Features.of(self.features).name}
