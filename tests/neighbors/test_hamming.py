@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_euclidean import LargestStorage
+from test_search import LargestStorage
 
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors import Substrings, longest_match, nearest_hamming
@@ -19,11 +19,18 @@ sizes = st.integers(1, 12)
 
 
 @settings(deadline=None, max_examples=40)
-@given(n=sizes, m=st.integers(1, 40), k=st.integers(1, 4), length=sizes, block=st.integers(1, 15), seed=sizes)
-def test_distances_and_positions_are_those_of_brute_force_with_the_first_of_equals_first(n, m, k, length, block, seed):
+@given(
+    n=sizes,
+    m=st.integers(1, 40),
+    k=st.integers(1, 4),
+    length=sizes,
+    memory=st.sampled_from([2**12, 2**18, 2**29]),
+    seed=sizes,
+)
+def test_distances_and_positions_are_those_of_brute_force_with_the_first_of_equals_first(n, m, k, length, memory, seed):
     k = min(k, m)
     queries, references = symbols(n, length, seed=seed), symbols(m, length, seed=seed + 1)
-    distances, positions = nearest_hamming(queries, references, k, block=block)
+    distances, positions = nearest_hamming(queries, references, k, memory=memory)
     exact = (queries.numpy()[:, None] != references.numpy()[None]).sum(axis=2)
     order = exact.argsort(axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(positions, order)
@@ -45,11 +52,11 @@ def test_symbols_too_large_for_single_precision_are_told_apart():
     assert nearest_hamming(torch.tensor([[2**24 + 1, 3]]), torch.tensor([[2**24, 3]]))[0].tolist() == [[1]]
 
 
-def test_memory_is_bounded_by_the_block_whatever_the_sizes():
-    queries, references, block = symbols(3000, 40), symbols(2000, 40, seed=1), 64
+def test_memory_is_bounded_whatever_the_sizes():
+    queries, references, memory = symbols(3000, 40), symbols(2000, 40, seed=1), 2**24
     with LargestStorage(queries, references) as watch:
-        nearest_hamming(queries, references, k=2, block=block)
-    assert watch.n_bytes <= max(3000 * 2 * 8, 8 * block * (block + 40))
+        nearest_hamming(queries, references, k=2, memory=memory)
+    assert watch.n_bytes <= max(3000 * 2 * 8, memory / 8)
 
 
 def test_what_cannot_be_compared_is_refused():

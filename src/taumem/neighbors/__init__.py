@@ -1,8 +1,10 @@
 """Exact distances in bounded memory."""
 
-from taumem.neighbors.euclidean import distinct_items, gap_ratio, nearest
+from taumem.neighbors.gaps import distinct_items, gap_ratio
 from taumem.neighbors.groups import near_duplicates, nearest_groups
 from taumem.neighbors.hamming import nearest_hamming
+from taumem.neighbors.ranking import merge
+from taumem.neighbors.search import nearest
 from taumem.neighbors.substrings import Passages, Substrings, longest_match
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "distinct_items",
     "gap_ratio",
     "longest_match",
+    "merge",
     "near_duplicates",
     "nearest",
     "nearest_groups",

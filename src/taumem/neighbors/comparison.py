@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taumem.errors import ConfigError
-from taumem.neighbors.euclidean import gap_ratio, nearest
+from taumem.neighbors.gaps import gap_ratio
 from taumem.neighbors.matches import Matches, joined
+from taumem.neighbors.search import nearest
 from taumem.neighbors.views import View, coarse, orbit, standardized
 
 __all__ = ["NearestComparison"]

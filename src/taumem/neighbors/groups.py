@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from taumem.errors import ConfigError
-from taumem.neighbors.euclidean import nearest
+from taumem.neighbors.search import nearest
 from taumem.shapes import Items
 
 __all__ = ["near_duplicates", "nearest_groups"]
@@ -53,7 +53,7 @@ def near_duplicates(items: Items, threshold: float = 1 / 3, *, block: int = 1024
     largest = min(LARGEST, len(items) // 2)
     if largest < 2:
         return alone
-    distances, places = nearest(items, items, k=largest + 1, block=block)
+    distances, places = nearest(items, items, k=largest + 1)
     sets = [_sets_of(size, distances, places, threshold, block) for size in range(2, largest + 1)]
     groups, few = alone, math.isqrt(len(items))
     for members in sets[: few - 1]:  # a larger set contains the smaller ones that it has items of
@@ -70,7 +70,7 @@ def near_duplicates(items: Items, threshold: float = 1 / 3, *, block: int = 1024
 
 @torch.no_grad()
 def nearest_groups(
-    queries: Items, references: Items, groups: Int[Tensor, "m"], *, block: int = 1024
+    queries: Items, references: Items, groups: Int[Tensor, "m"]
 ) -> tuple[Float[Tensor, "n 2"], Int[Tensor, "n 2"]]:
     """Find the nearest reference of each query, and the nearest one of another group.
 
@@ -78,7 +78,6 @@ def nearest_groups(
         queries: items [n, ...].
         references: items [m, ...] of the same shape, in two groups at least.
         groups: a number for each reference, equal within a group: of :func:`near_duplicates`.
-        block: as in :func:`nearest`, and so are the errors.
 
     Returns:
         distances: to both [n, 2].
@@ -87,13 +86,10 @@ def nearest_groups(
     Raises:
         ConfigError: there are fewer than two groups.
     """
-    sizes = torch.unique(groups, return_counts=True)[1]
-    if len(sizes) < 2:
-        raise ConfigError(f"the nearest of another group needs at least 2 groups; got {len(sizes)}.")
-    distances, positions = nearest(queries, references, k=int(sizes.max()) + 1, block=block)
-    is_other = groups[positions] != groups[positions[:, :1]]
-    both = torch.stack([torch.zeros_like(positions[:, 0]), is_other.int().argmax(dim=1)], dim=1)
-    return distances.gather(1, both), positions.gather(1, both)
+    n_groups = len(torch.unique(groups))
+    if n_groups < 2:
+        raise ConfigError(f"the nearest of another group needs at least 2 groups; got {n_groups}.")
+    return nearest(queries, references, k=2, groups=groups)
 
 
 def _sets_of(

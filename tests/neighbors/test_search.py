@@ -27,14 +27,14 @@ def brute_force(queries: torch.Tensor, references: torch.Tensor) -> np.ndarray:
     m=st.integers(1, 60),
     k=st.integers(1, 5),
     dimensions=st.integers(1, 6),
-    block=st.integers(1, 30),
+    memory=st.sampled_from([2**10, 2**18, 2**29]),
     shift=st.sampled_from([0.0, 3.0, 1000.0]),
     seed=st.integers(0, 1000),
 )
-def test_distances_and_positions_are_those_of_brute_force(n, m, k, dimensions, block, shift, seed):
+def test_distances_and_positions_are_those_of_brute_force(n, m, k, dimensions, memory, shift, seed):
     k = min(k, m)
     queries, references = normal(n, dimensions, seed=seed) + shift, normal(m, dimensions, seed=seed + 1) + shift
-    distances, positions = nearest(queries, references, k=k, block=block)
+    distances, positions = nearest(queries, references, k=k, memory=memory)
     exact = brute_force(queries, references)
     np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :k], rtol=1e-12)
     np.testing.assert_allclose(distances, np.take_along_axis(exact, positions.numpy(), axis=1), rtol=1e-12)
@@ -57,7 +57,7 @@ def test_pixels_of_whole_numbers_are_compared_as_numbers():
 
 def test_equal_items_are_at_distance_zero_exactly():
     references = 100 * normal(500, 784)
-    distances, positions = nearest(references[::7], references, k=2, block=64)
+    distances, positions = nearest(references[::7], references, k=2, memory=2**24)
     assert (distances[:, 0] == 0).all()
     assert torch.equal(positions[:, 0], torch.arange(0, 500, 7))
     assert (distances[:, 1] > 0).all()
@@ -110,13 +110,13 @@ class LargestStorage(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize(("n", "m", "dimensions"), [(2000, 3000, 8), (200, 300, 500), (3000, 10, 300)])
-def test_memory_is_bounded_by_the_block_whatever_the_sizes(n, m, dimensions):
-    queries, references, block = normal(n, dimensions), normal(m, dimensions, seed=1), 64
+@pytest.mark.parametrize(("n", "m", "dimensions"), [(4000, 6000, 8), (4000, 3000, 500), (6000, 10, 300)])
+def test_memory_is_bounded_whatever_the_sizes(n, m, dimensions):
+    queries, references, memory = normal(n, dimensions), normal(m, dimensions, seed=1), 2**24
     with LargestStorage(queries, references) as watch:
-        nearest(queries, references, k=2, block=block)
+        nearest(queries, references, k=2, memory=memory)
     results = n * 2 * 8
-    assert watch.n_bytes <= max(results, 8 * block * (block + dimensions + 16))
+    assert watch.n_bytes <= max(results, memory / 8)
 
 
 def test_items_of_different_shapes_are_not_compared():

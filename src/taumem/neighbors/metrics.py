@@ -1,0 +1,160 @@
+"""What distance means: Euclidean, between directions (cosine), or the number of symbols that differ (Hamming).
+
+Each turns rows into vectors whose Euclidean distances are in the same order, so that one search serves all three.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from taumem.errors import DataError
+from taumem.neighbors.exact import between, euclidean_distances
+from taumem.neighbors.held import Held, hold, joined
+from taumem.neighbors.products import Precision, precisions
+
+__all__ = ["METRICS", "Metric", "MetricName"]
+
+MetricName = Literal["euclidean", "cosine", "hamming"]
+Rows = Shaped[Tensor, "n d"]
+Distances = Float[Tensor, "n"]
+
+AT_ONCE = 2**17
+"""Numbers that are turned into double precision at a time."""
+MOST_SYMBOLS = 48
+"""Of a larger alphabet, comparing symbols one by one is faster than a product."""
+EXACT_IN_HALF = 2**8
+"""Whole numbers up to this are exact in bfloat16."""
+
+
+class Metric(Protocol):
+    """A way to measure distances."""
+
+    precisions: tuple[Precision, ...]
+
+    def hold(self, rows: Rows, precision: Precision) -> Held:
+        """Turn rows into vectors, in one of its precisions."""
+        ...
+
+    def distances(self, x: Rows, y: Rows) -> Distances:
+        """Exact distances of pairs of rows, in double precision."""
+        ...
+
+    def apart(self, distances: Distances) -> Distances:
+        """How far apart the vectors of rows at these distances are."""
+        ...
+
+
+class Euclidean:
+    """Vectors are the rows, shifted and scaled alike, which changes no comparison.
+
+    Smaller norms cancel less in products, and powers of two round nothing.
+
+    Args:
+        queries: some of them [n, d].
+        references: some of them [m, d], typical.
+    """
+
+    def __init__(self, queries: Rows, references: Rows) -> None:
+        self.precisions: tuple[Precision, ...] = precisions(references.device)
+        known = references.double()
+        center = (known / len(known)).sum(dim=0)
+        self.center = torch.where(center.float().isfinite(), center.float().double(), center)
+        most = (known / 2 - self.center / 2).abs().amax(dim=1)
+        asked = (queries.double() / 2 - self.center / 2).abs().amax(dim=1)
+        sizes = [most.median(), most.max(), *([asked.max()] if len(asked) else [])]
+        typical = next((float(size) for size in sizes if size > 0), 1.0)
+        self.scale = math.ldexp(1.0, min(1000, max(-1000, -math.frexp(typical)[1])))
+
+    def hold(self, rows: Rows, precision: Precision) -> Held:
+        parts = _in_parts(rows)
+        return joined([hold((part.double() - self.center) * self.scale, precision) for part in parts])
+
+    def distances(self, x: Rows, y: Rows) -> Distances:
+        return euclidean_distances(x, y)
+
+    def apart(self, distances: Distances) -> Distances:
+        return distances * self.scale
+
+
+class Cosine:
+    """1 - cos of the angle, from 0 to 2: half the squared distance of the rows once all have length 1."""
+
+    def __init__(self, queries: Rows, references: Rows) -> None:
+        self.precisions: tuple[Precision, ...] = precisions(references.device)
+
+    def hold(self, rows: Rows, precision: Precision) -> Held:
+        return joined([hold(_directions(part), precision) for part in _in_parts(rows)])
+
+    def distances(self, x: Rows, y: Rows) -> Distances:
+        return between(_directions(x), _directions(y)).square() / 2
+
+    def apart(self, distances: Distances) -> Distances:
+        return (2 * distances).sqrt()
+
+
+def _directions(rows: Rows) -> Float[Tensor, "n d"]:
+    exact = rows.double()
+    most = exact.abs().amax(dim=1, keepdim=True)
+    if bool((most == 0).any()):
+        raise DataError("a row of zeros has no direction, and no cosine to others; leave such items out.")
+    exact = exact / most
+    return exact / between(exact.clone(), torch.zeros_like(exact))[:, None]
+
+
+class Hamming:
+    """The number of positions whose symbols differ: half the squared distance of vectors with a one for each symbol.
+
+    A symbol that no query holds agrees with none. Of large alphabets symbols are compared one by one instead.
+
+    Args:
+        queries: all of them [n, positions].
+        references: some of them [m, positions].
+    """
+
+    def __init__(self, queries: Rows, references: Rows) -> None:
+        self.n_positions = references.shape[1]
+        self.symbols = torch.unique(queries).long()
+        half = self.n_positions <= EXACT_IN_HALF
+        self.is_small = len(self.symbols) <= MOST_SYMBOLS
+        self.precisions: tuple[Precision, ...]
+        if self.is_small:
+            able = [p for p in precisions(references.device) if p.dtype != torch.bfloat16 or half]
+            self.precisions = (replace(able[0], summed=0.0, given=0.0, cut=0.0, lost=0.0),)
+        else:
+            self.precisions = (Precision(torch.float32, self._agreeing, 0.0, lost=0.0),)
+
+    def hold(self, rows: Rows, precision: Precision) -> Held:
+        numbers = torch.searchsorted(self.symbols, rows.long().contiguous())
+        known = self.symbols[numbers.clamp_max(len(self.symbols) - 1)] == rows
+        numbers = numbers.masked_fill(~known, -1)
+        if self.is_small:
+            every = torch.arange(len(self.symbols), device=rows.device)
+            numbers = (numbers[:, :, None] == every).flatten(1)
+        n = torch.full((len(rows),), float(self.n_positions), dtype=torch.float64, device=rows.device)
+        return Held(numbers.to(precision.dtype), n.sqrt(), n / 2, torch.zeros_like(n))
+
+    def distances(self, x: Rows, y: Rows) -> Distances:
+        return (x != y).sum(dim=1).double()
+
+    def apart(self, distances: Distances) -> Distances:
+        return (2 * distances).sqrt()
+
+    def _agreeing(self, x: Float[Tensor, "n positions"], y: Float[Tensor, "m positions"]) -> Float[Tensor, "n m"]:
+        """How many positions agree: "norm 0" counts those that differ. What is unknown agrees with nothing."""
+        return self.n_positions - torch.cdist(x, y, p=0)
+
+
+def _in_parts(rows: Rows) -> tuple[Rows, ...]:
+    return torch.split(rows, max(1, AT_ONCE // rows.shape[1]))
+
+
+METRICS: dict[MetricName, Callable[[Rows, Rows], Metric]] = {
+    "euclidean": Euclidean,
+    "cosine": Cosine,
+    "hamming": Hamming,
+}

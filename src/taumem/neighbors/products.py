@@ -1,0 +1,103 @@
+"""Matrix products in low precision, with what each may be off by, and which of them is fast on this machine.
+
+A product in bfloat16 takes a fraction of the time of one in single precision where the processor has instructions for
+it. All that a search must know of a product is a bound on its errors; which one was taken never shows in a result.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Precision", "by_torch", "precisions"]
+
+Multiply = Callable[[Tensor, Tensor], Tensor]
+WORTH = 0.7
+"""A coarser precision is tried first where its product takes at most this share of the next finer one's time."""
+TRIAL = (512, 1024)
+"""Rows and coordinates of the products that are timed, once in a process."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How rows are held while they are multiplied, and how far a product may be from the exact one of the held rows.
+
+    Attributes:
+        dtype: of the rows.
+        multiply: [n, d] by [m, d] to [n, m].
+        summed: a product of rows of d numbers is off by at most (d + 16) times this, relative to both norms.
+        given: the result is rounded once more, by at most this share of itself.
+        cut: numbers may be cut by this share of themselves once more on their way into the product.
+        largest: norms of rows whose products stay finite.
+        lost: products of two numbers below this may be lost.
+    """
+
+    dtype: torch.dtype
+    multiply: Multiply
+    summed: float
+    given: float = 0.0
+    cut: float = 0.0
+    largest: float = 2.0**60
+    lost: float = 2.0**-60
+
+
+def precisions(device: torch.device) -> tuple[Precision, ...]:
+    """The precisions to search in, the coarsest first; the last is double precision."""
+    return _precisions(device.type, torch.get_num_threads())
+
+
+@cache
+def _precisions(device: str, threads: int) -> tuple[Precision, ...]:
+    ways = [by_torch, _by_numpy, _by_onednn] if device == "cpu" else [by_torch]
+    seconds, single = _fastest(ways, device, torch.float32)
+    # In reduced precision, which others may have switched on (TF32 and the like), at least bfloat16's is kept.
+    found = [
+        Precision(torch.float32, single, 2.0**-23, cut=0.0 if _keeps_all(single, device) else 2.0**-7),
+        Precision(torch.float64, by_torch, 2.0**-52, largest=2.0**500, lost=2.0**-500),
+    ]
+    seconds_of_half, half = _fastest([by_torch], device, torch.bfloat16)
+    if seconds_of_half < WORTH * seconds:
+        found.insert(0, Precision(torch.bfloat16, half, 2.0**-23, given=2.0**-8))
+    return tuple(found)
+
+
+def by_torch(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """The product by whatever library torch was built with."""
+    return x @ y.T
+
+
+def _by_numpy(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    return torch.from_numpy(x.numpy() @ y.numpy().T)
+
+
+def _by_onednn(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    made: Tensor = torch.ops.mkldnn._linear_pointwise(x, y, None, "none", [], "")
+    return made
+
+
+def _fastest(ways: Sequence[Multiply], device: str, dtype: torch.dtype) -> tuple[float, Multiply]:
+    """The fastest of some ways to multiply, and its seconds; a way that this build of torch lacks is left out."""
+    x = torch.ones(TRIAL, dtype=dtype, device=device)
+    took: list[tuple[float, Multiply]] = []
+    for way in ways:
+        try:
+            took.append((min(_seconds(way, x) for _ in range(4)), way))
+        except (AttributeError, NotImplementedError, RuntimeError):
+            continue
+    return min(took, key=lambda pair: pair[0], default=(float("inf"), by_torch))
+
+
+def _seconds(way: Multiply, x: Tensor) -> float:
+    began = time.perf_counter()
+    float(way(x, x)[0, 0])  # which waits for an accelerator
+    return time.perf_counter() - began
+
+
+def _keeps_all(multiply: Multiply, device: str) -> bool:
+    """Whether numbers enter a product with all their digits."""
+    x = torch.full((64, 64), 1 + 2.0**-20, device=device)
+    return bool((multiply(x, torch.eye(64, device=device)) == x).all())

@@ -1,0 +1,130 @@
+"""The nearest neighbors of items: exact, in bounded memory, whatever holds them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from taumem.errors import ConfigError, DataError
+from taumem.neighbors.kept_results import KeptResults, digest_of
+from taumem.neighbors.metrics import METRICS, MetricName
+from taumem.neighbors.rows import Rows
+from taumem.neighbors.shortlist import Search, Sizes
+
+__all__ = ["nearest"]
+
+TYPICAL = 256
+"""Rows that say how large the numbers of all may be."""
+RESUMED = 2048
+"""Queries that are finished at a time where results are kept."""
+
+
+@torch.no_grad()
+def nearest(
+    queries: Any,
+    references: Any,
+    k: int = 2,
+    *,
+    metric: MetricName = "euclidean",
+    groups: Int[Tensor, "m"] | None = None,
+    memory: int = 2**29,
+    progress: Callable[[int, int], None] | None = None,
+    resume: Path | None = None,
+) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """Find the k nearest references of each query, nearest first; of equally near ones, the one that stands first.
+
+    A product in low precision proposes, with a bound on its errors; what the bound does not exclude is compared in
+    double precision, by differences. The result is that of comparing all pairs so, to the bit: equal rows are at
+    distance 0, and neither the order of the work nor the precision of the products shows.
+
+    Args:
+        queries: items [n, ...].
+        references: items [m, ...] of the same shape. Both may be tensors, arrays, arrays that stay on disk
+            (``np.memmap``), or anything with a length whose slices are such; these are read in blocks.
+        k: how many, at most m, or the number of groups.
+        metric: ``euclidean``; ``cosine``: 1 - cos of the angle, from 0 to 2; ``hamming``: the number of positions
+            whose symbols differ (of integers).
+        groups: a number for each reference: of each group only the nearest member counts, so that the k nearest are
+            of k groups.
+        memory: bytes to work in, besides what is given and the results; what one product of a few rows takes is the
+            least.
+        progress: called with (pairs compared, of how many).
+        resume: a file that results are kept in, some queries at a time. Where it is there already, the search goes on
+            from it.
+
+    Returns:
+        distances: exact to double precision [n, k].
+        positions: of the neighbors among the references [n, k].
+
+    Raises:
+        DataError: items of different shapes or kinds (floats and integers), or that are not finite; groups that are
+            not one for each reference; rows of zeros, which have no direction; symbols that are no integers.
+        ConfigError: k below 1 or above the number of references or groups; an unknown metric.
+        RecordError: the file to go on from is of another search, or cannot be read or written.
+    """
+    known = Rows(references, "references")
+    asked = Rows(queries, "queries", like=known.first)
+    if metric not in METRICS:
+        raise ConfigError(f"metric is one of {', '.join(METRICS)}; got {metric!r}.")
+    if metric == "hamming" and known.first.is_floating_point():
+        raise DataError(f"the Hamming distance compares symbols, which are integers; got {known.first.dtype}.")
+    if not 1 <= k <= len(known):
+        raise ConfigError(f"asked for {k} neighbors among {len(known)} references; k must lie between the two.")
+    numbers = None if groups is None else _numbered(groups, known, k)
+    width = known.first[0].numel()
+    at_once, sizes = _sizes(width, memory)
+    n, m = len(asked), len(known)
+    kept = None
+    if resume is not None:
+        settings = {"k": k, "metric": metric, "grouped": groups is not None}
+        digest = digest_of((asked, known), at_once, settings, numbers)
+        kept = KeptResults(Path(resume), digest, known.first.device)
+    parts = kept.parts if kept is not None else []
+    start = sum(len(distances) for distances, _ in parts)
+    while start < n:
+        stop = min(n, start + (at_once if kept is None else min(at_once, RESUMED)))
+        rows = asked.block(start, stop)
+        search = Search(rows, k, METRICS[metric](rows, known.block(0, TYPICAL)), sizes, grouped=groups is not None)
+        for first in range(0, m, at_once):
+            block = known.block(first, first + at_once)
+            search.add(block, first, None if numbers is None else numbers[first : first + at_once])
+            if progress is not None:
+                progress(start * m + (stop - start) * (first + len(block)), n * m)
+        parts.append((search.best.distances, search.best.positions))
+        if kept is not None:
+            kept.write(parts)
+        start = stop
+    if not parts:
+        device = known.first.device
+        return torch.empty((0, k), dtype=torch.float64, device=device), torch.empty(
+            (0, k), dtype=torch.long, device=device
+        )
+    return torch.cat([distances for distances, _ in parts]), torch.cat([positions for _, positions in parts])
+
+
+def _numbered(groups: Int[Tensor, "m"], known: Rows, k: int) -> Int[Tensor, "m"]:
+    """The groups, numbered from 0, on the device of the references."""
+    groups = torch.as_tensor(groups)
+    if groups.shape != (len(known),) or groups.is_floating_point():
+        raise DataError(
+            f"groups are one integer for each of {len(known)} references; got {tuple(groups.shape)}, {groups.dtype}."
+        )
+    names, numbers = torch.unique(groups, return_inverse=True)
+    if k > len(names):
+        raise ConfigError(f"asked for neighbors of {k} groups, and the references have {len(names)}; ask for fewer.")
+    placed: Tensor = numbers.to(known.first.device)
+    return placed
+
+
+def _sizes(width: int, memory: int) -> tuple[int, Sizes]:
+    """Rows of a block, and how much is done at a time, such that all fits into some bytes."""
+    at_once = max(1, memory // 64 // width)
+    side = 1
+    # Products, and the rows on both sides; in the finest precision these take most.
+    while side < 2048 and 2 * side * (16 * 2 * side + 20 * width) <= memory // 2:
+        side *= 2
+    pairs, numbers = max(side, min(2**19, memory // 512)), max(width, min(2**18, memory // 256))
+    return at_once, Sizes(side, pairs, numbers)
