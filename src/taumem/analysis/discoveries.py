@@ -22,7 +22,7 @@ EVERY_RANK_TO = 32
 """Bounds are made at every rank of the null up to here, and at ranks a twentieth apart beyond."""
 APART = 1.05
 HALVINGS = 14
-"""Of the range in which the share of misses that each rank may have is sought: to a thousandth of it."""
+"""Of the range in which the probability of a miss is sought: to a thousandth of it."""
 NEGLIGIBLE = 1e-15
 """Probability that may be left out at a rank."""
 
@@ -149,10 +149,10 @@ def discovery_bounds(scores: Floats, null: Floats, confidence: float = 0.95) -> 
 
     In the order of their scores, m samples that copy nothing and a null of n stand in a random order. So the number of
     the samples before the k-th of the null is beta-binomial, with parameters k and n + 1 - k, and all these numbers
-    together are the path of a Polya urn. The bound at each rank k is a quantile of its number, at one and the same
-    probability for all ranks, which is the largest for which the whole path stays within with the given confidence
-    (exact, not simulated). Fewer than m samples that copy nothing only help. Between ranks, at most all samples that
-    are added are false.
+    together are the path of a Polya urn. The bound at rank k is the quantile of its number that is missed with a
+    probability of c / sqrt(k), where c is the largest for which the whole path stays within with the given confidence
+    (exact, not simulated). So bounds are tight at the low thresholds at which copies are looked for, and cost little
+    beyond. Fewer than m samples that copy nothing only help. Between ranks, at most all that are added are false.
 
     Args:
         scores: of the samples [m], small where suspicious.
@@ -164,8 +164,7 @@ def discovery_bounds(scores: Floats, null: Floats, confidence: float = 0.95) -> 
         DataError: scores that are no one number for each item.
 
     Reference: Song, Jin and Candès 2026, arXiv 2605.20726 (envelopes of conformal p-values); Gazin, Blanchard and
-    Roquain 2024, arXiv 2310.18108 (their joint law); Aldor-Noiman et al. 2013, Am. Stat. 67, 249 (one probability for
-    all ranks); Goeman and Solari 2011, Stat. Sci. 26, 584 (interpolation).
+    Roquain 2024, arXiv 2310.18108 (their joint law); Goeman and Solari 2011, Stat. Sci. 26, 584 (interpolation).
     """
     check_confidence(confidence)
     scores, null = _checked(scores, "samples"), np.sort(_checked(null, "the null"))
@@ -190,16 +189,17 @@ def _envelope(m: int, n: int, confidence: float) -> tuple[Ints, Ints]:
         return ranks, ranks
     starts, tails = _tails(m, n, ranks)
 
-    def bounds(miss: float) -> Ints:
-        first = [int(np.searchsorted(-tail, -miss)) for tail in tails]  # where P(at least so many) <= miss
-        return np.asarray(np.minimum(starts + np.array(first) - 1, m))
+    def bounds(log_c: float) -> Ints:
+        misses = np.exp(log_c) / np.sqrt(ranks)
+        first = [int(np.searchsorted(-tail, -miss)) for tail, miss in zip(tails, misses, strict=True)]
+        return np.asarray(np.clip(starts + np.array(first) - 1, 0, m))
 
-    low, high = np.log((1 - confidence) / len(ranks)), np.log(1 - confidence)  # the low end holds by Bonferroni
+    low, high = float(np.log((1 - confidence) / np.sum(1 / np.sqrt(ranks)))), 0.0  # the low end holds by Bonferroni
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        holds = _stays_within(m, n, ranks, bounds(np.exp(middle))) >= confidence
+        holds = _stays_within(m, n, ranks, bounds(middle)) >= confidence
         low, high = (middle, high) if holds else (low, middle)
-    return ranks, bounds(np.exp(low))
+    return ranks, bounds(low)
 
 
 def _ranks(n: int) -> Ints:
@@ -242,6 +242,8 @@ def _stays_within(m: int, n: int, ranks: Ints, most: Ints) -> float:
         width = int(bound) - start + 1
         paths = np.maximum(convolve(paths, chances(width, int(steps)))[:width], 0)
         drop = int(np.searchsorted(paths.cumsum(), NEGLIGIBLE))
+        if drop == len(paths):
+            return 0.0
         start, paths = start + drop, paths[drop:]
     left = m - start - np.arange(len(paths))
     last = paths @ np.exp(np.log(rate) + left * np.log1p(-rate))
