@@ -47,7 +47,7 @@ def test_the_verdict_is_the_first_line_and_everything_fits_on_a_screen(asked, tm
         "not looked at: Membership", "samples/00000.png", "report.html", "findings.csv",
     ):  # fmt: skip
         assert said in printed, said
-    assert "alert(1)</script>\"'&\\n\\udcff.png" in printed
+    assert "rt(1)</script>\"'&\\n\\udcff.png" in printed
 
 
 def test_what_is_written_is_a_folder_with_a_page_a_record_and_a_card(asked, tmp_path):
