@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
-
 from pictures import fresh, noisy
+
 from taumem.audit import audit
 from taumem.errors import ConfigError, DataError
 from taumem.record.audit import AuditRecord

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-
 from pictures import fresh
+
 from taumem.audit import audit, verify
 from taumem.errors import RecordError
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], 
     if kind == "texts":
         return lambda items, groups: TextComparison(items, groups=groups)
     views = orbit(settings.orbit if kind == "images" else "none")
-    metric = "hamming" if kind == "tokens" else "euclidean"
+    metric: Literal["hamming", "euclidean"] = "hamming" if kind == "tokens" else "euclidean"
     return lambda items, groups: NearestComparison(
         items, groups=torch.from_numpy(groups), views=views, metric=metric, n_plain=NEAREST, memory=settings.memory
     )

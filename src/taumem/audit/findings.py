@@ -73,16 +73,18 @@ def gallery(sides: Sides, rows: dict[str, list[Any]], compared: Compared, redact
 
 
 def _pair(sides: Sides, rows: dict[str, list[Any]], compared: Compared, place: int, redact: bool) -> Pair:
-    facts = {name: rows[name][place] for name in ("row", "score", "distance", "way", "p", "q", "flagged", "copied")}
+    facts: dict[str, Any] = {
+        name: rows[name][place] for name in ("row", "score", "distance", "way", "p", "q", "flagged", "copied")
+    }
     near = int(compared.found.nearest[rows["row"][place]])
     names = {"sample": rows["sample"][place], "train": rows["nearest"][place], "ratio": rows["gap_ratio"][place]}
-    contents = {} if redact else _contents(sides, rows["row"][place], near)
+    contents: dict[str, Any] = {} if redact else _contents(sides, rows["row"][place], near)
     return Pair(**facts, **names, nearest=near, **contents)
 
 
 def _contents(sides: Sides, row: int, near: int) -> dict[str, str]:
     sample, train = sides.generated.items[row], sides.train.items[near]
-    if sides.train.kind == "texts":
+    if isinstance(sample, str) or isinstance(train, str):
         return {"sample_text": shown(sample[:LONGEST_SHOWN]), "train_text": shown(train[:LONGEST_SHOWN])}
     if sides.train.kind == "tokens":
         return {"sample_text": " ".join(map(str, sample.tolist())), "train_text": " ".join(map(str, train.tolist()))}

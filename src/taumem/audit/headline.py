@@ -117,8 +117,8 @@ def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...
     reasons = []
     if flagged.count:
         reasons.append(
-            f"no more samples than by chance are copies by the rule, yet {flagged.count:,} of {flagged.n:,} stand out as "
-            f"items that copy nothing do not (q = {flagged.q:g}); look at them"
+            f"no more samples than by chance are copies by the rule, yet {flagged.count:,} of {flagged.n:,} stand out "
+            f"as items that copy nothing do not (q = {flagged.q:g}); look at them"
         )
     reasons += [
         f"too few planted copies are found to say that there are none ({control.sentence})"

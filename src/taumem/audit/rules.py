@@ -23,7 +23,8 @@ Measure = Callable[[Matches], NDArray[np.float64]]
 
 def _carlini(matches: Matches) -> NDArray[np.float64]:
     mean = matches.plain.mean(axis=1)
-    return np.divide(matches.plain[:, 0], mean, out=np.zeros(len(matches)), where=mean > 0)
+    ratio: NDArray[np.float64] = np.divide(matches.plain[:, 0], mean, out=np.zeros(len(matches)), where=mean > 0)
+    return ratio
 
 
 MEASURES: dict[str, tuple[Measure, str]] = {

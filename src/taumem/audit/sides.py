@@ -80,7 +80,7 @@ def bring_together(
     belongs = _belonging(groups, items, others)
     marks, marks_of_samples = _marks(items), _marks(samples)
     identical = _numbered(marks)
-    near, not_run = _near(items, others, settings)
+    near, not_run = _near(items, settings)
     joined = _joined(identical, near, _numbered(belongs[0]) if belongs else None)
     n_near = len(np.unique(identical)) - len(np.unique(_joined(identical, near)))
     kept, dropped = _fresh(others, set(marks), belongs)
@@ -148,9 +148,7 @@ def _marks(items: Gathered) -> list[str]:
     return [mark for part in parts for mark in digests(part, len(part))]
 
 
-def _near(
-    items: Gathered, others: Gathered | None, settings: Settings
-) -> tuple[NDArray[np.int64] | None, tuple[NotRun, ...]]:
+def _near(items: Gathered, settings: Settings) -> tuple[NDArray[np.int64] | None, tuple[NotRun, ...]]:
     """Groups of near-duplicates among the training items; None where they are not looked for, and why."""
     what = "near-duplicates in the training set"
     if not settings.near_duplicates:
@@ -164,8 +162,7 @@ def _near(
         return text_groups(items.items), ()
     if items.kind == "tokens":
         return None, (NotRun(what=what, why="of tokens, only identical items count as one"),)
-    fresh = None if others is None else others.items[:]
-    return near_duplicates(items.items[:], heldout=fresh).numpy(), ()
+    return near_duplicates(items.items[:]).numpy(), ()
 
 
 def _fresh(

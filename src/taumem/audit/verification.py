@@ -108,15 +108,13 @@ def _of_files(record: AuditRecord, folder: Path) -> list[str]:
 
 def _facts(content: Any, name: str = "") -> dict[str, Any]:
     """Every number and word by its place, such as ``copies.count``."""
-    if isinstance(content, dict):
-        parts = content.items()
-    elif isinstance(content, list):
-        parts = ((str(place), part) for place, part in enumerate(content))
-    else:
+    if isinstance(content, list):
+        content = {str(place): part for place, part in enumerate(content)}
+    if not isinstance(content, dict):
         return {name: content}
     return {
         place: fact
-        for key, part in parts
+        for key, part in content.items()
         if name or key not in UNCOMPARED
         for place, fact in _facts(part, f"{name}.{key}".lstrip(".")).items()
     }

@@ -147,7 +147,7 @@ def audit(
     sys.exit(exit_code(judged))
 
 
-def _audit(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) -> "AuditRecord":
+def _audit(folder: Path, sets: dict[str, Any], options: dict[str, Any]) -> "AuditRecord":
     from taumem.audit import audit as audit_samples
 
     if missing := [f"--{name}" for name in ("train", "generated") if sets[name] is None]:
@@ -159,7 +159,7 @@ def _audit(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) -
         return audit_samples(**sets, output=folder, progress=advance, **options)
 
 
-def _demo(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) -> "AuditRecord":
+def _demo(folder: Path, sets: dict[str, Any], options: dict[str, Any]) -> "AuditRecord":
     from taumem.lab.audit_demo import audit_demo
 
     if given := _flags(sets | {name: value for name, value in options.items() if name != "redact"}):
@@ -168,7 +168,7 @@ def _demo(folder: Path, sets: dict[str, str | None], options: dict[str, Any]) ->
         return audit_demo(folder, redact="redact" in options, progress=advance)
 
 
-def _verify(folder: Path, sets: dict[str, str | None], options: dict[str, Any], json: bool) -> None:
+def _verify(folder: Path, sets: dict[str, Any], options: dict[str, Any], json: bool) -> None:
     """Make an audit again, say what differs, and leave."""
     from taumem.audit import verify
 

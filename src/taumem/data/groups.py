@@ -147,8 +147,8 @@ def _assigned(path: Path, table: dict[str, str], names: Sequence[str]) -> list[s
             f"{_some(table) or 'nothing'}. Name each item by its path in its folder."
         )
     if alone:
-        message = f"{len(alone)} of {len(names)} items have no group there, or no name of their own, and count as a group each: {_some(alone)}."
-        warnings.warn(f"{shown(path)}: {message}", TaumemWarning, stacklevel=3)
+        what = f"{len(alone)} of {len(names)} items have no group there, or no name of their own"
+        warnings.warn(f"{shown(path)}: {what}, and count as a group each: {_some(alone)}.", TaumemWarning, stacklevel=3)
     return labels
 
 

@@ -1,6 +1,7 @@
 """An audit to look at: samples of a model that was trained too long, against what it was trained on."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,11 @@ def audit_demo(
     memorized = load_memorized()
     sets = {"generated": memorized.samples, "train": memorized.split.train, "heldout": memorized.split.heldout}
     for name, images in sets.items():
-        write_atomically(place / f"{name}.npy", lambda file, images=images: _save(file, images))
+        write_atomically(place / f"{name}.npy", partial(_save, images))
     paths = (place / f"{name}.npy" for name in sets)
     return audit(*paths, output=place, redact=redact, progress=progress)
 
 
-def _save(file: Path, images: Tensor) -> None:
+def _save(images: Tensor, file: Path) -> None:
     with file.open("wb") as stream:  # by its name numpy would add a suffix
         np.save(stream, ((images[:, 0] + 1) * 127.5).round().byte().numpy())

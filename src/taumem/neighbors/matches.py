@@ -1,6 +1,6 @@
 """Each item beside the training item that it resembles most, and how suspicious that is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -45,17 +45,25 @@ class Matches:
 
 def joined(parts: Sequence[Matches]) -> Matches:
     """Put the matches of parts of the queries together, at least one."""
-    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS})
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    return replace(parts[0], **arrays)
 
 
 class Comparison(Protocol):
     """Compares items with a training set that it holds."""
 
-    def compare(self, queries: Any, own: NDArray[np.int64] | None = None) -> Matches:
+    def compare(
+        self,
+        queries: Any,
+        own: NDArray[np.int64] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Matches:
         """Find for each query the training item that it resembles most.
 
         Args:
             queries: items of the training items' kind.
             own: of queries that are training items themselves, the group that each is of, which is left out [n].
+            progress: called with (queries done, of how many).
         """
         ...

@@ -76,7 +76,7 @@ class View:
             images, inside = self._placed(images)
         if self.is_coarse:
             images = coarse(images)
-            inside = functional.adaptive_avg_pool2d(inside[None, None].float(), images.shape[2:])[0, 0] >= 1
+            inside = coarse(inside[None, None].float())[0, 0] == 1
         numbers = images[:, :, inside].flatten(1)
         return (standardized(numbers) if self.relit else numbers), inside
 
@@ -141,8 +141,8 @@ def _places(right: float, down: float, *words: str, share: float = 0) -> str:
 
 def coarse(images: Pictures) -> Pictures:
     """Average images over the smallest boxes that leave at most 16 rows and columns."""
-    sides = [length // math.ceil(length / COARSE) for length in images.shape[2:]]
-    return functional.adaptive_avg_pool2d(images, sides)
+    height, width = (length // math.ceil(length / COARSE) for length in images.shape[2:])
+    return functional.adaptive_avg_pool2d(images, (height, width))
 
 
 def standardized(numbers: Float[Tensor, "n numbers"]) -> Float[Tensor, "n numbers"]:

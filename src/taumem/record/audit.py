@@ -107,7 +107,7 @@ class AuditRecord(Fact):
         """
         place = Path(folder)
         file = place / FILE if place.is_dir() else place
-        record = _parsed(TypeAdapter(cls), file)
+        record: AuditRecord = _parsed(TypeAdapter(cls), file)
         gallery = file.with_name(GALLERY)
         return record.model_copy(update={"pairs": _parsed(PAIRS, gallery)}) if gallery.exists() else record
 
