@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -18,6 +19,13 @@ def test_the_test_of_shares_is_scipys(one, other):
     (count, n), (by_chance, n_chance) = one, other
     expected = fisher_exact([[count, n - count], [by_chance, n_chance - by_chance]], alternative="greater").pvalue
     assert share_test(count, n, by_chance, n_chance) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=5))
+def test_of_many_shares_the_tests_are_those_of_each(many):
+    each = [share_test(*one, *other) for one, other in many]
+    (k, n), (k_chance, n_chance) = np.array(many).transpose(1, 2, 0)
+    assert share_test(k, n, k_chance, n_chance).tolist() == each
 
 
 @pytest.mark.parametrize(("n_train", "n_heldout", "ours", "theirs"), [(5, 4, 3, 0), (4, 6, 2, 2), (3, 3, 3, 2)])

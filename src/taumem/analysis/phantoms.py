@@ -6,7 +6,10 @@ on either, the matches would be shared out between the two sides as by a draw.
 
 import math
 from dataclasses import dataclass
+from typing import Any, overload
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv
 from scipy.stats import hypergeom
 
@@ -14,6 +17,9 @@ from taumem.analysis.interval import check_confidence
 from taumem.errors import ConfigError
 
 __all__ = ["PhantomTest", "phantom_test", "samples_needed", "share_test", "smallest_excluded"]
+
+Counts = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,11 @@ def phantom_test(n_train: int, n_heldout: int, matched_train: int, matched_heldo
     Raises:
         ConfigError: counts that are negative, or more matched than there are.
 
-    Reference: Amin et al. 2026, arXiv 2606.16952 (phantoms); Fisher 1935, J. R. Stat. Soc. 98, 39.
+    Reference: Amin et al. 2026, arXiv 2606.16952.
 
     >>> test = phantom_test(100, 100, 8, 1)
     >>> test.expected_heldout, round(test.p, 4), round(test.best_p, 4)
-    (4.5, 0.0174, 0.0017)
+    (4.5, 0.0174, 0.0016)
     """
     matched = matched_train + matched_heldout
     p = share_test(matched_train, n_train, matched_heldout, n_heldout)
@@ -68,29 +74,39 @@ def phantom_test(n_train: int, n_heldout: int, matched_train: int, matched_heldo
     )
 
 
-def share_test(count: int, n: int, count_chance: int, n_chance: int) -> float:
+@overload
+def share_test(count: int, n: int, count_chance: int, n_chance: int) -> float: ...
+@overload
+def share_test(count: Counts, n: Counts | int, count_chance: Counts | int, n_chance: Counts | int) -> Floats: ...
+def share_test(count: Any, n: Any, count_chance: Any, n_chance: Any) -> Any:
     """Test whether a share is above that of chance: Fisher's exact test, one-sided.
 
     Args:
-        count: how many, such as copies among samples.
+        count: how many, such as copies among samples; a number or an array, as all that follow.
         n: of how many.
         count_chance: how many by chance, such as held-out items that look like copies.
         n_chance: of how many.
 
     Returns:
-        Probability of at least ``count`` if both shares were the same, given how many there are in all.
+        Probability of at least ``count`` if both shares were the same, given how many there are in all: a number for
+        numbers, an array for arrays.
 
     Raises:
         ConfigError: counts that are negative, or more than there are.
 
+    Reference: Fisher 1935, J. R. Stat. Soc. 98, 39.
+
     >>> round(share_test(6, 100, 0, 100), 4)
     0.0145
     """
-    for k, of in ((count, n), (count_chance, n_chance)):
-        if not 0 <= k <= of:
-            raise ConfigError(f"a share counts from 0 to all of its items; got {k} of {of}.")
+    k, of, k_chance, of_chance = map(np.asarray, (count, n, count_chance, n_chance))
+    if np.any((k < 0) | (k > of) | (k_chance < 0) | (k_chance > of_chance)):
+        raise ConfigError(
+            f"a share counts from 0 to all of its items; got {count} of {n}, by chance {count_chance} of {n_chance}."
+        )
     # None found is no evidence, whatever there was to find; scipy has no draw from nothing.
-    return float(hypergeom.sf(count - 1, n + n_chance, count + count_chance, n)) if count else 1.0
+    p = np.where(k > 0, hypergeom.sf(k - 1, of + of_chance, k + k_chance, of), 1.0)
+    return p if p.ndim else float(p)
 
 
 def smallest_excluded(n: int, count: int = 0, confidence: float = 0.95) -> float:

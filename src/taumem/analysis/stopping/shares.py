@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import hypergeom
 
 from taumem.analysis.course import CERTAIN
+from taumem.analysis.phantoms import share_test
 from taumem.analysis.shares import above_chance, common_looks, exact_interval
 from taumem.analysis.stopping.verdict import FEWEST_ITEMS, Reason, Verdict, best_until, curve_until, going_on
 from taumem.analysis.wording import percent
@@ -52,7 +52,7 @@ class CopiesFound:
         copies, chance = common_looks(copies, chance)
         counts = [np.rint(c.values * c.counts).astype(int) for c in (copies, chance)]
         n, n_chance = copies.counts, chance.counts
-        p = hypergeom.sf(counts[0] - 1, n + n_chance, counts[0] + counts[1], n)
+        p = share_test(counts[0], n, counts[1], n_chance)
         found = np.flatnonzero(p < _spent(self.alpha, len(copies)))
         if not len(found):
             return replace(so_far, power=self._power(n, n_chance, counts[1]))
@@ -65,7 +65,7 @@ class CopiesFound:
 
     def _power(self, n: NDArray[np.int64], n_chance: NDArray[np.int64], by_chance: NDArray[np.int64]) -> str:
         counts = np.arange(n[-1] + 1)
-        p = hypergeom.sf(counts - 1, n[-1] + n_chance[-1], counts + by_chance[-1], n[-1])
+        p = share_test(counts, n[-1], by_chance[-1], n_chance[-1])
         enough = np.flatnonzero(p < _spent(self.alpha, len(n))[-1])
         if not len(enough):
             return f"{n[-1]} samples and {n_chance[-1]} held-out items are too few to show copies at all."
