@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_c_t():
     assert c_t(train, heldout, generated, seed=1) == c_t(train, heldout, generated, seed=1)
 
 
-@pytest.mark.parametrize("shape", [(30, 50), (50, 30)])
+@pytest.mark.parametrize("shape", [(30, 50), (50, 30), (30, 90), (90, 41)])
 def test_components_are_those_of_a_singular_value_decomposition(monkeypatch, shape):
     monkeypatch.setattr(cells, "AT_ONCE", 8)
     train, rows = drawn(0, shape[0], shape[1:]) + 3, drawn(1, 20, shape[1:])

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans, vq
 from scipy.linalg import eigh
+from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from taumem.randomness import generator_for
@@ -20,6 +21,11 @@ ROWS = 4096
 """Training items from which principal components are found; of more, so many are drawn by the seed."""
 AT_ONCE = 1024
 """Items that are projected at a time."""
+
+LARGE = 8
+"""So many times as many numbers as components make Lanczos' method faster than a full decomposition."""
+STILL = 1e-5
+"""K-means ends when the mean distance to the centers changes by less, in units of the spread of the items."""
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +56,7 @@ def projected(
 
 def centers_of(rows: Floats, cells: int, seed: int) -> Floats:
     """Centers of k-means: the best of several starts, each of which spreads its first centers out (k-means++)."""
-    found, still = [], 1e-9 * float(rows.std())
+    found, still = [], STILL * float(rows.std())
     for start in range(STARTS):
         generator = generator_for(seed, "cells", start)
         first = [rows[int(torch.randint(len(rows), (), generator=generator))]]
@@ -78,13 +84,23 @@ def _components(rows: Tensor, components: int) -> tuple[Tensor, Tensor]:
     else:
         product = sum(part.T @ part for part in (part.double() - center for part in _parts(rows)))
     assert isinstance(product, Tensor)
-    last = len(product) - 1
-    values, vectors = eigh(product.cpu().numpy(), subset_by_index=[max(last + 1 - components, 0), last])
-    found = torch.as_tensor(vectors[:, values > 1e-12 * values[-1]][:, ::-1].copy(), device=rows.device)
+    found = torch.as_tensor(_largest(product.cpu().numpy(), components), device=rows.device)
     if not wide:
         return center, found
     along = torch.cat([(rows[:, some].double() - center[some]).T @ found for some in slices])
     return center, torch.linalg.qr(along).Q
+
+
+def _largest(product: Floats, components: int) -> Floats:
+    """Eigenvectors of the largest eigenvalues, largest first; fewer where the others are 0."""
+    n = len(product)
+    if n > LARGE * components:
+        start = torch.randn(n, dtype=torch.float64, generator=generator_for(0, "eigenvectors")).numpy()
+        values, vectors = eigsh(product, components, v0=start)
+    else:
+        values, vectors = eigh(product, subset_by_index=[max(n - components, 0), n - 1])
+    order = np.argsort(-values)
+    return np.asarray(vectors[:, order[values[order] > 1e-12 * values.max()]])
 
 
 def _parts(rows: Tensor) -> tuple[Tensor, ...]:
