@@ -1,41 +1,47 @@
-"""Which training texts are worth an edit distance: those that share the most, and the rarest, passages with a query."""
+"""Which training texts are worth an edit distance: those that share the most, and the rarest, shingles with a query."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, vstack
 
 from taumem.data.near_duplicates import shingles_of
 
 __all__ = ["Shortlist"]
 
 SIZES = (3, 4, 5, 6, 8, 12, 16)
-"""Lengths of passages, in symbols: the shortest is taken whose lookup is affordable."""
+"""Lengths of shingles, in symbols: the shortest is taken whose lookup is affordable."""
 
-HITS = 2**15
-"""So many pairs of equal passages a query may be expected to have with the training texts."""
+HITS = 2**17
+"""So many equal shingles, at most, a query is expected to have among the training texts."""
 
 COMMON = 2**14
-"""Passages that more training texts have than this tell nothing, and are passed over."""
+"""A shingle that more training texts have than this is looked up in the first of them only."""
 
-SAMPLE = 2**14
-"""Texts, evenly spread, that the length of passages is chosen on."""
+OF_A_TEXT = 256
+"""Shingles of a text that are looked up; of a longer one those whose numbers are the smallest, alike in like texts."""
 
 KEPT = 32
 """Texts, and groups of texts by their best member, that are kept for each query."""
 
-AT_ONCE = 512
+LOOKED_AT = 1024
+"""Texts, of those that share anything with a query, among which groups are told apart."""
+
+SYMBOLS_AT_ONCE = 2**20
+"""Symbols of training texts that the length of shingles is chosen on, and that are numbered at a time."""
+
+AT_ONCE = 64
 """Queries that are looked up together."""
 
 Places = NDArray[np.int64]
 
 
 class Shortlist:
-    """An inverted index of passages of one length.
+    """An inverted index of shingles of one length.
 
-    The passages are numbered by a hash, so the memory is about 12 bytes for each symbol of the texts. Two passages that
-    have one number put a text on the list that may not belong there, which costs an edit distance and changes nothing.
+    Shingles are numbered by a hash, a few by each number, so that an index takes about 8 bytes for each shingle, and
+    four times that while it is made. A text that is put on the list for such a neighbor costs an edit distance and no more.
 
     Args:
         texts: the training texts.
@@ -44,71 +50,83 @@ class Shortlist:
 
     def __init__(self, texts: Sequence[str], groups: Places) -> None:
         self.groups = groups
-        self.size, self.n_numbers = self._sizes(texts)
-        self.table = csc_array(self._table(texts))
-        count = np.diff(self.table.indptr)
-        rare = np.log2(max(2, len(texts)) / np.maximum(1, count))
-        # In whole numbers, so that sums are exact and equal ones are ties.
-        self.weight = np.where(count > COMMON, 0, 1 + np.rint(16 * rare)).astype(np.int32)
         self.distinct = np.unique(groups, return_index=True)[1][:3]
+        at_once = max(1, SYMBOLS_AT_ONCE * len(texts) // max(1, sum(map(len, texts))))
+        self.size, self.n_numbers = _affordable(texts, at_once)
+        parts = [self._table(texts[k : k + at_once]) for k in range(0, len(texts), at_once)]
+        table = csc_array(vstack(parts))
+        count = np.diff(table.indptr)
+        self.table = _cut(table, count).astype(np.int32)
+        # In whole numbers, so that sums are exact and equal ones are ties.
+        self.weight = 1 + np.rint(16 * np.log2(len(texts) / np.maximum(1, count))).astype(np.int32)
 
     def pairs(self, queries: Sequence[str], own: Places | None = None) -> tuple[Places, Places]:
-        """Give the pairs (place of the query, place of the training text) to be compared, sorted.
+        """Give the pairs (place of the query, place of the training text) to be compared, ascending.
 
         Texts of three groups are always among them, or of all, so that each query has a neighbor in two groups.
 
         Args:
-            queries: texts.
+            queries: texts [n].
             own: of queries that are training texts, the group that each is of, which is left out [n].
         """
-        parts = [
-            self._row(row, columns, shared, None if own is None else int(own[row]))
-            for start in range(0, len(queries), AT_ONCE)
-            for row, columns, shared in self._shared(queries[start : start + AT_ONCE], start)
+        lists = [
+            self._best(places, shared, None if own is None else own[row])
+            for row, (places, shared) in enumerate(self._sharing(queries))
         ]
-        counts = [len(part) for part in parts]
-        return np.repeat(np.arange(len(queries)), counts), np.concatenate([*parts, np.zeros(0, np.int64)])
+        rows = np.repeat(np.arange(len(queries)), [len(places) for places in lists])
+        return rows, np.concatenate([*lists, np.zeros(0, np.int64)])
 
-    def _row(self, row: int, columns: Places, shared: Places, own: int | None) -> Places:
-        columns, shared = np.append(columns, self.distinct), np.append(shared, np.zeros(len(self.distinct), np.int64))
+    def _best(self, places: Places, shared: Places, own: np.int64 | None) -> Places:
+        """The texts that share most with a query, and the best ones of the groups that do."""
+        places = np.append(places, self.distinct)
+        shared = np.append(shared, np.zeros(len(self.distinct), np.int64))
         if own is not None:
-            other = self.groups[columns] != own
-            columns, shared = columns[other], shared[other]
-        order = np.lexsort((columns, -shared))
-        first_of_group = np.sort(np.unique(self.groups[columns[order]], return_index=True)[1])[:KEPT]
-        kept = np.union1d(np.arange(min(KEPT, len(order))), first_of_group)
-        return np.unique(columns[order[kept]])
+            is_other = self.groups[places] != own
+            places, shared = places[is_other], shared[is_other]
+        # Small for what shares most, and of equals for what stands first.
+        rank = places - shared * len(self.groups)
+        best, first_of_group = places, places
+        for n in (LOOKED_AT, len(rank)):
+            among = np.argpartition(rank, n)[:n] if n < len(rank) else np.arange(len(rank))
+            best = places[among[np.argsort(rank[among])]]
+            first_of_group = np.sort(np.unique(self.groups[best], return_index=True)[1])
+            if len(first_of_group) > 1:
+                break
+        return np.unique(np.concatenate([best[:KEPT], best[first_of_group[:KEPT]]]))
 
-    def _shared(self, queries: Sequence[str], start: int) -> list[tuple[int, Places, Places]]:
-        table = self._table(queries)
-        table.data = self.weight[table.indices]
-        table.eliminate_zeros()
-        found = csr_array(table @ self.table.T)
-        return [
-            (start + row, found.indices[a:b].astype(np.int64), found.data[a:b].astype(np.int64))
-            for row, (a, b) in enumerate(zip(found.indptr[:-1], found.indptr[1:], strict=True))
-        ]
+    def _sharing(self, queries: Sequence[str]) -> Iterator[tuple[Places, Places]]:
+        """For each query, the texts that share a shingle with it, and the weight of what they share."""
+        for start in range(0, len(queries), AT_ONCE):
+            table = self._table(queries[start : start + AT_ONCE])
+            table.data = self.weight[table.indices]
+            found = csr_array(table @ self.table.T)
+            for a, b in zip(found.indptr[:-1], found.indptr[1:], strict=True):
+                yield found.indices[a:b].astype(np.int64), found.data[a:b].astype(np.int64)
 
     def _table(self, texts: Sequence[str]) -> csr_array:
-        """Texts by numbers of passages: 1 where a text has one."""
-        number, owner = shingles_of(texts, self.size)
-        column = (number >> np.uint64(8)) % np.uint64(self.n_numbers)
+        """Texts by numbers of shingles: 1 for each that a text has."""
+        number, owner = shingles_of(texts, self.size, OF_A_TEXT)
+        column = (number % np.uint64(self.n_numbers)).astype(np.int32)
         ends = np.searchsorted(owner, np.arange(len(texts) + 1))
-        shape = (len(texts), self.n_numbers)
-        table = csr_array((np.ones(len(number), np.int32), column.astype(np.int32), ends), shape=shape)
-        table.sum_duplicates()
-        table.data[:] = 1
-        return table
+        return csr_array((np.ones(len(column), np.int8), column, ends), shape=(len(texts), self.n_numbers))
 
-    @staticmethod
-    def _sizes(texts: Sequence[str]) -> tuple[int, int]:
-        """How long passages are, and how many numbers there are for them."""
-        some = [texts[k] for k in np.unique(np.linspace(0, len(texts) - 1, SAMPLE).round().astype(int))]
-        size = SIZES[-1]
-        for size in SIZES:
-            count = np.unique(shingles_of(some, size)[0], return_counts=True)[1].astype(float)
-            # A passage of a text, drawn at random, meets so many of the training set; a text has so many passages.
-            if (count**2).sum() / len(some) * len(texts) / len(some) <= HITS:
-                break
-        n_passages = count.sum() * len(texts) / len(some)
-        return size, 2 ** int(np.clip(np.ceil(np.log2(4 * n_passages + 1)), 10, 26))
+
+def _affordable(texts: Sequence[str], n: int) -> tuple[int, int]:
+    """How long shingles are, and how many numbers there are for them, judged by about n texts, evenly spread."""
+    some = [texts[k] for k in np.unique(np.linspace(0, len(texts) - 1, n).round().astype(int))]
+    size, n_shingles = SIZES[-1], 1.0
+    for size in SIZES:
+        count = np.unique(shingles_of(some, size, OF_A_TEXT)[0], return_counts=True)[1] / len(some)
+        n_shingles = count.sum() * len(texts)
+        if (count * np.minimum(count * len(texts), COMMON)).sum() <= HITS:
+            break
+    return size, 2 ** int(np.clip(np.log2(n_shingles + 1) - 2, 10, 26))
+
+
+def _cut(table: csc_array, count: NDArray[np.int32]) -> csc_array:
+    """Leave of each column no more than the first rows."""
+    if count.max(initial=0) <= COMMON:
+        return table
+    kept = np.arange(table.nnz) - np.repeat(table.indptr[:-1], count) < COMMON
+    ends = np.concatenate([[0], np.cumsum(np.minimum(count, COMMON))])
+    return csc_array((table.data[kept], table.indices[kept], ends), shape=table.shape)

@@ -33,7 +33,6 @@ TIE = 2.0**-20
 """Of queries at equal distances the one is more suspicious whose next group is farther, by so much of that distance."""
 
 Places = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class TextComparison:
@@ -61,7 +60,7 @@ class TextComparison:
         self.train = _texts(train, "training texts")
         if not self.train:
             raise DataError("texts are compared with training texts; got none.")
-        self.lengths = np.fromiter(map(len, self.train), np.int64, len(self.train))
+        self.lengths = _lengths(self.train)
         first: dict[str, int] = {}
         equal = [first.setdefault(text, k) for k, text in enumerate(self.train)]
         self.groups = np.asarray(equal if groups is None else groups, np.int64)
@@ -69,6 +68,7 @@ class TextComparison:
             raise DataError(
                 f"groups are one number for each of the {len(self.train)} training texts; got {self.groups.shape}."
             )
+        self.by_group = self.groups.argsort(kind="stable")
         steps = int((-(-self.lengths // 64) * self.lengths).sum())
         self.shortlist = Shortlist(self.train, self.groups) if steps > EXHAUSTIVE else None
 
@@ -95,73 +95,92 @@ class TextComparison:
         """
         queries = _texts(queries, "queries")
         own = None if own is None else np.asarray(own, np.int64)
-        at_once = max(1, MEMORY // (16 * len(self.train))) if self.shortlist is None else AT_ONCE
-        search = self._in_all if self.shortlist is None else self._in_shortlist
+        search, at_once = self._in_all, max(1, MEMORY // (4 * len(self.train)))
+        if self.shortlist is not None:
+            search, at_once = self._in_shortlist, AT_ONCE
         parts = []
         for start in range(0, len(queries), at_once):
             part = slice(start, start + at_once)
             parts.append(search(queries[part], None if own is None else own[part]))
             if progress:
                 progress(min(part.stop, len(queries)), len(queries))
-        none = (np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-        nearest, first, second = (np.concatenate(found) for found in zip(none, *parts, strict=True))
-        if np.isinf(first).any():
+        places = np.concatenate([*parts, np.zeros((0, 2), np.int64)])
+        if (places[:, 0] < 0).any():
             raise DataError(
                 "a query's own group, which is left out, holds all training texts; there must be two groups of them."
             )
-        return self._matches(queries, nearest, first, second)
+        return self._matches(queries, *places.T)
 
-    def _matches(self, queries: list[str], nearest: Places, first: Floats, second: Floats) -> Matches:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.where(np.isinf(second), np.nan, np.where(second == 0, 0.0, first / second))
-        found = [self.train[k] for k in nearest]
-        same_length = np.fromiter(map(len, queries), np.int64, len(queries)) == self.lengths[nearest]
-        replaced = same_length & (
-            _paired(Hamming.distance, queries, found) == _paired(Levenshtein.distance, queries, found)
-        )
+    def _matches(self, queries: list[str], nearest: Places, other: Places) -> Matches:
+        """What is to be said of the nearest texts and of those nearest in another group, by their places."""
+        texts = [self.train[k] for k in nearest]
+        first = _share(queries, texts)
+        second = np.where(other < 0, np.inf, _share(queries, [self.train[k] for k in other]))
+        ratio = np.divide(first, second, out=np.zeros(len(first)), where=second > 0)
+        replaced = _paired(Hamming.distance, queries, texts) == _paired(Levenshtein.distance, queries, texts)
+        same_length = _lengths(queries) == self.lengths[nearest]
         return Matches(
             score=first + TIE * (1 - np.minimum(second, 1)),
             nearest=nearest,
             distance=first,
-            ratio=ratio,
-            way=np.where(first == 0, 0, np.where(replaced, 1, 2)).astype(np.int64),
+            ratio=np.where(other < 0, np.nan, ratio),
+            way=np.where(first == 0, 0, np.where(same_length & replaced, 1, 2)).astype(np.int64),
             ways=WAYS,
             plain=np.stack([first, second], axis=1),
         )
 
-    def _in_all(self, queries: list[str], own: Places | None) -> tuple[Places, Floats, Floats]:
-        """The nearest text, the distance to it, and that to the nearest of another group: of all there are."""
-        edits = cdist(queries, self.train, scorer=Levenshtein.distance, dtype=np.int32, workers=_workers())
-        longer = np.maximum(np.fromiter(map(len, queries), np.int64, len(queries))[:, None], self.lengths)
-        distance = edits / np.maximum(longer, 1)
+    def _in_all(self, queries: list[str], own: Places | None) -> Places:
+        """The places of the nearest text and of the nearest one of another group, or -1, among all there are."""
+        # In single precision, which tells apart all shares of fewer than 2,000 symbols.
+        distance = cdist(
+            queries, self.train, scorer=Levenshtein.normalized_distance, dtype=np.float32, workers=_workers()
+        )
+        rows = np.arange(len(queries))
         if own is not None:
-            distance[self.groups == own[:, None]] = np.inf
-        nearest, rows = distance.argmin(axis=1), np.arange(len(queries))
-        first = distance[rows, nearest]
-        distance[self.groups == self.groups[nearest][:, None]] = np.inf
-        return nearest, first, distance.min(axis=1)
+            self._leave_out(distance, own)
+        nearest = distance.argmin(axis=1)
+        nearest[np.isinf(distance[rows, nearest])] = -1
+        self._leave_out(distance, self.groups[nearest])
+        other = distance.argmin(axis=1)
+        other[np.isinf(distance[rows, other])] = -1
+        return np.stack([nearest, other], axis=1)
 
-    def _in_shortlist(self, queries: list[str], own: Places | None) -> tuple[Places, Floats, Floats]:
-        """The same of the short list of each query."""
+    def _leave_out(self, distance: NDArray[np.float32], groups: Places) -> None:
+        """Put a group of texts out of reach of each query."""
+        first, last = (np.searchsorted(self.groups, groups, side, sorter=self.by_group) for side in ("left", "right"))
+        for row, (a, b) in enumerate(zip(first, last, strict=True)):
+            distance[row, self.by_group[a:b]] = np.inf
+
+    def _in_shortlist(self, queries: list[str], own: Places | None) -> Places:
+        """The same among the short list of each query."""
         assert self.shortlist is not None
         rows, places = self.shortlist.pairs(queries, own)
-        edits = _paired(Levenshtein.distance, [queries[row] for row in rows], [self.train[place] for place in places])
-        lengths = np.fromiter(map(len, queries), np.int64, len(queries))
-        distance = edits / np.maximum(1, np.maximum(lengths[rows], self.lengths[places]))
-        nearest, first = np.zeros(len(queries), np.int64), np.full(len(queries), np.inf)
-        second = np.full(len(queries), np.inf)
+        distance = _share([queries[row] for row in rows], [self.train[place] for place in places])
         order = np.lexsort((places, distance, rows))
-        best = order[np.unique(rows[order], return_index=True)[1]]
-        nearest[rows[best]], first[rows[best]] = places[best], distance[best]
-        is_other = self.groups[places] != self.groups[nearest[rows]]
-        np.minimum.at(second, rows[is_other], distance[is_other])
-        return nearest, first, second
+        rows, places = rows[order], places[order]
+        found = np.full((len(queries), 2), -1)
+        present, first = np.unique(rows, return_index=True)
+        found[present, 0] = places[first]
+        apart = self.groups[places] != self.groups[found[rows, 0]]
+        present, first = np.unique(rows[apart], return_index=True)
+        found[present, 1] = places[apart][first]
+        return found
 
 
 def _texts(given: Sequence[str], what: str) -> list[str]:
     if isinstance(given, str) or not all(isinstance(text, str) for text in given):
         raise DataError(f"{what} are a list of texts, one str each; got {type(given).__name__}.")
     return list(given)
+
+
+def _lengths(texts: Sequence[str]) -> Places:
+    return np.fromiter(map(len, texts), np.int64, len(texts))
+
+
+def _share(some: list[str], others: list[str]) -> NDArray[np.float64]:
+    """The edit distance of each text to the other of the same place, as a share of the longer one's length."""
+    longer = np.maximum(_lengths(some), _lengths(others))
+    return np.asarray(_paired(Levenshtein.distance, some, others) / np.maximum(longer, 1), np.float64)
 
 
 def _paired(measure: Callable[..., int], some: list[str], others: list[str]) -> Places:

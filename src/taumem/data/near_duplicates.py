@@ -1,5 +1,6 @@
 """Texts that share too much with each other: a selection of windows without them, and texts of any length in groups."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,12 +29,18 @@ more than this (with 64 symbols: 25 of 89 shingles, 0.28). At 0.5 most verbatim 
 NEARER = (NEAR, 0.35, 0.5, 0.65, 0.8)
 """Resemblances at which texts are linked to groups: a group that is too large at one falls apart at the next."""
 
+SKETCH = 1024
+"""Shingles that stand for a text that has more: resemblances of longer texts are right to about 0.01."""
+
 LARGE = 64
 """Groups of so many texts, or of the square root of all, are too large to be believed at a small resemblance."""
 
 ROWS_AT_ONCE = 256
 WINDOWS_AT_ONCE = 4096
+SYMBOLS_AT_ONCE = 2**21
 _HASH_BASE = 0x9E3779B97F4A7C15
+_MIXING = ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53), (33, 1))
+"""Shifts and factors after which each bit of a number depends on all; each step can be undone, and loses nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +102,9 @@ def shingles(windows: NDArray[Any]) -> NDArray[np.uint64]:
     return numbers
 
 
-def shingles_of(texts: Sequence[str], size: int = SHINGLE) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def shingles_of(
+    texts: Sequence[str], size: int = SHINGLE, most: int | None = None
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Number the shingles of texts of any lengths, equal ones alike, text after text.
 
     A text shorter than a shingle is one shingle. Two different shingles have the same number about as often as two
@@ -104,22 +113,21 @@ def shingles_of(texts: Sequence[str], size: int = SHINGLE) -> tuple[NDArray[np.u
     Args:
         texts: texts [n].
         size: symbols of a shingle.
+        most: how many different shingles a text has at most; of a longer one those with the smallest numbers stand for
+            all, which are alike in like texts. None for all in the order of their places, equal ones too.
 
     Returns:
         numbers: of all shingles.
         owners: the text that each is of, ascending.
+
+    Reference: A. Broder, "On the resemblance and containment of documents", 1997 (the smallest as a sketch).
     """
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    symbols = np.concatenate([code_points("".join(texts)).astype(np.uint64), np.zeros(size, np.uint64)])
-    counts = np.maximum(lengths - size + 1, 1)
-    owners = np.repeat(np.arange(len(texts)), counts)
-    starts = np.arange(len(owners)) + np.repeat(np.cumsum(lengths) - lengths - (np.cumsum(counts) - counts), counts)
-    within = lengths[owners]
-    numbers = np.zeros(len(owners), np.uint64)
-    for k in range(size):
-        # A symbol that is not there counts as 0, and a zero that is there as 1.
-        numbers = numbers * np.uint64(_HASH_BASE) + np.where(k < within, symbols[starts + k] + np.uint64(1), 0)
-    return numbers, owners
+    part = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // SYMBOLS_AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1), len(texts)]
+    found = [(_numbered(texts[a:b], size, most), a) for a, b in itertools.pairwise(cuts)]
+    return np.concatenate([numbers for (numbers, _), _ in found]), np.concatenate(
+        [owners + a for (_, owners), a in found]
+    )
 
 
 def text_groups(texts: Sequence[str]) -> NDArray[np.int64]:
@@ -128,7 +136,8 @@ def text_groups(texts: Sequence[str]) -> NDArray[np.int64]:
     Texts that overlap in part, such as windows of one document, would all be linked by such steps: a group of more than
     64 texts, and of more than the square root of their number, is looked at again at a larger resemblance, up to 0.8.
 
-    Exact: every pair is compared that could be near. Memory is about 60 bytes for each symbol.
+    Every pair is compared that could be near. Exact up to 1,024 symbols; the resemblance of longer texts is right to
+    about 0.01. Memory is about 60 bytes for each symbol up to there.
 
     Args:
         texts: texts of any lengths [n].
@@ -187,9 +196,33 @@ def _incidence(windows: NDArray[Any]) -> csr_array:
     return table
 
 
+def _numbered(texts: Sequence[str], size: int, most: int | None) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The shingles of some texts at once."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    symbols = np.concatenate([code_points("".join(texts)), np.zeros(size, np.uint8)]).astype(np.uint64)
+    counts = np.maximum(lengths - size + 1, 1)
+    owners = np.repeat(np.arange(len(texts)), counts)
+    starts = np.arange(len(owners)) + np.repeat(np.cumsum(lengths) - lengths - (np.cumsum(counts) - counts), counts)
+    within = lengths[owners]
+    numbers = np.zeros(len(owners), np.uint64)
+    for k in range(size):
+        # A symbol that is not there counts as 0, and a zero that is there as 1.
+        numbers = numbers * np.uint64(_HASH_BASE) + np.where(k < within, symbols[starts + k] + np.uint64(1), 0)
+    for shift, factor in _MIXING:
+        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
+    if most is None:
+        return numbers, owners
+    order = np.lexsort((numbers, owners))
+    numbers, owners = numbers[order], owners[order]
+    is_new = np.append(True, (np.diff(numbers) != 0) | (np.diff(owners) != 0))[: len(numbers)]
+    numbers, owners = numbers[is_new], owners[is_new]
+    is_small = np.arange(len(owners)) - np.searchsorted(owners, np.arange(len(texts)))[owners] < most
+    return numbers[is_small], owners[is_small]
+
+
 def _linked(texts: Sequence[str]) -> list[NDArray[np.int64]]:
     """Say for each resemblance of NEARER which texts are linked by steps of at least that much: a label for each."""
-    numbers, owners = shingles_of(texts)
+    numbers, owners = shingles_of(texts, most=SKETCH)
     found, column, count = np.unique(numbers, return_inverse=True, return_counts=True)
     # The rarest first, so that the first shingles of a text are shared with few.
     rank = np.empty(len(found), np.int64)
