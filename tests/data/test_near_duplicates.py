@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import taumem.data.near_duplicates as near_duplicates
-from taumem.data.near_duplicates import NEAR, shingles, shingles_of, sift, text_groups
+from taumem.data.near_duplicates import NEAR, sift, text_groups
+from taumem.data.shingles import shingles, shingles_of
 
 
 def resemblance(a: np.ndarray, b: np.ndarray) -> float:

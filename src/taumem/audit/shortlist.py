@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, vstack
 
-from taumem.data.near_duplicates import shingles_of
+from taumem.data.shingles import shingles_of
 
 __all__ = ["Shortlist"]
 
@@ -41,7 +41,8 @@ class Shortlist:
     """An inverted index of shingles of one length.
 
     Shingles are numbered by a hash, a few by each number, so that an index takes about 8 bytes for each shingle, and
-    four times that while it is made. A text that is put on the list for such a neighbor costs an edit distance and no more.
+    four times that while it is made. A text that is on the list only since two shingles have one number costs an edit
+    distance, and changes nothing.
 
     Args:
         texts: the training texts.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, hypergeom
 
-from taumem.data.near_duplicates import shingles_of
+from taumem.data.shingles import shingles_of
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors import Substrings
 

@@ -1,6 +1,5 @@
 """Texts that share too much with each other: a selection of windows without them, and texts of any length in groups."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from taumem.data.alphabets import code_points
+from taumem.data.shingles import shingles, shingles_of
 
-__all__ = ["NEAR", "SHINGLE", "Sifted", "shingles", "shingles_of", "sift", "text_groups"]
-
-SHINGLE = 8
-"""How many symbols a shingle has: windows are compared by their sets of shingles, wherever these stand in them."""
+__all__ = ["NEAR", "Sifted", "sift", "text_groups"]
 
 NEAR = 0.2
 """Two windows are near if this share of the shingles that either has is common to both (their resemblance).
@@ -37,10 +33,6 @@ LARGE = 64
 
 ROWS_AT_ONCE = 256
 WINDOWS_AT_ONCE = 4096
-SYMBOLS_AT_ONCE = 2**21
-_HASH_BASE = 0x9E3779B97F4A7C15
-_MIXING = ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53), (33, 1))
-"""Shifts and factors after which each bit of a number depends on all; each step can be undone, and loses nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,48 +80,6 @@ def sift(windows: NDArray[Any], wanted: int | None = None, *, against: NDArray[A
     return Sifted(kept, n_equal, n_seen - len(kept) - n_equal)
 
 
-def shingles(windows: NDArray[Any]) -> NDArray[np.uint64]:
-    """Number the shingles of each window, equal ones alike: [n, window - SHINGLE + 1].
-
-    A shorter window is one shingle. Exact below 256; for larger symbols, two different shingles have the same number
-    about as often as two random numbers of 64 bits.
-    """
-    base = np.uint64(256 if windows.dtype == np.uint8 else _HASH_BASE)
-    size = min(SHINGLE, windows.shape[1])
-    numbers = np.zeros((len(windows), windows.shape[1] - size + 1), np.uint64)
-    for k in range(size):
-        numbers = numbers * base + windows[:, k : k + numbers.shape[1]].astype(np.uint64)
-    return numbers
-
-
-def shingles_of(
-    texts: Sequence[str], size: int = SHINGLE, most: int | None = None
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Number the shingles of texts of any lengths, equal ones alike, text after text.
-
-    A text shorter than a shingle is one shingle. Two different shingles have the same number about as often as two
-    random numbers of 64 bits.
-
-    Args:
-        texts: texts [n].
-        size: symbols of a shingle.
-        most: how many different shingles a text has at most; of a longer one those with the smallest numbers stand for
-            all, which are alike in like texts. None for all in the order of their places, equal ones too.
-
-    Returns:
-        numbers: of all shingles.
-        owners: the text that each is of, ascending.
-
-    Reference: A. Broder, "On the resemblance and containment of documents", 1997 (the smallest as a sketch).
-    """
-    part = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // SYMBOLS_AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1), len(texts)]
-    found = [(_numbered(texts[a:b], size, most), a) for a, b in itertools.pairwise(cuts)]
-    return np.concatenate([numbers for (numbers, _), _ in found]), np.concatenate(
-        [owners + a for (_, owners), a in found]
-    )
-
-
 def text_groups(texts: Sequence[str]) -> NDArray[np.int64]:
     """Group texts that resemble one another: by a share of :data:`NEAR` of their shingles, in one step or several.
 
@@ -154,12 +104,9 @@ def text_groups(texts: Sequence[str]) -> NDArray[np.int64]:
     first = np.fromiter(position.values(), np.int64, len(position))
     groups = np.arange(len(first))
     linked = _linked(list(position))
-    for label in linked:  # from the loosest to the strictest
-        size = np.bincount(groups, minlength=len(first))[groups]
-        large = size > max(LARGE, math.isqrt(len(first)))
-        if label is linked[0]:
-            large[:] = True
-        groups[large] = _first_of(label)[large]
+    for k, label in enumerate(linked):  # from the loosest to the strictest
+        large = np.bincount(groups, minlength=len(first))[groups] > max(LARGE, math.isqrt(len(first)))
+        groups = np.where(large | (k == 0), _first_of(label), groups)
     own = {text: int(first[groups[k]]) for k, text in enumerate(position)}
     return np.fromiter((own[text] for text in texts), np.int64, len(texts))
 
@@ -196,65 +143,45 @@ def _incidence(windows: NDArray[Any]) -> csr_array:
     return table
 
 
-def _numbered(texts: Sequence[str], size: int, most: int | None) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The shingles of some texts at once."""
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    symbols = np.concatenate([code_points("".join(texts)), np.zeros(size, np.uint8)]).astype(np.uint64)
-    counts = np.maximum(lengths - size + 1, 1)
-    owners = np.repeat(np.arange(len(texts)), counts)
-    starts = np.arange(len(owners)) + np.repeat(np.cumsum(lengths) - lengths - (np.cumsum(counts) - counts), counts)
-    within = lengths[owners]
-    numbers = np.zeros(len(owners), np.uint64)
-    for k in range(size):
-        # A symbol that is not there counts as 0, and a zero that is there as 1.
-        numbers = numbers * np.uint64(_HASH_BASE) + np.where(k < within, symbols[starts + k] + np.uint64(1), 0)
-    for shift, factor in _MIXING:
-        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
-    if most is None:
-        return numbers, owners
-    order = np.lexsort((numbers, owners))
-    numbers, owners = numbers[order], owners[order]
-    is_new = np.append(True, (np.diff(numbers) != 0) | (np.diff(owners) != 0))[: len(numbers)]
-    numbers, owners = numbers[is_new], owners[is_new]
-    is_small = np.arange(len(owners)) - np.searchsorted(owners, np.arange(len(texts)))[owners] < most
-    return numbers[is_small], owners[is_small]
-
-
 def _linked(texts: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Say for each resemblance of NEARER which texts are linked by steps of at least that much: a label for each."""
-    numbers, owners = shingles_of(texts, most=SKETCH)
-    found, column, count = np.unique(numbers, return_inverse=True, return_counts=True)
-    # The rarest first, so that the first shingles of a text are shared with few.
-    rank = np.empty(len(found), np.int64)
-    rank[np.argsort(count, kind="stable")] = np.arange(len(found))
-    order = np.lexsort((column := rank[column], owners))
-    table = csr_array(
-        (np.ones(len(order), np.int32), column[order], np.searchsorted(owners, np.arange(len(texts) + 1))),
-        shape=(len(texts), len(found)),
-    )
-    table.sum_duplicates()
+    """Say for each resemblance of NEARER which texts are linked by steps of at least that much: a label for each.
+
+    Shingles are put in an order, the rarest first. What two texts have in common is in the first ones of both, but for
+    a few last ones of either: the first ones are counted, which few other texts share, and rule nearly all pairs out.
+    """
+    table = _rarest_first(shingles_of(texts, most=SKETCH), len(texts))
+    sizes = np.diff(table.indptr).astype(np.int64)
+    # Near texts have so many shingles in common that one is left if all but one of them are not among the first.
+    n_last = np.ceil(NEAR * sizes - 1e-9).astype(np.int64) - 1
+    table.data[np.arange(table.nnz) >= np.repeat(table.indptr[1:] - n_last, sizes)] = 0
+    first = table.copy()
+    first.eliminate_zeros()
     table.data[:] = 1
-    sizes = np.diff(table.indptr)
-    # Two near texts have a shingle in common among so many of the first of each.
-    leading = np.arange(table.nnz) - np.repeat(table.indptr[:-1], sizes) <= np.repeat(
-        sizes - np.ceil(NEAR * sizes), sizes
-    )
-    prefix = table.copy()
-    prefix.data[~leading] = 0
-    prefix.eliminate_zeros()
-    labels = [np.arange(len(texts)) for _ in NEARER]
+    by_shingle = csr_array(first.T)
+    links = [_Links(len(texts)) for _ in NEARER]
     for start in range(0, len(texts), ROWS_AT_ONCE):
-        pairs = coo_array(prefix[start : start + ROWS_AT_ONCE] @ prefix[: start + ROWS_AT_ONCE].T)
+        pairs = coo_array(first[start : start + ROWS_AT_ONCE] @ by_shingle)
         one, two = start + pairs.coords[0].astype(np.int64), pairs.coords[1].astype(np.int64)
-        smaller, larger = np.minimum(sizes[one], sizes[two]), np.maximum(sizes[one], sizes[two])
-        likely = (two < one) & (smaller >= NEAR * larger - 1e-9)
+        least = NEAR / (1 + NEAR) * (sizes[one] + sizes[two]) - 1e-9  # in common
+        likely = (two < one) & (pairs.data + np.maximum(n_last[one], n_last[two]) >= least)
         one, two = one[likely], two[likely]
         common = _common(table, one, two)
         resemblance = common / (sizes[one] + sizes[two] - common)
-        for label, least in zip(labels, NEARER, strict=True):
-            near = resemblance >= least
-            label[:] = _merged(label, one[near], two[near])
-    return labels
+        for link, nearness in zip(links, NEARER, strict=True):
+            link.add(one[resemblance >= nearness], two[resemblance >= nearness])
+    return [link.labels() for link in links]
+
+
+def _rarest_first(shingled: tuple[NDArray[np.uint64], NDArray[np.int64]], n: int) -> csr_array:
+    """Give a table of texts by shingles, 1 where a text has one; the columns of the rarest come first."""
+    numbers, owners = shingled
+    found, column, count = np.unique(numbers, return_inverse=True, return_counts=True)
+    place = np.empty(len(found), np.int64)
+    place[np.argsort(count, kind="stable")] = np.arange(len(found))
+    ends = np.searchsorted(owners, np.arange(n + 1))
+    table = csr_array((np.ones(len(owners), np.int32), place[column.reshape(-1)], ends), shape=(n, len(found)))
+    table.sort_indices()
+    return table
 
 
 def _common(table: csr_array, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -266,17 +193,28 @@ def _common(table: csr_array, one: NDArray[np.int64], two: NDArray[np.int64]) ->
     return np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.int64)
 
 
-def _merged(label: NDArray[np.int64], one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The labels once the texts of all these pairs are linked too."""
-    if len(one) == 0:
-        return label
-    n = len(label)
-    links = coo_array((np.ones(len(one), np.int8), (label[one], label[two])), shape=(n, n))
-    merged: NDArray[np.int64] = connected_components(links, directed=False)[1][label].astype(np.int64)
-    return merged
+class _Links:
+    """Which of n texts are linked, pair by pair, in memory that does not depend on the number of pairs."""
+
+    def __init__(self, n: int) -> None:
+        self.label = np.arange(n)
+        self.pending: list[NDArray[np.int64]] = []
+
+    def add(self, one: NDArray[np.int64], two: NDArray[np.int64]) -> None:
+        """Link the texts of each pair."""
+        self.pending.append(np.stack([one, two]))
+        if sum(pairs.shape[1] for pairs in self.pending) > len(self.label):
+            self.labels()
+
+    def labels(self) -> NDArray[np.int64]:
+        """A number for each text, equal where texts are linked."""
+        one, two = self.label[np.concatenate([*self.pending, np.zeros((2, 0), np.int64)], axis=1)]
+        links = coo_array((np.ones(len(one), np.int8), (one, two)), shape=(len(self.label),) * 2)
+        self.label, self.pending = connected_components(links, directed=False)[1][self.label].astype(np.int64), []
+        return self.label
 
 
 def _first_of(label: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each text, the position of the first with the same label."""
     _, first, group = np.unique(label, return_index=True, return_inverse=True)
-    return first[group]
+    return first[group.reshape(-1)]
