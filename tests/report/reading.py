@@ -36,4 +36,4 @@ class Page(HTMLParser):
         if self._inside == "json":
             self.figures.append(json.loads(data))
         elif self._inside not in ("script", "style"):
-            self.words += data
+            self.words += data.replace("\u00a0", " ")  # a number and its sign of percent stay in one line

@@ -30,12 +30,12 @@ def _environment() -> jinja2.Environment:
         "number": wording.number,
         "onset_span": wording.onset_span,
         "p_value": wording.p_value,
-        "percent": wording.percent,
+        "percent": lambda share: _unbroken(wording.percent(share)),
         "plural": wording.plural,
         "power": wording.power,
         "raised": _raised,
         "sentence": wording.sentence,
-        "share": wording.share,
+        "share": lambda interval: _unbroken(wording.share(interval)),
         "sizes": wording.sizes_text,
         "span": wording.span,
         "state": wording.state,
@@ -47,4 +47,9 @@ def _environment() -> jinja2.Environment:
 
 def _raised(text: str) -> Markup:
     """Escape a text, and set exponents such as the one of ``P^0.97`` above the line."""
-    return Markup(re.sub(r"\^(-?\d+(?:\.\d+)?)", r"<sup>\1</sup>", str(escape(text))))
+    return Markup(re.sub(r"\^(-?\d+(?:\.\d+)?)", r"<sup>\1</sup>", str(escape(_unbroken(text)))))
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number and its sign of percent in one line."""
+    return text.replace(" %", "\u00a0%")

@@ -17,7 +17,7 @@ def section(record: AuditRecord) -> Iterator[Section]:
     shown = {
         "facts": {
             "Settings": {key: _told(value) for key, value in record.settings.items()},
-            "Cost": {key: f"{value:,.6g}" for key, value in record.cost.items()},
+            "Cost": {key: f"{value:,.0f}" for key, value in record.cost.items()},
             "Versions": record.made,
             "SHA-256 of the findings": record.findings,
         },
@@ -28,4 +28,4 @@ def section(record: AuditRecord) -> Iterator[Section]:
 
 
 def _told(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -16,8 +16,8 @@ from taumem.report.sections.section import Section
 __all__ = ["MOST_PAIRS", "ShownPair", "section", "stops_of"]
 
 MOST_PAIRS = 60
-ALL_STOPS, MORE_STOPS = 300, 100
-"""The slider stops at each of the first thresholds, and at so many of the others."""
+ALL_STOPS, MORE_STOPS = 60, 60
+"""The slider stops at each of the first thresholds, and at so many of the others, ever further apart."""
 ROWS = 12
 """Of the table that tells the same without the slider."""
 
@@ -35,7 +35,7 @@ def section(record: AuditRecord) -> Iterator[Section]:
     pairs = sorted(record.pairs, key=lambda pair: (pair.score, pair.row))[:MOST_PAIRS]
     if not pairs and not record.bounds.thresholds:
         return
-    stops = stops_of(record.bounds)
+    stops = stops_of(record.bounds, record.flagged.count)
     shown = {
         "pairs": [_shown(pair) for pair in pairs],
         "gap": GAP,
@@ -49,11 +49,13 @@ def section(record: AuditRecord) -> Iterator[Section]:
     yield Section("pairs", "The most suspicious samples", template="texts" if texts else "pairs", shown=shown)
 
 
-def stops_of(bounds: Bounds) -> list[dict[str, Any]]:
-    """Where the slider stops: each of the lowest thresholds, and others evenly spread up to the last one."""
+def stops_of(bounds: Bounds, n_flagged: int = 0) -> list[dict[str, Any]]:
+    """Where the slider stops: at the lowest thresholds, at others up to the last one, and where all flags are raised."""
     n = len(bounds.thresholds)
     few = min(n, ALL_STOPS)
-    chosen = [*range(few), *(few + k for k in _spread(n - few, MORE_STOPS))]
+    more = np.geomspace(few, n, MORE_STOPS) - 1 if n > few else np.zeros(0)
+    flags = np.searchsorted(bounds.found, [n_flagged]) if 0 < n_flagged <= max(bounds.found, default=0) else ()
+    chosen = sorted({*range(few), *(round(float(k)) for k in more), *(int(k) for k in flags)})
     return [{"score": bounds.thresholds[k], "found": bounds.found[k], "false": bounds.false[k]} for k in chosen]
 
 
