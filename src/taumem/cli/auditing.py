@@ -121,7 +121,7 @@ def audit(
     from taumem.report.model_card import write_model_card
 
     gates = () if fail_on is None else parse_gates(fail_on)
-    sets = {"generated": generated, "train": train, "heldout": heldout, "groups": groups}
+    sets: dict[str, Any] = {"generated": generated, "train": train, "heldout": heldout, "groups": groups}
     options = _given(
         orbit=orbit, rule=rule, q=q, features=features, size=size, window=window, as_bytes=as_bytes or None, key=key,
         limit=limit, skip_unreadable=skip_unreadable or None, parts=parts and None, seed=seed, memory=memory,

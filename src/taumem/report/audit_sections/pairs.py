@@ -50,7 +50,7 @@ def section(record: AuditRecord) -> Iterator[Section]:
 
 
 def stops_of(bounds: Bounds, n_flagged: int = 0) -> list[dict[str, Any]]:
-    """Where the slider stops: at the lowest thresholds, at others up to the last one, and where all flags are raised."""
+    """Where the slider stops: at the lowest thresholds, others up to the last one, and where all flags are raised."""
     n = len(bounds.thresholds)
     few = min(n, ALL_STOPS)
     more = np.geomspace(few, n, MORE_STOPS) - 1 if n > few else np.zeros(0)
