@@ -11,7 +11,10 @@ from taumem.data.shingles import shingles_of
 __all__ = ["Shortlist"]
 
 SIZES = (3, 4, 5, 6, 8, 12, 16)
-"""Lengths of shingles, in symbols: the shortest is taken whose lookup is affordable."""
+"""Lengths of shingles, in symbols: the shortest that tells texts apart is taken, if its lookup is affordable."""
+
+BY_CHANCE = 1 / 32
+"""Two texts that have nothing to do with each other share no more than this of their shingles, on average."""
 
 HITS = 2**17
 """So many equal shingles, at most, a query is expected to have among the training texts."""
@@ -51,9 +54,10 @@ class Shortlist:
 
     def __init__(self, texts: Sequence[str], groups: Places) -> None:
         self.groups = groups
-        self.distinct = np.unique(groups, return_index=True)[1][:3]
+        distinct = np.unique(groups, return_index=True)[1]
+        self.few = distinct[:3]
         at_once = max(1, SYMBOLS_AT_ONCE * len(texts) // max(1, sum(map(len, texts))))
-        self.size, self.n_numbers = _affordable(texts, at_once)
+        self.size, self.n_numbers = _sizes([texts[k] for k in distinct], at_once)
         parts = [self._table(texts[k : k + at_once]) for k in range(0, len(texts), at_once)]
         table = csc_array(vstack(parts))
         count = np.diff(table.indptr)
@@ -79,8 +83,8 @@ class Shortlist:
 
     def _best(self, places: Places, shared: Places, own: np.int64 | None) -> Places:
         """The texts that share most with a query, and the best ones of the groups that do."""
-        places = np.append(places, self.distinct)
-        shared = np.append(shared, np.zeros(len(self.distinct), np.int64))
+        places = np.append(places, self.few)
+        shared = np.append(shared, np.zeros(len(self.few), np.int64))
         if own is not None:
             is_other = self.groups[places] != own
             places, shared = places[is_other], shared[is_other]
@@ -112,14 +116,18 @@ class Shortlist:
         return csr_array((np.ones(len(column), np.int8), column, ends), shape=(len(texts), self.n_numbers))
 
 
-def _affordable(texts: Sequence[str], n: int) -> tuple[int, int]:
-    """How long shingles are, and how many numbers there are for them, judged by about n texts, evenly spread."""
+def _sizes(texts: Sequence[str], n: int) -> tuple[int, int]:
+    """How long shingles are, and how many numbers there are for them, judged by about n texts, evenly spread.
+
+    One of each group will do: texts that are there many times would make all shingles look common.
+    """
     some = [texts[k] for k in np.unique(np.linspace(0, len(texts) - 1, n).round().astype(int))]
     size, n_shingles = SIZES[-1], 1.0
     for size in SIZES:
         count = np.unique(shingles_of(some, size, OF_A_TEXT)[0], return_counts=True)[1] / len(some)
         n_shingles = count.sum() * len(texts)
-        if (count * np.minimum(count * len(texts), COMMON)).sum() <= HITS:
+        tells_apart = (count**2).sum() <= BY_CHANCE * count.sum()
+        if tells_apart and (count * np.minimum(count * len(texts), COMMON)).sum() <= HITS:
             break
     return size, 2 ** int(np.clip(np.log2(n_shingles + 1) - 2, 10, 26))
 
