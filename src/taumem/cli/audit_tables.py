@@ -31,8 +31,9 @@ def show_audit(record: "AuditRecord") -> None:
     _show_pairs(record)
     _show_scores(record)
     for control in record.controls:
-        outcome = "power" if control.passed is None else "passed" if control.passed else "FAILED"
-        out.print(f"[dim]{escape(f'{control.name} control ({outcome}): {control.sentence}.')}[/]", soft_wrap=True)
+        if control.passed is not None:  # the others measure power, of which the next line tells
+            told = f"{control.name} control {'passed' if control.passed else 'FAILED'}: {control.sentence}."
+            out.print(f"[dim]{escape(told)}[/]", soft_wrap=True)
     out.print(f"[dim]{escape(record.power.sentence)}[/]", soft_wrap=True)
     if record.not_run:
         left = "; ".join(f"{each.what} ({each.why.rstrip('.')})" for each in record.not_run)
@@ -84,7 +85,7 @@ def _show_pairs(record: "AuditRecord") -> None:
 
     if not record.pairs:
         return
-    table = new_table("most suspicious", "nearest", "distance", "gap ratio", "seen", "p", "q", "")
+    table = new_table("most suspicious", "nearest", "distance", "gap ratio", "view", "p", "q", "")
     for pair in record.pairs[:N_PAIRS]:
         ratio = "-" if pair.ratio is None else number(pair.ratio)
         numbers = (number(pair.distance), ratio, pair.way, number(pair.p), number(pair.q))
@@ -97,15 +98,12 @@ def _show_scores(record: "AuditRecord") -> None:
 
     told = [score for score in (*record.scores.values(), *record.membership) if score.value is not None]
     if told:
-        table = new_table("score", "value", "how to read it")
+        table = new_table("scores that others report", "")
         for score in told:
-            ends = (
-                f" [{number(score.low)}, {number(score.high)}]"
-                if score.low is not None and score.high is not None
-                else ""
-            )
-            add_row(table, score.label, f"{number(score.value or 0.0)}{ends}", score.meaning)
-        out.print(table)
+            between = score.low is not None and score.high is not None
+            ends = f" [{number(score.low or 0.0)}, {number(score.high or 0.0)}]" if between else ""
+            add_row(table, score.label, f"{number(score.value or 0.0)}{ends}")
+        show_table(table)
 
 
 def _ends(share: "Share") -> str:

@@ -1,6 +1,7 @@
 """One self-contained page about an audit: it opens offline, asks nothing of any server, and can be sent by mail."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,8 +76,9 @@ def audit_page_of(
 
 
 def _title(record: AuditRecord) -> str:
-    sources = [plain_name(record.inputs[role].source) for role in ("generated", "train") if role in record.inputs]
-    return f"Audit of {' against '.join(sources)}" if sources else "Audit"
+    sources = [record.inputs[role].source for role in ("generated", "train") if role in record.inputs]
+    ends = [re.split(r"[/\\]", source.rstrip("/\\"))[-1] or source for source in sources]
+    return f"Audit of {' against '.join(map(plain_name, ends))}" if sources else "Audit"
 
 
 def _subtitle(record: AuditRecord) -> str:
