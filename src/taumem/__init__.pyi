@@ -17,6 +17,7 @@ from .analysis import Study as Study
 from .analysis import Verdict as Verdict
 from .analysis import find_onsets as find_onsets
 from .analysis import fit_law as fit_law
+from .audit import audit as audit
 from .data import GaussianMixture as GaussianMixture
 from .data import RandomHierarchyModel as RandomHierarchyModel
 from .data import Split as Split
@@ -64,6 +65,7 @@ from .probes import EmpiricalGap as EmpiricalGap
 from .probes import GrammarLevels as GrammarLevels
 from .probes import LossGap as LossGap
 from .probes import SymmetricGap as SymmetricGap
+from .record import AuditRecord as AuditRecord
 from .record import CopyRule as CopyRule
 from .record import Curve as Curve
 from .record import DataFacts as DataFacts

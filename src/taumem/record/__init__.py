@@ -1,5 +1,6 @@
 """The waist: plain facts on disk. No torch on this side of it, no training either."""
 
+from taumem.record.audit import AuditRecord
 from taumem.record.copy_rule import CopyRule
 from taumem.record.curve import Curve
 from taumem.record.estimate import Estimate, Measurement, Reading
@@ -14,6 +15,7 @@ from taumem.record.sealing import seal, unseal
 __all__ = [
     "QUANTITIES",
     "SCHEMA_VERSION",
+    "AuditRecord",
     "CopyRule",
     "Curve",
     "DataFacts",
