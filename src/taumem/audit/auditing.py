@@ -14,6 +14,7 @@ from taumem.audit.compared import Compared, compare
 from taumem.audit.findings import gallery, rows_of, write_findings
 from taumem.audit.headline import power_of, verdict_of
 from taumem.audit.membership import membership_scores
+from taumem.audit.partial import Partial, partial_copies
 from taumem.audit.reported import reported_scores
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, bring_together
@@ -61,9 +62,11 @@ def audit(
     """
     settings = Settings.of(options)
     sides = bring_together(generated, train, heldout, settings, groups)
-    compared = compare(sides, settings, progress or (lambda *_: None))
-    rows = rows_of(sides, compared, settings.redact)
-    record = _record(sides, compared, settings, losses, _place_of(groups))
+    progress = progress or (lambda *_: None)
+    compared = compare(sides, settings, progress)
+    partial = partial_copies(sides, compared.null, settings, progress)
+    rows = rows_of(sides, compared, partial.columns, settings.redact)
+    record = _record(sides, compared, partial, settings, losses, _place_of(groups))
     record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
     if output is not None:
         record = write_findings(record, rows, output)
@@ -72,7 +75,12 @@ def audit(
 
 
 def _record(
-    sides: Sides, compared: Compared, settings: Settings, losses: tuple[Any, Any] | None, groups: str | None
+    sides: Sides,
+    compared: Compared,
+    partial: Partial,
+    settings: Settings,
+    losses: tuple[Any, Any] | None,
+    groups: str | None,
 ) -> AuditRecord:
     rules, found, null = compared.rules, compared.found, compared.null
     copies, flagged = copies_of(rules[0], found, null), compared.certainty.flags(settings.q)
@@ -95,6 +103,8 @@ def _record(
         bounds=bounds_of(found, null.calibration),
         phantoms=compared.phantoms,
         scores=scores,
+        partial=partial.results,
+        motifs=partial.motifs,
         membership=members,
         controls=compared.controls,
         power=power,
@@ -102,7 +112,7 @@ def _record(
         exchangeability=EXCHANGEABLE.format(fresh),
         exchangeability_p=compared.certainty.alike_p,
         histogram=histogram_of(found, null.calibration),
-        not_run=(*sides.not_run, *left_out, *not_tried, *_not_run(sides, settings)),
+        not_run=(*sides.not_run, *partial.not_run, *left_out, *not_tried, *_not_run(sides, settings)),
         cost={"comparisons": float(compared.comparisons), "views": float(len(found.ways))},
     )
 

@@ -24,12 +24,12 @@ LONGEST_SHOWN = 500
 """Symbols of a text in the gallery."""
 
 
-def rows_of(sides: Sides, compared: Compared, redact: bool) -> dict[str, list[Any]]:
+def rows_of(sides: Sides, compared: Compared, parts: dict[str, list[Any]] | None, redact: bool) -> dict[str, list[Any]]:
     """Give the findings by column, the most suspicious first.
 
     Columns: ``sample`` and ``nearest`` (names, or numbers from 0 where names are left out), ``row`` (the sample's
     place), ``distance``, ``gap_ratio``, ``way`` (the view that found it), ``score``, ``p``, ``q``, ``flagged``,
-    ``copied``.
+    ``copied``; and what ``parts`` holds of each sample.
     """
     found, certainty = compared.found, compared.certainty
     order = np.lexsort((np.arange(len(found)), found.score))
@@ -47,6 +47,7 @@ def rows_of(sides: Sides, compared: Compared, redact: bool) -> dict[str, list[An
         "q": [float(certainty.q[row]) for row in order],
         "flagged": [bool(certainty.flagged[row]) for row in order],
         "copied": [bool(copied[row]) for row in order],
+        **{name: [column[row] for row in order] for name, column in (parts or {}).items()},
     }
 
 

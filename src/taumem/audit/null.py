@@ -31,12 +31,14 @@ class Null:
         calibration: of the half that p-values are made from.
         evaluation: of the other half.
         source: ``heldout``, or ``left_out`` where training items stand in.
-        evaluated: the places of the evaluation half among the held-out (or training) items.
+        calibrated: the places of the calibration half among the held-out (or training) items, ascending.
+        evaluated: those of the evaluation half.
     """
 
     calibration: Matches
     evaluation: Matches
     source: Literal["heldout", "left_out"]
+    calibrated: NDArray[np.int64]
     evaluated: NDArray[np.int64]
 
 
@@ -52,7 +54,7 @@ def halves(matches: Matches, places: NDArray[np.int64], source: Literal["heldout
         raise DataError(f"an audit needs at least {FEWEST} {what} to tell copies from accidents; got {n}.")
     order = torch.randperm(n, generator=generator_for(seed, "audit halves")).numpy()
     first, second = np.sort(order[: (n + 1) // 2]), np.sort(order[(n + 1) // 2 :])
-    return Null(matches[first], matches[second], source, places[second])
+    return Null(matches[first], matches[second], source, places[first], places[second])
 
 
 def one_of_each(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
