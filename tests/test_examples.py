@@ -32,7 +32,7 @@ def load(name: str) -> ModuleType:
 
 
 def test_every_example_is_tested_here():
-    tested = {"forecast_a_run", "monitor_and_record", "total_memorization", "grammar_in_python"}
+    tested = {"forecast_a_run", "monitor_and_record", "total_memorization", "grammar_in_python", "audit_samples"}
     tested |= {"guard_your_loop", "guard_without_heldout", "guard_flow_matching", *FRAMEWORKS}
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
@@ -42,6 +42,12 @@ def test_a_guarded_loop_stops_once_the_gap_has_opened(capsys):
     assert verdict.stop
     assert verdict.since < verdict.step < 4000
     assert "Stop." in capsys.readouterr().out
+
+
+def test_an_audit_finds_the_copies_of_a_model_that_was_trained_too_long():
+    record = load("audit_samples").main()
+    assert record.verdict.state == "copies"
+    assert record.copies.chance.count == 0
 
 
 def test_flow_matching_stops_before_its_samples_are_copies():

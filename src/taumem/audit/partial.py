@@ -85,8 +85,8 @@ def _counted(
     chance = share_of(int((evaluation > most).sum()), len(evaluation))
     return RuleResult(
         name=name,
-        sentence=f"a stretch of more than {most:.0f} symbols stands verbatim in a training text, as in one of a hundred "
-        "texts that copy nothing",
+        sentence=f"a stretch of more than {most:.0f} symbols stands verbatim in a training text, as in one of a "
+        "hundred texts that copy nothing",
         threshold=most,
         samples=share_of(int((sizes > most).sum()), len(sizes)),
         chance=Chance(**chance.model_dump(), source=null.source),
