@@ -9,7 +9,7 @@ import pytest
 import torch
 from pictures import fresh, noisy
 
-from taumem.audit import audit
+from taumem.audit import audit, kept
 from taumem.errors import ConfigError, DataError
 from taumem.record.audit import AuditRecord
 
@@ -195,3 +195,34 @@ def test_samples_that_are_the_training_items_are_all_copies():
     record = audit(TRAIN, TRAIN, HELDOUT, orbit="none")
     assert record.copies.fraction == 1
     assert any("training items" in note for note in record.inputs["generated"].notes)
+
+
+def test_an_interrupted_audit_goes_on_and_comes_out_the_same(tmp_path, monkeypatch):
+    generated, options = torch.cat([NOVEL, COPIES]), {"orbit": "light", "output": tmp_path}
+    monkeypatch.setattr(kept, "PAIRS_AT_ONCE", 1)  # results are written after every 64 queries
+    begun: list[str] = []
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        begun.append(stage)
+        if stage == "null" and done > 800:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(generated, TRAIN, HELDOUT, progress=interrupt, **options)
+    assert len(list(tmp_path.glob("*.unfinished.npz"))) == 2
+    stages: list[tuple[str, int]] = []
+    record = audit(
+        generated, TRAIN, HELDOUT, progress=lambda stage, done, total: stages.append((stage, done)), **options
+    )
+    assert [done for stage, done in stages if stage == "samples"] == [1000]  # all were there
+    assert min(done for stage, done in stages if stage == "null") > 500  # the first 64 of 120 were there
+    assert not list(tmp_path.glob("*.unfinished.npz"))
+    unbroken = audit(generated, TRAIN, HELDOUT, orbit="light")
+    assert record.model_dump(exclude={"made", "findings"}) == unbroken.model_dump(exclude={"made", "findings"})
+
+
+def test_what_another_audit_had_begun_is_not_taken_up(tmp_path):
+    audit(NOVEL, TRAIN, HELDOUT, orbit="none", output=tmp_path)
+    (tmp_path / "samples.unfinished.npz").write_bytes(b"no such file")
+    record = audit(NOVEL[:40], TRAIN, HELDOUT, orbit="none", output=tmp_path)
+    assert record.n_generated == 40

@@ -13,6 +13,7 @@ import taumem
 from taumem.audit.compared import Compared, compare
 from taumem.audit.findings import gallery, rows_of, write_findings
 from taumem.audit.headline import power_of, verdict_of
+from taumem.audit.kept import KeptSearches, key_of
 from taumem.audit.membership import membership_scores
 from taumem.audit.partial import Partial, partial_copies
 from taumem.audit.reported import reported_scores
@@ -63,7 +64,8 @@ def audit(
     settings = Settings.of(options)
     sides = bring_together(generated, train, heldout, settings, groups)
     progress = progress or (lambda *_: None)
-    compared = compare(sides, settings, progress)
+    searches = _searches(sides, settings, output, progress)
+    compared = compare(sides, settings, searches)
     partial = partial_copies(sides, compared.null, settings, progress)
     rows = rows_of(sides, compared, partial.columns, settings.redact)
     record = _record(sides, compared, partial, settings, losses, _place_of(groups))
@@ -71,7 +73,17 @@ def audit(
     if output is not None:
         record = write_findings(record, rows, output)
         record.write(output)
+        searches.forget()
     return record
+
+
+def _searches(sides: Sides, settings: Settings, output: Path | str | None, progress: Progress) -> KeptSearches:
+    """Where searches of these inputs, with these settings, keep what they have found."""
+    sets = (sides.generated, sides.train, sides.heldout)
+    facts = {"settings": settings.as_facts, "sets": [part.digest for part in sets if part is not None]}
+    groups = [sides.groups.tolist(), sides.heldout_groups.tolist()]
+    key = key_of(facts | {"taumem": taumem.__version__, "groups": groups})
+    return KeptSearches(None if output is None else Path(output), key, progress)
 
 
 def _record(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from taumem.audit.controls import negative, planted, positive
 from taumem.audit.features import Features
 from taumem.audit.headline import phantoms_of
+from taumem.audit.kept import KeptSearches
 from taumem.audit.null import Null, halves, one_of_each
 from taumem.audit.rules import NEAREST, Rule, calibrated_distance, usual_rules
 from taumem.audit.settings import Settings
@@ -56,21 +57,21 @@ class Compared:
     comparisons: int
 
 
-def compare(sides: Sides, settings: Settings, progress: Progress) -> Compared:
+def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compared:
     """Search, in this order: samples, items that copy nothing, planted copies, and phantoms."""
     features = Features.of(settings.features)
-    seen = sides if settings.features == "pixels" else _featured(sides, features, progress)
+    seen = sides if settings.features == "pixels" else _featured(sides, features, searches.progress)
     make = _maker(seen.train.kind, settings)
     comparison = make(seen.train.items, sides.groups)
     rules = usual_rules(seen.train.kind, settings.rule)
-    found = comparison.compare(seen.generated.items, progress=_stage(progress, "samples"))
-    null = _null(seen, comparison, settings, _stage(progress, "null"))
+    found = searches.compare("samples", comparison, seen.generated.items)
+    null = _null(seen, comparison, settings, searches)
     if seen.train.kind != "texts":
         rules = (*rules, calibrated_distance(null.calibration))
     plants = planted(sides.train, sides.groups, settings.seed)
     looked_for = comparison.compare(plants.items if seen is sides else features(plants.items, "planted copies"))
     controls = negative(null, settings.q), positive(plants, looked_for, sides.groups, rules[0])
-    phantoms = _phantoms(seen, rules[0], found, make, _stage(progress, "phantoms"))
+    phantoms = _phantoms(seen, rules[0], found, make, searches)
     n_compared = len(found) + len(null.calibration) + len(null.evaluation) + controls[1].n
     return Compared(
         seen=seen,
@@ -80,7 +81,7 @@ def compare(sides: Sides, settings: Settings, progress: Progress) -> Compared:
         rules=rules,
         controls=controls,
         phantoms=phantoms,
-        comparisons=n_compared * len(sides.train) * len(found.ways),
+        comparisons=n_compared * comparison.cost,
     )
 
 
@@ -109,11 +110,11 @@ def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], 
     )
 
 
-def _null(sides: Sides, comparison: Comparison, settings: Settings, progress: Callable[[int, int], None]) -> Null:
+def _null(sides: Sides, comparison: Comparison, settings: Settings, searches: KeptSearches) -> Null:
     """Compare items that copy nothing: held-out ones, or training items each against the others."""
     if sides.heldout is not None:
         places = one_of_each(sides.heldout_groups, settings.most_null, settings.seed)
-        matches = comparison.compare(taken(sides.heldout, places), progress=progress)
+        matches = searches.compare("null", comparison, taken(sides.heldout, places))
         return halves(matches, places, "heldout", settings.seed)
     if (n_groups := len(np.unique(sides.groups))) < LEFT_OUT:
         raise DataError(
@@ -121,7 +122,7 @@ def _null(sides: Sides, comparison: Comparison, settings: Settings, progress: Ca
             f"distinct ones are needed; got {n_groups}. Give held-out items."
         )
     places = one_of_each(sides.groups, settings.most_null, settings.seed)
-    matches = comparison.compare(taken(sides.train, places), sides.groups[places], progress=progress)
+    matches = searches.compare("null", comparison, taken(sides.train, places), sides.groups[places])
     return halves(matches, places, "left_out", settings.seed)
 
 
@@ -130,7 +131,7 @@ def _phantoms(
     rule: Rule,
     found: Matches,
     make: Callable[[Any, NDArray[np.int64]], Comparison],
-    progress: Callable[[int, int], None],
+    searches: KeptSearches,
 ) -> Phantoms | None:
     """Look for each sample's match on both sides together.
 
@@ -141,11 +142,11 @@ def _phantoms(
         return None
     n_groups = len(np.unique(sides.groups)), len(np.unique(sides.heldout_groups))
     others = make(sides.heldout.items, sides.heldout_groups)
-    matched = rule.copied(found) | rule.copied(others.compare(sides.generated.items, progress=progress))
+    matched = rule.copied(found) | rule.copied(searches.compare("phantoms", others, sides.generated.items))
     groups = np.concatenate([sides.groups, sides.heldout_groups])
     pool = make(_together(sides.train.items, sides.heldout.items), groups)
     chosen = np.flatnonzero(matched)
-    pooled = pool.compare(taken(sides.generated, chosen)) if len(chosen) else found[chosen]
+    pooled = searches.compare("pool", pool, taken(sides.generated, chosen)) if len(chosen) else found[chosen]
     return phantoms_of(rule, pooled, groups, len(sides.train), n_groups)
 
 

@@ -72,6 +72,11 @@ class TextComparison:
         steps = int((-(-self.lengths // 64) * self.lengths).sum())
         self.shortlist = Shortlist(self.train, self.groups) if steps > EXHAUSTIVE else None
 
+    @property
+    def cost(self) -> int:
+        """Texts that each query is compared with."""
+        return len(self.train)
+
     def compare(
         self,
         queries: Sequence[str],

@@ -67,6 +67,11 @@ class NearestComparison:
         self.at_once = max(1, memory // (4 * 8 * size))
 
     @property
+    def cost(self) -> int:
+        """Pairs that are compared for each query, views counted."""
+        return len(self.train) * len(self.views)
+
+    @property
     def ways(self) -> tuple[str, ...]:
         """The names of the views."""
         return tuple(view.name for view in self.views)
@@ -79,17 +84,20 @@ class NearestComparison:
         Args:
             queries: items [n, ...] of the training items' kind.
             own: of queries that are training items themselves, the group that each is of, which is left out [n].
-            progress: called with (queries done, of how many).
+            progress: called with (work done, work in all), of a query in a view.
         """
-        parts = []
-        for start in range(0, len(queries), self.at_once):
-            part = slice(start, start + self.at_once)
-            parts.append(self._of_part(torch.as_tensor(queries[part]), None if own is None else own[part]))
-            if progress:
-                progress(min(start + self.at_once, len(queries)), len(queries))
+        parts, n = [], len(queries)
+        for start in range(0, n, self.at_once):
+            part = slice(start, min(n, start + self.at_once))
+
+            def advance(done: int, part: slice = part) -> None:
+                if progress:
+                    progress(part.start * len(self.views) + (part.stop - part.start) * done, n * len(self.views))
+
+            parts.append(self._of_part(torch.as_tensor(queries[part]), None if own is None else own[part], advance))
         return joined(parts)
 
-    def _of_part(self, queries: Tensor, own: NDArray[np.int64] | None) -> Matches:
+    def _of_part(self, queries: Tensor, own: NDArray[np.int64] | None, advance: Callable[[int], None]) -> Matches:
         n, plain = len(queries), np.empty((len(queries), 0))
         score, distance = np.full(n, np.inf), np.full(n, np.nan)
         found, way = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -100,6 +108,7 @@ class NearestComparison:
             score[better], way[better] = view.handicap * ratio[better], place
             found[better], distance[better] = positions[better, 0], distances[better, 0]
             plain = plain if place else distances.cpu().numpy()
+            advance(place + 1)
         handicaps = np.array([view.handicap for view in self.views])
         return Matches(score, found, distance, score / handicaps[way], way, self.ways, plain)
 

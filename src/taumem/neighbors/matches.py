@@ -52,6 +52,11 @@ def joined(parts: Sequence[Matches]) -> Matches:
 class Comparison(Protocol):
     """Compares items with a training set that it holds."""
 
+    @property
+    def cost(self) -> int:
+        """Pairs that are compared for each query, views counted."""
+        ...
+
     def compare(
         self,
         queries: Any,
