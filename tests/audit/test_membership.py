@@ -41,9 +41,9 @@ def test_the_scores_are_area_and_true_positives_with_exact_intervals():
         interval = binomtest(count, 700).proportion_ci(method="exact")
         assert (score.value, score.low, score.high) == pytest.approx((count / 700, interval.low, interval.high))
     assert [score.name for score in (area, rare, few)] == [
-        "membership_auc",
-        "membership_tpr_0.001",
-        "membership_tpr_0.01",
+        "auc",
+        "tpr_1_in_1000",
+        "tpr_1_in_100",
     ]
 
 

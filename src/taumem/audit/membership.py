@@ -6,13 +6,14 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from taumem.analysis.shares import exact_interval
+from taumem.analysis.wording import percent
 from taumem.probes.membership_inference import members_found, membership
 from taumem.record.audit import NotRun, Score
 
 __all__ = ["membership_scores"]
 
-FALSE_POSITIVES = (0.001, 0.01)
-"""Shares of held-out items that a test may take for members."""
+ONE_IN = (1000, 100)
+"""One of so many held-out items may be taken for a member."""
 
 
 def membership_scores(losses: tuple[Any, Any] | None) -> tuple[tuple[Score, ...], tuple[NotRun, ...]]:
@@ -34,7 +35,7 @@ def membership_scores(losses: tuple[Any, Any] | None) -> tuple[tuple[Score, ...]
     n, m = len(train), len(heldout)
     low, high = _lowest(auc.value, n, m), 1 - _lowest(1 - auc.value, n, m)
     area = Score(
-        name="membership_auc",
+        name="auc",
         label="Membership: AUC of the loss (0.5 = chance, 1 = every training item is told from every held-out one)",
         value=auc.value,
         meaning="0.5 where training items have losses like held-out ones; above it they have lower ones",
@@ -43,19 +44,20 @@ def membership_scores(losses: tuple[Any, Any] | None) -> tuple[tuple[Score, ...]
         n=n + m,
         parts={} if auc.se is None else {"standard error": auc.se},
     )
-    return (area, *(_found(train, heldout, share) for share in FALSE_POSITIVES)), ()
+    return (area, *(_found(train, heldout, one_in) for one_in in ONE_IN)), ()
 
 
-def _found(train: Any, heldout: Any, false_positives: float) -> Score:
-    n, m, count = len(train), len(heldout), members_found(train, heldout, false_positives)
+def _found(train: Any, heldout: Any, one_in: int) -> Score:
+    n, m, count = len(train), len(heldout), members_found(train, heldout, 1 / one_in)
     low, high = exact_interval(count, n)
-    few = "" if false_positives * m >= 1 else f" (of {m:,}: none)"
+    allowed = percent(1 / one_in)
+    none = f" (of {m:,}: none)" if m < one_in else ""
     return Score(
-        name=f"membership_tpr_{false_positives:g}",
-        label=f"Membership: training items found at {false_positives:.1%} false positives (0 = none, 1 = all)",
+        name=f"tpr_1_in_{one_in}",
+        label=f"Membership: share of training items found at {allowed} false positives (1 = all are found)",
         value=count / n,
-        meaning=f"about {false_positives:g} where losses tell nothing; the share of training items with a loss so low "
-        f"that at most {false_positives:.1%} of the held-out items{few} have a lower one",
+        meaning=f"about {1 / one_in:g} where losses tell nothing; so many training items have a lower loss than all but "
+        f"{allowed} of the held-out items{none}",
         low=low,
         high=high,
         n=n,
