@@ -56,8 +56,8 @@ def _found(train: Any, heldout: Any, one_in: int) -> Score:
         name=f"tpr_1_in_{one_in}",
         label=f"Membership: share of training items found at {allowed} false positives (1 = all are found)",
         value=count / n,
-        meaning=f"about {1 / one_in:g} where losses tell nothing; so many training items have a lower loss than all but "
-        f"{allowed} of the held-out items{none}",
+        meaning=f"about {1 / one_in:g} where losses tell nothing; the share of training items with a lower loss than "
+        f"all but {allowed} of the held-out items{none}",
         low=low,
         high=high,
         n=n,
