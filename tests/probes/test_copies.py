@@ -9,6 +9,7 @@ from reference_problem import DIFFUSION, items
 
 from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.neighbors import near_duplicates
+from taumem.neighbors.comparison import NearestComparison
 from taumem.probes import Copies, EmpiricalGap, TextCopies
 from taumem.probes.probe import share
 from taumem.record import CopyRule
@@ -119,8 +120,19 @@ def test_near_duplicates_in_the_training_set_hide_no_copy_and_the_settings_say_h
     assert (probe.settings["n_items"]["train"], probe.settings["n_groups"]) == (n * (k + 1), n)
     assert plain.settings["n_groups"] == n
     hidden = Copies(torch.cat([originals, *near]), heldout)
-    hidden.groups = torch.arange(len(hidden.train))
+    hidden.comparison = NearestComparison(hidden.train)  # each for itself, as it was
     assert hidden.measure(samples).estimates[0].value == 0
+
+
+def test_mirrored_and_shifted_copies_count_in_the_views_that_are_asked_for():
+    originals, heldout = images(30, 1, (1, 16, 16)), images(100, 2, (1, 16, 16))
+    samples = torch.cat([originals[:10].flip(3), torch.roll(originals[10:20], 1, 3), images(30, 8, (1, 16, 16))])
+    found = {views: Copies(originals, heldout, views=views) for views in ("none", "light", "full")}
+    counts = {views: round(50 * probe.measure(samples).estimates[0].value) for views, probe in found.items()}
+    assert counts["none"] < counts["light"] < counts["full"] == 20
+    assert found["full"].copy_rule.sentence.endswith("in one of the views of the orbit 'full'")
+    assert found["full"].settings["views"] == "full"
+    assert "views" not in found["none"].settings
 
 
 def test_the_rule_says_that_near_duplicates_count_as_one():

@@ -3,13 +3,15 @@
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from numpy.typing import NDArray
 
 from taumem.data.items import as_items, other_scale, refuse_other_scale
 from taumem.errors import ConfigError, DataError, TaumemWarning
-from taumem.neighbors import distinct_items, gap_ratio, near_duplicates, nearest_groups
+from taumem.neighbors import distinct_items, near_duplicates
+from taumem.neighbors.comparison import NearestComparison
+from taumem.neighbors.views import Orbit, orbit
 from taumem.probes.probe import chance_of, share
 from taumem.record import CopyRule, Reading
 from taumem.shapes import Items
@@ -29,11 +31,15 @@ class Copies:
     near-duplicate of a training item counts there as what it looks like, a copy: new data would look so as often. Where
     pictures of one scene are on both sides, chance is high for that reason; hold out whole scenes.
 
+    It is the count of :func:`taumem.audit`, which says more: which samples are copies, with which certainty.
+
     Args:
         train: training items [P, ...]; duplicates among them count as one.
         heldout: items of the same distribution that the model never saw.
         threshold: largest gap ratio (nearest over second nearest distance) of a copy, in (0, 1).
         keep: how many samples to keep in the record, with their nearest training items and gap ratios.
+        views: of images, in which views they are compared: ``none`` as they are, ``light`` mirrored and relit too,
+            ``full`` shifted, turned and cropped too, at some 20 times the cost. Chance is counted in the same views.
 
     Raises:
         ConfigError: a threshold outside (0, 1), or fewer than two distinct training items.
@@ -45,7 +51,9 @@ class Copies:
     Reference: Yoon et al. 2023; Bonnaire et al. 2025, arXiv 2505.17638, eq. 6.
     """
 
-    def __init__(self, train: Items, heldout: Items, *, threshold: float = 1 / 3, keep: int = 32) -> None:
+    def __init__(
+        self, train: Items, heldout: Items, *, threshold: float = 1 / 3, keep: int = 32, views: Orbit = "none"
+    ) -> None:
         if not 0 < threshold < 1:
             raise ConfigError(f"the gap ratio of a copy lies between 0 and 1; got a threshold of {threshold}.")
         train = as_items(train, "training items")
@@ -56,19 +64,23 @@ class Copies:
             raise ConfigError(f"the gap ratio needs at least 2 distinct training items; got {len(self.train)}.")
         self.threshold = threshold
         self.keep = keep
+        self.views = views
         self.groups = near_duplicates(self.train, threshold)
+        self.comparison = NearestComparison(self.train, groups=self.groups, views=orbit(views))
         self.chance = chance_of("copy_fraction_chance", self._count(heldout)[0], len(heldout)) if len(heldout) else None
 
     @property
     def copy_rule(self) -> CopyRule:
         """A copy's gap ratio is below the threshold, near-duplicates counted as one."""
-        return CopyRule(measure="gap_ratio", threshold=self.threshold, near_duplicates="one")
+        views = None if self.views == "none" else self.views
+        return CopyRule(measure="gap_ratio", threshold=self.threshold, near_duplicates="one", views=views)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The threshold, how many distinct training and held-out items there are, and groups of near-duplicates."""
         n_items = {"train": len(self.train), "heldout": self.chance.count if self.chance else 0}
-        return {"threshold": self.threshold, "n_items": n_items, "n_groups": len(torch.unique(self.groups))}
+        seen = {} if self.views == "none" else {"views": self.views}  # a record of before is what it was
+        return {"threshold": self.threshold, "n_items": n_items, "n_groups": len(torch.unique(self.groups)), **seen}
 
     def measure(self, samples: Items) -> Reading:
         """Count the copies among the samples."""
@@ -80,16 +92,15 @@ class Copies:
             (found,) if self.chance is None else (found, self.chance),
             {
                 "samples": _half(samples[: self.keep]).cpu().numpy(),
-                "nearest": _half(self.train[places[: self.keep]]).cpu().numpy(),
-                "gap_ratio": ratios[: self.keep].cpu().numpy(),
+                "nearest": _half(self.train[torch.from_numpy(places[: self.keep])]).cpu().numpy(),
+                "gap_ratio": ratios[: self.keep],
             },
         )
 
-    def _count(self, items: Items) -> tuple[int, Float[Tensor, "n"], Int[Tensor, "n"]]:
+    def _count(self, items: Items) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]:
         """How many are copies, the gap ratio of each, and the place of its nearest training item."""
-        distances, places = nearest_groups(items, self.train, self.groups)
-        ratios = gap_ratio(distances)
-        return int((ratios < self.threshold).sum()), ratios, places[:, 0]
+        found = self.comparison.compare(items)
+        return int((found.ratio < self.threshold).sum()), found.ratio, found.nearest
 
     def _check_scale(self, samples: Items, count: int) -> None:
         if (way := other_scale(samples, self.train)) is None:

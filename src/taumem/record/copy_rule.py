@@ -25,6 +25,9 @@ class CopyRule(BaseModel):
     """Of a gap ratio: whether near-duplicates among the training items count as one, so that the second nearest is no
     near-duplicate of the nearest. None in records that were made before they did; equal ones always did."""
 
+    views: Literal["light", "full"] | None = None
+    """Of images: in which views they are compared besides the plain one, if in any."""
+
     @model_serializer(mode="wrap")
     def _leave_out_what_is_unsaid(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So a record of before is what it was, and can be continued.
@@ -42,7 +45,8 @@ class CopyRule(BaseModel):
             when = f"it differs from a training item at no more than {100 * self.threshold:g} % of its positions"
         else:
             when = "it is a training item"
-        return f"a sample is a copy if {when}"
+        seen = f", in one of the views of the orbit '{self.views}'" if self.views else ""
+        return f"a sample is a copy if {when}{seen}"
 
 
 _BY_DISTANCE = CopyRule(measure="gap_ratio", threshold=1 / 3)
