@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-CALL = "; r = taumem.audit(t := __import__('torch').linspace(-1, 1, 160).reshape(20, 8).sin(), t, -t); assert r.copies.count"
+ITEMS = "__import__('torch').linspace(-1, 1, 160).reshape(20, 8)"
+CALL = f"; items = {ITEMS}; assert taumem.audit(items, items, -items).copies.count"
 
 
 @pytest.mark.parametrize(

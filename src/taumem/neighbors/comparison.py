@@ -1,7 +1,9 @@
 """Items against a training set, by what is near: the search behind every count of copies."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import Any, Literal
 
 import numpy as np
@@ -62,7 +64,7 @@ class NearestComparison:
             )
         # One less than all, since an item that is left out must leave as many.
         self.n_plain = max(2, min(n_plain, n_groups - 1))
-        self.averaged = _averaged(train) if any(view.is_coarse for view in self.views) else None
+        self.averaged = _averaged(train, memory) if any(view.is_coarse for view in self.views) else None
         size = torch.as_tensor(train[:1]).numel()
         self.at_once = max(1, memory // (4 * 8 * size))
 
@@ -144,8 +146,16 @@ class _Seen:
         return standardized(rows) if self.relit else rows
 
 
-def _averaged(train: Any) -> Tensor:
-    return torch.cat([coarse(torch.as_tensor(train[k : k + AT_ONCE])) for k in range(0, len(train), AT_ONCE)])
+def _averaged(train: Any, memory: int) -> Any:
+    """The training images at few rows: in memory, or in a file of their own that vanishes with them."""
+    shape = (len(train), *coarse(torch.as_tensor(train[:1])).shape[1:])
+    fits = 4 * math.prod(shape) <= memory // 2
+    # The file has no name, and is gone once nothing refers to it.
+    kept = np.empty(shape, np.float32) if fits else np.memmap(TemporaryFile(), np.float32, shape=shape)  # noqa: SIM115
+    for start in range(0, len(train), AT_ONCE):
+        part = torch.as_tensor(train[start : start + AT_ONCE])
+        kept[start : start + len(part)] = coarse(part).cpu().numpy()
+    return torch.from_numpy(kept).to(part.device) if fits else kept
 
 
 def _without(
