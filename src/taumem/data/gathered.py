@@ -15,6 +15,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from taumem.data.agreement import agree
+from taumem.data.readers.opening import shown
 from taumem.data.sources import Kind, Options, Source, read_source
 from taumem.data.stored import Stored, blocks
 from taumem.errors import DataError
@@ -165,7 +166,7 @@ def _gather(given: object, what: str, options: Options) -> Gathered:
         return given
     source = read_source(given, what, options)
     if not len(source.items):
-        raise DataError(f"{what}: none are there; at least 1 is needed.")
+        raise DataError(" ".join([f"{what} ({shown(source.place)}): none are there.", *source.notes]))
     return Gathered(*source[:3], _digest(source), source.place, tuple(source.notes), source.in_folder)
 
 
@@ -193,8 +194,8 @@ def _without_mix_up(inputs: Inputs) -> Inputs:
     for other, what in ((train, "training items"), (generated, "samples")):
         if heldout and heldout.digest == other.digest:
             raise DataError(
-                f"the held-out items ({heldout.source}) are the {what} ({other.source}), one by one; give items of the "
-                "same kind that the model was not trained on, or leave them out."
+                f"the held-out items ({shown(heldout.source)}) are the {what} ({shown(other.source)}), one by one; "
+                "give items of the same kind that the model was not trained on, or leave them out."
             )
     if generated.digest == train.digest:
         note = "These are the training items, one by one, so each is found to be a copy of itself."

@@ -133,6 +133,7 @@ def _columns(path: Path, header: list[str]) -> tuple[int, int]:
 
 
 def _assigned(path: Path, table: dict[str, str], names: Sequence[str]) -> list[str]:
+    table = {name.replace("\\", "/"): label for name, label in table.items()}
     by_end = _by_end(table)
     n_with = Counter(end for name in names for end in _ends(name))
     labels, alone = list[str](), list[str]()
