@@ -40,13 +40,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from taumem.data import load_folder, load_images, load_text
-from taumem.data.readers.picture import FORMATS
+from taumem.audit import audit
+from taumem.audit.features import Features
+from taumem.audit.gates import judge, parse_gates
+from taumem.data import gather, gather_all, load_folder, load_images, load_text, read_groups
+from taumem.data.readers.picture import FORMATS, looks_like_a_picture
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import TaumemError
 from taumem.lab import load_experiment
 from taumem.models import MLP, Preconditioned
 from taumem.record import DataFacts, Measurement, RunHeader, RunRecord, read_runs, seal
+from taumem.record.audit import AuditRecord
+from taumem.report.audit_page import write_audit_page
+from taumem.report.junit import write_junit
+from taumem.report.model_card import model_card
 from taumem.training import Learner, load_checkpoint, save_checkpoint
 
 SECONDS = 30.0
@@ -174,6 +181,20 @@ def in_npy(rng: random.Random, content: bytes) -> bytes:
     return content[:8] + struct.pack("<H", len(words) & 0xFFFF) + words.encode("latin-1") + content[10 + length :]
 
 
+def numbers_in_npy(rng: random.Random, content: bytes) -> bytes:
+    """Leave the header, and put other numbers into an array: repeated rows, and bits that stand for anything."""
+    if content[:6] != b"\x93NUMPY":
+        return splice(rng, content)
+    start = 10 + int.from_bytes(content[8:10], "little")
+    numbers = bytearray(content[start:])
+    for _ in range(rng.choice((1, 3, 30))):
+        a, b, n = rng.randrange(len(numbers)), rng.randrange(len(numbers)), rng.choice((1, 4, 8, 20, 40))
+        extreme = rng.choice((b"\0\0\x80\x7f", b"\xff\xff\x7f\x7f", b"\1\0\0\0", b"\0\0\xc0\xff"))
+        piece = bytes(numbers[b : b + n]) if rng.random() < 0.6 else extreme
+        numbers[a : a + len(piece)] = piece[: len(numbers) - a]
+    return content[:start] + bytes(numbers)
+
+
 def in_sealed(rng: random.Random, content: bytes) -> bytes:
     inside = rng.choice((in_zip, bluntly))(rng, content[:-64])
     return inside + hashlib.sha256(inside).hexdigest().encode()
@@ -242,6 +263,22 @@ def kinds() -> dict[str, Kind]:
         "sealed": Kind({"a.sealed": sealed}, (bluntly, in_sealed, in_sealed), _read_study),
         "checkpoint": Kind({"a.safetensors": checkpoint}, (bluntly, in_safetensors), _read_checkpoint),
     }
+    of_an_audit, vectors = _audited(color), rng.normal(size=(12, 5)).astype(np.float32)
+    tokens = {"t.npy": _saved(np.save, rng.integers(0, 9, (12, 6))), "v.npy": _saved(np.save, vectors)}
+    lines = {"l.txt": words.encode(), "b.txt": rng.bytes(400), "w.csv": b"a,b\n" * 40}
+    groups = {
+        "g.csv": b"name,group\n" + b"".join(b"a/%d.png,p%d\n" % (k, k % 3) for k in range(9)),
+        "g.tsv": b"".join(b'"%d.png"\tp%d\n' % (k, k % 3) for k in range(9)),
+        "g.json": json.dumps({f"{k}.png": k % 3 for k in range(9)}).encode(),
+    }
+    found |= {
+        "gathered": Kind(pictures | arrays | archives | tokens | lines, BLUNT, _gather),
+        "gathered arrays": Kind(arrays | archives | tokens, (in_npy,), _gather_arrays),
+        "groups": Kind(groups, IN_WORDS, _read_groups),
+        "audited": Kind({"s.npy": _saved(np.save, vectors)} | tokens | lines, (*BLUNT, numbers_in_npy), _audit),
+        "audit record": Kind({"audit.json": of_an_audit}, (in_lines,), _read_audit),
+        "torchscript": Kind({"m.pt": _traced()}, (bluntly, in_zip), _read_features),
+    }
     for kind, ending, damages in (
         ("header", ".json", IN_WORDS),
         ("measurements", ".jsonl", (in_lines,)),
@@ -291,6 +328,22 @@ def _study(folder: Path) -> Path:
     return folder
 
 
+def _audited(pixels: Any) -> bytes:
+    """The record of an audit."""
+    rng = np.random.default_rng(0)
+    others = [rng.integers(0, 256, (n, *pixels.shape[1:]), np.uint8) for n in (12, 8)]
+    return audit(pixels, *others, orbit="none").to_json().encode()
+
+
+def _traced() -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        torch.jit.save(torch.jit.trace(module.eval(), torch.zeros(2, 3, 8, 8)), file)
+    return file.getvalue()
+
+
 def _learner() -> Learner:
     network = MLP((1, 4, 4), width=8, depth=1, generator=torch.Generator().manual_seed(0))
     learner = Learner.start(Preconditioned(network, GaussianDiffusion()), ema_window=0.1)
@@ -309,6 +362,43 @@ def _read_array(path: Path) -> None:
 
 def _read_text(path: Path) -> None:
     load_text(path, alphabet=("text8", "characters", "bytes")[path.stat().st_size % 3])
+
+
+def _gather(path: Path) -> None:
+    """As a file alone, or as the folder that it is in, at random."""
+    size = path.stat().st_size
+    gather(path if size % 3 and not looks_like_a_picture(path.name) else path.parent, limit=size % 5 + 1)
+
+
+def _gather_arrays(path: Path) -> None:
+    whole = np.zeros((3, 8, 9), np.uint8)
+    gather_all(path, whole)
+
+
+def _read_groups(path: Path) -> None:
+    read_groups(path, [f"a/{k}.png" for k in range(9)])
+
+
+def _audit(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    if path.suffix == ".npy":
+        others = [rng.normal(size=(n, 5)).astype(np.float32) for n in (12, 8)]
+        others = [rng.integers(0, 9, (n, 6)) for n in (12, 8)] if path.name == "t.npy" else others
+    else:
+        others = [[f"{k} {rng.integers(9**k)} and so on" for k in range(n)] for n in (12, 8)]
+    audit(path, *others, orbit="none", as_bytes=path.suffix != ".npy" or None)
+
+
+def _read_audit(path: Path) -> None:
+    record = AuditRecord.read(path.parent)
+    judge(record, parse_gates("copies>0.1, flagged>0"))
+    write_audit_page(path.with_name("report.html"), record)
+    model_card(record)
+    write_junit(path.with_name("junit.xml"), record)
+
+
+def _read_features(path: Path) -> None:
+    Features.of(str(path))(torch.zeros(3, 3, 8, 8))
 
 
 def _read_run(path: Path) -> None:

@@ -172,7 +172,8 @@ class TestArrays:
             (np.zeros((0, 3)), r"holds no items"),
             (np.zeros((3, 3), np.bool_), r"got bool"),
             (np.zeros((3, 3), np.complex64), r"floats or integers"),
-            (np.array([[1.0, np.inf]]), r"1 of 1 items hold NaN or infinite values \(the first is item 0\)"),
+            (np.array([[1.0, np.inf]]), r"1 of 1 items hold NaN, infinite values or .* \(the first is item 0\)"),
+            (np.array([[1.0], [-1e300]]), r"1 of 2 items hold NaN, .* or ones beyond 1e\+150 \(the first is item 1\)"),
             (
                 np.array([[1], [-2]]),
                 r"1 of 2 items hold negative integers, which are no tokens \(the first is item 1\)",
@@ -388,6 +389,12 @@ class TestTogether:
 
     def test_one_training_item_is_an_item(self, tmp_path):
         assert len(gather_all(folder(tmp_path / "a"), folder(tmp_path / "b", 1)).train) == 1
+
+    def test_only_the_held_out_items_may_be_missing(self):
+        assert gather_all(["a"], ["b"]).heldout is None
+        for sets in ((None, ["a"]), (["a"], None)):
+            with pytest.raises(DataError, match=r"one tensor or array .* got NoneType"):
+                gather_all(*sets)
 
     def test_what_was_gathered_is_taken_as_it_is(self):
         found = gather(["a", "b"])

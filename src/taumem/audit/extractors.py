@@ -112,7 +112,7 @@ def _executed(file: Path, name: str) -> Any:
 def _torchscript(path: Path, scale: str, size: tuple[int, int] | None) -> Extractor:
     try:
         module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # of a damaged file, whatever its parsers raise
         raise ConfigError(
             f"{shown(path)}: not a TorchScript file ({reason_of(error)}). Save a module by "
             "torch.jit.trace(module.eval(), example).save(path); weights alone are no model."

@@ -154,7 +154,9 @@ def gather_all(
     given = {"generated": generated, "train": train, "heldout": heldout}
     # A part of the training set would hide the copies of the rest.
     each = {role: options if role == "generated" else replace(options, limit=None) for role in given}
-    parts = {role: _gather(it, NAMES[role], each[role]) for role, it in given.items() if it is not None}
+    parts = {
+        role: _gather(it, NAMES[role], each[role]) for role, it in given.items() if it is not None or role != "heldout"
+    }
     options.refuse_unused("any of these items")
     agreed = agree({NAMES[role]: (part.items, part.kind) for role, part in parts.items()})
     parts = {role: replace(part, items=agreed[NAMES[role]]) for role, part in parts.items()}

@@ -21,6 +21,8 @@ __all__ = ["array_in", "most_in_memory", "of_array"]
 
 OVERSHOOT = 0.1
 """Share of [0, 1] by which samples of a model may leave the range of images; what does is clipped."""
+LARGEST = 1e150
+"""Of the numbers of a vector: the square of what is larger is no number."""
 SHARE_OF_MEMORY = 4
 """An array that would take more than this part of the machine's memory stays where it is."""
 
@@ -56,7 +58,7 @@ def of_array(values: NDArray[Any], what: str, name: str, place: str, options: Op
     if values.dtype.kind == "f":
         numbers = np.float64 if values.dtype.itemsize >= 8 else np.float32
         stored = Stored(values, lambda rows: torch.from_numpy(rows.astype(numbers)))
-        _refuse(stored, what, lambda rows: ~torch.isfinite(rows), "NaN or infinite values")
+        _refuse(stored, what, lambda rows: ~(rows.abs() <= LARGEST), f"NaN, infinite values or ones beyond {LARGEST:g}")
         return Source(_kept(stored), names, "vectors", place, [])
     stored = Stored(values, lambda rows: torch.from_numpy(rows.astype(np.int64)))
     _refuse(stored, what, lambda rows: rows < 0, "negative integers, which are no tokens")
