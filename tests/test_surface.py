@@ -19,7 +19,10 @@ def test_every_public_name_is_what_its_home_exports():
         module = import_module(f"taumem.{home}")
         assert alias.name in module.__all__, f"taumem.{home} does not export {alias.name}"
         assert alias.name == alias.asname, f"write '{alias.name} as {alias.name}': type checkers want it so"
-        assert getattr(taumem, alias.name) is getattr(module, alias.name)
+        # A function that is called as its home is: the package, which calls it.
+        is_home = alias.name == home
+        assert getattr(taumem, alias.name) is (module if is_home else getattr(module, alias.name))
+        assert callable(module) or not is_home
 
 
 def test_the_surface_is_closed():

@@ -4,6 +4,7 @@ The public names stand in ``__init__.pyi``. Each is imported from its home when 
 taumem`` is instant and torch is loaded only by what needs it.
 """
 
+import importlib
 from typing import Any
 
 import lazy_loader
@@ -15,6 +16,8 @@ _found, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home; another one is refused with the nearest."""
+    if name == "audit":  # the package, which can be called; lazy_loader would put the function of its name there
+        return importlib.import_module("taumem.audit")
     try:
         return _found(name)
     except AttributeError as error:

@@ -1,8 +1,8 @@
 """The parts of an audit's record: each a plain fact with its counts and its interval."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
     "AuditVerdict",
@@ -113,6 +113,12 @@ class Bounds(Fact):
     false: tuple[int, ...]
     """At most so many of them copy nothing."""
 
+    @model_validator(mode="after")
+    def _refuse_columns_of_other_lengths(self) -> Self:
+        if not len(self.thresholds) == len(self.found) == len(self.false):
+            raise ValueError("there is one count and one bound for each threshold")
+        return self
+
 
 class Phantoms(Fact):
     """Matches on the training side against matches to held-out items, which can only be phantoms."""
@@ -207,6 +213,12 @@ class Histogram(Fact):
     edges: tuple[float, ...]
     generated: tuple[int, ...]
     null: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _refuse_columns_of_other_lengths(self) -> Self:
+        if not len(self.edges) - 1 == len(self.generated) == len(self.null):
+            raise ValueError("there is one count between two edges")
+        return self
 
 
 class NotRun(Fact):
