@@ -63,10 +63,10 @@ points = st.lists(
 
 
 @settings(max_examples=150)
-@given(points, st.sampled_from([1 / 3, 0.1, 0.6]), st.sampled_from([1, 3, 1024]))
-def test_groups_are_those_of_all_subsets_that_are_one_from_outside(rows, threshold, block):
+@given(points, st.sampled_from([1 / 3, 0.1, 0.6]), st.sampled_from([2**16, 2**29]))
+def test_groups_are_those_of_all_subsets_that_are_one_from_outside(rows, threshold, memory):
     items = torch.tensor(rows, dtype=torch.float64)
-    assert near_duplicates(items, threshold, block=block).tolist() == expected(items.numpy(), threshold)
+    assert near_duplicates(items, threshold, memory=memory).tolist() == expected(items.numpy(), threshold)
 
 
 @settings(max_examples=50)
