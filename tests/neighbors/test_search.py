@@ -116,7 +116,7 @@ def test_memory_is_bounded_whatever_the_sizes(n, m, dimensions):
     with LargestStorage(queries, references) as watch:
         nearest(queries, references, k=2, memory=memory)
     results = n * 2 * 8
-    assert watch.n_bytes <= max(results, memory / 8)
+    assert watch.n_bytes <= max(results, memory / 4)
 
 
 def test_items_of_different_shapes_are_not_compared():

@@ -185,8 +185,11 @@ def _described(given: object) -> str:
 
 
 def _refuse_not_finite(items: Items, what: str) -> None:
-    # A sum needs no memory, and is finite only where all its terms are; where it is not, each item is looked at.
-    if not items.is_floating_point() or bool(torch.isfinite(items.sum(dtype=torch.float64))):
+    # A sum needs no memory, and is finite only where all its terms are; where it is not, each item is looked at. Terms
+    # that are finite may have a sum that is not; less often so, and more slowly, in double precision.
+    if not items.is_floating_point() or any(
+        bool(torch.isfinite(items.sum(dtype=dtype))) for dtype in (items.dtype, torch.float64)
+    ):
         return
     finite = torch.stack([torch.isfinite(item).all() for item in items])
     if not bool(finite.all()):

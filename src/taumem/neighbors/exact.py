@@ -22,12 +22,13 @@ def between(x: Float[Tensor, "pairs d"], y: Shaped[Tensor, "pairs d"]) -> Float[
     are computed beside it, and on whatever machine.
     """
     apart = x.sub_(y)
-    sums = _summed(apart.square())
+    sums = _summed(apart * apart)
     distances = sums.sqrt()
-    strange = ~((sums >= TINIEST) & (sums < torch.inf)) & apart.any(dim=1)
-    if bool(strange.any()):
+    strange = ((sums < TINIEST) | (sums == torch.inf)).nonzero()[:, 0]
+    if len(strange):
         most = apart[strange].abs().amax(dim=1, keepdim=True)
-        distances[strange] = most[:, 0] * _summed((apart[strange] / most).square()).sqrt()
+        scaled = _summed((apart[strange] / most).square()).sqrt()
+        distances[strange] = most[:, 0] * torch.where(most[:, 0] > 0, scaled, 0)
     return distances
 
 

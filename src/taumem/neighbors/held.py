@@ -10,50 +10,58 @@ from taumem.neighbors.products import Precision
 
 __all__ = ["Held", "hold", "joined"]
 
-ABOVE = 1 + 2.0**-20
-"""Norms are rounded up by this, more than what their own computation may be off by."""
+MORE = 16
+"""Roundings of a sum of d squares, beyond d; generous."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """Rows in some precision.
+    """Rows in some precision; all bounds in double precision.
 
     Attributes:
         rows: [n, d]; zeros for a row that is too large to be multiplied.
-        norm: of the rows as they are held, bounded from above [n].
-        half_square: half of their squared norm, to double precision [n].
+        norm: of the rows as they are held, at most [n].
+        half_square: half of their squared norm [n].
+        slack: how far ``half_square`` may be off [n].
         off: how far, at most, a row lies from the exact one [n]; infinite for a row that is too large.
     """
 
     rows: Float[Tensor, "n d"]
     norm: Float[Tensor, "n"]
     half_square: Float[Tensor, "n"]
+    slack: Float[Tensor, "n"]
     off: Float[Tensor, "n"]
 
     def __getitem__(self, which: Tensor | slice) -> "Held":
-        return Held(self.rows[which], self.norm[which], self.half_square[which], self.off[which])
+        bounds = (column[which] for column in (self.norm, self.half_square, self.slack, self.off))
+        return Held(self.rows[which], *bounds)
 
 
 def joined(parts: list[Held]) -> Held:
     """Put parts of the rows together, at least one."""
-    columns = ([getattr(part, name) for part in parts] for name in ("rows", "norm", "half_square", "off"))
-    return Held(*(torch.cat(column) for column in columns))
+    names = ("rows", "norm", "half_square", "slack", "off")
+    return Held(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
-def hold(exact: Float[Tensor, "n d"], precision: Precision) -> Held:
+def hold(near: Float[Tensor, "n d"], precision: Precision, *, is_exact: bool = False) -> Held:
     """Hold rows in a precision.
 
     Args:
-        exact: the rows in double precision, each number off by its last digit at most; overwritten.
-        precision: how to hold them.
+        near: the rows; overwritten.
+        precision: how to hold them; no finer than the type of ``near``.
+        is_exact: whether they are exact already, rather than each number off by up to two roundings of their type.
     """
-    rows = exact.to(precision.dtype, copy=True)
-    again = rows.double()
-    exact -= again
-    half_square = again.square().sum(dim=1) / 2
-    norm = (2 * half_square).sqrt() * ABOVE
-    off = exact.square_().sum(dim=1).sqrt() * ABOVE + (2.0**-51 + precision.cut) * norm + precision.lost * rows.shape[1]
+    rounding = torch.finfo(near.dtype).eps
+    summing = (near.shape[1] + MORE) * rounding
+    rows = near.to(precision.dtype)
+    norm = torch.linalg.vector_norm(rows, dim=1, dtype=near.dtype).double()
+    off = ((0 if is_exact else 2 * rounding) + precision.cut) * norm + precision.lost * near.shape[1]
+    if rows is not near:
+        off += torch.linalg.vector_norm(near.sub_(rows), dim=1).double() * (1 + summing)
+    half_square = norm.square() / 2
+    slack = 2 * summing * half_square + precision.lost
+    norm *= 1 + summing
     too_large = ~(norm + off <= precision.largest)
     rows[too_large] = 0
-    norm, half_square = norm.masked_fill(too_large, 0), half_square.masked_fill(too_large, 0)
-    return Held(rows, norm, half_square, off.masked_fill(too_large, torch.inf))
+    norm, half_square, slack = (column.masked_fill(too_large, 0) for column in (norm, half_square, slack))
+    return Held(rows, norm, half_square, slack, off.masked_fill(too_large, torch.inf))

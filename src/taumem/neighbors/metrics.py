@@ -27,6 +27,10 @@ AT_ONCE = 2**17
 """Numbers that are turned into double precision at a time."""
 MOST_SYMBOLS = 48
 """Of a larger alphabet, comparing symbols one by one is faster than a product."""
+CENTERED = 0.75
+"""Rows are shifted where more than this share of them are nearer to their center than to 0."""
+EXACT_IN_SINGLE = {torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16}
+"""Types whose numbers are numbers of single precision."""
 EXACT_IN_HALF = 2**8
 """Whole numbers up to this are exact in bfloat16."""
 
@@ -56,23 +60,32 @@ class Euclidean:
 
     Args:
         queries: some of them [n, d].
-        references: some of them [m, d], typical.
+        references: some of them [m, d], typical; a few that are not do not matter.
     """
 
     def __init__(self, queries: Rows, references: Rows) -> None:
         self.precisions: tuple[Precision, ...] = precisions(references.device)
         known = references.double()
-        center = (known / len(known)).sum(dim=0)
+        center = known.median(dim=0).values
+        # Where only some are nearer to it than to 0, it would swamp rows that are much smaller than the others.
+        nearer = (known / 2 - center / 2).square().sum(dim=1) < (known / 2).square().sum(dim=1)
+        center *= float(nearer.double().mean()) > CENTERED
         self.center = torch.where(center.float().isfinite(), center.float().double(), center)
-        most = (known / 2 - self.center / 2).abs().amax(dim=1)
-        asked = (queries.double() / 2 - self.center / 2).abs().amax(dim=1)
-        sizes = [most.median(), most.max(), *([asked.max()] if len(asked) else [])]
-        typical = next((float(size) for size in sizes if size > 0), 1.0)
+        sizes = [
+            (rows.double() / 2 - self.center / 2).abs().amax(dim=1)
+            for rows in (references, queries[: len(references)])
+            if len(rows)
+        ]
+        typical = next((float(size) for of in sizes for size in (of.median(), of.max()) if size > 0), 1.0)
         self.scale = math.ldexp(1.0, min(1000, max(-1000, -math.frexp(typical)[1])))
+        self.is_moderate = 2.0**-60 < self.scale < 2.0**60 and bool((self.center.abs() * self.scale < 2.0**60).all())
 
     def hold(self, rows: Rows, precision: Precision) -> Held:
-        parts = _in_parts(rows)
-        return joined([hold((part.double() - self.center) * self.scale, precision) for part in parts])
+        single = self.is_moderate and rows.dtype in EXACT_IN_SINGLE
+        dtype = torch.float32 if single and precision.dtype != torch.float64 else torch.float64
+        center, is_exact = self.center.to(dtype), not self.center.any() and (single or rows.dtype == torch.float64)
+        parts = ((part.to(dtype) - center).mul_(self.scale) for part in _in_parts(rows))
+        return joined([hold(part, precision, is_exact=is_exact) for part in parts])
 
     def distances(self, x: Rows, y: Rows) -> Distances:
         return euclidean_distances(x, y)
@@ -136,7 +149,7 @@ class Hamming:
             every = torch.arange(len(self.symbols), device=rows.device)
             numbers = (numbers[:, :, None] == every).flatten(1)
         n = torch.full((len(rows),), float(self.n_positions), dtype=torch.float64, device=rows.device)
-        return Held(numbers.to(precision.dtype), n.sqrt(), n / 2, torch.zeros_like(n))
+        return Held(numbers.to(precision.dtype), n.sqrt(), n / 2, torch.zeros_like(n), torch.zeros_like(n))
 
     def distances(self, x: Rows, y: Rows) -> Distances:
         return (x != y).sum(dim=1).double()

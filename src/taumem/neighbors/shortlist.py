@@ -8,22 +8,26 @@ the k-th neighbor is at most, and from that which upper bounds of s are too low:
 Of each bundle of references of similar norm, the largest product alone says whether any of them may be in.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from taumem.neighbors.held import Held
 from taumem.neighbors.metrics import Metric
+from taumem.neighbors.products import Precision
 from taumem.neighbors.ranking import Best, first_of_each, ranks
-from taumem.neighbors.tiles import Tile, by_norm, tile
+from taumem.neighbors.tiles import Tile, Tiles, by_norm
 
 __all__ = ["Search", "Sizes"]
 
-FEW = 64
-"""Bundles of one tile that may hold neighbors of a query, beyond 4 for each neighbor asked for: where there are more,
-the tile is looked at again in a finer precision."""
+BUNDLES, CANDIDATES = 16, 96
+"""Of a query in one tile, beyond 4 for each neighbor asked for: where more may be within its reach, the tile is looked
+at again in a finer precision."""
+MOST = 0.5
+"""Where more than this share of the queries remain undecided in a tile, the precision is passed over in the next."""
 SEVERAL = 4
 """For each group asked for, so many bundles are looked through for their groups."""
 UP = 1 + 2.0**-40
@@ -45,6 +49,29 @@ class Sizes:
     numbers: int
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Products of some queries with a tile, and what is known of the scores.
+
+    Attributes:
+        rows: which queries.
+        x, tile: both, as they were multiplied.
+        products: [n, members, bundles].
+        lower, upper: the largest of each bundle, as far as the result was rounded [n, bundles].
+        lost: what else a product is off by, over the norm of the reference [n, 1].
+        given: how much a result was rounded.
+    """
+
+    rows: Int[Tensor, "n"]
+    x: Held
+    tile: Tile
+    products: Float[Tensor, "n members bundles"]
+    lower: Float[Tensor, "n bundles"]
+    upper: Float[Tensor, "n bundles"]
+    lost: Float[Tensor, "n 1"]
+    given: float
+
+
 class Search:
     """Finds the nearest of some queries among blocks of references that come one after another.
 
@@ -52,17 +79,28 @@ class Search:
         queries: rows [n, d].
         k: how many neighbors.
         metric: what distance means.
+        precisions: of the metric, those to search in.
         sizes: how much is done at a time.
         grouped: whether only one reference of each group counts.
     """
 
-    def __init__(self, queries: Shaped[Tensor, "n d"], k: int, metric: Metric, sizes: Sizes, *, grouped: bool) -> None:
-        self.queries, self.k, self.metric, self.sizes = queries, k, metric, sizes
-        self.held = metric.hold(queries, metric.precisions[0])
+    def __init__(
+        self,
+        queries: Shaped[Tensor, "n d"],
+        k: int,
+        metric: Metric,
+        precisions: Sequence[Precision],
+        sizes: Sizes,
+        *,
+        grouped: bool,
+    ) -> None:
+        self.queries, self.k, self.metric, self.precisions, self.sizes = queries, k, metric, precisions, sizes
+        self.held = metric.hold(queries, precisions[0])
         self.best = Best(len(queries), k, grouped=grouped, device=queries.device)
         self.reach = torch.full_like(self.held.norm, torch.inf)
         """How far apart the vectors of a query and its k-th neighbor are, at most."""
         self.found: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.n_found, self.coarsest = 0, 0
 
     def add(self, block: Shaped[Tensor, "m d"], first: int, groups: Int[Tensor, "m"] | None) -> None:
         """Look at more references.
@@ -72,86 +110,152 @@ class Search:
             first: the position of the first of them among all.
             groups: of these.
         """
-        self.block, self.first, self.groups = block, first, groups
-        coarsest = self.metric.precisions[0]
-        norms = torch.cat(
-            [self.metric.hold(part, coarsest).half_square for part in torch.split(block, self.sizes.side)]
-        )
-        for chosen in torch.split(by_norm(block, norms, self.k, groups), self.sizes.side):
-            tiles: dict[int, Tile] = {}
-            for rows in torch.split(torch.arange(len(self.queries), device=block.device), self.sizes.side):
-                self._scan(rows, chosen, tiles, 0)
+        self.block, self.first, self.groups, self.coarsest = block, first, groups, 0
+        self.n_groups = 0 if groups is None else int(groups.max()) + 1
+        held = self.metric.hold(block, self.precisions[0])
+        order = by_norm(block, held.half_square, self.k, groups)
+        for chosen in torch.split(order, self.sizes.side):
+            tiles = Tiles(block, chosen, self.k, self.metric, self.precisions, held)
+            for start in range(0, len(self.queries), self.sizes.side):
+                x = self.held[start : start + self.sizes.side]
+                rows = torch.arange(start, start + len(x.rows), device=block.device)
+                if self.coarsest:
+                    x = self.metric.hold(self.queries[rows], self.precisions[self.coarsest])
+                self._scan(rows, x, tiles, self.coarsest)
         self._settle()
 
-    def _scan(self, rows: Int[Tensor, "n"], chosen: Int[Tensor, "m"], tiles: dict[int, Tile], tier: int) -> None:
+    def _scan(self, rows: Int[Tensor, "n"], x: Held, tiles: Tiles, tier: int) -> None:
         """Find the candidates of some queries in a tile in one precision, of those left undecided in the next."""
-        precision, is_last = self.metric.precisions[tier], tier + 1 == len(self.metric.precisions)
-        if tier not in tiles:
-            tiles[tier] = tile(self.block, chosen, self.k, self.metric, precision)
-        y = tiles[tier]
-        x = self.held[rows] if tier == 0 else self.metric.hold(self.queries[rows], precision)
-        products = precision.multiply(x.rows, y.held.rows)
-        summed = precision.summed * (x.rows.shape[1] + 16)
-        most = products.view(len(rows), -1, y.n_bundles).amax(dim=1).double()
-        error = precision.given * most.abs() + summed * x.norm[:, None] * y.norm
-        self._come_nearer(rows, x, y, most - error + y.lowest, products)
-        beyond = self.reach[rows] + x.off
-        known = beyond.isfinite()
-        least = torch.where(known, x.half_square - beyond.square() / 2, -torch.inf)
-        slope = torch.where(known, beyond, 0)[:, None]
-        may_be = most + error + y.highest + slope * y.off + y.off.square() / 2 >= least[:, None]
-        undecided = (may_be.sum(dim=1) > 4 * self.k + FEW) & (not is_last)
-        may_be &= ~undecided[:, None]
-        row, bundle = may_be.nonzero(as_tuple=True)
-        members = y.n_bundles * torch.arange(len(y.bias) // y.n_bundles, device=rows.device)
-        for part in torch.split(torch.arange(len(row), device=rows.device), max(1, self.sizes.pairs // len(members))):
-            at, column = row[part].repeat_interleave(len(members)), (bundle[part, None] + members).flatten()
-            product = products[at, column].double()
-            error = precision.given * product.abs() + summed * x.norm[at] * y.held.norm[column]
-            off = x.off[at] + y.held.off[column]
-            score = product + y.bias[column]
-            nearest = (2 * (x.half_square[at] - score - error)).clamp_min(0).sqrt() - off
-            kept = (nearest <= self.reach[rows[at]] * UP) & (y.positions[column] >= 0)
-            if self.groups is not None:
-                farthest = (2 * (x.half_square[at] - score + error)).clamp_min(0).sqrt() + off
-                kept &= self._may_lead(at, y.positions[column], nearest, farthest.masked_fill(~kept, torch.inf))
-            self._keep(rows[at[kept]], y.positions[column[kept]], nearest[kept])
-        if bool(undecided.any()):
-            self._scan(rows[undecided], chosen, tiles, tier + 1)
+        is_last = tier + 1 == len(self.precisions)
+        scores = self._scores(rows, x, tiles, tier)
+        self._come_nearer(scores)
+        needed = self._needed(scores)
+        may_be = scores.upper + scores.tile.bundle_high >= needed
+        limit = 4 * self.k + BUNDLES
+        crowded = (may_be.sum(dim=1) > limit).nonzero()[:, 0]
+        if len(crowded):
+            self._look_closer(scores, crowded)
+            needed = self._needed(scores)
+            may_be = scores.upper + scores.tile.bundle_high >= needed
+        undecided = (may_be.sum(dim=1) > limit) & (not is_last)
+        found = []
+        for candidates in self._candidates(scores, needed, may_be & ~undecided[:, None]):
+            if is_last:
+                self._keep(rows, *candidates)
+            else:
+                found.append(candidates)
+        if is_last:
+            return
+        at, positions, nearest = (torch.cat(column) for column in zip(*found, strict=True))
+        undecided |= torch.bincount(at, minlength=len(rows)) > 4 * self.k + CANDIDATES
+        kept = ~undecided[at]
+        self._keep(rows, at[kept], positions[kept], nearest[kept])
+        n_undecided = int(undecided.sum())
+        if n_undecided > MOST * min(self.sizes.side, len(self.queries)):
+            self.coarsest = max(self.coarsest, tier + 1)
+        if n_undecided:
+            finer = self.metric.hold(self.queries[rows[undecided]], self.precisions[tier + 1])
+            self._scan(rows[undecided], finer, tiles, tier + 1)
 
-    def _come_nearer(self, rows: Tensor, x: Held, y: Tile, low: Tensor, products: Tensor) -> None:
+    def _scores(self, rows: Int[Tensor, "n"], x: Held, tiles: Tiles, tier: int) -> "Scores":
+        precision, y = self.precisions[tier], tiles[tier]
+        products = precision.multiply(x.rows, y.rows).view(len(rows), -1, y.n_bundles)
+        most = products.amax(dim=1).double()
+        lost = (precision.summed * (x.rows.shape[1] + 16) * x.norm)[:, None]
+        given = most.abs().mul_(precision.given)
+        return Scores(rows, x, y, products, most - given, most + given, lost, precision.given)
+
+    def _come_nearer(self, scores: "Scores") -> None:
         """Lower the reach of queries to what is certain now: k references (of as many groups) lie within it."""
-        n = min(low.shape[1], self.k if self.groups is None else SEVERAL * self.k)
-        scores, bundles = low.topk(n, dim=1)
-        farthest = (2 * (x.half_square[:, None] - scores)).clamp_min(0).sqrt() + x.off[:, None] + y.off[bundles]
+        x, y, rows = scores.x, scores.tile, scores.rows
+        n = min(y.n_bundles, self.k if self.groups is None else SEVERAL * self.k)
+        low, bundles = (scores.lower - scores.lost * y.bundle_norm + y.bundle_low).topk(n, dim=1)
+        square = 2 * (x.half_square[:, None] + x.slack[:, None] - low)
+        farthest = square.clamp_min(0).sqrt() + x.off[:, None] + y.bundle_off[bundles]
         if self.groups is not None:
-            farthest = self._farthest_of_groups(products, bundles, y, farthest)
+            farthest = self._of_groups(scores, bundles, farthest)
         if farthest.shape[1] >= self.k:
             self.reach[rows] = torch.fmin(self.reach[rows], farthest[:, : self.k].amax(dim=1) * UP)
 
-    def _farthest_of_groups(self, products: Tensor, bundles: Tensor, y: Tile, farthest: Tensor) -> Tensor:
-        """Of the bundles with the best scores, keep one for each group of their best members; the first come first."""
+    def _of_groups(self, scores: "Scores", bundles: Tensor, farthest: Tensor) -> Tensor:
+        """Of the bundles with the best scores, keep one for each group of their best members; the nearest first."""
         assert self.groups is not None
-        members = y.n_bundles * torch.arange(len(y.bias) // y.n_bundles, device=bundles.device)
-        columns = bundles[:, :, None] + members
-        best = products.gather(1, columns.flatten(1)).view(columns.shape).argmax(dim=2, keepdim=True)
-        groups = self.groups[y.positions[columns.gather(2, best)[:, :, 0]].clamp_min(0)]
-        ordered, order = groups.sort(dim=1, stable=True)
+        y, row = scores.tile, torch.arange(len(bundles), device=bundles.device)[:, None]
+        column = scores.products[row, :, bundles].argmax(dim=2) * y.n_bundles + bundles
+        ordered, order = self.groups[y.positions[column].clamp_min(0)].sort(dim=1, stable=True)
         again = torch.zeros_like(ordered, dtype=torch.bool)
         again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
         return farthest.masked_fill(again.gather(1, order.argsort(dim=1)), torch.inf).sort(dim=1).values
 
-    def _may_lead(self, at: Tensor, positions: Tensor, nearest: Tensor, farthest: Tensor) -> Tensor:
+    def _look_closer(self, scores: "Scores", crowded: Int[Tensor, "some"]) -> None:
+        """The same for some queries, reference by reference, where one bundle holds several of the nearest."""
+        y, k = scores.tile, self.k
+        columns = torch.arange(len(y.positions), device=crowded.device).view(-1, y.n_bundles)
+        names, number = (
+            (None, None) if self.groups is None else torch.unique(self.groups[y.positions], return_inverse=True)
+        )
+        for at in torch.split(crowded, max(1, self.sizes.pairs // len(y.positions))):
+            if number is None or names is None:
+                low = scores.lower[at] - scores.lost[at] * y.bundle_norm + y.bundle_low
+                best = low.topk(min(k, y.n_bundles), dim=1).indices
+                farthest = self._farthest(scores, at[:, None], columns[:, best].transpose(0, 1).flatten(1))
+            else:
+                every = self._farthest(scores, at[:, None], columns.flatten()[None])
+                farthest = every.new_full((len(at), len(names)), torch.inf)
+                farthest.scatter_reduce_(1, number.expand(len(at), -1), every, "amin")
+            if farthest.shape[1] >= k:
+                rows, reach = scores.rows[at], farthest.topk(k, dim=1, largest=False).values.amax(dim=1)
+                self.reach[rows] = torch.fmin(self.reach[rows], reach * UP)
+
+    def _farthest(self, scores: "Scores", at: Tensor, column: Tensor) -> Float[Tensor, "..."]:
+        """How far references are from queries at most, in the columns of a tile."""
+        x, y = scores.x, scores.tile
+        product = scores.products.flatten(1)[at, column].double()
+        low = product - scores.given * product.abs() - scores.lost[at, 0] * y.norm[column] + y.low[column]
+        return (2 * (x.half_square[at] + x.slack[at] - low)).clamp_min(0).sqrt() + x.off[at] + y.off[column]
+
+    def _needed(self, scores: "Scores") -> Float[Tensor, "n bundles"]:
+        """The score below which a reference is out of reach, even if it is off by as much as any of its bundle."""
+        x, y = scores.x, scores.tile
+        beyond = self.reach[scores.rows] + x.off
+        known = beyond.isfinite()
+        least = torch.where(known, x.half_square - x.slack - beyond.square() / 2, -torch.inf)[:, None]
+        slope = torch.where(known, beyond, 0)[:, None]
+        return least - slope * y.bundle_off - scores.lost * y.bundle_norm - y.bundle_off.square() / 2
+
+    def _candidates(
+        self, scores: "Scores", needed: Tensor, may_be: Bool[Tensor, "n bundles"]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Members of bundles that may be within reach: of which query, their positions, how near they are at least."""
+        x, y, given = scores.x, scores.tile, scores.given
+        row, bundle = may_be.nonzero(as_tuple=True)
+        together = scores.products.shape[1]
+        high = y.high.view(together, y.n_bundles).T
+        for part in torch.split(torch.arange(len(row), device=row.device), max(1, self.sizes.pairs // together)):
+            at, of = row[part], bundle[part]
+            product = scores.products[at, :, of].double()
+            score = product + given * product.abs() + high[of]
+            hit, member = (score >= needed[at, of][:, None]).nonzero(as_tuple=True)
+            at, column = at[hit], member * y.n_bundles + of[hit]
+            lost, off = scores.lost[at, 0] * y.norm[column], x.off[at] + y.off[column]
+            square = x.half_square[at] - x.slack[at] - score[hit, member] - lost
+            nearest = (2 * square).clamp_min(0).sqrt() - off
+            kept = nearest <= self.reach[scores.rows[at]] * UP
+            if self.groups is not None:
+                kept &= self._may_lead(at, y.positions[column], nearest, self._farthest(scores, at, column))
+            yield at[kept], y.positions[column[kept]], nearest[kept]
+
+    def _may_lead(self, at: Tensor, positions: Tensor, nearest: Tensor, farthest: Tensor) -> Bool[Tensor, "pairs"]:
         """Whether each candidate may be the nearest of its group."""
         assert self.groups is not None
-        n_groups = int(self.groups.max()) + 1
-        which, place = torch.unique(at * n_groups + self.groups[positions], return_inverse=True)
-        nearest_of_group = farthest.new_full((len(which),), torch.inf).scatter_reduce_(0, place, farthest, "amin")
-        return nearest <= nearest_of_group[place] * UP
+        which, place = torch.unique(at * self.n_groups + self.groups[positions], return_inverse=True)
+        of_group = farthest.new_full((len(which),), torch.inf).scatter_reduce_(0, place, farthest, "amin")
+        return nearest <= of_group[place] * UP
 
-    def _keep(self, rows: Tensor, positions: Tensor, nearest: Tensor) -> None:
-        self.found.append((rows, positions, nearest))
-        if sum(len(found) for found, _, _ in self.found) > self.sizes.pairs:
+    def _keep(self, rows: Tensor, at: Tensor, positions: Tensor, nearest: Tensor) -> None:
+        self.found.append((rows[at], positions, nearest))
+        self.n_found += len(at)
+        if self.n_found > self.sizes.pairs:
             self._settle()
 
     def _settle(self) -> None:
@@ -159,7 +263,7 @@ class Search:
         if not self.found:
             return
         rows, positions, nearest = (torch.cat(column) for column in zip(*self.found, strict=True))
-        self.found = []
+        self.found, self.n_found = [], 0
         order = nearest.argsort(stable=True)
         order = order[rows[order].argsort(stable=True)]
         rows, positions, nearest = rows[order], positions[order], nearest[order]

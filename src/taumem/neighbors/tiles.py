@@ -1,6 +1,7 @@
 """References that are multiplied together, sorted so that few numbers say enough about all of them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -11,7 +12,7 @@ from taumem.neighbors.metrics import Metric
 from taumem.neighbors.products import Precision
 from taumem.neighbors.ranking import first_of_each, ranks
 
-__all__ = ["Tile", "by_norm", "tile"]
+__all__ = ["Tile", "Tiles", "by_norm"]
 
 TOGETHER = 32
 """References in one bundle, at most."""
@@ -24,57 +25,75 @@ class Tile:
     """References in bundles of similar norm; the members of a bundle stand ``n_bundles`` columns apart.
 
     Attributes:
-        positions: within the block; -1 fills the last columns up.
-        held: in the precision of the product.
-        bias: what each adds to a score: minus half its squared norm. Infinite for one that cannot be multiplied, which
-            is always a candidate; minus infinite for a filling.
-        lowest, highest: the bias within each bundle; that of one that cannot be multiplied counts for nothing in the
-            lowest.
-        norm, off: the largest within each bundle.
+        positions: within the block; the last columns are filled up.
+        rows: in the precision of the product.
+        low, high: what each adds to a score, minus half its squared norm, between these. Of one that cannot be
+            multiplied, ``high`` is infinite: it is always a candidate. Of a filling it is minus infinite: never.
+        norm, off: as in :class:`Held`.
+        bundle_low, bundle_high, bundle_norm, bundle_off: the lowest and the largest within each bundle.
     """
 
     positions: Int[Tensor, "columns"]
-    held: Held
-    bias: Float[Tensor, "columns"]
-    lowest: Float[Tensor, "bundles"]
-    highest: Float[Tensor, "bundles"]
-    norm: Float[Tensor, "bundles"]
-    off: Float[Tensor, "bundles"]
+    rows: Float[Tensor, "columns d"]
+    low: Float[Tensor, "columns"]
+    high: Float[Tensor, "columns"]
+    norm: Float[Tensor, "columns"]
+    off: Float[Tensor, "columns"]
+    bundle_low: Float[Tensor, "bundles"]
+    bundle_high: Float[Tensor, "bundles"]
+    bundle_norm: Float[Tensor, "bundles"]
+    bundle_off: Float[Tensor, "bundles"]
 
     @property
     def n_bundles(self) -> int:
         """How many bundles."""
-        return len(self.norm)
+        return len(self.bundle_norm)
 
 
-def tile(
-    block: Shaped[Tensor, "m d"], chosen: Int[Tensor, "some"], k: int, metric: Metric, precision: Precision
-) -> Tile:
-    """Bundle some references of a block, in the order in which they are chosen."""
-    together = TOGETHER
-    while together > 1 and len(chosen) < BUNDLES * k * together:
-        together //= 2
-    n_bundles = -(-len(chosen) // together)
-    filled = torch.cat([chosen, chosen[-1:].expand(n_bundles * together - len(chosen))])
-    is_filling = torch.arange(len(filled), device=chosen.device) >= len(chosen)
-    filled, is_filling = (column.view(n_bundles, together).T.flatten() for column in (filled, is_filling))
-    held = metric.hold(block[filled], precision)
-    endless = held.off == torch.inf
-    held = replace(held, off=held.off.masked_fill(endless, 0))
-    bias = (-held.half_square).masked_fill(endless, torch.inf).masked_fill(is_filling, -torch.inf)
+class Tiles:
+    """Some references of a block as tiles, one for each precision, made when it is asked for.
 
-    def bundled(column: Tensor) -> Tensor:
-        return column.view(together, n_bundles)
+    Args:
+        block: rows [m, d].
+        chosen: positions of the references, sorted by norm.
+        k: how many neighbors are asked for.
+        metric: what distance means.
+        precisions: those to search in.
+        held: the block in the first of them.
+    """
 
-    return Tile(
-        positions=filled.masked_fill(is_filling, -1),
-        held=held,
-        bias=bias,
-        lowest=bundled(bias.masked_fill(endless, -torch.inf)).amin(dim=0),
-        highest=bundled(bias).amax(dim=0),
-        norm=bundled(held.norm).amax(dim=0),
-        off=bundled(held.off).amax(dim=0),
-    )
+    def __init__(
+        self,
+        block: Shaped[Tensor, "m d"],
+        chosen: Int[Tensor, "some"],
+        k: int,
+        metric: Metric,
+        precisions: Sequence[Precision],
+        held: Held,
+    ) -> None:
+        self.block, self.metric, self.precisions, self.held = block, metric, precisions, held
+        together = TOGETHER
+        while together > 1 and len(chosen) < BUNDLES * k * together:
+            together //= 2
+        self.n_bundles = -(-len(chosen) // together)
+        place = torch.arange(self.n_bundles * together, device=chosen.device).view(-1, together).T.flatten()
+        self.positions = chosen[place.clamp_max(len(chosen) - 1)]
+        self.is_filling = place >= len(chosen)
+        self.made: dict[int, Tile] = {}
+
+    def __getitem__(self, tier: int) -> Tile:
+        if tier not in self.made:
+            finer = self.metric.hold(self.block[self.positions], self.precisions[tier]) if tier else None
+            self.made[tier] = self._made(finer or self.held[self.positions])
+        return self.made[tier]
+
+    def _made(self, held: Held) -> Tile:
+        endless, n = held.off == torch.inf, self.n_bundles
+        low = (-held.half_square - held.slack).masked_fill(endless | self.is_filling, -torch.inf)
+        high = (held.slack - held.half_square).masked_fill(endless, torch.inf)
+        high, off = high.masked_fill(self.is_filling, -torch.inf), held.off.masked_fill(endless, 0)
+        largest = (column.view(-1, n).amax(dim=0) for column in (high, held.norm, off))
+        return Tile(self.positions, held.rows, low, high, held.norm, off, low.view(-1, n).amin(dim=0), *largest)
 
 
 def by_norm(
