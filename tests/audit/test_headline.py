@@ -1,0 +1,74 @@
+"""Verdicts: copies where there are more than chance gives, none only where they would have been seen."""
+
+import pytest
+
+from taumem.analysis.phantoms import phantom_test, share_test
+from taumem.audit.headline import power_of, verdict_of
+from taumem.audit.significance import share_of
+from taumem.record.audit import Chance, Control, CopyShare, Flagged, Phantoms
+
+
+def verdict(count=0, n=500, chance=0, n_chance=250, planted=64, negative=True, flags=0, matched=None):
+    by_chance = Chance(**share_of(chance, n_chance).model_dump(), source="heldout")
+    p = share_test(count, n, chance, n_chance)
+    copies = CopyShare(**share_of(count, n).model_dump(), chance=by_chance, rule="a sample is a copy if ...", p=p)
+    flagged = Flagged(count=flags, n=n, q=0.05, n_null=250, fewest=40)
+    controls = (
+        Control(name="negative", sentence="held-out items ...", count=0, n=250, passed=negative, p=0.5),
+        Control(name="positive", sentence="planted ...", count=planted, n=64, passed=None),
+    )
+    phantoms = None
+    if matched is not None:
+        test = phantom_test(1000, 500, *matched)
+        phantoms = Phantoms(
+            n_train=1000,
+            n_heldout=500,
+            matched_train=matched[0],
+            matched_heldout=matched[1],
+            expected_heldout=test.expected_heldout,
+            p=test.p,
+            best_p=test.best_p,
+        )
+    return verdict_of(copies, flagged, phantoms, controls, power_of(n, flagged, controls[1]))
+
+
+def test_copies_above_chance_are_said_with_their_interval():
+    found = verdict(count=35)
+    assert found.state == "copies"
+    assert "35 of 500 samples (7 %, 95 % interval 4.92 % to 9.6 %)" in found.sentence
+
+
+def test_as_many_as_chance_gives_are_none_above_chance():
+    found = verdict(count=10, chance=6)
+    assert found.state == "none_found"
+    assert "no more than chance gives" in found.sentence
+
+
+def test_none_of_500_excludes_a_rate_of_six_in_a_thousand():
+    found = verdict()
+    assert found.state == "none_found"
+    assert "a rate above 0.6 % is excluded at 95 %" in found.sentence
+
+
+def test_both_tests_count_and_the_smaller_p_is_doubled():
+    one, two = verdict(count=8, chance=2), verdict(count=8, chance=2, matched=(8, 0))
+    assert one.state == "none_found"
+    assert two.p == pytest.approx(min(1, 2 * min(one.p, phantom_test(1000, 500, 8, 0).p)))
+    assert verdict(count=60, chance=28, matched=(60, 0)).state == "copies"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"negative": False, "count": 35}, "negative control failed"),
+        ({"n": 3, "n_chance": 3, "count": 3}, "could not show copies even if all were some"),
+        ({"planted": 10}, "too few planted copies"),
+        ({"n": 20}, "29 samples would do"),
+        ({"flags": 50}, "50 of 500 stand out"),
+    ],
+)
+def test_a_verdict_is_withheld_with_its_reason(change, words):
+    found = verdict(**change)
+    assert found.state == "withheld"
+    assert words in found.sentence
+    assert found.withheld
