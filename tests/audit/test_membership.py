@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import binomtest
 
-from taumem.audit.membership import membership_scores
+from taumem.audit.membership import losses_of, membership_scores
 from taumem.errors import ConfigError, DataError
 from taumem.probes.membership_inference import members_found
+from taumem.record import DataFacts, Measurement, RunHeader, RunRecord
 
 losses = arrays.arrays(np.float64, st.integers(1, 60), elements=st.integers(0, 30).map(float))
 
@@ -75,3 +76,31 @@ def test_what_is_no_loss_of_each_item_is_refused():
         membership_scores((np.array([0.1, np.nan]), np.ones(3)))
     with pytest.raises(ConfigError, match="share of held-out"):
         members_found(torch.ones(3), torch.ones(3), 1.0)
+
+
+def test_losses_come_from_the_last_look_of_a_run(tmp_path):
+    facts = DataFacts(name="x", fingerprint="f", n_train=3, n_heldout=4, item_shape=(2,))
+    header = RunHeader(name="run", data=facts, seed=0, batch_size=2, steps=20, weights="raw")
+    early, late = {"train": (3.0, 3.0, 3.0), "heldout": (3.0,) * 4}, {"train": (1.0, 2.0, 3.0), "heldout": (4.0,) * 4}
+    with RunRecord.open(tmp_path / "run", header) as record:
+        for step, sets in ((10, early), (20, late)):
+            record.append(
+                Measurement(
+                    quantity=f"{name}_loss", value=1, items=items, step=step, examples=2 * step, seconds=float(step)
+                )
+                for name, items in sets.items()
+            )
+    assert losses_of(tmp_path / "run") == (late["train"], late["heldout"])
+    assert losses_of(None) is None
+    assert membership_scores(losses_of(tmp_path / "run"))[0][0].value == 1
+
+
+def test_what_holds_no_losses_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="two arrays"):
+        losses_of(3)
+    facts = DataFacts(name="x", fingerprint="f", n_train=3, n_heldout=4, item_shape=(2,))
+    header = RunHeader(name="run", data=facts, seed=0, batch_size=2, steps=20, weights="raw")
+    with RunRecord.open(tmp_path / "run", header):
+        pass
+    with pytest.raises(ConfigError, match="holds no losses"):
+        losses_of(tmp_path / "run")

@@ -14,7 +14,7 @@ from taumem.audit.compared import Compared, compare
 from taumem.audit.findings import gallery, rows_of, write_findings
 from taumem.audit.headline import power_of, verdict_of
 from taumem.audit.kept import KeptSearches, key_of
-from taumem.audit.membership import membership_scores
+from taumem.audit.membership import losses_of, membership_scores
 from taumem.audit.partial import Partial, partial_copies
 from taumem.audit.reported import reported_scores
 from taumem.audit.settings import Settings
@@ -34,7 +34,7 @@ def audit(
     heldout: object | None = None,
     *,
     groups: object | None = None,
-    losses: tuple[Any, Any] | None = None,
+    losses: object | None = None,
     output: Path | str | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -49,7 +49,8 @@ def audit(
             against the others, and what needs held-out items is not run.
         groups: what the training items and held-out items belong to (patients, scenes, authors): a file that maps names
             to groups, or two lists of names, one for each set.
-        losses: the model's loss of each training item [P] and of each held-out item [n], for a membership test.
+        losses: for a membership test: the model's loss of each training item [P] and of each held-out item [n], or the
+            folder of a run of taumem's, of whose last look they are taken.
         output: a folder to write ``audit.json``, ``findings.csv``, ``findings.parquet`` and the gallery to.
         progress: called with (stage, work done, work in all).
         options: those of :class:`taumem.audit.settings.Settings`: orbit, rule, q, features, size, window, seed, ...
@@ -61,14 +62,16 @@ def audit(
         DataError: the sets cannot be read or compared, or hold too few items.
         ConfigError: an option that does not exist or does not fit.
     """
-    settings = Settings.of(options)
+    settings, losses_found = Settings.of(options), losses_of(losses)
     sides = bring_together(generated, train, heldout, settings, groups)
     progress = progress or (lambda *_: None)
     searches = _searches(sides, settings, output, progress)
     compared = compare(sides, settings, searches)
     partial = partial_copies(sides, compared.null, settings, progress)
     rows = rows_of(sides, compared, partial.columns, settings.redact)
-    record = _record(sides, compared, partial, settings, losses, _place_of(groups))
+    record = _record(
+        sides, compared, partial, settings, losses_found, {"groups": _place_of(groups), "losses": _place_of(losses)}
+    )
     record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
     if output is not None:
         record = write_findings(record, rows, output)
@@ -92,7 +95,7 @@ def _record(
     partial: Partial,
     settings: Settings,
     losses: tuple[Any, Any] | None,
-    groups: str | None,
+    places: dict[str, str | None],
 ) -> AuditRecord:
     rules, found, null = compared.rules, compared.found, compared.null
     copies, flagged = copies_of(rules[0], found, null), compared.certainty.flags(settings.q)
@@ -103,7 +106,7 @@ def _record(
     fresh = "a held-out item" if null.source == "heldout" else "a training item, compared with the others,"
     return AuditRecord(
         made=_made(),
-        settings=settings.as_facts | {"groups": groups},
+        settings=settings.as_facts | places,
         inputs={name: _described(part) for name, part in sets.items() if part is not None},
         n_train=len(sides.train),
         n_generated=len(sides.generated),
@@ -129,8 +132,8 @@ def _record(
     )
 
 
-def _place_of(groups: object | None) -> str | None:
-    return str(groups) if isinstance(groups, str | Path) else None
+def _place_of(given: object | None) -> str | None:
+    return str(given) if isinstance(given, str | Path) else None
 
 
 def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:

@@ -1,5 +1,6 @@
 """Whether the model's loss tells training items from held-out ones: for those who have the model as well."""
 
+from pathlib import Path
 from typing import Any
 
 from scipy.optimize import brentq
@@ -7,13 +8,44 @@ from scipy.special import ndtri
 
 from taumem.analysis.shares import exact_interval
 from taumem.analysis.wording import percent
+from taumem.errors import ConfigError
 from taumem.probes.membership_inference import members_found, membership
+from taumem.record import RunRecord
 from taumem.record.audit import NotRun, Score
 
-__all__ = ["membership_scores"]
+__all__ = ["losses_of", "membership_scores"]
 
 ONE_IN = (1000, 100)
 """One of so many held-out items may be taken for a member."""
+
+
+def losses_of(given: object | None) -> tuple[Any, Any] | None:
+    """Take the losses of training and held-out items as they are, or from the last look of a run.
+
+    Args:
+        given: two arrays; a run's folder, which holds the losses of the items that it was measured on; or None.
+
+    Raises:
+        RecordError: the record cannot be read.
+        ConfigError: no losses of items are in it, or what was given is neither.
+    """
+    if given is None:
+        return None
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return given[0], given[1]
+    if not isinstance(given, str | Path | RunRecord):
+        raise ConfigError(
+            "losses are two arrays, of training and of held-out items, or the folder of a run that measured them; got "
+            f"{type(given).__name__}."
+        )
+    record = given if isinstance(given, RunRecord) else RunRecord.read(given)
+    last = {m.quantity: m.items for m in record.measurements if m.t is None and m.items is not None}
+    if not {"train_loss", "heldout_loss"} <= set(last):
+        raise ConfigError(
+            f"{record.path}: holds no losses of single training and held-out items; those of a run of taumem's own or "
+            "of a Guard do. Or give two arrays."
+        )
+    return last["train_loss"], last["heldout_loss"]
 
 
 def membership_scores(losses: tuple[Any, Any] | None) -> tuple[tuple[Score, ...], tuple[NotRun, ...]]:

@@ -43,7 +43,7 @@ def verify(
     train: object | None = None,
     heldout: object | None = None,
     groups: object | None = None,
-    losses: tuple[Any, Any] | None = None,
+    losses: object | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Audit again with the settings of a record, and compare.
@@ -70,7 +70,7 @@ def verify(
         sets["train"],
         sets["heldout"],
         groups=groups or record.settings["groups"],
-        losses=losses,
+        losses=losses or record.settings["losses"],
         progress=progress,
         **options,
     )

@@ -38,6 +38,7 @@ def audit(
     rule: str | None = None,
     q: float | None = None,
     groups: Source = None,
+    losses: Source = None,
     features: str | None = None,
     size: WholeOrNone = None,
     window: WholeOrNone = None,
@@ -83,6 +84,8 @@ def audit(
         The false discovery rate at which samples are flagged; 0.05 if not given.
     groups
         A .csv, .tsv or .json file that says which items belong together (patients, scenes, authors).
+    losses
+        The folder of a run of taumem's (or of a Guard) with the same training set: a membership test on its losses.
     features
         What images are compared by: pixels, colors-and-edges, module:function, or a .pt or .onnx file; pixels if not
         given.
@@ -121,7 +124,13 @@ def audit(
     from taumem.report.model_card import write_model_card
 
     gates = () if fail_on is None else parse_gates(fail_on)
-    sets: dict[str, Any] = {"generated": generated, "train": train, "heldout": heldout, "groups": groups}
+    sets: dict[str, Any] = {
+        "generated": generated,
+        "train": train,
+        "heldout": heldout,
+        "groups": groups,
+        "losses": losses,
+    }
     options = _given(
         orbit=orbit, rule=rule, q=q, features=features, size=size, window=window, as_bytes=as_bytes or None, key=key,
         limit=limit, skip_unreadable=skip_unreadable or None, parts=parts and None, seed=seed, memory=memory,
