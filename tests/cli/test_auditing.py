@@ -26,8 +26,9 @@ def asked(monkeypatch) -> dict:
     """What the audit was asked for; the record that it is to find stands under ``finds``."""
     came: dict = {"finds": audit_of("vectors")}
 
-    def audit(generated, train, heldout=None, *, groups=None, output=None, progress=None, **options):
-        came.update(generated=generated, train=train, heldout=heldout, groups=groups, output=output, options=options)
+    def audit(generated, train, heldout=None, *, groups=None, losses=None, output=None, progress=None, **options):
+        came.update(generated=generated, train=train, heldout=heldout, groups=groups, losses=losses, output=output)
+        came["options"] = options
         progress("samples", 1, 1)
         came["finds"].write(output)
         return came["finds"]
@@ -69,11 +70,11 @@ def test_only_what_was_given_is_asked_for(asked, tmp_path):
     run("--train", "T", "--generated", "G", "-o", tmp_path)
     assert asked["options"] == {}
     given = shlex.split(
-        "--orbit light --rule gap<1/4 --q 0.1 --groups g.csv --features colors-and-edges --size 32 --window 64 --bytes "
+        "--orbit light --rule gap<1/4 --q 0.1 --groups g.csv --losses run --features colors-and-edges --size 32 --window 64 --bytes "
         "--key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000"
     )
     run("--train", "T", "--generated", "G", "-o", tmp_path, *given)
-    assert asked["groups"] == "g.csv"
+    assert (asked["groups"], asked["losses"]) == ("g.csv", "run")
     assert asked["options"] == {
         "orbit": "light", "rule": "gap<1/4", "q": 0.1, "features": "colors-and-edges", "size": 32, "window": 64,
         "as_bytes": True, "key": "x", "limit": 10, "skip_unreadable": True, "parts": False, "seed": 3,
