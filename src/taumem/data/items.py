@@ -78,7 +78,7 @@ def as_tensor(given: object, what: str) -> Tensor:
     return given.float() if given.is_floating_point() and given.element_size() == 1 else given
 
 
-def as_items(given: object, what: str, *, like: Items | None = None, least: int = 0) -> Items:
+def as_items(given: object, what: str, *, like: Items | None = None, least: int = 0, first: int = 0) -> Items:
     """Take something as items, once it is certain that they can be measured.
 
     What is not finite is neither a copy nor novel, so no share may be taken of items that hold it: it is refused.
@@ -89,6 +89,7 @@ def as_items(given: object, what: str, *, like: Items | None = None, least: int 
         like: items that they are to be compared with: of the same shape, and both floats or both integers. The items
             are brought to their device.
         least: how many there must be.
+        first: the number of the first of them, where they are a part of more.
 
     Raises:
         DataError: it is not, and why.
@@ -98,7 +99,7 @@ def as_items(given: object, what: str, *, like: Items | None = None, least: int 
         raise DataError(f"{what} have at least one axis each, [n, ...]; got shape {tuple(items.shape)}.")
     if len(items) < least:
         raise DataError(f"{what}: got {len(items)}; at least {least} must be there.")
-    _refuse_not_finite(items, what)
+    _refuse_not_finite(items, what, first)
     if like is None:
         return items
     if items.shape[1:] != like.shape[1:]:
@@ -184,7 +185,7 @@ def _described(given: object) -> str:
     return f"{type(given).__name__} of {len(given)}" if isinstance(given, Sized) else type(given).__name__
 
 
-def _refuse_not_finite(items: Items, what: str) -> None:
+def _refuse_not_finite(items: Items, what: str, first: int) -> None:
     # A sum needs no memory, and is finite only where all its terms are; where it is not, each item is looked at. Terms
     # that are finite may have a sum that is not; less often so, and more slowly, in double precision.
     if not items.is_floating_point() or any(
@@ -196,8 +197,8 @@ def _refuse_not_finite(items: Items, what: str) -> None:
         bad = (~finite).nonzero()[:, 0].tolist()
         why = " The model or its sampler has diverged." if what == "samples" else ""
         raise DataError(
-            f"{len(bad)} of {len(items)} {what} hold NaN or infinite values (the first is number {bad[0]}); they are "
-            f"neither copies nor novel, and nothing is measured with them.{why}"
+            f"{len(bad)} of {len(items)} {what} hold NaN or infinite values (the first is number {first + bad[0]}); they "
+            f"are neither copies nor novel, and nothing is measured with them.{why}"
         )
 
 

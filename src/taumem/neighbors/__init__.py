@@ -5,6 +5,7 @@ from taumem.neighbors.groups import near_duplicates, nearest_groups
 from taumem.neighbors.hamming import nearest_hamming
 from taumem.neighbors.ranking import merge
 from taumem.neighbors.search import nearest
+from taumem.neighbors.shards import nearest_in_shards, on_ray
 from taumem.neighbors.substrings import Passages, Substrings, longest_match
 
 __all__ = [
@@ -18,4 +19,6 @@ __all__ = [
     "nearest",
     "nearest_groups",
     "nearest_hamming",
+    "nearest_in_shards",
+    "on_ray",
 ]

@@ -43,23 +43,25 @@ def joined(parts: list[Held]) -> Held:
     return Held(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
-def hold(near: Float[Tensor, "n d"], precision: Precision, *, is_exact: bool = False) -> Held:
+def hold(near: Float[Tensor, "n d"], precision: Precision, *, is_exact: bool = False, closely: bool = False) -> Held:
     """Hold rows in a precision.
 
     Args:
         near: the rows; overwritten.
         precision: how to hold them; no finer than the type of ``near``.
         is_exact: whether they are exact already, rather than each number off by up to two roundings of their type.
+        closely: whether to take their norms in double precision, which takes longer.
     """
     rounding = torch.finfo(near.dtype).eps
     summing = (near.shape[1] + MORE) * rounding
     rows = near.to(precision.dtype)
-    norm = torch.linalg.vector_norm(rows, dim=1, dtype=near.dtype).double()
+    counted = torch.float64 if closely else near.dtype
+    norm = torch.linalg.vector_norm(rows, dim=1, dtype=counted).double()
     off = ((0 if is_exact else 2 * rounding) + precision.cut) * norm + precision.lost * near.shape[1]
     if rows is not near:
         off += torch.linalg.vector_norm(near.sub_(rows), dim=1).double() * (1 + summing)
     half_square = norm.square() / 2
-    slack = 2 * summing * half_square + precision.lost
+    slack = 2 * (near.shape[1] + MORE) * torch.finfo(counted).eps * half_square + precision.lost
     norm *= 1 + summing
     too_large = ~(norm + off <= precision.largest)
     rows[too_large] = 0

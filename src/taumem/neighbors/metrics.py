@@ -40,8 +40,8 @@ class Metric(Protocol):
 
     precisions: tuple[Precision, ...]
 
-    def hold(self, rows: Rows, precision: Precision) -> Held:
-        """Turn rows into vectors, in one of its precisions."""
+    def hold(self, rows: Rows, precision: Precision, *, closely: bool = False) -> Held:
+        """Turn rows into vectors, in one of its precisions; ``closely`` as in :func:`taumem.neighbors.held.hold`."""
         ...
 
     def distances(self, x: Rows, y: Rows) -> Distances:
@@ -80,12 +80,12 @@ class Euclidean:
         self.scale = math.ldexp(1.0, min(1000, max(-1000, -math.frexp(typical)[1])))
         self.is_moderate = 2.0**-60 < self.scale < 2.0**60 and bool((self.center.abs() * self.scale < 2.0**60).all())
 
-    def hold(self, rows: Rows, precision: Precision) -> Held:
+    def hold(self, rows: Rows, precision: Precision, *, closely: bool = False) -> Held:
         single = self.is_moderate and rows.dtype in EXACT_IN_SINGLE
         dtype = torch.float32 if single and precision.dtype != torch.float64 else torch.float64
         center, is_exact = self.center.to(dtype), not self.center.any() and (single or rows.dtype == torch.float64)
         parts = ((part.to(dtype) - center).mul_(self.scale) for part in _in_parts(rows))
-        return joined([hold(part, precision, is_exact=is_exact) for part in parts])
+        return joined([hold(part, precision, is_exact=is_exact, closely=closely) for part in parts])
 
     def distances(self, x: Rows, y: Rows) -> Distances:
         return euclidean_distances(x, y)
@@ -100,7 +100,7 @@ class Cosine:
     def __init__(self, queries: Rows, references: Rows) -> None:
         self.precisions: tuple[Precision, ...] = precisions(references.device)
 
-    def hold(self, rows: Rows, precision: Precision) -> Held:
+    def hold(self, rows: Rows, precision: Precision, *, closely: bool = False) -> Held:
         return joined([hold(_directions(part), precision) for part in _in_parts(rows)])
 
     def distances(self, x: Rows, y: Rows) -> Distances:
@@ -141,10 +141,12 @@ class Hamming:
         else:
             self.precisions = (Precision(torch.float32, self._agreeing, 0.0, lost=0.0),)
 
-    def hold(self, rows: Rows, precision: Precision) -> Held:
-        numbers = torch.searchsorted(self.symbols, rows.long().contiguous())
-        known = self.symbols[numbers.clamp_max(len(self.symbols) - 1)] == rows
-        numbers = numbers.masked_fill(~known, -1)
+    def hold(self, rows: Rows, precision: Precision, *, closely: bool = False) -> Held:
+        return joined([self._hold(part, precision) for part in _in_parts(rows)])
+
+    def _hold(self, rows: Rows, precision: Precision) -> Held:
+        numbers = torch.searchsorted(self.symbols, rows.long())
+        numbers[self.symbols[numbers.clamp_max_(len(self.symbols) - 1)] != rows] = -1
         if self.is_small:
             every = torch.arange(len(self.symbols), device=rows.device)
             numbers = (numbers[:, :, None] == every).flatten(1)

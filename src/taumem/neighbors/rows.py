@@ -44,7 +44,8 @@ class Rows:
         """
         items: Items = self.given[start:stop]
         if self.is_lazy:
-            items = as_items(_read(self.given, start, min(stop, len(self)), self.what), self.what, like=self.first)
+            read = _read(self.given, start, min(stop, len(self)), self.what)
+            items = as_items(read, self.what, like=self.first, first=start)
         return items.flatten(1)
 
 

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from taumem.errors import ConfigError, DataError
-from taumem.neighbors.kept_results import KeptResults, digest_of
-from taumem.neighbors.metrics import METRICS, MetricName
+from taumem.neighbors.metrics import METRICS, MOST_SYMBOLS, MetricName
+from taumem.neighbors.results import Results, digest_of
 from taumem.neighbors.rows import Rows
 from taumem.neighbors.shortlist import Search, Sizes
 
@@ -20,8 +20,10 @@ TYPICAL = 64
 """Rows that say how large the numbers of all may be."""
 COARSE = 300
 """References for each neighbor asked for, from which on the coarsest of three precisions saves time."""
-RESUMED = 2048
-"""Queries that are finished at a time where results are kept."""
+KEPT_TOGETHER = 2048
+"""Queries that are finished at a time where results are kept in a file."""
+LARGEST_SIDE = 2048
+"""Queries and references of one product, at most: such products fit into caches, and larger ones are no faster."""
 
 
 @torch.no_grad()
@@ -34,7 +36,7 @@ def nearest(
     groups: Int[Tensor, "m"] | None = None,
     memory: int = 2**29,
     progress: Callable[[int, int], None] | None = None,
-    resume: Path | None = None,
+    resume: Path | str | None = None,
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
     """Find the k nearest references of each query, nearest first; of equally near ones, the one that stands first.
 
@@ -51,10 +53,9 @@ def nearest(
             whose symbols differ (of integers).
         groups: a number for each reference: of each group only the nearest member counts, so that the k nearest are
             of k groups.
-        memory: bytes to work in, besides what is given and the results; what one product of a few rows takes is the
-            least.
+        memory: bytes to work in, from some MB on, besides what was in memory before, and the results.
         progress: called with (pairs compared, of how many).
-        resume: a file that results are kept in, some queries at a time. Where it is there already, the search goes on
+        resume: a file in which results are kept, some queries at a time. Where it is there already, the search goes on
             from it.
 
     Returns:
@@ -69,45 +70,37 @@ def nearest(
     """
     known = Rows(references, "references")
     asked = Rows(queries, "queries", like=known.first)
+    _refuse(known, k, metric)
+    numbers = None if groups is None else _numbered(groups, known, k)
+    at_once, sizes = _sizes(known, metric, memory, is_lazy=known.is_lazy or asked.is_lazy)
+    n, m = len(asked), len(known)
+    results = Results(k, known.first.device)
+    if resume is not None:
+        digest = digest_of((asked, known), at_once, {"k": k, "metric": metric}, numbers)
+        results.keep_in(Path(resume), digest)
+    together = at_once if resume is None else min(at_once, KEPT_TOGETHER)
+    for start in range(results.n_done, n, together):
+        rows = asked.block(start, min(n, start + together))
+        way = METRICS[metric](rows, known.block(0, TYPICAL))
+        # The coarser the precision, the more pairs are compared exactly, which costs most where k is large.
+        skipped = 1 if m < COARSE * k and len(way.precisions) > 2 else 0
+        search = Search(rows, k, way, way.precisions[skipped:], sizes, grouped=groups is not None)
+        for first in range(0, m, at_once):
+            block = known.block(first, min(m, first + at_once))
+            search.add(block, first, None if numbers is None else numbers[first : first + at_once])
+            if progress is not None:
+                progress(start * m + len(rows) * (first + len(block)), n * m)
+        results.add(search.best.distances, search.best.positions)
+    return results.all()
+
+
+def _refuse(known: Rows, k: int, metric: MetricName) -> None:
     if metric not in METRICS:
         raise ConfigError(f"metric is one of {', '.join(METRICS)}; got {metric!r}.")
     if metric == "hamming" and known.first.is_floating_point():
         raise DataError(f"the Hamming distance compares symbols, which are integers; got {known.first.dtype}.")
     if not 1 <= k <= len(known):
         raise ConfigError(f"asked for {k} neighbors among {len(known)} references; k must lie between the two.")
-    numbers = None if groups is None else _numbered(groups, known, k)
-    width = known.first[0].numel()
-    at_once, sizes = _sizes(width, memory, is_lazy=known.is_lazy or asked.is_lazy)
-    n, m = len(asked), len(known)
-    kept = None
-    if resume is not None:
-        settings = {"k": k, "metric": metric, "grouped": groups is not None}
-        digest = digest_of((asked, known), at_once, settings, numbers)
-        kept = KeptResults(Path(resume), digest, known.first.device)
-    parts = kept.parts if kept is not None else []
-    start = sum(len(distances) for distances, _ in parts)
-    while start < n:
-        stop = min(n, start + (at_once if kept is None else min(at_once, RESUMED)))
-        rows = asked.block(start, stop)
-        way = METRICS[metric](rows, known.block(0, TYPICAL))
-        # The coarser the precision, the more pairs are compared exactly, which costs most where k is large.
-        precisions = way.precisions[1 if m < COARSE * k and len(way.precisions) > 2 else 0 :]
-        search = Search(rows, k, way, precisions, sizes, grouped=groups is not None)
-        for first in range(0, m, at_once):
-            block = known.block(first, first + at_once)
-            search.add(block, first, None if numbers is None else numbers[first : first + at_once])
-            if progress is not None:
-                progress(start * m + (stop - start) * (first + len(block)), n * m)
-        parts.append((search.best.distances, search.best.positions))
-        if kept is not None:
-            kept.write(parts)
-        start = stop
-    if not parts:
-        device = known.first.device
-        return torch.empty((0, k), dtype=torch.float64, device=device), torch.empty(
-            (0, k), dtype=torch.long, device=device
-        )
-    return torch.cat([distances for distances, _ in parts]), torch.cat([positions for _, positions in parts])
 
 
 def _numbered(groups: Int[Tensor, "m"], known: Rows, k: int) -> Int[Tensor, "m"]:
@@ -124,13 +117,17 @@ def _numbered(groups: Int[Tensor, "m"], known: Rows, k: int) -> Int[Tensor, "m"]
     return placed
 
 
-def _sizes(width: int, memory: int, *, is_lazy: bool) -> tuple[int, Sizes]:
+def _sizes(known: Rows, metric: MetricName, memory: int, *, is_lazy: bool) -> tuple[int, Sizes]:
     """Rows of a block, and how much is done at a time, such that all fits into some bytes."""
-    # Queries and references as they are held, and the numbers of what was not in memory before, of 8 bytes, twice.
+    width = known.first[0].numel() * (MOST_SYMBOLS if metric == "hamming" else 1)
+    # Each side as it is held, in single precision at most; and twice what was not in memory before, of 8 bytes.
     at_once = max(1, memory // 4 // ((20 if is_lazy else 4) * width))
     side = 1
-    # Products, and the rows on both sides; in the finest precision these take most.
-    while side < 2048 and 2 * side * (16 * 2 * side + 20 * width) <= memory // 2:
+    # Products, and the rows on both sides; in double precision these take most.
+    while side < LARGEST_SIDE and 2 * side * (16 * 2 * side + 20 * width) <= memory // 2:
         side *= 2
-    pairs, numbers = max(side, min(2**19, memory // 512)), max(width, min(2**18, memory // 256))
-    return at_once, Sizes(side, pairs, numbers)
+    return at_once, Sizes(
+        side=side,
+        pairs=max(side, min(2**19, memory // 512)),
+        numbers=max(width, min(2**18, memory // 256)),
+    )

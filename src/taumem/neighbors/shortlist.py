@@ -95,7 +95,7 @@ class Search:
         grouped: bool,
     ) -> None:
         self.queries, self.k, self.metric, self.precisions, self.sizes = queries, k, metric, precisions, sizes
-        self.held = metric.hold(queries, precisions[0])
+        self.held = metric.hold(queries, precisions[0], closely=precisions[0].given == 0)
         self.best = Best(len(queries), k, grouped=grouped, device=queries.device)
         self.reach = torch.full_like(self.held.norm, torch.inf)
         """How far apart the vectors of a query and its k-th neighbor are, at most."""
@@ -120,7 +120,7 @@ class Search:
                 x = self.held[start : start + self.sizes.side]
                 rows = torch.arange(start, start + len(x.rows), device=block.device)
                 if self.coarsest:
-                    x = self.metric.hold(self.queries[rows], self.precisions[self.coarsest])
+                    x = self.metric.hold(self.queries[rows], self.precisions[self.coarsest], closely=True)
                 self._scan(rows, x, tiles, self.coarsest)
         self._settle()
 
@@ -154,7 +154,7 @@ class Search:
         if n_undecided > MOST * min(self.sizes.side, len(self.queries)):
             self.coarsest = max(self.coarsest, tier + 1)
         if n_undecided:
-            finer = self.metric.hold(self.queries[rows[undecided]], self.precisions[tier + 1])
+            finer = self.metric.hold(self.queries[rows[undecided]], self.precisions[tier + 1], closely=True)
             self._scan(rows[undecided], finer, tiles, tier + 1)
 
     def _scores(self, rows: Int[Tensor, "n"], x: Held, tiles: Tiles, tier: int) -> "Scores":
