@@ -12,7 +12,7 @@ TINIEST = 1e-290
 
 def euclidean_distances(x: Shaped[Tensor, "pairs d"], y: Shaped[Tensor, "pairs d"]) -> Float[Tensor, "pairs"]:
     """Euclidean distances of pairs of rows, 0 exactly where they are equal."""
-    return between(x.double(), y)
+    return between(x.to(torch.float64, copy=True), y)
 
 
 def between(x: Float[Tensor, "pairs d"], y: Shaped[Tensor, "pairs d"]) -> Float[Tensor, "pairs"]:

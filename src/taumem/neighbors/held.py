@@ -61,8 +61,8 @@ def hold(near: Float[Tensor, "n d"], precision: Precision, *, is_exact: bool = F
     if rows is not near:
         off += torch.linalg.vector_norm(near.sub_(rows), dim=1).double() * (1 + summing)
     half_square = norm.square() / 2
-    slack = 2 * (near.shape[1] + MORE) * torch.finfo(counted).eps * half_square + precision.lost
-    norm *= 1 + summing
+    slack = 2 * (near.shape[1] + MORE) * torch.finfo(counted).eps * half_square + near.shape[1] * precision.lost**2
+    norm = norm * (1 + summing) + near.shape[1] * precision.lost
     too_large = ~(norm + off <= precision.largest)
     rows[too_large] = 0
     norm, half_square, slack = (column.masked_fill(too_large, 0) for column in (norm, half_square, slack))

@@ -6,14 +6,14 @@ it. All that a search must know of a product is a bound on its errors; which one
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Precision", "by_torch", "precisions"]
+__all__ = ["DOUBLE", "HALF", "SINGLE", "Precision", "precisions"]
 
 Multiply = Callable[[Tensor, Tensor], Tensor]
 WORTH = 0.7
@@ -47,6 +47,16 @@ class Precision:
     lost: float = 2.0**-60
 
 
+def by_torch(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """The product by whatever library torch was built with."""
+    return x @ y.T
+
+
+HALF = Precision(torch.bfloat16, by_torch, 2.0**-23, given=2.0**-8)
+SINGLE = Precision(torch.float32, by_torch, 2.0**-23)
+DOUBLE = Precision(torch.float64, by_torch, 2.0**-52, largest=2.0**500, lost=2.0**-500)
+
+
 def precisions(device: torch.device) -> tuple[Precision, ...]:
     """The precisions to search in, the coarsest first; the last is double precision."""
     return _precisions(device.type, torch.get_num_threads())
@@ -56,21 +66,11 @@ def precisions(device: torch.device) -> tuple[Precision, ...]:
 def _precisions(device: str, threads: int) -> tuple[Precision, ...]:
     # That of numpy comes last: it does not keep to the number of threads that torch is told.
     ways = [_by_onednn, by_torch, _by_numpy] if device == "cpu" else [by_torch]
-    seconds, single = _fastest(ways, device, torch.float32)
+    seconds, way = _fastest(ways, device, torch.float32)
     # In reduced precision, which others may have switched on (TF32 and the like), at least bfloat16's is kept.
-    found = [
-        Precision(torch.float32, single, 2.0**-23, cut=0.0 if _keeps_all(single, device) else 2.0**-7),
-        Precision(torch.float64, by_torch, 2.0**-52, largest=2.0**500, lost=2.0**-500),
-    ]
-    seconds_of_half, half = _fastest([by_torch], device, torch.bfloat16)
-    if seconds_of_half < WORTH * seconds:
-        found.insert(0, Precision(torch.bfloat16, half, 2.0**-23, given=2.0**-8))
-    return tuple(found)
-
-
-def by_torch(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
-    """The product by whatever library torch was built with."""
-    return x @ y.T
+    single = replace(SINGLE, multiply=way, cut=0.0 if _keeps_all(way, device) else 2.0**-7)
+    seconds_of_half, _ = _fastest([by_torch], device, torch.bfloat16)
+    return (HALF, single, DOUBLE) if seconds_of_half < WORTH * seconds else (single, DOUBLE)
 
 
 def _by_numpy(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
