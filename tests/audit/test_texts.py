@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import taumem.audit.texts as texts_module
-from taumem.audit.texts import WAYS, TextComparison
+from taumem.audit.texts import GROUPS, WAYS, TextComparison
 from taumem.data import load_english
 from taumem.errors import DataError
 
@@ -24,12 +24,11 @@ def share(a: str, b: str) -> float:
     return edit_distance(a, b) / max(1, len(a), len(b))
 
 
-def brute_force(query: str, train: list[str], groups: list[int], own: int | None) -> tuple[int, float, float]:
-    """The first nearest text of another group than one's own, its distance, and that to the nearest of a third."""
+def brute_force(query: str, train: list[str], groups: list[int], own: int | None) -> tuple[int, list[float]]:
+    """The first nearest text of another group than one's own, and the distances to all such groups."""
     distance = [np.inf if group == own else share(query, text) for text, group in zip(train, groups, strict=True)]
-    nearest = int(np.argmin(distance))
-    others = [d for d, group in zip(distance, groups, strict=True) if group != groups[nearest]]
-    return nearest, distance[nearest], min(others, default=np.inf)
+    of_groups = [min(d for d, g in zip(distance, groups, strict=True) if g == group) for group in set(groups) - {own}]
+    return int(np.argmin(distance)), sorted(of_groups)
 
 
 def random_texts(n: int, length: int, seed: int = 0) -> list[str]:
@@ -68,16 +67,22 @@ def test_what_is_found_is_what_brute_force_finds(queries, train, data):
         return
     found = TextComparison(train, groups=np.array(groups)).compare(queries, own if own is None else np.array(own))
     for k, query in enumerate(queries):
-        nearest, first, second = brute_force(query, train, groups, None if own is None else own[k])
-        assert (found.nearest[k], found.distance[k]) == (nearest, first)
-        assert 0 <= found.score[k] - first <= 2**-20
-        np.testing.assert_equal(found.ratio[k], np.nan if second == np.inf else first / second if second else 0.0)
+        nearest, distances = brute_force(query, train, groups, None if own is None else own[k])
+        assert (found.nearest[k], found.distance[k]) == (nearest, distances[0])
+        assert found.plain[k].tolist() == (distances + [np.inf] * GROUPS)[:GROUPS]
+        if len(distances) == 1:
+            assert np.isnan(found.ratio[k])
+            assert found.score[k] == distances[0]
+        else:
+            others = np.mean(distances[1:GROUPS])
+            assert found.ratio[k] == (distances[0] / distances[1] if distances[1] else 0)
+            assert found.score[k] == pytest.approx(distances[0] / others if others else 0)
 
 
 @settings(deadline=None, max_examples=60)
 @given(queries=st.lists(words, max_size=4), train=st.lists(words, min_size=1, max_size=12), data=st.data())
 def test_a_short_list_holds_every_equal_text_and_says_the_true_distance_to_what_it_holds(queries, train, data):
-    groups = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(train), max_size=len(train))))
+    groups = np.array(data.draw(st.lists(st.integers(0, 9), min_size=len(train), max_size=len(train))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(texts_module, "EXHAUSTIVE", 0)
         comparison = TextComparison(train, groups=groups)
@@ -114,6 +119,24 @@ def test_planted_copies_are_found_in_a_long_list_as_in_all_of_it(search):
     found = TextComparison(train).compare(queries)
     assert (found.nearest == planted).all()
     assert (found.distance <= 16 / 64).all()
+
+
+def test_a_monotonous_text_is_near_many_others_and_therefore_not_suspicious(search):
+    lines = ["-" * k + "+" + "-" * (39 - k) for k in range(30)]
+    train = random_texts(300, 40) + lines
+    found = TextComparison(train).compare(["-" * 20 + "|" + "-" * 19, changed(train[0], 8, 0)])
+    assert found.distance[0] < found.distance[1]
+    assert found.score[0] > 2 * found.score[1]
+
+
+def test_a_near_duplicate_that_nobody_grouped_does_not_hide_a_copy(search):
+    train = random_texts(300, 40)
+    train += [changed(text, 3, 0) for text in train[:20]]
+    copies = [changed(text, 2, 1) for text in train[:20]]
+    comparison = TextComparison(train)
+    found, null = comparison.compare(copies), comparison.compare(random_texts(100, 40, seed=1))
+    assert found.score.max() < null.score.min() / 3
+    assert found.ratio.max() > 1 / 3
 
 
 def test_equal_and_grouped_texts_count_as_one_in_the_ratio(search):

@@ -13,7 +13,7 @@ __all__ = ["Shortlist"]
 SIZES = (3, 4, 5, 6, 8, 12, 16)
 """Lengths of shingles, in symbols: the shortest that tells texts apart is taken, if its lookup is affordable."""
 
-BY_CHANCE = 1 / 32
+BY_CHANCE = 1 / 4
 """Two texts that have nothing to do with each other share no more than this of their shingles, on average."""
 
 HITS = 2**17

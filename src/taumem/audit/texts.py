@@ -29,8 +29,10 @@ MEMORY = 2**28
 AT_ONCE = 1024
 """Queries that are compared with their short lists at a time."""
 
-TIE = 2.0**-20
-"""Of queries at equal distances the one is more suspicious whose next group is farther, by so much of that distance."""
+GROUPS = 8
+"""Groups of training texts that are found for each query. The distances to all but the first tell what is usual for a
+text of its kind: a table's line of dashes is near many others, and copies none of them. They are several, so that an
+unknown near-duplicate of a copied text does not hide it."""
 
 Places = NDArray[np.int64]
 
@@ -92,8 +94,8 @@ class TextComparison:
             progress: called with the number of queries that are done, and with that of all.
 
         Returns:
-            ``score`` is the distance but for ties; ``plain`` the distances to the nearest text and to the nearest of
-            another group (infinite where there is none), and ``ratio`` what the one is of the other.
+            ``plain`` are the distances to the nearest text of each of the nearest groups (infinite where there are no
+            more); ``score`` is the first of them over the mean of the others.
 
         Raises:
             DataError: something that is no text, or a query whose own group holds all training texts.
@@ -109,46 +111,45 @@ class TextComparison:
             parts.append(search(queries[part], None if own is None else own[part]))
             if progress:
                 progress(min(part.stop, len(queries)), len(queries))
-        places = np.concatenate([*parts, np.zeros((0, 2), np.int64)])
+        places = np.concatenate([*parts, np.zeros((0, GROUPS), np.int64)])
         if (places[:, 0] < 0).any():
             raise DataError(
                 "a query's own group, which is left out, holds all training texts; there must be two groups of them."
             )
-        return self._matches(queries, *places.T)
+        return self._matches(queries, places)
 
-    def _matches(self, queries: list[str], nearest: Places, other: Places) -> Matches:
-        """What is to be said of the nearest texts and of those nearest in another group, by their places."""
-        texts = [self.train[k] for k in nearest]
-        first = _share(queries, texts)
-        second = np.where(other < 0, np.inf, _share(queries, [self.train[k] for k in other]))
-        ratio = np.divide(first, second, out=np.zeros(len(first)), where=second > 0)
-        replaced = _paired(Hamming.distance, queries, texts) == _paired(Levenshtein.distance, queries, texts)
-        same_length = _lengths(queries) == self.lengths[nearest]
+    def _matches(self, queries: list[str], places: Places) -> Matches:
+        """What is to be said of the nearest text of each of the nearest groups, by their places."""
+        repeated, found = [q for q in queries for _ in range(GROUPS)], [self.train[k] for k in places.ravel()]
+        distance = np.where(places < 0, np.inf, _share(repeated, found).reshape(places.shape))
+        nearest, first = [self.train[k] for k in places[:, 0]], distance[:, 0]
+        replaced = _paired(Hamming.distance, queries, nearest) == _paired(Levenshtein.distance, queries, nearest)
+        same_length = _lengths(queries) == self.lengths[places[:, 0]]
         return Matches(
-            score=first + TIE * (1 - np.minimum(second, 1)),
-            nearest=nearest,
+            score=_suspicion(distance),
+            nearest=places[:, 0],
             distance=first,
-            ratio=np.where(other < 0, np.nan, ratio),
+            ratio=np.where(places[:, 1] < 0, np.nan, _part(first, distance[:, 1])),
             way=np.where(first == 0, 0, np.where(same_length & replaced, 1, 2)).astype(np.int64),
             ways=WAYS,
-            plain=np.stack([first, second], axis=1),
+            plain=distance,
         )
 
     def _in_all(self, queries: list[str], own: Places | None) -> Places:
-        """The places of the nearest text and of the nearest one of another group, or -1, among all there are."""
+        """The places of the nearest text of each of the nearest groups, or -1, among all there are [n, GROUPS]."""
         # In single precision, which tells apart all shares of fewer than 2,000 symbols.
         distance = cdist(
             queries, self.train, scorer=Levenshtein.normalized_distance, dtype=np.float32, workers=_workers()
         )
-        rows = np.arange(len(queries))
-        if own is not None:
-            self._leave_out(distance, own)
-        nearest = distance.argmin(axis=1)
-        nearest[np.isinf(distance[rows, nearest])] = -1
-        self._leave_out(distance, self.groups[nearest])
-        other = distance.argmin(axis=1)
-        other[np.isinf(distance[rows, other])] = -1
-        return np.stack([nearest, other], axis=1)
+        rows, places = np.arange(len(queries)), np.full((len(queries), GROUPS), -1)
+        left_out = own
+        for k in range(GROUPS):
+            if left_out is not None:
+                self._leave_out(distance, left_out)
+            nearest = distance.argmin(axis=1)
+            places[:, k] = np.where(np.isinf(distance[rows, nearest]), -1, nearest)
+            left_out = self.groups[nearest]
+        return places
 
     def _leave_out(self, distance: NDArray[np.float32], groups: Places) -> None:
         """Put a group of texts out of reach of each query."""
@@ -163,13 +164,26 @@ class TextComparison:
         distance = _share([queries[row] for row in rows], [self.train[place] for place in places])
         order = np.lexsort((places, distance, rows))
         rows, places = rows[order], places[order]
-        found = np.full((len(queries), 2), -1)
-        present, first = np.unique(rows, return_index=True)
-        found[present, 0] = places[first]
-        apart = self.groups[places] != self.groups[found[rows, 0]]
-        present, first = np.unique(rows[apart], return_index=True)
-        found[present, 1] = places[apart][first]
+        # The first of each group is its nearest, and stands behind the first of all groups that are nearer.
+        _, first = np.unique(np.stack([rows, self.groups[places]]), axis=1, return_index=True)
+        first.sort()
+        rows, places = rows[first], places[first]
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        found = np.full((len(queries), GROUPS), -1)
+        found[rows[rank < GROUPS], rank[rank < GROUPS]] = places[rank < GROUPS]
         return found
+
+
+def _suspicion(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The distance to the nearest group over the mean distance to the next ones: small for a copy; at most 1."""
+    is_there = np.isfinite(distance[:, 1:])
+    others = np.where(is_there, distance[:, 1:], 0).sum(axis=1) / np.maximum(1, is_there.sum(axis=1))
+    return np.where(is_there.any(axis=1), _part(distance[:, 0], others), distance[:, 0])
+
+
+def _part(some: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The one over the other; 0 where both are."""
+    return np.divide(some, of, out=np.zeros(len(some)), where=of > 0)
 
 
 def _texts(given: Sequence[str], what: str) -> list[str]:
