@@ -38,6 +38,7 @@ def test_the_source_of_a_changed_text_is_on_its_list_which_is_short(symbols, len
 
 def test_many_copies_of_one_text_hide_neither_it_nor_what_comes_next(monkeypatch):
     monkeypatch.setattr(shortlist_module, "COMMON", 20)
+    monkeypatch.setattr(shortlist_module, "HITS", 160)
     monkeypatch.setattr(shortlist_module, "LOOKED_AT", 30)
     symbols = "abcdefghijklmnopqrstuvwxyz"
     train = random_texts(500, 64, symbols) + ["the same text, over and over again, until everybody knows it all"] * 300

@@ -10,7 +10,7 @@ from taumem.data.shingles import shingles_of
 
 __all__ = ["Shortlist"]
 
-SIZES = (3, 4, 5, 6, 8, 12, 16)
+SIZES = (2, 3, 4, 5, 6, 8, 12, 16)
 """Lengths of shingles, in symbols: the shortest that tells texts apart is taken, if its lookup is affordable."""
 
 BY_CHANCE = 1 / 4
