@@ -1,6 +1,7 @@
 """The parts of an audit's record: each a plain fact with its counts and its interval."""
 
-from typing import Any, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -43,6 +44,10 @@ def _spelled_out(value: Any) -> Any:
     if isinstance(value, dict):
         return {_spelled_out(key): _spelled_out(part) for key, part in value.items()}
     return type(value)(map(_spelled_out, value)) if type(value) in (list, tuple) else value
+
+
+def _ascends(numbers: tuple[float, ...]) -> bool:
+    return all(low <= high for low, high in pairwise(numbers))
 
 
 class Share(Fact):
@@ -115,8 +120,8 @@ class Bounds(Fact):
 
     @model_validator(mode="after")
     def _refuse_columns_of_other_lengths(self) -> Self:
-        if not len(self.thresholds) == len(self.found) == len(self.false):
-            raise ValueError("there is one count and one bound for each threshold")
+        if not len(self.thresholds) == len(self.found) == len(self.false) or not _ascends(self.thresholds):
+            raise ValueError("there is one count and one bound for each threshold, and thresholds ascend")
         return self
 
 
@@ -211,13 +216,13 @@ class Histogram(Fact):
     """How the scores lie: counts between edges."""
 
     edges: tuple[float, ...]
-    generated: tuple[int, ...]
-    null: tuple[int, ...]
+    generated: tuple[Annotated[int, Field(ge=0)], ...]
+    null: tuple[Annotated[int, Field(ge=0)], ...]
 
     @model_validator(mode="after")
     def _refuse_columns_of_other_lengths(self) -> Self:
-        if not len(self.edges) - 1 == len(self.generated) == len(self.null):
-            raise ValueError("there is one count between two edges")
+        if not len(self.edges) - 1 == len(self.generated) == len(self.null) or not _ascends(self.edges):
+            raise ValueError("there is one count between two edges, and edges ascend")
         return self
 
 
