@@ -84,5 +84,5 @@ class Settings:
     @property
     def as_facts(self) -> dict[str, Any]:
         """As JSON."""
-        facts = asdict(self)
-        return facts | {"features": Features.of(self.features).name}
+        features = Features.of(self.features)
+        return asdict(self) | {"features": features.name, "features_sha256": features.digest}

@@ -116,7 +116,9 @@ def _belonging(
         return None
     n_others = 0 if others is None else len(others)
     if isinstance(groups, str | Path):
-        return read_groups(groups, items.names), read_groups(groups, others.names) if others else []
+        # Together, so that a name that items of both have is not taken for either's.
+        found = read_groups(groups, [*items.paths, *(others.paths if others else ())])
+        return found[: len(items)], found[len(items) :]
     if (
         not isinstance(groups, tuple | list)
         or len(groups) != 2

@@ -14,6 +14,8 @@ __all__ = ["Verification", "verify"]
 
 CLOSE = 1e-6
 """Relative difference up to which two numbers agree: other processors round differently."""
+UNASKED = ("groups", "losses", "features_sha256")
+"""Settings of a record that are no options of :class:`taumem.audit.settings.Settings`."""
 UNCOMPARED = ("made", "findings")
 """What may differ: the versions, and files whose numbers are compared in the record."""
 
@@ -64,7 +66,7 @@ def verify(
     record = AuditRecord.read(folder)
     given = {"generated": generated, "train": train, "heldout": heldout}
     sets = {name: _input(record, name, came) for name, came in given.items()}
-    options = {name: _tuples(value) for name, value in record.settings.items() if name not in ("groups", "losses")}
+    options = {name: _tuples(value) for name, value in record.settings.items() if name not in UNASKED}
     again = audit(
         sets["generated"],
         sets["train"],

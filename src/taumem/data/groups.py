@@ -32,7 +32,8 @@ def read_groups(path: str | Path, names: Sequence[str]) -> list[str]:
 
     Args:
         path: a .csv or .tsv file of two columns, name and group, whose first line may say so (with more columns it
-            must); or a .json file of an object ``{name: group}``, or of a list with one group for each item, in order.
+            must); or a .json file of an object ``{name: group}``, or of a list with one group for each item, in order
+            (of several sets, one after the other).
         names: of the items; of several sets, with their folders in front.
 
     Returns:
@@ -145,7 +146,8 @@ def _assigned(path: Path, table: dict[str, str], names: Sequence[str]) -> list[s
     if names and len(alone) == len(names):
         raise DataError(
             f"{shown(path)}: none of the {len(names)} items is in it; they are called {_some(names)}, and it holds "
-            f"{_some(table) or 'nothing'}. Name each item by its path in its folder."
+            f"{_some(table) or 'nothing'}. Name each item by its path in its folder, with the folder "
+            "in front where several sets have items of that name."
         )
     if alone:
         what = f"{len(alone)} of {len(names)} items have no group there, or no name of their own"
