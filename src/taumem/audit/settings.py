@@ -27,7 +27,7 @@ class Settings:
         window: symbols in the windows that texts are cut into; None takes each line as an item.
         key: which array of a .npz file.
         value_range: (black, full intensity) of array files.
-        limit: at most so many items of each set, evenly spread.
+        limit: at most so many samples, evenly spread; training items and held-out items are always taken whole.
         as_bytes: whether files of text are taken as bytes.
         skip_unreadable: whether files that cannot be read are passed over, and counted.
         most_null: at most so many items that copy nothing are compared, drawn by the seed, at least 4.

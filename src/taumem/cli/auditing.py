@@ -98,7 +98,7 @@ def audit(
     key
         Which array of a .npz file.
     limit
-        Take at most so many items of each set, evenly spread.
+        Take at most so many samples, evenly spread; training and held-out items are taken whole.
     skip_unreadable
         Pass over files that cannot be read.
     parts
