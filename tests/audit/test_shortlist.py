@@ -29,10 +29,10 @@ def listed(shortlist: Shortlist, queries: list[str], own: np.ndarray | None = No
     ("symbols", "length", "share"), [("abcdefghijklmnopqrstuvwxyz", 64, 0.3), ("01", 128, 0.1), ("ab€😀", 700, 0.2)]
 )
 def test_the_source_of_a_changed_text_is_on_its_list_which_is_short(symbols, length, share):
-    train = random_texts(2000, length, symbols)
-    queries = [changed(train[7 * k], share, symbols, k) for k in range(100)]
-    lists = listed(Shortlist(train, np.arange(2000)), queries)
-    assert sum(7 * k in places for k, places in enumerate(lists)) >= 98
+    train = random_texts(800, length, symbols)
+    queries = [changed(train[8 * k], share, symbols, k) for k in range(100)]
+    lists = listed(Shortlist(train, np.arange(800)), queries)
+    assert sum(8 * k in places for k, places in enumerate(lists)) >= 98
     assert max(map(len, lists)) <= 2 * shortlist_module.KEPT + 3
 
 
