@@ -5,8 +5,9 @@
     python benchmarks/nearest.py --growth growth.html   # time over samples x items, as a picture
     python benchmarks/nearest.py --large refs.npy       # 10,000 x 1,000,000 x 784 from a file, with a prediction first
 
-Others are faiss.IndexFlatL2 and scikit-learn (left out with a word where they are not installed), torch.cdist with topk,
-and the bare product in single precision, which finds nothing. They take turns, and the shortest time of each counts.
+Others are faiss.IndexFlatL2 and scikit-learn (left out with a word where they are not installed), torch.cdist with
+topk, and the bare product in single precision, which finds nothing. They take turns, and the shortest time of each
+counts.
 Peak memory is that of a process of its own, less that of one that only holds the data.
 """
 
@@ -225,7 +226,8 @@ def large(path: Path, size: tuple[int, int, int]) -> None:
     took = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"took {took:.0f} s, {took / predicted:.2f} of the prediction; the largest memory grew from {before:.0f} MB to {after:.0f} MB"
+        f"took {took:.0f} s, {took / predicted:.2f} of the prediction; the largest memory grew from {before:.0f} MB to "
+        f"{after:.0f} MB"
     )
 
 

@@ -64,8 +64,9 @@ def test_the_bound_holds_for_the_truth_at_every_threshold(of_copies):
 
 def test_controls_are_part_of_every_audit(of_copies, of_novel):
     for record in (of_copies, of_novel):
-        negative, positive = record.controls
+        negative, positive, alike = record.controls
         assert negative.passed
+        assert alike.passed
         assert positive.count == positive.n
 
 
@@ -85,13 +86,63 @@ def test_a_near_duplicate_in_the_training_set_hides_no_copy():
 
 
 def test_duplicates_are_counted_and_heldout_ones_left_out():
-    record = audit(
-        torch.cat([NOVEL, NOVEL[:5]]), torch.cat([TRAIN, TRAIN[:3]]), torch.cat([HELDOUT, TRAIN[:7]]), orbit="none"
-    )
+    record = audit(torch.cat([NOVEL, NOVEL[:5]]), TRAIN, torch.cat([HELDOUT, TRAIN[:7]]), orbit="none")
     found = record.duplicates
-    assert (found.train_identical, found.heldout_identical, found.generated_identical) == (3, 7, 5)
+    assert (found.heldout_identical, found.generated_identical, found.generated_distinct) == (7, 5, len(NOVEL))
     assert record.n_heldout == len(HELDOUT)
     assert record.controls[0].passed
+
+
+def test_heldout_items_that_repeat_as_training_items_do_stay_since_new_items_would():
+    record = audit(NOVEL, torch.cat([TRAIN, TRAIN[:20]]), torch.cat([HELDOUT, TRAIN[:7]]), orbit="none")
+    assert (record.duplicates.train_identical, record.duplicates.heldout_identical) == (20, 7)
+    assert record.n_heldout == len(HELDOUT) + 7
+
+
+def test_near_duplicates_on_both_sides_are_counted_and_no_phantoms():
+    heldout = torch.cat([HELDOUT, noisy(TRAIN[:30], 2)])
+    record = audit(torch.cat([NOVEL, noisy(TRAIN[:30], 2, 7)]), TRAIN, heldout, orbit="none")
+    assert record.duplicates.heldout_near == 30
+    assert record.phantoms.n_train == len(TRAIN) - 30
+    assert (record.phantoms.matched_train, record.phantoms.matched_heldout) == (0, 0)
+    assert record.verdict.state == "withheld"
+
+
+def test_a_model_that_repeats_one_accident_is_not_said_to_copy():
+    accident = next(item for item in NOVEL)  # any sample will do: its gap is made small by hand
+    train = torch.cat([TRAIN, noisy(accident[None], 25)])
+    record = audit(torch.cat([NOVEL[1:], noisy(accident.repeat(40, 1, 1, 1), 1)]), train, HELDOUT, orbit="none")
+    assert record.duplicates.generated_distinct == len(NOVEL)
+    assert record.copies.p > 0.05
+
+
+def test_flat_pictures_of_any_brightness_are_no_copies_of_each_other():
+    flat = torch.linspace(-0.9, 0.9, 30)[:, None, None, None].expand(30, 1, 16, 16)
+    train = torch.cat([TRAIN, flat[:15] + 0.004])
+    record = audit(torch.cat([NOVEL, flat[15:]]), train, HELDOUT, orbit="light")
+    assert record.copies.count == 0
+
+
+def test_texts_that_tie_on_both_sides_match_neither():
+    generator = torch.Generator().manual_seed(0)
+
+    def lines(n):
+        return [f"the reading of sensor {k:03d} was taken" for k in torch.randint(1000, (n,), generator=generator)]
+
+    record = audit(lines(200), lines(300), lines(300))
+    assert record.phantoms.p > 0.01
+    assert record.verdict.state != "copies"
+
+
+def test_lines_that_repeat_by_nature_are_no_copies():
+    generator = torch.Generator().manual_seed(0)
+    weights = 1 / torch.arange(1, 400, dtype=torch.float64)
+
+    def lines(n):
+        return [f"line {k} of a log" * 2 for k in torch.multinomial(weights, n, True, generator=generator).tolist()]
+
+    for heldout in (lines(300), None):
+        assert audit(lines(300), lines(400), heldout).verdict.state != "copies"
 
 
 def test_items_of_one_group_count_as_one_and_shared_groups_are_not_held_out():

@@ -1,21 +1,27 @@
 """Verdicts: copies where there are more than chance gives, none only where they would have been seen."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from taumem.analysis.phantoms import phantom_test, share_test
-from taumem.audit.headline import power_of, verdict_of
+from taumem.audit.headline import verdict_of
 from taumem.audit.significance import share_of
-from taumem.record.audit import Chance, Control, CopyShare, Flagged, Phantoms
+from taumem.record.audit import Chance, Control, CopyShare, Duplicates, Flagged, Phantoms
 
 
-def verdict(count=0, n=500, chance=0, n_chance=250, planted=64, negative=True, flags=0, matched=None):
-    by_chance = Chance(**share_of(chance, n_chance).model_dump(), source="heldout")
+def verdict(
+    count=0, n=500, chance=0, n_chance=250, planted=64, negative=True, alike=True, flags=0, matched=None,
+    alike_p=0.5, source="heldout", repeated=0,
+):  # fmt: skip
+    by_chance = Chance(**share_of(chance, n_chance).model_dump(), source=source)
     p = share_test(count, n, chance, n_chance)
     copies = CopyShare(**share_of(count, n).model_dump(), chance=by_chance, rule="a sample is a copy if ...", p=p)
     flagged = Flagged(count=flags, n=n, q=0.05, n_null=250, fewest=40)
     controls = (
         Control(name="negative", sentence="held-out items ...", count=0, n=250, passed=negative, p=0.5),
         Control(name="positive", sentence="planted ...", count=planted, n=64, passed=None),
+        Control(name="alike", sentence="held-out items resemble ...", count=500, n=250, passed=alike, p=0.5),
     )
     phantoms = None
     if matched is not None:
@@ -29,7 +35,10 @@ def verdict(count=0, n=500, chance=0, n_chance=250, planted=64, negative=True, f
             p=test.p,
             best_p=test.best_p,
         )
-    return verdict_of(copies, flagged, phantoms, controls, power_of(n, flagged, controls[1]))
+    duplicates = Duplicates(train_identical=repeated, train_near=0, n_groups=1000 - repeated, rule="...")
+    certainty = SimpleNamespace(alike_p=alike_p)
+    compared = SimpleNamespace(phantoms=phantoms, controls=controls, certainty=certainty)
+    return verdict_of(copies, flagged, compared, duplicates)
 
 
 def test_copies_above_chance_are_said_with_their_interval():
@@ -57,10 +66,20 @@ def test_both_tests_count_and_the_smaller_p_is_doubled():
     assert verdict(count=60, chance=28, matched=(60, 0)).state == "copies"
 
 
+def test_where_samples_differ_anyway_the_phantoms_stand_alone():
+    assert verdict(count=35, matched=(2, 1)).state == "copies"
+    alone = verdict(count=35, matched=(2, 1), alike_p=1e-9)
+    assert alone.p == pytest.approx(phantom_test(1000, 500, 2, 1).p)
+    assert alone.state != "copies"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"negative": False, "count": 35}, "negative control failed"),
+        ({"alike": False, "count": 35}, "held-out items are not like training items"),
+        ({"source": "left_out", "repeated": 50, "count": 35}, "5 % of the training items are there more than once"),
+        ({"count": 180, "chance": 90}, "a rate of 39.7 % could go unseen"),
         ({"n": 3, "n_chance": 3, "count": 3}, "could not show copies even if all were some"),
         ({"planted": 10}, "too few planted copies"),
         ({"n": 20}, "29 samples would do"),

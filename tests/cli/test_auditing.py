@@ -70,8 +70,8 @@ def test_only_what_was_given_is_asked_for(asked, tmp_path):
     run("--train", "T", "--generated", "G", "-o", tmp_path)
     assert asked["options"] == {}
     given = shlex.split(
-        "--orbit light --rule gap<1/4 --q 0.1 --groups g.csv --losses run --features colors-and-edges --size 32 --window 64 --bytes "
-        "--key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000"
+        "--orbit light --rule gap<1/4 --q 0.1 --groups g.csv --losses run --features colors-and-edges --size 32 "
+        "--window 64 --bytes --key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000"
     )
     run("--train", "T", "--generated", "G", "-o", tmp_path, *given)
     assert (asked["groups"], asked["losses"]) == ("g.csv", "run")

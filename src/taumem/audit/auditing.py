@@ -84,9 +84,11 @@ def _searches(sides: Sides, settings: Settings, output: Path | str | None, progr
     """Where searches of these inputs, with these settings, keep what they have found."""
     sets = (sides.generated, sides.train, sides.heldout)
     facts = {"settings": settings.as_facts, "sets": [part.digest for part in sets if part is not None]}
-    groups = [sides.groups.tolist(), sides.heldout_groups.tolist()]
+    groups = [sides.groups.tolist(), sides.pooled.tolist()]
     key = key_of(facts | {"taumem": taumem.__version__, "groups": groups})
-    return KeptSearches(None if output is None else Path(output), key, progress)
+    # What a function of somebody's does is not known from its name: nothing is kept of it.
+    is_named = isinstance(settings.features, str)
+    return KeptSearches(Path(output) if output is not None and is_named else None, key, progress)
 
 
 def _record(
@@ -98,12 +100,12 @@ def _record(
     places: dict[str, str | None],
 ) -> AuditRecord:
     rules, found, null = compared.rules, compared.found, compared.null
-    copies, flagged = copies_of(rules[0], found, null), compared.certainty.flags(settings.q)
+    copies, flagged = copies_of(rules[0], found, null, sides.distinct), compared.certainty.flags(settings.q)
     power = power_of(len(found), flagged, compared.controls[1])
     scores, left_out = reported_scores(compared.seen, settings)
     members, not_tried = membership_scores(losses)
     sets = {"generated": sides.generated, "train": sides.train, "heldout": sides.heldout}
-    fresh = "a held-out item" if null.source == "heldout" else "a training item, compared with the others,"
+    fresh = "held-out items" if null.source == "heldout" else "training items, each compared with the others,"
     return AuditRecord(
         made=_made(),
         settings=settings.as_facts | places,
@@ -111,11 +113,11 @@ def _record(
         n_train=len(sides.train),
         n_generated=len(sides.generated),
         n_heldout=0 if sides.heldout is None else len(sides.heldout),
-        verdict=verdict_of(copies, flagged, compared.phantoms, compared.controls, power),
+        verdict=verdict_of(copies, flagged, compared, sides.duplicates),
         copies=copies,
         rules=tuple(counted(rule, found, null) for rule in rules),
         flagged=flagged,
-        bounds=bounds_of(found, null.calibration),
+        bounds=bounds_of(found[sides.distinct], null.calibration),
         phantoms=compared.phantoms,
         scores=scores,
         partial=partial.results,

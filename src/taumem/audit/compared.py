@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taumem.audit.controls import negative, planted, positive
+from taumem.audit.controls import alike, negative, planted, positive
 from taumem.audit.features import Features
-from taumem.audit.headline import phantoms_of
 from taumem.audit.kept import KeptSearches
 from taumem.audit.null import Null, halves, one_of_each
+from taumem.audit.pool import phantoms_of
 from taumem.audit.rules import NEAREST, Rule, calibrated_distance, usual_rules
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
@@ -28,6 +28,8 @@ from taumem.record.audit import Control, Phantoms
 __all__ = ["Compared", "compare"]
 
 Progress = Callable[[str, int, int], None]
+MOST_LIKE = 500
+"""Training items that held-out ones are held against."""
 LEFT_OUT = 4
 """Distinct training items that a null of them needs: two in each half."""
 
@@ -42,7 +44,7 @@ class Compared:
         null: of items that copy nothing.
         certainty: of the samples' matches.
         rules: what counts as a copy; the first is the one that was asked for.
-        controls: the negative one and the positive one.
+        controls: the negative one, the positive one, and with held-out items whether these are like training items.
         phantoms: matches on either side; None without held-out items.
         comparisons: pairs of items that were compared, views counted.
     """
@@ -52,7 +54,7 @@ class Compared:
     null: Null
     certainty: Significance
     rules: tuple[Rule, ...]
-    controls: tuple[Control, Control]
+    controls: tuple[Control, ...]
     phantoms: Phantoms | None
     comparisons: int
 
@@ -61,7 +63,7 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
     """Search, in this order: samples, items that copy nothing, planted copies, and phantoms."""
     features = Features.of(settings.features)
     seen = sides if settings.features == "pixels" else _featured(sides, features, searches.progress)
-    make = _maker(seen.train.kind, settings)
+    make = _maker(seen, settings)
     comparison = make(seen.train.items, sides.groups)
     rules = usual_rules(seen.train.kind, settings.rule)
     found = searches.compare("samples", comparison, seen.generated.items)
@@ -70,16 +72,19 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
         rules = (*rules, calibrated_distance(null.calibration))
     plants = planted(sides.train, sides.groups, settings.seed)
     looked_for = comparison.compare(plants.items if seen is sides else features(plants.items, "planted copies"))
-    controls = negative(null, settings.q), positive(plants, looked_for, sides.groups, rules[0])
-    phantoms = _phantoms(seen, rules[0], found, make, searches)
-    n_compared = len(found) + len(null.calibration) + len(null.evaluation) + controls[1].n
+    controls = [negative(null, settings.q), positive(plants, looked_for, sides.groups, rules[0])]
+    if null.source == "heldout" and len(np.unique(sides.groups)) >= LEFT_OUT:
+        controls.append(alike(null, _training_items(seen, comparison, settings, searches)))
+    phantoms = phantoms_of(seen, rules[0], found, make, searches)
+    n_compared = len(found) + len(null.calibration) + len(null.evaluation) + sum(c.n for c in controls[1:])
+    n_compared += 0 if phantoms is None else len(found)
     return Compared(
         seen=seen,
         found=found,
         null=null,
-        certainty=Significance.of(found, null.calibration, settings.q),
+        certainty=Significance.of(found, null.calibration, settings.q, sides.distinct),
         rules=rules,
-        controls=controls,
+        controls=tuple(controls),
         phantoms=phantoms,
         comparisons=n_compared * comparison.cost,
     )
@@ -100,13 +105,23 @@ def _featured(sides: Sides, features: Features, progress: Progress) -> Sides:
     return replace(sides, generated=generated, train=train, heldout=heldout)
 
 
-def _maker(kind: str, settings: Settings) -> Callable[[Any, NDArray[np.int64]], Comparison]:
+def _training_items(seen: Sides, comparison: Comparison, settings: Settings, searches: KeptSearches) -> Matches:
+    """Some training items, each against the others."""
+    places = one_of_each(seen.groups, MOST_LIKE, settings.seed)
+    return searches.compare("train", comparison, taken(seen.train, places), seen.groups[places])
+
+
+def _maker(seen: Sides, settings: Settings) -> Callable[[Any, NDArray[np.int64]], Comparison]:
+    kind = seen.train.kind
     if kind == "texts":
         return lambda items, groups: TextComparison(items, groups=groups)
     views = orbit(settings.orbit if kind == "images" else "none")
     metric: Literal["hamming", "euclidean"] = "hamming" if kind == "tokens" else "euclidean"
+    # The same on either side, so that rules mean the same.
+    smaller = [len(np.unique(groups)) for groups in (seen.groups, seen.heldout_groups) if len(groups)]
+    n_plain = max(2, min(NEAREST, min(smaller) - 1))
     return lambda items, groups: NearestComparison(
-        items, groups=torch.from_numpy(groups), views=views, metric=metric, n_plain=NEAREST, memory=settings.memory
+        items, groups=torch.from_numpy(groups), views=views, metric=metric, n_plain=n_plain, memory=settings.memory
     )
 
 
@@ -124,50 +139,6 @@ def _null(sides: Sides, comparison: Comparison, settings: Settings, searches: Ke
     places = one_of_each(sides.groups, settings.most_null, settings.seed)
     matches = searches.compare("null", comparison, taken(sides.train, places), sides.groups[places])
     return halves(matches, places, "left_out", settings.seed)
-
-
-def _phantoms(
-    sides: Sides,
-    rule: Rule,
-    found: Matches,
-    make: Callable[[Any, NDArray[np.int64]], Comparison],
-    searches: KeptSearches,
-) -> Phantoms | None:
-    """Look for each sample's match on both sides together.
-
-    With more items around, a sample stands out less. So whatever matches there matches on one side alone, and only
-    those samples have to be looked at once more.
-    """
-    if sides.heldout is None:
-        return None
-    n_groups = len(np.unique(sides.groups)), len(np.unique(sides.heldout_groups))
-    others = make(sides.heldout.items, sides.heldout_groups)
-    matched = rule.copied(found) | rule.copied(searches.compare("phantoms", others, sides.generated.items))
-    groups = np.concatenate([sides.groups, sides.heldout_groups])
-    pool = make(_together(sides.train.items, sides.heldout.items), groups)
-    chosen = np.flatnonzero(matched)
-    pooled = searches.compare("pool", pool, taken(sides.generated, chosen)) if len(chosen) else found[chosen]
-    return phantoms_of(rule, pooled, groups, len(sides.train), n_groups)
-
-
-def _together(first: Any, second: Any) -> Any:
-    return [*first, *second] if isinstance(first, list) else _Both(first, second)
-
-
-class _Both:
-    """Two sets, one after the other, by slices."""
-
-    def __init__(self, first: Any, second: Any) -> None:
-        self.first, self.second = first, second
-
-    def __len__(self) -> int:
-        return len(self.first) + len(self.second)
-
-    def __getitem__(self, part: slice) -> Any:
-        start, stop, _ = part.indices(len(self))
-        n = len(self.first)
-        halves = self.first[min(start, n) : min(stop, n)], self.second[max(start - n, 0) : max(stop - n, 0)]
-        return torch.cat(halves)
 
 
 def _stage(progress: Progress, stage: str) -> Callable[[int, int], None]:

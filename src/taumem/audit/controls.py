@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import ks_2samp
 from torch import Generator, Tensor
 
 from taumem.analysis.discoveries import conformal_p, q_values
@@ -16,8 +17,10 @@ from taumem.neighbors.matches import Matches
 from taumem.randomness import generator_for
 from taumem.record.audit import Control
 
-__all__ = ["Plants", "negative", "planted", "positive"]
+__all__ = ["Plants", "alike", "negative", "planted", "positive"]
 
+VERY_UNLIKELY = 0.001
+"""Held-out items may differ this much from training items by accident."""
 UNLIKELY = 0.01
 """An audit of items that copy nothing may look so suspicious this often."""
 N_PLANTED = 64
@@ -31,8 +34,8 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 def negative(null: Null, q: float) -> Control:
     """Audit the evaluation half as if its items were samples: they copy nothing, and none should be flagged.
 
-    It fails where the smallest q-value (Simes' p of all of them together) is below what one such audit in a hundred
-    reaches: the two halves are then not alike, or the held-out items hold training items.
+    The halves are drawn at random, so it looks at the audit and not at the data: by accident it fails in one audit of a
+    hundred (Simes' p of all items together).
     """
     values = q_values(conformal_p(null.evaluation.score, null.calibration.score))
     n, p = len(values), float(values.min())
@@ -40,6 +43,18 @@ def negative(null: Null, q: float) -> Control:
     what = "held-out items" if null.source == "heldout" else "training items, each against the others,"
     sentence = f"{what} audited as if they were samples: {count} of {n} are flagged"
     return Control(name="negative", sentence=sentence, count=count, n=n, passed=p >= UNLIKELY, p=p)
+
+
+def alike(null: Null, train: Matches) -> Control:
+    """Hold held-out items against training items, each compared with the others: both should look alike.
+
+    It fails where held-out items come from elsewhere, are copies or near-duplicates of training items (frames of one
+    clip on both sides), or where items repeat: then nobody knows what looks like a copy by accident.
+    """
+    scores = np.concatenate([null.calibration.score, null.evaluation.score])
+    p = float(ks_2samp(scores, train.score).pvalue)
+    sentence = f"held-out items resemble training items as these resemble one another: they agree with p = {p:.2g}"
+    return Control(name="alike", sentence=sentence, count=len(scores), n=len(train), passed=p >= VERY_UNLIKELY, p=p)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,53 +1,24 @@
 """The audit in one sentence: whether there are copies above chance, and whether it could have told."""
 
-import numpy as np
-from numpy.typing import NDArray
+from taumem.analysis.phantoms import samples_needed, share_test, smallest_excluded
+from taumem.audit.compared import Compared
+from taumem.audit.sides import SELDOM
+from taumem.record.audit import AuditVerdict, Control, CopyShare, Duplicates, Flagged, Power
 
-from taumem.analysis.phantoms import phantom_test, samples_needed, share_test, smallest_excluded
-from taumem.audit.rules import Rule
-from taumem.neighbors.matches import Matches
-from taumem.record.audit import AuditVerdict, Control, CopyShare, Flagged, Phantoms, Power
-
-__all__ = ["phantoms_of", "power_of", "verdict_of"]
+__all__ = ["power_of", "verdict_of"]
 
 SIGNIFICANT = 0.05
+UNLIKE = 0.001
+"""The p below which samples differ from held-out items where no copies are."""
+FAILED = {
+    "negative": "the negative control failed",
+    "alike": "held-out items are not like training items, so that nobody knows what looks like a copy by accident",
+}
+"""What a control that failed says."""
 SEEN_AT_LEAST = 0.5
 """Share of planted copies that an audit must find before it may say that there are none."""
 UNSEEN_AT_MOST = 0.1
 """Rate of copies that an audit must be able to exclude before it may say that there are none."""
-
-
-def phantoms_of(
-    rule: Rule,
-    pooled: Matches,
-    groups: NDArray[np.int64],
-    n_train: int,
-    n_groups: tuple[int, int],
-) -> Phantoms:
-    """Test matches on the training side against matches to held-out items.
-
-    Each sample's nearest item is looked for on both sides together, by one rule. If the model did not know which items
-    it was trained on, which of the matched ones are training items is a draw without replacement.
-
-    Args:
-        rule: what a match is.
-        pooled: samples against training and held-out items together.
-        groups: of training and held-out items, one after the other [P + n].
-        n_train: P.
-        n_groups: how many groups there are on either side.
-    """
-    matched = pooled.nearest[rule.copied(pooled)]
-    ours, theirs = (len(np.unique(groups[side])) for side in (matched[matched < n_train], matched[matched >= n_train]))
-    test = phantom_test(n_groups[0], n_groups[1], ours, theirs)
-    return Phantoms(
-        n_train=n_groups[0],
-        n_heldout=n_groups[1],
-        matched_train=ours,
-        matched_heldout=theirs,
-        expected_heldout=test.expected_heldout,
-        p=test.p,
-        best_p=test.best_p,
-    )
 
 
 def power_of(n: int, flagged: Flagged, planted: Control) -> Power:
@@ -67,44 +38,62 @@ def power_of(n: int, flagged: Flagged, planted: Control) -> Power:
     return Power(excluded_above=excluded, smallest_p=smallest, sentence=f"{sentence} {_capitalized(planted.sentence)}.")
 
 
-def verdict_of(
-    copies: CopyShare, flagged: Flagged, phantoms: Phantoms | None, controls: tuple[Control, ...], power: Power
-) -> AuditVerdict:
+def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, duplicates: Duplicates) -> AuditVerdict:
     """Put the audit into one sentence, or say why that cannot be done."""
     assert copies.chance is not None
-    assert copies.p is not None
-    tests = [copies.p] if phantoms is None else [copies.p, phantoms.p]
-    p = min(1.0, len(tests) * min(tests))
-    withheld = tuple(_against(copies, phantoms, controls))
-    if withheld:
-        return AuditVerdict(state="withheld", p=p, withheld=withheld, sentence=f"No verdict: {'; '.join(withheld)}.")
+    p, best = _tests(copies, compared)
+    if reasons := _against(copies, best, compared.controls, duplicates):
+        return _withheld(p, reasons)
     counts = f"{copies.count:,} of {copies.n:,} samples"
     chance = f"{copies.chance.count:,} of {copies.chance.n:,}"
     what = "held-out items" if copies.chance.source == "heldout" else "training items, each against the others"
     if copies.count and p <= SIGNIFICANT:
         sentence = (
             f"Copies found: {counts} ({_percent(copies.fraction)}, 95 % interval {_percent(copies.low)} to "
-            f"{_percent(copies.high)}) are copies of training items; of {what}, {chance} look so (p = {p:.2g})."
+            f"{_percent(copies.high)}) look like copies of training items; of {what}, {chance} do (p = {p:.2g})."
         )
         return AuditVerdict(state="copies", p=p, sentence=sentence)
-    if blind := tuple(_too_blind(copies, flagged, controls, power)):
-        return AuditVerdict(state="withheld", p=p, withheld=blind, sentence=f"No verdict: {'; '.join(blind)}.")
+    if reasons := _too_blind(copies, flagged, compared.controls):
+        return _withheld(p, reasons)
     above = f"a rate above {100 * smallest_excluded(copies.n, copies.count):.2g} % is excluded at 95 %"
     found = f"{counts} look like copies, no more than chance gives" if copies.count else f"none of {copies.n:,} samples"
     sentence = f"No copies found above chance: {found} ({what}: {chance}); {above}."
     return AuditVerdict(state="none_found", p=p, sentence=sentence)
 
 
-def _against(copies: CopyShare, phantoms: Phantoms | None, controls: tuple[Control, ...]) -> list[str]:
-    """Why no verdict of either kind may be given."""
-    reasons = [
-        f"the negative control failed ({control.sentence}, p = {control.p:.2g}): held-out items are not like fresh data"
-        for control in controls
-        if control.passed is False
-    ]
+def _tests(copies: CopyShare, compared: Compared) -> tuple[float, float]:
+    """The p of the headline, and the smallest that it could have been.
+
+    Where samples differ from held-out items even where no copies are, how often these look like copies says little of
+    samples: then the test of phantoms stands alone.
+    """
     assert copies.chance is not None
+    assert copies.p is not None
     best = share_test(copies.n, copies.n, copies.chance.count, copies.chance.n)
-    if min(best, 1.0 if phantoms is None else phantoms.best_p) > SIGNIFICANT:
+    tests, bests = [copies.p], [best]
+    if compared.phantoms is not None:
+        alike = compared.certainty.alike_p
+        keeps = alike is None or alike >= UNLIKE
+        tests, bests = [compared.phantoms.p, *tests[:keeps]], [compared.phantoms.best_p, *bests[:keeps]]
+    return min(1.0, len(tests) * min(tests)), min(1.0, len(bests) * min(bests))
+
+
+def _withheld(p: float, reasons: list[str]) -> AuditVerdict:
+    sentence = f"No verdict: {'; '.join(reasons)}."
+    return AuditVerdict(state="withheld", p=p, withheld=tuple(reasons), sentence=sentence)
+
+
+def _against(copies: CopyShare, best: float, controls: tuple[Control, ...], duplicates: Duplicates) -> list[str]:
+    """Why no verdict of either kind may be given."""
+    assert copies.chance is not None
+    reasons = [f"{FAILED[c.name]} ({c.sentence})" for c in controls if c.passed is False]
+    repeated = duplicates.train_identical / max(1, duplicates.train_identical + duplicates.n_groups)
+    if copies.chance.source == "left_out" and repeated > SELDOM:
+        reasons.append(
+            f"{_percent(repeated)} of the training items are there more than once, and without held-out items nobody "
+            "can say whether a sample repeats as these do or copies; give held-out items"
+        )
+    if best > SIGNIFICANT:
         reasons.append(
             f"{copies.n:,} samples against {copies.chance.n:,} items that copy nothing could not show copies even if "
             "all were some"
@@ -112,7 +101,7 @@ def _against(copies: CopyShare, phantoms: Phantoms | None, controls: tuple[Contr
     return reasons
 
 
-def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...], power: Power) -> list[str]:
+def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...]) -> list[str]:
     """Why it may not be said that there are none."""
     reasons = []
     if flagged.count:
@@ -123,13 +112,19 @@ def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...
     reasons += [
         f"too few planted copies are found to say that there are none ({control.sentence})"
         for control in controls
-        if control.passed is None and control.count < SEEN_AT_LEAST * control.n
+        if control.name == "positive" and control.count < SEEN_AT_LEAST * control.n
     ]
-    if power.excluded_above > UNSEEN_AT_MOST:
-        needed = samples_needed(UNSEEN_AT_MOST)
+    unseen = smallest_excluded(copies.n, copies.count)
+    if unseen > UNSEEN_AT_MOST and copies.count:
         reasons.append(
-            f"{copies.n:,} samples are too few: a rate of {_percent(power.excluded_above)} could go unseen; {needed:,} "
-            "samples would do"
+            f"{copies.count:,} of {copies.n:,} samples look like copies by chance, among which a rate of "
+            f"{_percent(unseen)} could go unseen; a stricter rule, or held-out items that are no near-duplicates of "
+            "training items, would do"
+        )
+    elif unseen > UNSEEN_AT_MOST:
+        reasons.append(
+            f"{copies.n:,} samples are too few: a rate of {_percent(unseen)} could go unseen; "
+            f"{samples_needed(UNSEEN_AT_MOST):,} samples would do"
         )
     return reasons
 

@@ -29,8 +29,9 @@ def _carlini(matches: Matches) -> NDArray[np.float64]:
 
 MEASURES: dict[str, tuple[Measure, str]] = {
     "gap": (
-        lambda matches: matches.ratio,
-        "the nearest training item (or its near-duplicates) is nearer than {} of the way to the next one, in any view",
+        lambda matches: matches.score,
+        "the nearest training item (or its near-duplicates) is nearer than {} of the way to the next one, in any view "
+        "(in one that only the full orbit has, by a sixth more)",
     ),
     "carlini": (
         _carlini,

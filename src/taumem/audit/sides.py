@@ -6,30 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from taumem.analysis.phantoms import share_test
+from taumem.audit.repeats import MOST_COMPARED, NEAR_RULE, joined, marks_of, near_groups, numbered
 from taumem.audit.settings import Settings
 from taumem.data.gathered import Gathered, gather_all
 from taumem.data.groups import read_groups
-from taumem.data.item_set import digests
-from taumem.data.near_duplicates import text_groups
 from taumem.errors import DataError
-from taumem.neighbors import near_duplicates
 from taumem.record.audit import Duplicates, NotRun
 
 __all__ = ["Sides", "bring_together", "taken"]
 
 READING = ("size", "window", "limit", "key", "value_range", "as_bytes", "skip_unreadable")
-AT_ONCE = 1024
-NEAR_RULE = (
-    "near-duplicates count as one: items much nearer to each other than fresh items are to theirs (images, vectors), "
-    "or texts that share a fifth of their passages of 8 symbols"
-)
-MOST_COMPARED = 50_000
-"""Training items up to which near-duplicates are looked for: all are compared with one another."""
+SELDOM = 0.01
+"""Share of training items that are there twice up to which it is no property of the data that items repeat."""
+
+MIXED_UP = 0.05
+"""The p below which held-out items equal training items more often than these equal one another."""
+
+Belonging = tuple[Sequence[str], Sequence[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +35,10 @@ class Sides:
     Attributes:
         generated: the samples.
         train: the training items.
-        heldout: items that the model never saw, without those that are training items or share a group with them; None
-            where there are none.
+        heldout: items that the model never saw; None where there are none.
         groups: of each training item, a number; items with one number count as one [P].
-        heldout_groups: of each held-out item; other numbers than the training items' [n].
+        pooled: of each training item and each held-out one, likewise, looked for among both together [P + n].
+        distinct: the samples that are no near-duplicates of an earlier one, ascending.
         duplicates: what was there more than once.
         not_run: what was left out of the preparation.
     """
@@ -51,9 +47,15 @@ class Sides:
     train: Gathered
     heldout: Gathered | None
     groups: NDArray[np.int64]
-    heldout_groups: NDArray[np.int64]
+    pooled: NDArray[np.int64]
+    distinct: NDArray[np.int64]
     duplicates: Duplicates
     not_run: tuple[NotRun, ...]
+
+    @property
+    def heldout_groups(self) -> NDArray[np.int64]:
+        """Of each held-out item, a number; items with one number count as one [n]."""
+        return self.pooled[len(self.train) :]
 
 
 def bring_together(
@@ -78,39 +80,44 @@ def bring_together(
     options: dict[str, Any] = {name: getattr(settings, name) for name in READING}
     samples, items, others = gather_all(generated, train, heldout, **options)
     belongs = _belonging(groups, items, others)
-    marks, marks_of_samples = _marks(items), _marks(samples)
-    identical = _numbered(marks)
-    near, not_run = _near(items, settings)
-    joined = _joined(identical, near, _numbered(belongs[0]) if belongs else None)
-    n_near = len(np.unique(identical)) - len(np.unique(_joined(identical, near)))
-    kept, dropped = _fresh(others, set(marks), belongs)
-    if others is not None and not len(kept):
-        raise DataError(
-            f"{others.source}: all {len(others)} held-out items are training items, or of groups that training items "
-            "are of; held-out items are ones that the model never saw."
-        )
+    marks = marks_of(items)
+    others, belongs, dropped = _fresh(others, marks, belongs)
+    marks_of_others = marks_of(others) if others else []
+    identical, of_samples = numbered(marks), numbered(marks_of(samples))
+    looks = settings.near_duplicates
+    near, near_samples = (near_groups(part) if looks else None for part in (items, samples))
+    ours = joined(identical, near)
+    everything = joined(
+        numbered([*marks, *marks_of_others]),
+        near_groups(items, others) if looks and others else None,
+        numbered([*belongs[0], *belongs[1]]) if belongs else None,
+    )
+    together, distinct = joined(ours, numbered(belongs[0]) if belongs else None), joined(of_samples, near_samples)
+    is_near = np.isin(everything[len(items) :], everything[: len(items)])
+    is_equal = np.isin(marks_of_others, marks)
     return Sides(
         generated=samples,
         train=items,
-        heldout=_only(others, kept) if others else None,
-        groups=joined,
-        heldout_groups=len(joined) + (_numbered(belongs[1])[kept] if belongs else np.arange(len(kept))),
+        heldout=others,
+        groups=together,
+        pooled=everything,
+        distinct=np.unique(distinct),
         duplicates=Duplicates(
             train_identical=len(items) - len(np.unique(identical)),
-            train_near=n_near,
-            n_groups=len(np.unique(joined)),
+            train_near=len(np.unique(identical)) - len(np.unique(ours)),
+            n_groups=len(np.unique(together)),
             rule=NEAR_RULE if near is not None else "identical items count as one",
-            heldout_identical=dropped[0],
+            heldout_identical=dropped[0] or int(is_equal.sum()),
+            heldout_near=int((is_near & ~is_equal).sum()),
             heldout_grouped=dropped[1],
-            generated_identical=len(samples) - len(set(marks_of_samples)),
+            generated_identical=len(samples) - len(np.unique(of_samples)),
+            generated_distinct=len(np.unique(distinct)),
         ),
-        not_run=not_run,
+        not_run=_not_looked_for(items, near is None, looks),
     )
 
 
-def _belonging(
-    groups: object | None, items: Gathered, others: Gathered | None
-) -> tuple[Sequence[str], Sequence[str]] | None:
+def _belonging(groups: object | None, items: Gathered, others: Gathered | None) -> Belonging | None:
     """The groups of training and held-out items, by name."""
     if groups is None:
         return None
@@ -142,54 +149,39 @@ def _only(part: Gathered, places: NDArray[np.int64]) -> Gathered:
     return replace(part, items=taken(part, places), names=[part.names[place] for place in places])
 
 
-def _marks(items: Gathered) -> list[str]:
-    """A mark for each item, equal where items are."""
-    if isinstance(items.items, list):
-        return items.items
-    parts = (torch.as_tensor(items.items[k : k + AT_ONCE]) for k in range(0, len(items), AT_ONCE))
-    return [mark for part in parts for mark in digests(part, len(part))]
-
-
-def _near(items: Gathered, settings: Settings) -> tuple[NDArray[np.int64] | None, tuple[NotRun, ...]]:
-    """Groups of near-duplicates among the training items; None where they are not looked for, and why."""
-    what = "near-duplicates in the training set"
-    if not settings.near_duplicates:
-        return None, (NotRun(what=what, why="they were not asked for (near_duplicates=False)"),)
-    if len(items) > MOST_COMPARED:
-        why = (
-            f"there are {len(items):,} training items, and all would be compared with all; up to {MOST_COMPARED:,} are"
-        )
-        return None, (NotRun(what=what, why=why),)
-    if isinstance(items.items, list):
-        return text_groups(items.items), ()
-    if items.kind == "tokens":
-        return None, (NotRun(what=what, why="of tokens, only identical items count as one"),)
-    return near_duplicates(items.items[:]).numpy(), ()
+def _not_looked_for(items: Gathered, is_missing: bool, is_asked_for: bool) -> tuple[NotRun, ...]:
+    """Why near-duplicates were not looked for, where they were not."""
+    why = "of tokens, only identical items count as one"
+    if not is_asked_for:
+        why = "they were not asked for (near_duplicates=False)"
+    elif len(items) > MOST_COMPARED:
+        why = f"there are {len(items):,} training items, and up to {MOST_COMPARED:,} are compared with one another"
+    return (NotRun(what="near-duplicates in the training set", why=why),) if is_missing else ()
 
 
 def _fresh(
-    others: Gathered | None, marks: set[str], groups: tuple[Sequence[str], Sequence[str]] | None
-) -> tuple[NDArray[np.int64], tuple[int, int]]:
-    """Which held-out items are no training items, nor of their groups; and how many are either."""
+    others: Gathered | None, marks: list[str], groups: Belonging | None
+) -> tuple[Gathered | None, Belonging | None, tuple[int, int]]:
+    """Leave out held-out items that are of training items' groups, or training items themselves; and say how many.
+
+    Where items repeat by nature (short lines of text), new ones equal training items too. So those that do are left out
+    only if they are more than training items repeat each other, and these hardly do: then somebody mixed the sets up.
+    """
     if others is None:
-        return np.empty(0, np.int64), (0, 0)
-    is_train = np.array([mark in marks for mark in _marks(others)])
-    theirs = set(groups[0]) if groups else set()
-    is_grouped = np.array([group in theirs for group in groups[1]]) if groups else np.zeros(len(others), np.bool_)
-    dropped = int(is_train.sum()), int((is_grouped & ~is_train).sum())
-    return np.flatnonzero(~is_train & ~is_grouped), dropped
-
-
-def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
-    """A number for each name: the place at which it stands first."""
-    first: dict[str, int] = {}
-    return np.array([first.setdefault(name, place) for place, name in enumerate(names)], np.int64)
-
-
-def _joined(*groupings: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """What any of some groupings takes for one: of each item, the first item of its group."""
-    given = [grouping for grouping in groupings if grouping is not None]
-    n = len(given[0])
-    rows, columns = np.concatenate([np.arange(n)] * len(given)), np.concatenate(given)
-    part = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n)), directed=False)[1]
-    return np.unique(part, return_index=True)[1][part].astype(np.int64)
+        return None, groups, (0, 0)
+    known, counts = np.unique(marks, return_counts=True)
+    n_equal = int(np.isin(marks_of(others), known).sum())
+    n_repeated = int(counts[counts > 1].sum())
+    is_mix_up = (
+        n_repeated <= SELDOM * len(marks) and share_test(n_equal, len(others), n_repeated, len(marks)) <= MIXED_UP
+    )
+    is_train = np.isin(marks_of(others), known) if is_mix_up else np.zeros(len(others), np.bool_)
+    is_grouped = np.isin(groups[1], groups[0]) & ~is_train if groups else np.zeros(len(others), np.bool_)
+    kept = np.flatnonzero(~is_train & ~is_grouped)
+    if not len(kept):
+        raise DataError(
+            f"{others.source}: all {len(others)} held-out items are training items, or of groups that training items "
+            "are of; held-out items are ones that the model never saw."
+        )
+    left = (groups[0], [groups[1][place] for place in kept.tolist()]) if groups else None
+    return _only(others, kept), left, (int(is_train.sum()), int(is_grouped.sum()))

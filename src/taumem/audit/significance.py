@@ -16,8 +16,8 @@ from taumem.record.audit import Bounds, Chance, CopyShare, Flagged, Histogram, R
 __all__ = ["EXCHANGEABLE", "Significance", "chance_of", "counted", "histogram_of", "share_of"]
 
 EXCHANGEABLE = (
-    "The p-values hold if a sample that copies nothing and {} are equally likely to look like a training item by "
-    "accident (are exchangeable)."
+    "The p-values hold if samples that copy nothing and {} are equally likely to look like a training item by "
+    "accident, and independent of one another (are exchangeable)."
 )
 N_BARS = 40
 
@@ -41,11 +41,11 @@ class Significance:
     alike_p: float | None
 
     @classmethod
-    def of(cls, found: Matches, null: Matches, q: float) -> "Significance":
-        """Rank the samples' scores among those of the calibration half."""
+    def of(cls, found: Matches, null: Matches, q: float, distinct: NDArray[np.int64]) -> "Significance":
+        """Rank the samples' scores among those of the calibration half; distinct samples are held against it."""
         p = conformal_p(found.score, null.score)
         values = q_values(p)
-        return cls(p, values, values <= q, len(null), exchangeability_p(found.score, null.score))
+        return cls(p, values, values <= q, len(null), exchangeability_p(found.score[distinct], null.score))
 
     def flags(self, q: float) -> Flagged:
         """How many are flagged, and how few could be."""
@@ -78,16 +78,19 @@ def counted(rule: Rule, found: Matches, null: Null) -> RuleResult:
     )
 
 
-def copies_of(rule: Rule, found: Matches, null: Null) -> CopyShare:
-    """The headline count: copies by the rule that was asked for, against chance."""
-    result = counted(rule, found, null)
-    assert result.chance is not None
-    p = share_test(result.samples.count, result.samples.n, result.chance.count, result.chance.n)
-    return CopyShare(**result.samples.model_dump(), chance=result.chance, rule=rule.sentence, p=p)
+def copies_of(rule: Rule, found: Matches, null: Null, distinct: NDArray[np.int64]) -> CopyShare:
+    """The headline count: copies by the rule that was asked for, against chance.
+
+    The test takes samples for independent, so it counts distinct ones: one accident that is repeated is no evidence.
+    """
+    result, chance = counted(rule, found, null), chance_of(rule, null)
+    n_distinct = int(rule.copied(found[distinct]).sum())
+    p = share_test(n_distinct, len(distinct), chance.count, chance.n)
+    return CopyShare(**result.samples.model_dump(), chance=chance, rule=rule.sentence, p=p)
 
 
 def bounds_of(found: Matches, null: Matches) -> Bounds:
-    """For every threshold at once, at most how many of the samples below it copy nothing (95 %)."""
+    """For every threshold at once, at most how many of some distinct samples below it copy nothing (95 %)."""
     bounds = discovery_bounds(found.score, null.score, confidence=0.95)
     return Bounds(
         confidence=bounds.confidence,

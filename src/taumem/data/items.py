@@ -197,8 +197,8 @@ def _refuse_not_finite(items: Items, what: str, first: int) -> None:
         bad = (~finite).nonzero()[:, 0].tolist()
         why = " The model or its sampler has diverged." if what == "samples" else ""
         raise DataError(
-            f"{len(bad)} of {len(items)} {what} hold NaN or infinite values (the first is number {first + bad[0]}); they "
-            f"are neither copies nor novel, and nothing is measured with them.{why}"
+            f"{len(bad)} of {len(items)} {what} hold NaN or infinite values (the first is number {first + bad[0]}); "
+            f"they are neither copies nor novel, and nothing is measured with them.{why}"
         )
 
 

@@ -20,6 +20,8 @@ from taumem.neighbors.views import View, coarse, orbit, standardized
 
 __all__ = ["NearestComparison"]
 
+TIED = 1e-5
+"""Root mean square per number below which two relit images are equal: their numbers are about 1, or 0 of flat ones."""
 AT_ONCE = 1024
 """Training images that are averaged at a time."""
 
@@ -106,6 +108,8 @@ class NearestComparison:
         for place, view in enumerate(self.views):
             distances, positions = self._search(view, queries, own, k=2 if place else self.n_plain)
             ratio = gap_ratio(distances[:, :2]).cpu().numpy()
+            # Two groups that are equally near, down to rounding, are no reason to take the query for a copy of one.
+            ratio[distances[:, 1].cpu().numpy() <= (TIED if view.relit else 0.0)] = 1.0
             better = view.handicap * ratio < score
             score[better], way[better] = view.handicap * ratio[better], place
             found[better], distance[better] = positions[better, 0], distances[better, 0]

@@ -100,7 +100,7 @@ class Copies:
     def _count(self, items: Items) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]:
         """How many are copies, the gap ratio of each, and the place of its nearest training item."""
         found = self.comparison.compare(items)
-        return int((found.ratio < self.threshold).sum()), found.ratio, found.nearest
+        return int((found.score < self.threshold).sum()), found.ratio, found.nearest
 
     def _check_scale(self, samples: Items, count: int) -> None:
         if (way := other_scale(samples, self.train)) is None:

@@ -191,13 +191,16 @@ class Duplicates(Fact):
     """Groups of training items, each of which counts as one."""
     rule: str
     heldout_identical: int = 0
-    """Held-out items that are training items, bit for bit; they were left out."""
+    """Held-out items that are training items, bit for bit. They are left out where the sets seem to be mixed up, and
+    stay where training items repeat one another as often: new items would do so too."""
     heldout_near: int = 0
     """Held-out items that are near-duplicates of training items; they stay, and raise chance."""
     heldout_grouped: int = 0
     """Held-out items of groups (patients, scenes) that training items are of too; they were left out."""
     generated_identical: int = 0
     """Samples that equal an earlier one."""
+    generated_distinct: int = 0
+    """Samples that are no near-duplicates of an earlier one: what tests that need independent samples count."""
 
 
 class AuditedItems(Fact):

@@ -1,0 +1,61 @@
+"""What stands in a set more than once, or almost: equal items, near-duplicates, and groups that somebody names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from taumem.data.gathered import Gathered
+from taumem.data.item_set import digests
+from taumem.data.near_duplicates import text_groups
+from taumem.neighbors import near_duplicates
+
+__all__ = ["MOST_COMPARED", "NEAR_RULE", "joined", "marks_of", "near_groups", "numbered"]
+
+AT_ONCE = 1024
+NEAR_RULE = (
+    "near-duplicates count as one: items much nearer to each other than fresh items are to theirs (images, vectors), "
+    "or texts that share a fifth of their passages of 8 symbols"
+)
+MOST_COMPARED = 50_000
+"""Items up to which near-duplicates are looked for: all are compared with one another."""
+
+Groups = NDArray[np.int64]
+
+
+def marks_of(part: Gathered) -> list[str]:
+    """A mark for each item, equal where items are."""
+    if isinstance(part.items, list):
+        return part.items
+    parts = (torch.as_tensor(part.items[k : k + AT_ONCE]) for k in range(0, len(part), AT_ONCE))
+    return [mark for rows in parts for mark in digests(rows, len(rows))]
+
+
+def near_groups(*parts: Gathered) -> Groups | None:
+    """Groups of near-duplicates among the items of some sets together; None of tokens, or of too many items."""
+    if sum(map(len, parts)) > MOST_COMPARED or parts[0].kind == "tokens":
+        return None
+    if parts[0].kind == "texts":
+        texts = [part.items for part in parts if isinstance(part.items, list)]
+        return text_groups([text for part in texts for text in part])
+    together = torch.cat([torch.as_tensor(part.items[:]) for part in parts])
+    groups: Groups = near_duplicates(together).numpy()
+    return groups
+
+
+def numbered(names: Sequence[str]) -> Groups:
+    """A number for each name: the place at which it stands first."""
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(name, place) for place, name in enumerate(names)], np.int64)
+
+
+def joined(*groupings: Groups | None) -> Groups:
+    """What any of some groupings takes for one: of each item, the first item of its group."""
+    given = [grouping for grouping in groupings if grouping is not None]
+    n = len(given[0])
+    rows, columns = np.concatenate([np.arange(n)] * len(given)), np.concatenate(given)
+    part = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n)), directed=False)[1]
+    return np.unique(part, return_index=True)[1][part].astype(np.int64)
