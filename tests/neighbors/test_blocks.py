@@ -54,6 +54,15 @@ def test_arrays_of_any_type_of_numbers_may_stay_on_disk(tmp_path, dtype):
     assert equal(nearest(stays[:20], stays, memory=SMALL), expected(native[:20], native, 2))
 
 
+def test_an_array_in_memory_is_taken_as_it_lies():
+    items = REFERENCES.numpy().copy()
+    assert equal(nearest(QUERIES, items), WANTED)
+    for other in (items[::-1][::-1], items.astype(">f4"), np.asfortranarray(items)):
+        assert equal(nearest(QUERIES, other), WANTED)
+    items.flags.writeable = False
+    assert equal(nearest(QUERIES, items), WANTED)
+
+
 def test_bad_items_are_found_where_they_stand():
     items = REFERENCES.clone()
     items[[310, 311], 0, 0, 0] = torch.nan

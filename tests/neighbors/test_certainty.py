@@ -167,3 +167,16 @@ def test_the_larger_a_group_the_less_it_hides_others():
     groups = torch.cat([torch.zeros(900, dtype=torch.long), torch.arange(1, 101)])
     queries = references[:5] + 1e-3 * normal(5, 30, seed=3)
     assert equal(nearest(queries, references, 3, groups=groups), expected(queries, references, 3, groups=groups))
+
+
+@pytest.mark.parametrize("allowed", ["highest", "high", "medium"])
+def test_what_torch_is_allowed_elsewhere_costs_no_neighbor(allowed):
+    queries, references = strange("near-duplicates 1e-6")
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(allowed)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            found = nearest(queries, references, 5)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert equal(found, expected(queries, references, 5))

@@ -59,18 +59,25 @@ DOUBLE = Precision(torch.float64, by_torch, 2.0**-52, largest=2.0**500, lost=2.0
 
 def precisions(device: torch.device) -> tuple[Precision, ...]:
     """The precisions to search in, the coarsest first; the last is double precision."""
-    return _precisions(device.type, torch.get_num_threads())
+    return _precisions(device.type, torch.get_num_threads(), torch.get_float32_matmul_precision())
 
 
 @cache
-def _precisions(device: str, threads: int) -> tuple[Precision, ...]:
+def _precisions(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
+    """The same, found once for each number of threads, and for each precision that torch may multiply in."""
     # That of numpy comes last: it does not keep to the number of threads that torch is told.
     ways = [_by_onednn, by_torch, _by_numpy] if device == "cpu" else [by_torch]
     seconds, way = _fastest(ways, device, torch.float32)
     # In reduced precision, which others may have switched on (TF32 and the like), at least bfloat16's is kept.
     single = replace(SINGLE, multiply=way, cut=0.0 if _keeps_all(way, device) else 2.0**-7)
-    seconds_of_half, _ = _fastest([by_torch], device, torch.bfloat16)
-    return (HALF, single, DOUBLE) if seconds_of_half < WORTH * seconds else (single, DOUBLE)
+    # An accelerator may round sums on the way if their result is rounded: there it must not be.
+    half = HALF if device == "cpu" else replace(HALF, multiply=_to_single, given=0.0)
+    seconds_of_half, _ = _fastest([half.multiply], device, torch.bfloat16)
+    return (half, single, DOUBLE) if seconds_of_half < WORTH * seconds else (single, DOUBLE)
+
+
+def _to_single(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    return torch.mm(x, y.T, out_dtype=torch.float32)
 
 
 def _by_numpy(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
@@ -90,7 +97,7 @@ def _fastest(ways: Sequence[Multiply], device: str, dtype: torch.dtype) -> tuple
     for way in ways:
         try:
             took = min(_seconds(way, x) for _ in range(5))
-        except (AttributeError, NotImplementedError, RuntimeError):
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError):
             continue
         if took < CLEARLY * seconds:
             best, seconds = way, took
@@ -105,5 +112,5 @@ def _seconds(way: Multiply, x: Tensor) -> float:
 
 def _keeps_all(multiply: Multiply, device: str) -> bool:
     """Whether numbers enter a product with all their digits."""
-    x = torch.full((64, 64), 1 + 2.0**-20, device=device)
-    return bool((multiply(x, torch.eye(64, device=device)) == x).all())
+    x = torch.full((64, 64), 1 + 2.0**-20, dtype=torch.float32, device=device)
+    return bool((multiply(x, torch.eye(64, dtype=torch.float32, device=device)) == x).all())

@@ -30,7 +30,7 @@ class Rows:
         self.what = what
         in_memory = isinstance(given, Tensor | list | tuple | np.ndarray) and not isinstance(given, np.memmap)
         self.is_lazy = not in_memory and _gives_slices(given)
-        self.given = given if self.is_lazy else as_items(given, what, like=like)
+        self.given = given if self.is_lazy else as_items(_as_it_lies(given), what, like=like)
         self.first: Items = as_items(_read(given, 0, 1, what), what, like=like) if self.is_lazy else self.given[:1]
 
     def __len__(self) -> int:
@@ -47,6 +47,14 @@ class Rows:
             read = _read(self.given, start, min(stop, len(self)), self.what)
             items = as_items(read, self.what, like=self.first, first=start)
         return items.flatten(1)
+
+
+def _as_it_lies(given: Any) -> Any:
+    """An array as a tensor of the same memory, where that can be."""
+    if not isinstance(given, np.ndarray) or not given.flags.writeable or min(given.strides, default=0) < 0:
+        return given
+    can = given.dtype.isnative and given.dtype.kind in "fiu" and not isinstance(given, np.ma.MaskedArray)
+    return torch.from_numpy(given) if can and given.dtype != np.longdouble else given
 
 
 def _gives_slices(given: Any) -> bool:

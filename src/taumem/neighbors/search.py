@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from taumem.errors import ConfigError, DataError
@@ -26,7 +26,6 @@ LARGEST_SIDE = 2048
 """Queries and references of one product, at most: such products fit into caches, and larger ones are no faster."""
 
 
-@torch.no_grad()
 def nearest(
     queries: Any,
     references: Any,
@@ -79,19 +78,27 @@ def nearest(
         digest = digest_of((asked, known), at_once, {"k": k, "metric": metric}, numbers)
         results.keep_in(Path(resume), digest)
     together = at_once if resume is None else min(at_once, KEPT_TOGETHER)
-    for start in range(results.n_done, n, together):
-        rows = asked.block(start, min(n, start + together))
-        way = METRICS[metric](rows, known.block(0, TYPICAL))
-        # The coarser the precision, the more pairs are compared exactly, which costs most where k is large.
-        skipped = 1 if m < COARSE * k and len(way.precisions) > 2 else 0
-        search = Search(rows, k, way, way.precisions[skipped:], sizes, grouped=groups is not None)
-        for first in range(0, m, at_once):
-            block = known.block(first, min(m, first + at_once))
-            search.add(block, first, None if numbers is None else numbers[first : first + at_once])
-            if progress is not None:
-                progress(start * m + len(rows) * (first + len(block)), n * m)
-        results.add(search.best.distances, search.best.positions)
+    # The bounds are those of products in the precision that is asked for: no autocast.
+    with torch.no_grad(), torch.autocast(known.first.device.type, enabled=False):
+        for start in range(results.n_done, n, together):
+            rows = asked.block(start, min(n, start + together))
+            search = _search(rows, known, k, metric, sizes, grouped=groups is not None)
+            for first in range(0, m, at_once):
+                block = known.block(first, min(m, first + at_once))
+                search.add(block, first, None if numbers is None else numbers[first : first + at_once])
+                if progress is not None:
+                    progress(start * m + len(rows) * (first + len(block)), n * m)
+            results.add(search.best.distances, search.best.positions)
     return results.all()
+
+
+def _search(
+    rows: Shaped[Tensor, "n d"], known: Rows, k: int, metric: MetricName, sizes: Sizes, *, grouped: bool
+) -> Search:
+    way = METRICS[metric](rows, known.block(0, TYPICAL))
+    # The coarser the precision, the more pairs are compared exactly, which costs most where k is large.
+    skipped = 1 if len(known) < COARSE * k and len(way.precisions) > 2 else 0
+    return Search(rows, k, way, way.precisions[skipped:], sizes, grouped=grouped)
 
 
 def _refuse(known: Rows, k: int, metric: MetricName) -> None:
