@@ -162,7 +162,7 @@ def _table(lines: list[Line]) -> str:
         orbit: [line for line in lines if line["case"]["orbit"] == orbit] for orbit in ("none", "light", "full")
     }
     by_orbit = {orbit: part for orbit, part in by_orbit.items() if part}
-    rows = [(kind, kind, _recall) for kind in (*IMAGE_KINDS, *TEXT_KINDS) if kind in lines[0]["kinds"]]
+    rows = [(kind, kind, _recall) for kind in {**IMAGE_KINDS, **TEXT_KINDS} if kind in lines[0]["kinds"]]
     if all(kind in lines[0]["kinds"] for kind in FIRST_KINDS):
         rows.append(("flagged of the first 35", "", lambda part, _: mean([first_35(line) for line in part], 1, 1)))
     rows += [

@@ -11,7 +11,7 @@ from taumem.data.shingles import shingles_of
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors import Substrings
 
-__all__ = ["Motif", "Stretches", "longest_stretches", "overused_motifs"]
+__all__ = ["Motif", "Stretches", "fewest_tested", "longest_stretches", "overused_motifs"]
 
 SYMBOLS_AT_ONCE = 2**22
 """Symbols of training texts whose suffixes are sorted together, in about 300 MB."""
@@ -176,7 +176,7 @@ class _Phrases:
 def _tested(texts: Sequence[str], n_samples: int, q: float) -> _Phrases:
     """Test the phrases of all sizes that could be found over-used; the samples come first among the texts."""
     table = np.concatenate([_counted(texts, n_samples, size) for size in SIZES], axis=1)
-    table = table[:, table[4] >= _fewest(table[4], n_samples, len(texts), q)]
+    table = table[:, table[4] >= fewest_tested(table[4], n_samples, len(texts), q)]
     size, sample, start, in_samples, total = table
     kinds, kind = np.unique(np.stack([in_samples, total]), axis=1, return_inverse=True)
     p = hypergeom.sf(kinds[0] - 1, len(texts), kinds[1], n_samples)[kind.reshape(-1)]
@@ -199,7 +199,7 @@ def _counted(texts: Sequence[str], n_samples: int, size: int) -> Counts:
     return rows[:, (in_samples >= 1) & (in_all >= 2)]
 
 
-def _fewest(total: Counts, n_samples: int, n: int, q: float) -> int:
+def fewest_tested(total: Counts, n_samples: int, n: int, q: float) -> int:
     """How many texts must have a phrase before it is tested: fewer could not be significant among so many.
 
     Reference: R. Tarone, "A modified Bonferroni method for discrete data", 1990.

@@ -18,7 +18,7 @@ from taumem.neighbors.matches import Matches, joined
 from taumem.neighbors.search import nearest
 from taumem.neighbors.views import View, coarse, orbit, standardized
 
-__all__ = ["NearestComparison"]
+__all__ = ["NearestComparison", "averaged", "without_own"]
 
 TIED = 1e-5
 """Root mean square per number below which two relit images are equal: their numbers are about 1, or 0 of flat ones."""
@@ -66,7 +66,7 @@ class NearestComparison:
             )
         # One less than all, since an item that is left out must leave as many.
         self.n_plain = max(2, min(n_plain, n_groups - 1))
-        self.averaged = _averaged(train, memory) if any(view.is_coarse for view in self.views) else None
+        self.averaged = averaged(train, memory) if any(view.is_coarse for view in self.views) else None
         size = torch.as_tensor(train[:1]).numel()
         self.at_once = max(1, memory // (4 * 8 * size))
 
@@ -129,7 +129,7 @@ class NearestComparison:
             rows, train, k=wanted, groups=self.groups, metric=self.metric, memory=self.memory
         )
         if own is not None:
-            distances, positions = _without(torch.from_numpy(own), self.groups, distances, positions)
+            distances, positions = without_own(torch.from_numpy(own), self.groups, distances, positions)
         return distances / rows.shape[1] ** (0.5 if self.metric == "euclidean" else 1.0), positions
 
 
@@ -150,7 +150,7 @@ class _Seen:
         return standardized(rows) if self.relit else rows
 
 
-def _averaged(train: Any, memory: int) -> Any:
+def averaged(train: Any, memory: int) -> Any:
     """The training images at few rows: in memory, or in a file of their own that vanishes with them."""
     shape = (len(train), *coarse(torch.as_tensor(train[:1])).shape[1:])
     fits = 4 * math.prod(shape) <= memory // 2
@@ -162,7 +162,7 @@ def _averaged(train: Any, memory: int) -> Any:
     return torch.from_numpy(kept).to(part.device) if fits else kept
 
 
-def _without(
+def without_own(
     own: Int[Tensor, "n"],
     groups: Int[Tensor, "P"],
     distances: Float[Tensor, "n more"],
