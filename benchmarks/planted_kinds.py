@@ -19,7 +19,7 @@ from torch import Tensor
 
 from taumem.data.pixels import from_bytes
 
-__all__ = ["FIRST_KINDS", "IMAGE_KINDS", "NEAR_KINDS", "TEXT_KINDS", "Place", "changed_images", "misspelled"]
+__all__ = ["FIRST_KINDS", "IMAGE_KINDS", "NEAR_KINDS", "TEXT_KINDS", "Place", "changed_images", "misspelled", "shifted"]
 
 SHADE = 2 / 255
 """Of images in [-1, 1]."""
@@ -48,7 +48,7 @@ def _noisy(images: Images, generator: torch.Generator, shades: float) -> Images:
     return images + shades * SHADE * torch.randn(images.shape, generator=generator)
 
 
-def _shifted(images: Images, generator: torch.Generator, pixels: int) -> Images:
+def shifted(images: Images, generator: torch.Generator, pixels: int) -> Images:
     ways = [(x, y) for x in (-pixels, 0, pixels) for y in (-pixels, 0, pixels) if (x, y) != (0, 0)]
     chosen = torch.randint(len(ways), (len(images),), generator=generator).tolist()
     return torch.stack([_rolled(image, *ways[k]) for image, k in zip(images, chosen, strict=True)])
@@ -101,7 +101,7 @@ IMAGE_KINDS: dict[str, Change] = {
     "noise 8/255": partial(_noisy, shades=8),
     "noise 20/255": partial(_noisy, shades=20),
     "mirrored": lambda images, _: images.flip(3),
-    "shifted": partial(_shifted, pixels=SHIFT),
+    "shifted": partial(shifted, pixels=SHIFT),
     "darkened": partial(_scaled, brightness=BRIGHTNESS),
     "cropped": partial(_through_pillow, change=_cropped),
     "rotated": partial(_through_pillow, change=_turned),

@@ -1,5 +1,6 @@
 """An audit can be made again, and says what differs where something was changed."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -52,8 +53,32 @@ def test_inputs_that_moved_can_be_named_and_are_asked_for(folder):
     (folder / "train.npy").rename(folder / "elsewhere.npy")
     with pytest.raises(RecordError, match="train="):
         verify(folder / "audit")
-    differences = verify(folder / "audit", train=folder / "elsewhere.npy").differences
-    assert all("source" in line or "elsewhere" in line for line in differences), differences
+    assert verify(folder / "audit", train=folder / "elsewhere.npy").agrees
+
+
+def test_a_gallery_that_was_changed_is_named(folder):
+    file = folder / "audit" / "gallery.json"
+    file.write_text(
+        file.read_text().replace('"copied":true', '"copied":false').replace('"copied": true', '"copied": false')
+    )
+    assert any(line.startswith("pairs.0.copied") for line in verify(folder / "audit").differences)
+
+
+def test_a_tiny_p_that_was_changed_is_named(folder):
+    file = folder / "audit" / "audit.json"
+    content = json.loads(file.read_text())
+    content["copies"]["p"] /= 2
+    file.write_text(json.dumps(content))
+    assert any(line.startswith("copies.p") for line in verify(folder / "audit").differences)
+
+
+def test_findings_that_were_replaced_together_with_their_hash_are_named(folder):
+    file = folder / "audit" / "findings.csv"
+    file.write_text(file.read_text().replace("True", "False"))
+    content = json.loads((folder / "audit" / "audit.json").read_text())
+    content["findings"]["findings.csv"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "audit" / "audit.json").write_text(json.dumps(content))
+    assert verify(folder / "audit").differences == ("findings.csv: its rows are not those that the inputs give",)
 
 
 def test_what_is_no_audit_is_refused(tmp_path):

@@ -109,7 +109,7 @@ def _record(
     return AuditRecord(
         made=_made(),
         settings=settings.as_facts | places,
-        inputs={name: _described(part) for name, part in sets.items() if part is not None},
+        inputs={name: _described(part, settings.redact) for name, part in sets.items() if part is not None},
         n_train=len(sides.train),
         n_generated=len(sides.generated),
         n_heldout=0 if sides.heldout is None else len(sides.heldout),
@@ -154,9 +154,14 @@ def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
     return reasons
 
 
-def _described(part: Gathered) -> AuditedItems:
+def _described(part: Gathered, redact: bool) -> AuditedItems:
     return AuditedItems(
-        source=part.source, n=len(part), kind=part.kind, shape=part.shape, digest=part.digest, notes=tuple(part.notes)
+        source=part.source,
+        n=len(part),
+        kind=part.kind,
+        shape=part.shape,
+        digest=part.digest,
+        notes=() if redact else tuple(part.notes),
     )
 
 

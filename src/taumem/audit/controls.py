@@ -49,7 +49,7 @@ def alike(null: Null, train: Matches) -> Control:
     """Hold held-out items against training items, each compared with the others: both should look alike.
 
     It fails where held-out items come from elsewhere, are copies or near-duplicates of training items (frames of one
-    clip on both sides), or where items repeat: then nobody knows what looks like a copy by accident.
+    clip on both sides), or where items repeat: then it is unknown what looks like a copy by accident.
     """
     scores = np.concatenate([null.calibration.score, null.evaluation.score])
     p = float(ks_2samp(scores, train.score).pvalue)

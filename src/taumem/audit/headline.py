@@ -12,7 +12,7 @@ UNLIKE = 0.001
 """The p below which samples differ from held-out items where no copies are."""
 FAILED = {
     "negative": "the negative control failed",
-    "alike": "held-out items are not like training items, so that nobody knows what looks like a copy by accident",
+    "alike": "held-out items are not like training items, so that it is unknown what looks like a copy by accident",
 }
 """What a control that failed says."""
 SEEN_AT_LEAST = 0.5

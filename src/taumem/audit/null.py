@@ -50,7 +50,7 @@ def halves(matches: Matches, places: NDArray[np.int64], source: Literal["heldout
     """
     n = len(matches)
     if n < FEWEST:
-        what = "held-out items" if source == "heldout" else "training items that are apart"
+        what = f"{'held-out' if source == 'heldout' else 'training'} items that are apart (groups of them)"
         raise DataError(f"an audit needs at least {FEWEST} {what} to tell copies from accidents; got {n}.")
     order = torch.randperm(n, generator=generator_for(seed, "audit halves")).numpy()
     first, second = np.sort(order[: (n + 1) // 2]), np.sort(order[(n + 1) // 2 :])

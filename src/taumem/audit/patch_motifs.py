@@ -131,7 +131,7 @@ def _alike(
     distances = torch.cdist(rows, pool) / rows.shape[1] ** 0.5
     itself = torch.arange(len(rows)), places
     distances[itself] = torch.inf
-    alike = distances <= (NEAR * distances.median(dim=1, keepdim=True).values).clamp_min(FLOOR)
+    alike: Tensor = distances <= (NEAR * distances.median(dim=1, keepdim=True).values).clamp_min(FLOOR)
     alike[itself] = False
     return alike
 

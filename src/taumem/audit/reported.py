@@ -1,5 +1,6 @@
 """Scores that others report, from the sets of an audit, or why one cannot be given."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -18,7 +19,7 @@ from taumem.record.audit import NotRun, Score
 __all__ = ["reported_scores"]
 
 MOST = 10_000
-"""Items of each set that scores are computed on, drawn by the seed: more would hardly change them."""
+"""Samples and held-out items that scores are computed on, drawn by the seed: more would hardly change them."""
 
 
 def reported_scores(sides: Sides, settings: Settings) -> tuple[dict[str, Score], tuple[NotRun, ...]]:
@@ -26,8 +27,12 @@ def reported_scores(sides: Sides, settings: Settings) -> tuple[dict[str, Score],
     if sides.train.kind in ("texts", "tokens"):
         why = f"C_T, AuthPct and the like compare numbers; these are {sides.train.kind}"
         return {}, (NotRun(what="scores that others report", why=why),)
-    train, generated = (_some(part, settings.seed) for part in (sides.train, sides.generated))
-    heldout = None if sides.heldout is None else _some(sides.heldout, settings.seed)
+    if 4 * len(sides.train) * math.prod(sides.train.shape) > settings.memory:
+        why = "they look at all training items at once, which take more than the memory that was allowed"
+        return {}, (NotRun(what="scores that others report", why=why),)
+    train = torch.as_tensor(sides.train.items[:])  # all: a copy of one that is left out would not be seen
+    generated = _some(sides.generated, "generated", settings.seed)
+    heldout = None if sides.heldout is None else _some(sides.heldout, "heldout", settings.seed)
     ways: dict[str, Callable[[], Score]] = {
         "authpct": partial(authpct, train, generated, heldout=heldout),
         "mifid_term": partial(mifid_term, train, generated, heldout=heldout),
@@ -50,8 +55,8 @@ def reported_scores(sides: Sides, settings: Settings) -> tuple[dict[str, Score],
     return dict(sorted(scores.items())), tuple(not_run)
 
 
-def _some(part: Gathered, seed: int) -> Tensor:
+def _some(part: Gathered, role: str, seed: int) -> Tensor:
     if len(part) <= MOST:
         return torch.as_tensor(part.items[:])
-    order = torch.randperm(len(part), generator=generator_for(seed, "audit scores", part.source)).numpy()
+    order = torch.randperm(len(part), generator=generator_for(seed, "audit scores", role)).numpy()
     return torch.as_tensor(taken(part, np.sort(order[:MOST])))

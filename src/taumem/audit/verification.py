@@ -4,14 +4,18 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from taumem.audit.auditing import Progress, audit
 from taumem.errors import RecordError
-from taumem.record.audit import AuditRecord
+from taumem.record.audit import AuditRecord, Pair
 
 __all__ = ["Verification", "verify"]
 
+TABLE = "findings.csv"
+"""The rows in a form that does not depend on the version of a library."""
+TINY = 1e-300
 CLOSE = 1e-6
 """Relative difference up to which two numbers agree: other processors round differently."""
 UNASKED = ("groups", "losses", "features_sha256")
@@ -67,17 +71,22 @@ def verify(
     given = {"generated": generated, "train": train, "heldout": heldout}
     sets = {name: _input(record, name, came) for name, came in given.items()}
     options = {name: _tuples(value) for name, value in record.settings.items() if name not in UNASKED}
-    again = audit(
-        sets["generated"],
-        sets["train"],
-        sets["heldout"],
-        groups=groups or record.settings["groups"],
-        losses=losses or record.settings["losses"],
-        progress=progress,
-        **options,
-    )
-    was, now = (_facts(r.model_dump(mode="json")) for r in (record, again))
-    differences = [*_of_files(record, Path(folder))]
+    with TemporaryDirectory() as place:  # so that its rows are written too
+        again = audit(
+            sets["generated"],
+            sets["train"],
+            sets["heldout"],
+            groups=record.settings["groups"] if groups is None else groups,
+            losses=record.settings["losses"] if losses is None else losses,
+            output=place,
+            progress=progress,
+            **options,
+        )
+    is_moved = any(came is not None for came in given.values())  # then items may have other names
+    was, now = (_facts(r.model_dump(mode="json") | {"pairs": _plain(r.pairs, is_moved)}) for r in (record, again))
+    differences = _of_files(record, Path(folder))
+    if not is_moved and record.findings.get(TABLE) != again.findings[TABLE]:
+        differences.append(f"{TABLE}: its rows are not those that the inputs give")
     for name in sorted({*was, *now}):
         if not _agree(was.get(name), now.get(name)):
             differences.append(f"{name}: the record has {_said(was, name)}, the inputs give {_said(now, name)}")
@@ -94,6 +103,10 @@ def _input(record: AuditRecord, name: str, given: object | None) -> object | Non
             f"where they are ({name}=)."
         )
     return source
+
+
+def _plain(pairs: tuple[Pair, ...], without_names: bool) -> list[dict[str, Any]]:
+    return [pair.model_dump(mode="json", exclude={"sample", "train"} if without_names else None) for pair in pairs]
 
 
 def _of_files(record: AuditRecord, folder: Path) -> list[str]:
@@ -117,14 +130,14 @@ def _facts(content: Any, name: str = "") -> dict[str, Any]:
     return {
         place: fact
         for key, part in content.items()
-        if name or key not in UNCOMPARED
+        if (name or key not in UNCOMPARED) and key != "source"
         for place, fact in _facts(part, f"{name}.{key}".lstrip(".")).items()
     }
 
 
 def _agree(was: Any, now: Any) -> bool:
     if isinstance(was, float) and isinstance(now, float | int) and not isinstance(now, bool):
-        return math.isclose(was, now, rel_tol=CLOSE, abs_tol=CLOSE)
+        return math.isclose(was, now, rel_tol=CLOSE, abs_tol=TINY)
     return bool(was == now)
 
 
