@@ -145,7 +145,7 @@ class Hamming:
         return joined([self._hold(part, precision) for part in _in_parts(rows)])
 
     def _hold(self, rows: Rows, precision: Precision) -> Held:
-        numbers = torch.searchsorted(self.symbols, rows.long())
+        numbers = torch.searchsorted(self.symbols, rows.long().contiguous())
         numbers[self.symbols[numbers.clamp_max_(len(self.symbols) - 1)] != rows] = -1
         if self.is_small:
             every = torch.arange(len(self.symbols), device=rows.device)
