@@ -90,7 +90,7 @@ def test_a_browser_draws_every_figure_by_day_and_by_night_without_an_error(tmp_p
     # The slider tells and shows what holds at its threshold, and goes on doing so on a dark page.
     for drawn in seen["audit"]:
         found, false = audit.bounds.found[20], audit.bounds.false[20]
-        told = f"{found} samples found, of which at most {false} ({100 * false / found:.0f} %) are no copies"
+        told = f"{found} distinct samples found, of which at most {false} ({100 * false / found:.0f} %) are no copies"
         assert drawn["threshold"]["told"].startswith(told)
         assert drawn["threshold"]["pale"] == MOST_PAIRS - found
         assert drawn["threshold"]["line"] == audit.bounds.thresholds[20]

@@ -23,10 +23,11 @@ def duplicates(record: AuditRecord) -> Iterator[Section]:
     rows = [
         ("training items that equal an earlier one", found.train_identical),
         ("training items that are near-duplicates of an earlier one", found.train_near),
-        ("held-out items that are training items (left out)", found.heldout_identical),
+        ("held-out items that are training items (left out if the sets were mixed up)", found.heldout_identical),
         ("held-out items that are near-duplicates of training items (kept; they raise chance)", found.heldout_near),
         ("held-out items of a training item's group (left out)", found.heldout_grouped),
         ("samples that equal an earlier one", found.generated_identical),
+        ("distinct samples: no near-duplicates of an earlier one", found.generated_distinct),
     ]
     yield Section("duplicates", "Items that are there more than once", template="duplicates", shown={"rows": rows})
 
