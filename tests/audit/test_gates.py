@@ -138,10 +138,17 @@ def test_no_gate_holds_by_an_audit_that_withholds_its_verdict():
     assert outcome(record, "flagged>0").outcome == "failed"
 
 
-def test_no_flags_hold_no_gate_where_none_could_have_been_raised():
-    flagged = Flagged(count=0, n=N, q=0.05, n_null=10, fewest=math.ceil(N / 0.05 / 11))
+@pytest.mark.parametrize(("n_null", "expected"), [(10, "undecidable"), (198, "undecidable"), (199, "passed")])
+def test_no_flags_hold_a_gate_only_where_they_could_have_been_raised(n_null, expected):
+    flagged = Flagged(count=0, n=N, q=0.05, n_null=n_null, fewest=math.ceil(N / 0.05 / (n_null + 1)))
     judged = outcome(audit_of("vectors", flagged=flagged), "flagged>0")
-    assert (judged.outcome, judged.needed) == ("undecidable", 19)
+    assert judged.outcome == expected
+    assert judged.needed == (199 if expected == "undecidable" else None)
+
+
+def test_a_few_samples_that_could_be_flagged_one_by_one_hold_a_gate():
+    flagged = Flagged(count=0, n=5, q=0.05, n_null=99, fewest=1)
+    assert outcome(audit_of("vectors", flagged=flagged, n_generated=5), "flagged>0").outcome == "passed"
 
 
 def test_the_exit_code_is_that_of_the_worst():

@@ -203,8 +203,10 @@ def test_what_speaks_against_an_audit_stands_at_its_top():
 
 
 def test_motifs_are_shown_and_left_out_of_a_redacted_page():
-    record = audit_of("texts", motifs=({"motif": "a secret phrase", "samples": 31, "held-out": 1, "q": 0.001},))
-    assert "a secret phrase" in Page(audit_page_of(record)).words
+    record = audit_of("texts", motifs=({"text": "a secret phrase", "n_samples": 31, "n_heldout": 1, "q": 0.001},))
+    words = Page(audit_page_of(record)).words
+    assert "a secret phrase" in words
+    assert re.search(r"text\s*samples\s*held-out\s*q\s*a secret phrase\s*31\s*1\s*0.00100", words)
     assert "secret" not in audit_page_of(record, redact=True).replace(PLOTLY, "")
 
 

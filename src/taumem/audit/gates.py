@@ -24,6 +24,8 @@ Outcome = Literal["passed", "failed", "undecidable"]
 
 CONFIDENCE = 0.9
 """Of the two-sided interval, so that each of its ends holds with 95 %."""
+SEEN_RATE = 0.1
+"""A gate on flags holds only if they would have been raised at this rate of copies."""
 MOST_ITEMS = 10**9
 """No more items than that are asked for."""
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -171,11 +173,11 @@ def _not_blindly(record: AuditRecord, found: Measured, judged: Judged) -> Judged
     """A gate on copies does not hold by an audit that could not have seen any."""
     if judged.outcome != "passed" or not found.of_copies:
         return judged
-    if found.by_p_values and record.flagged.fewest > record.n_generated:
-        needed = math.ceil(1 / record.flagged.q) - 1
+    if found.by_p_values and record.flagged.fewest > max(1, SEEN_RATE * record.n_generated):
+        needed = math.ceil(1 / (record.flagged.q * SEEN_RATE)) - 1
         sentence = (
-            f"no sample could have been flagged: with {record.flagged.n_null:,} items to compare with, no p-value is "
-            f"small enough; {needed:,} would do for samples that are all copies."
+            f"fewer than {record.flagged.fewest:,} copies among {record.n_generated:,} samples could not have been "
+            f"flagged: p-values are ranks among {record.flagged.n_null:,} items that copy nothing; {needed:,} would do."
         )
         return Judged(judged.gate, "undecidable", sentence, needed)
     if record.verdict.state == "withheld":

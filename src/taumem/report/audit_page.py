@@ -83,12 +83,13 @@ def _title(record: AuditRecord) -> str:
 
 def _subtitle(record: AuditRecord) -> str:
     kind = record.inputs["generated"].kind if "generated" in record.inputs else ""
+    ways = ("orbit", "features") if kind == "images" else ()
     parts = [
         kind,
         plural(record.n_generated, "sample"),
         plural(record.n_train, "training item"),
         plural(record.n_heldout, "held-out item") if record.n_heldout else "no held-out items",
-        *(f"{key}: {record.settings[key]}" for key in ("orbit", "features") if record.settings.get(key)),
+        *(f"{key}: {record.settings[key]}" for key in ways if record.settings.get(key)),
     ]
     return " · ".join(part for part in parts if part)
 

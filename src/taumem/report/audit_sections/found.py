@@ -31,6 +31,7 @@ def phantoms(record: AuditRecord) -> Iterator[Section]:
 def partial(record: AuditRecord) -> Iterator[Section]:
     """Show copies of parts, and what samples say too often, where these were looked for."""
     if record.partial or record.motifs:
-        columns = list(dict.fromkeys(key for motif in record.motifs for key in motif))
+        keys = dict.fromkeys(key for motif in record.motifs for key in motif)
+        columns = {key: key.removeprefix("n_").replace("_", " ").replace("heldout", "held-out") for key in keys}
         shown = {"columns": columns, "motifs": record.motifs[:MOST_MOTIFS]}
         yield Section("partial", "Copies of parts", template="partial", shown=shown)
