@@ -277,3 +277,14 @@ def test_what_another_audit_had_begun_is_not_taken_up(tmp_path):
     (tmp_path / "samples.unfinished.npz").write_bytes(b"no such file")
     record = audit(NOVEL[:40], TRAIN, HELDOUT, orbit="none", output=tmp_path)
     assert record.n_generated == 40
+
+
+def test_a_file_of_features_is_opened_once(tmp_path):
+    file, log = tmp_path / "mine.py", tmp_path / "opened"
+    file.write_text(
+        f"from pathlib import Path\nwith Path({str(log)!r}).open('a') as log:\n    log.write('x')\n\n\n"
+        "def embed(images):\n    return images.flatten(1)\n"
+    )
+    record = audit(NOVEL, TRAIN, HELDOUT, features=f"{file}:embed")
+    assert log.read_text() == "x"
+    assert record.settings["features_sha256"]

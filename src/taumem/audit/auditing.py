@@ -143,14 +143,9 @@ def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
     if sides.heldout is None:
         reasons.append(NotRun(what="phantom matches", why="there are no held-out items; give some by --heldout"))
     if sides.train.kind == "images" and settings.orbit != "full":
-        missing = (
-            "mirrored, relit, shifted, turned and cropped"
-            if settings.orbit == "none"
-            else "shifted, turned and cropped"
-        )
-        reasons.append(
-            NotRun(what=f"copies that are {missing}", why=f"the orbit is {settings.orbit}; --orbit full has them")
-        )
+        also = "mirrored, relit, " if settings.orbit == "none" else ""
+        what = f"copies that are {also}shifted, turned and cropped"
+        reasons.append(NotRun(what=what, why=f"the orbit is {settings.orbit}; --orbit full has them"))
     return reasons
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans, vq
 from scipy.linalg import eigh
@@ -34,8 +34,12 @@ def some_of(rows: Float[Tensor, "n d"], size: int, seed: int, of: str) -> Float[
     """At most so many rows, drawn by the seed, in their order."""
     if len(rows) <= size:
         return rows
-    drawn = torch.randperm(len(rows), generator=generator_for(seed, "scores", of))[:size].sort().values
-    return rows[drawn.to(rows.device)]
+    return rows[drawn(len(rows), size, seed, "scores", of).to(rows.device)]
+
+
+def drawn(n: int, size: int, seed: int, *purpose: str) -> Int[Tensor, "size"]:
+    """So many places of n, drawn by the seed, ascending."""
+    return torch.randperm(n, generator=generator_for(seed, *purpose))[:size].sort().values
 
 
 def projected(

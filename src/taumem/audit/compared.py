@@ -61,7 +61,7 @@ class Compared:
 
 def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compared:
     """Search, in this order: samples, items that copy nothing, planted copies, and phantoms."""
-    features = Features.of(settings.features)
+    features = settings.extractor
     seen = sides if settings.features == "pixels" else _featured(sides, features, searches.progress)
     make = _maker(seen, settings)
     comparison = make(seen.train.items, sides.groups)
@@ -74,7 +74,7 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
     looked_for = comparison.compare(plants.items if seen is sides else features(plants.items, "planted copies"))
     controls = [negative(null, settings.q), positive(plants, looked_for, sides.groups, rules[0])]
     if null.source == "heldout" and len(np.unique(sides.groups)) >= LEFT_OUT:
-        controls.append(alike(null, _training_items(seen, comparison, settings, searches)))
+        controls.append(alike(null, _left_out("train", seen, comparison, MOST_LIKE, settings, searches)[0]))
     phantoms = phantoms_of(seen, rules[0], found, make, searches)
     n_compared = len(found) + len(null.calibration) + len(null.evaluation) + sum(c.n for c in controls[1:])
     n_compared += 0 if phantoms is None else len(found)
@@ -105,10 +105,12 @@ def _featured(sides: Sides, features: Features, progress: Progress) -> Sides:
     return replace(sides, generated=generated, train=train, heldout=heldout)
 
 
-def _training_items(seen: Sides, comparison: Comparison, settings: Settings, searches: KeptSearches) -> Matches:
-    """Some training items, each against the others."""
-    places = one_of_each(seen.groups, MOST_LIKE, settings.seed)
-    return searches.compare("train", comparison, taken(seen.train, places), seen.groups[places])
+def _left_out(
+    stage: str, seen: Sides, comparison: Comparison, most: int, settings: Settings, searches: KeptSearches
+) -> tuple[Matches, NDArray[np.int64]]:
+    """Some training items, one of each group, each against the others; and their places."""
+    places = one_of_each(seen.groups, most, settings.seed)
+    return searches.compare(stage, comparison, taken(seen.train, places), seen.groups[places]), places
 
 
 def _maker(seen: Sides, settings: Settings) -> Callable[[Any, NDArray[np.int64]], Comparison]:
@@ -136,8 +138,7 @@ def _null(sides: Sides, comparison: Comparison, settings: Settings, searches: Ke
             f"without held-out items, training items stand in for them, each against the others: at least {LEFT_OUT} "
             f"distinct ones are needed; got {n_groups}. Give held-out items."
         )
-    places = one_of_each(sides.groups, settings.most_null, settings.seed)
-    matches = searches.compare("null", comparison, taken(sides.train, places), sides.groups[places])
+    matches, places = _left_out("null", sides, comparison, settings.most_null, settings, searches)
     return halves(matches, places, "left_out", settings.seed)
 
 

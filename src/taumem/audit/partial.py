@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from taumem.audit.null import Null
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
-from taumem.audit.significance import share_of
+from taumem.audit.significance import chance_of, share_of
 from taumem.audit.stretches import longest_stretches, overused_motifs
-from taumem.record.audit import Chance, NotRun, RuleResult
+from taumem.record.audit import NotRun, RuleResult
 
 __all__ = ["Partial", "partial_copies"]
 
@@ -82,12 +82,11 @@ def _counted(
 ) -> RuleResult:
     """Count the samples whose copied part is larger than that of one in a hundred items of the calibration half."""
     most = float(np.quantile(calibration, 1 - RARE, method="higher"))
-    chance = share_of(int((evaluation > most).sum()), len(evaluation))
     return RuleResult(
         name=name,
         sentence=f"a stretch of more than {most:.0f} symbols stands verbatim in a training text, as in one of a "
         "hundred texts that copy nothing",
         threshold=most,
         samples=share_of(int((sizes > most).sum()), len(sizes)),
-        chance=Chance(**chance.model_dump(), source=null.source),
+        chance=chance_of(evaluation > most, null),
     )

@@ -4,16 +4,15 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from taumem.audit.cells import drawn
 from taumem.audit.scores import authpct, c_t, closer_to_train, mifid_term, nn_divergence
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
 from taumem.data.gathered import Gathered
 from taumem.errors import DataError
-from taumem.randomness import generator_for
 from taumem.record.audit import NotRun, Score
 
 __all__ = ["reported_scores"]
@@ -58,5 +57,4 @@ def reported_scores(sides: Sides, settings: Settings) -> tuple[dict[str, Score],
 def _some(part: Gathered, role: str, seed: int) -> Tensor:
     if len(part) <= MOST:
         return torch.as_tensor(part.items[:])
-    order = torch.randperm(len(part), generator=generator_for(seed, "audit scores", role)).numpy()
-    return torch.as_tensor(taken(part, np.sort(order[:MOST])))
+    return torch.as_tensor(taken(part, drawn(len(part), MOST, seed, "audit scores", role).numpy()))

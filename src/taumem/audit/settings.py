@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from taumem.audit.features import Features
@@ -81,8 +82,12 @@ class Settings:
                 raise ConfigError(f"an audit has no option {name!r}; {nearest_name(name, known)}")
         return cls(**options)
 
+    @cached_property
+    def extractor(self) -> Features:
+        """What the features are made by, opened once: a file of somebody's is a program that runs as it is opened."""
+        return Features.of(self.features)
+
     @property
     def as_facts(self) -> dict[str, Any]:
         """As JSON."""
-        features = Features.of(self.features)
-        return asdict(self) | {"features": features.name, "features_sha256": features.digest}
+        return asdict(self) | {"features": self.extractor.name, "features_sha256": self.extractor.digest}

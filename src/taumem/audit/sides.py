@@ -80,9 +80,12 @@ def bring_together(
     options: dict[str, Any] = {name: getattr(settings, name) for name in READING}
     samples, items, others = gather_all(generated, train, heldout, **options)
     belongs = _belonging(groups, items, others)
-    marks = marks_of(items)
-    others, belongs, dropped = _fresh(others, marks, belongs)
-    marks_of_others = marks_of(others) if others else []
+    marks, marks_of_others = marks_of(items), marks_of(others) if others else []
+    dropped = (0, 0)
+    if others:
+        kept, dropped = _fresh(others, marks, marks_of_others, belongs)
+        others, marks_of_others = _only(others, kept), [marks_of_others[place] for place in kept.tolist()]
+        belongs = (belongs[0], [belongs[1][place] for place in kept.tolist()]) if belongs else None
     identical, of_samples = numbered(marks), numbered(marks_of(samples))
     looks = settings.near_duplicates
     near, near_samples = (near_groups(part) if looks else None for part in (items, samples))
@@ -160,22 +163,20 @@ def _not_looked_for(items: Gathered, is_missing: bool, is_asked_for: bool) -> tu
 
 
 def _fresh(
-    others: Gathered | None, marks: list[str], groups: Belonging | None
-) -> tuple[Gathered | None, Belonging | None, tuple[int, int]]:
-    """Leave out held-out items that are of training items' groups, or training items themselves; and say how many.
+    others: Gathered, marks: list[str], marks_of_others: list[str], groups: Belonging | None
+) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Give the held-out items that are of no training item's group, nor training items; and how many are either.
 
     Where items repeat by nature (short lines of text), new ones equal training items too. So those that do are left out
     only if they are more than training items repeat each other, and these hardly do: then somebody mixed the sets up.
     """
-    if others is None:
-        return None, groups, (0, 0)
     known, counts = np.unique(marks, return_counts=True)
-    n_equal = int(np.isin(marks_of(others), known).sum())
-    n_repeated = int(counts[counts > 1].sum())
+    is_train = np.isin(marks_of_others, known)
+    n_equal, n_repeated = int(is_train.sum()), int(counts[counts > 1].sum())
     is_mix_up = (
         n_repeated <= SELDOM * len(marks) and share_test(n_equal, len(others), n_repeated, len(marks)) <= MIXED_UP
     )
-    is_train = np.isin(marks_of(others), known) if is_mix_up else np.zeros(len(others), np.bool_)
+    is_train &= is_mix_up
     is_grouped = np.isin(groups[1], groups[0]) & ~is_train if groups else np.zeros(len(others), np.bool_)
     kept = np.flatnonzero(~is_train & ~is_grouped)
     if not len(kept):
@@ -183,5 +184,4 @@ def _fresh(
             f"{others.source}: all {len(others)} held-out items are training items, or of groups that training items "
             "are of; held-out items are ones that the model never saw."
         )
-    left = (groups[0], [groups[1][place] for place in kept.tolist()]) if groups else None
-    return _only(others, kept), left, (int(is_train.sum()), int(is_grouped.sum()))
+    return kept, (int(is_train.sum()), int(is_grouped.sum()))

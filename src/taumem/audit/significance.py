@@ -60,9 +60,9 @@ def share_of(count: int, n: int, confidence: float = 0.95) -> Share:
     return Share(count=count, n=n, fraction=count / n if n else 0.0, low=low, high=high, confidence=confidence)
 
 
-def chance_of(rule: Rule, null: Null) -> Chance:
-    """How often a rule takes items of the evaluation half for copies."""
-    share = share_of(int(rule.copied(null.evaluation).sum()), len(null.evaluation))
+def chance_of(taken_for_copies: NDArray[np.bool_], null: Null) -> Chance:
+    """How many items of the evaluation half are taken for copies, or hold what looks like a copied part."""
+    share = share_of(int(taken_for_copies.sum()), len(taken_for_copies))
     return Chance(**share.model_dump(), source=null.source)
 
 
@@ -74,7 +74,7 @@ def counted(rule: Rule, found: Matches, null: Null) -> RuleResult:
         sentence=rule.sentence,
         threshold=rule.threshold,
         samples=samples,
-        chance=chance_of(rule, null),
+        chance=chance_of(rule.copied(null.evaluation), null),
     )
 
 
@@ -83,7 +83,7 @@ def copies_of(rule: Rule, found: Matches, null: Null, distinct: NDArray[np.int64
 
     The test takes samples for independent, so it counts distinct ones: one accident that is repeated is no evidence.
     """
-    result, chance = counted(rule, found, null), chance_of(rule, null)
+    result, chance = counted(rule, found, null), chance_of(rule.copied(null.evaluation), null)
     n_distinct = int(rule.copied(found[distinct]).sum())
     p = share_test(n_distinct, len(distinct), chance.count, chance.n)
     return CopyShare(**result.samples.model_dump(), chance=chance, rule=rule.sentence, p=p)
