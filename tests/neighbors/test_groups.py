@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taumem.data import GaussianMixture, load_fashion_mnist, resize
+from taumem.data.stored import Stored, Together
 from taumem.errors import ConfigError
 from taumem.neighbors import gap_ratio, near_duplicates, nearest, nearest_groups
 
@@ -161,3 +162,17 @@ def test_a_threshold_that_is_no_ratio_and_a_single_group_are_refused():
         near_duplicates(normal(5, 2), 1.0)
     with pytest.raises(ConfigError, match="at least 2 groups; got 1"):
         nearest_groups(normal(5, 2), normal(5, 2), torch.zeros(5, dtype=torch.long))
+
+
+def test_items_that_stay_where_they_are_have_the_same_near_duplicates():
+    generator = np.random.default_rng(0)
+    items = generator.normal(size=(400, 3, 4, 4)).astype(np.float32)
+    items[200:260] = items[:60] + 0.01 * generator.normal(size=(60, 3, 4, 4)).astype(np.float32)
+    items[300:340] = items[7]  # many of one: compared once more
+    stored = Stored(items, torch.from_numpy)
+    expected = near_duplicates(torch.from_numpy(items))
+    assert (expected != torch.arange(400)).sum() >= 90
+    assert torch.equal(near_duplicates(stored), expected)
+    assert torch.equal(
+        near_duplicates(Together(stored.only(np.arange(150)), stored.only(np.arange(150, 400)))), expected
+    )

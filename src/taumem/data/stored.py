@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from taumem.shapes import Items
 
-__all__ = ["Stored", "blocks"]
+__all__ = ["Stored", "Together", "blocks"]
 
 BLOCK = 2**25
 """Numbers that are looked at together."""
@@ -24,11 +25,11 @@ class Stored:
     Has of a tensor what reading rows of it needs: its length, its shape, and slices. A position alone gives one item.
 
     Args:
-        values: in memory or mapped [n, ...].
+        values: an array, in memory or mapped [n, ...], or what gives rows of one.
         convert: from some rows of them to items; one row gives one item, whatever else is asked for with it.
     """
 
-    def __init__(self, values: NDArray[Any], convert: Callable[[NDArray[Any]], Items]):
+    def __init__(self, values: Any, convert: Callable[[NDArray[Any]], Items]):
         self.values = values
         self.convert = convert
 
@@ -64,12 +65,65 @@ class Stored:
         """The same items, changed one by one after they are converted."""
         return Stored(self.values, lambda rows: change(self.convert(rows)))
 
+    def only(self, places: NDArray[np.int64]) -> "Stored":
+        """Some of the items, in that order; they stay where they are."""
+        return Stored(_Chosen(self.values, places), self.convert)
+
     def read(self) -> Items:
         """All items, in memory; block by block, so that nothing else of their size is."""
         items = torch.empty(self.shape, dtype=self.dtype)
         for start, end in blocks(self):
             items[start:end] = self[start:end]
         return items
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Some rows of an array, as they are asked for."""
+
+    values: Any
+    places: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, which: Any) -> NDArray[Any]:
+        rows: NDArray[Any] = np.asarray(self.values[self.places[which]])
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Two sets of items, one after the other, as they are asked for: by slices, or by an array of places.
+
+    Attributes:
+        first: a tensor, or items that are stored.
+        second: likewise, of the same shape.
+    """
+
+    first: Items | Stored
+    second: Items | Stored
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all items, [n, ...]."""
+        return (len(self), *self.first.shape[1:])
+
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> Tensor:
+        n = len(self.first)
+        if isinstance(which, slice):
+            start, stop, _ = which.indices(len(self))
+            return torch.cat(
+                [self.first[min(start, n) : min(stop, n)], self.second[max(start - n, 0) : max(stop - n, 0)]]
+            )
+        rows = torch.empty((len(which), *self.shape[1:]), dtype=self.first.dtype)
+        is_first = which < n
+        rows[torch.from_numpy(is_first)] = self.first[which[is_first]]
+        rows[torch.from_numpy(~is_first)] = self.second[which[~is_first] - n]
+        return rows
 
 
 def blocks(items: Any) -> Iterator[tuple[int, int]]:

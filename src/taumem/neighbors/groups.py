@@ -6,6 +6,7 @@ compressed again) stands in for the second nearest, and hides the copy.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,13 +49,13 @@ class NearDuplicates:
         reach: how near to each item another one has to be to count as its near-duplicate [n].
     """
 
-    items: Items
+    items: Any
     groups: Int[Tensor, "n"]
     reach: Float[Tensor, "n"]
 
     @classmethod
     @torch.no_grad()
-    def of(cls, items: Items, threshold: float = 1 / 3, *, memory: int = 2**29) -> "NearDuplicates":
+    def of(cls, items: Any, threshold: float = 1 / 3, *, memory: int = 2**29) -> "NearDuplicates":
         """Find the near-duplicates among items, as :func:`near_duplicates` says."""
         if not 0 < threshold < 1:
             raise ConfigError(f"near-duplicates are told by a ratio of distances between 0 and 1; got {threshold}.")
@@ -88,7 +89,7 @@ class NearDuplicates:
         return distances[:, 0] <= self.reach[places[:, 0]]
 
 
-def near_duplicates(items: Items, threshold: float = 1 / 3, *, memory: int = 2**29) -> Int[Tensor, "n"]:
+def near_duplicates(items: Any, threshold: float = 1 / 3, *, memory: int = 2**29) -> Int[Tensor, "n"]:
     """Group items that are near-duplicates of one another.
 
     Two items are near-duplicates if their distance is within the reach of both. The reach of an item is the largest of:
@@ -117,7 +118,8 @@ def near_duplicates(items: Items, threshold: float = 1 / 3, *, memory: int = 2**
     it (4,096 CIFAR images: about 5 s on one core).
 
     Args:
-        items: [n, ...]; equal items are near-duplicates.
+        items: [n, ...], a tensor, or what gives parts of one by slices and by arrays of places, as what stays on disk;
+            equal items are near-duplicates.
         threshold: in (0, 1).
         memory: bytes that the search may take.
 
@@ -171,7 +173,7 @@ class _Around:
     times: float
 
     @classmethod
-    def of(cls, items: Items, among: Int[Tensor, "m"] | None, most: int, memory: int) -> "_Around":
+    def of(cls, items: Any, among: Int[Tensor, "m"] | None, most: int, memory: int) -> "_Around":
         known = items if among is None else _taken(items, among)
         n = min(most, len(known) // 4)
         distances, places = nearest(items, known, k=n + 1, memory=memory)
@@ -207,15 +209,13 @@ def _drawn(n: int) -> Int[Tensor, "m"]:
     return torch.randperm(n, generator=generator_for(0, "near-duplicates"))[: max(FEW, n // SPARSE)]
 
 
-def _taken(items: Items, places: Int[Tensor, "m"]) -> Items:
+def _taken(items: Any, places: Int[Tensor, "m"]) -> Items:
     """Some of the items, whether they are a tensor or an array, which may be on disk."""
-    return (
-        items[places.to(items.device)] if isinstance(items, Tensor) else torch.from_numpy(items[places.cpu().numpy()])
-    )
+    return items[places.to(items.device)] if isinstance(items, Tensor) else torch.as_tensor(items[places.cpu().numpy()])
 
 
 def _linked(
-    items: Items, around: _Around, reach: Float[Tensor, "n"], widest: float
+    items: Any, around: _Around, reach: Float[Tensor, "n"], widest: float
 ) -> tuple[Int[Tensor, "n"], Float[Tensor, "n"]]:
     """Give each item the first one it hangs together with, and its reach: 0 in a cluster, which is not one item."""
     groups = _connected(around, reach)
