@@ -1,6 +1,6 @@
 """Exact tests of counts, against scipy and against all draws."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -37,6 +37,31 @@ def test_the_p_of_phantoms_is_the_share_of_all_draws(n_train, n_heldout, ours, t
     assert test.expected_heldout == pytest.approx(ours + theirs - sum(on_train) / len(draws))
     assert test.best_p == pytest.approx(sum(k == max(on_train) for k in on_train) / len(draws))
     assert (test.matched_train, test.matched_heldout) == (ours, theirs)
+
+
+def test_by_strata_the_p_is_the_share_of_all_draws_in_each():
+    sides = [(3, 2), (2, 4), (4, 0)]  # the last has nothing held out, and says nothing
+    drawn, ours = (2, 3, 2), (2, 1, 2)
+    ways = [
+        [sum(item < n_train for item in draw) for draw in combinations(range(n_train + n_heldout), n)]
+        for (n_train, n_heldout), n in zip(sides, drawn, strict=True)
+    ]
+    sums = [sum(each) for each in product(*ways)]
+    n_train, n_heldout = np.array(sides).T
+    test = phantom_test(n_train, n_heldout, np.array(ours), np.array(drawn) - ours)
+    assert test.p == pytest.approx(sum(k >= sum(ours) for k in sums) / len(sums))
+    assert test.best_p == pytest.approx(sum(k == max(sums) for k in sums) / len(sums))
+    assert test.expected_heldout == pytest.approx(sum(drawn) - sum(sums) / len(sums))
+    assert (
+        phantom_test(*(column[:2] for column in (n_train, n_heldout, np.array(ours), np.array(drawn) - ours))).p
+        == test.p
+    )
+
+
+@given(counts, counts)
+def test_the_p_of_phantoms_in_one_stratum_is_fishers(one, other):
+    test = phantom_test(one[1], other[1], one[0], other[0])
+    assert test.p == pytest.approx(share_test(*one, *other), rel=1e-6)
 
 
 @given(counts, counts)

@@ -45,32 +45,52 @@ class PhantomTest:
     best_p: float
 
 
-def phantom_test(n_train: int, n_heldout: int, matched_train: int, matched_heldout: int) -> PhantomTest:
+def phantom_test(
+    n_train: Counts | int, n_heldout: Counts | int, matched_train: Counts | int, matched_heldout: Counts | int
+) -> PhantomTest:
     """Test whether samples match what was trained on more than what was held out.
 
     What is drawn are distinct matched items, or groups: many samples that match one count once, so that no model of
-    samples is needed; only that it was by chance which items were trained on.
+    samples is needed; only that it was by chance which items were trained on. Items that are met with unlike ease
+    (groups of one item and of ten) are counted apart, in strata: each has a draw of its own, and what is tested is
+    the sum. A stratum that has items of one side alone then says nothing.
+
+    Args:
+        n_train: training items that could be matched; a number, or one for each stratum, as all that follow.
+        n_heldout: held-out ones.
+        matched_train: distinct ones of the training side that some sample matches.
+        matched_heldout: and of the held-out side.
 
     Raises:
         ConfigError: counts that are negative, or more matched than there are.
 
-    Reference: Amin et al. 2026, arXiv 2606.16952.
+    Reference: Amin et al. 2026, arXiv 2606.16952; by strata as Birch 1964, J. R. Stat. Soc. B 26, 313.
 
     >>> test = phantom_test(100, 100, 8, 1)
     >>> test.expected_heldout, round(test.p, 4), round(test.best_p, 4)
     (4.5, 0.0174, 0.0016)
     """
-    matched = matched_train + matched_heldout
-    p = share_test(matched_train, n_train, matched_heldout, n_heldout)
-    most = min(matched, n_train)
+    ours, theirs, found, phantoms = np.broadcast_arrays(
+        *map(np.atleast_1d, (n_train, n_heldout, matched_train, matched_heldout))
+    )
+    if np.any((found < 0) | (found > ours) | (phantoms < 0) | (phantoms > theirs)):
+        raise ConfigError(
+            f"a match counts from 0 to all items; got {found.tolist()} of {ours.tolist()} training items and "
+            f"{phantoms.tolist()} of {theirs.tolist()} held-out ones."
+        )
+    matched, both = found + phantoms, ours + theirs
+    fewest, most = np.maximum(0, matched - theirs), np.minimum(matched, ours)
+    draw = np.ones(1)  # probability of each number of training items among all that are matched, from the fewest on
+    for n, of, drawn, low, high in zip(both, ours, matched, fewest, most, strict=True):
+        draw = np.convolve(draw, hypergeom.pmf(np.arange(low, high + 1), n, of, drawn)) if drawn else draw
     return PhantomTest(
-        n_train=n_train,
-        n_heldout=n_heldout,
-        matched_train=matched_train,
-        matched_heldout=matched_heldout,
-        expected_heldout=matched * n_heldout / max(n_train + n_heldout, 1),
-        p=p,
-        best_p=share_test(most, n_train, matched - most, n_heldout),
+        n_train=int(ours.sum()),
+        n_heldout=int(theirs.sum()),
+        matched_train=int(found.sum()),
+        matched_heldout=int(phantoms.sum()),
+        expected_heldout=float((matched * theirs / np.maximum(both, 1)).sum()),
+        p=min(1.0, float(draw[int((found - fewest).sum()) :].sum())),
+        best_p=min(1.0, float(draw[-1])),
     )
 
 

@@ -1,16 +1,17 @@
 """Matches on both sides: of the items that samples match, how many are training items, and how many only phantoms."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from taumem.analysis.phantoms import phantom_test
 from taumem.audit.kept import KeptSearches
 from taumem.audit.rules import MEASURES, Rule
 from taumem.audit.sides import Sides, taken
+from taumem.data.stored import Together
 from taumem.neighbors.matches import Comparison, Matches
 from taumem.record.audit import Phantoms
 
@@ -25,9 +26,9 @@ def phantoms_of(sides: Sides, rule: Rule, found: Matches, make: Make, searches: 
     """Test matches on the training side against matches to held-out items; None without held-out items.
 
     If the model did not know which items it was trained on, which of the matched ones are training items is a draw
-    without replacement. Both sides are treated alike: items that belong together, by the same rule on both sides
-    together, count once, groups that reach across count on neither side, and so does a sample that is equally near to
-    both.
+    without replacement, among groups of about one size. Both sides are treated alike: items that belong together, by
+    the same rule on both sides together, count once, groups that reach across count on neither side, and so does a
+    sample that is equally near to both.
 
     Args:
         sides: what is compared.
@@ -47,17 +48,12 @@ def phantoms_of(sides: Sides, rule: Rule, found: Matches, make: Make, searches: 
     across = np.intersect1d(groups[:n], groups[n:])
     ours, theirs = (np.setdiff1d(side, across) for side in (groups[:n], groups[n:]))
     matched = np.unique(groups[places])
-    counts = len(np.intersect1d(matched, ours)), len(np.intersect1d(matched, theirs))
-    test = phantom_test(len(ours), len(theirs), *counts)
-    return Phantoms(
-        n_train=len(ours),
-        n_heldout=len(theirs),
-        matched_train=counts[0],
-        matched_heldout=counts[1],
-        expected_heldout=test.expected_heldout,
-        p=test.p,
-        best_p=test.best_p,
-    )
+    strata = np.frexp(np.bincount(groups))[1]  # sizes of 1, of 2 and 3, of 4 to 7, ...: a large group is met more often
+    counts = [
+        np.bincount(strata[some], minlength=int(strata.max()) + 1)
+        for some in (ours, theirs, np.intersect1d(matched, ours), np.intersect1d(matched, theirs))
+    ]
+    return Phantoms(**asdict(phantom_test(*counts)))
 
 
 def _in_pool(
@@ -88,19 +84,4 @@ def _on_nearer_side(sides: Sides, rule: Rule, found: Matches, other: Matches) ->
 
 
 def _together(first: Any, second: Any) -> Any:
-    return [*first, *second] if isinstance(first, list) else _Both(first, second)
-
-
-class _Both:
-    """Two sets, one after the other, by slices."""
-
-    def __init__(self, first: Any, second: Any) -> None:
-        self.first, self.second = first, second
-
-    def __len__(self) -> int:
-        return len(self.first) + len(self.second)
-
-    def __getitem__(self, part: slice) -> Any:
-        start, stop, _ = part.indices(len(self))
-        n = len(self.first)
-        return torch.cat([self.first[min(start, n) : min(stop, n)], self.second[max(start - n, 0) : max(stop - n, 0)]])
+    return [*first, *second] if isinstance(first, list) else Together(first, second)
