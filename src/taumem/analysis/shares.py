@@ -52,8 +52,8 @@ def exact_interval(count: Any, n: Any, confidence: float = 0.95) -> tuple[Any, A
     k, of, tail = np.asarray(count, dtype=float), np.asarray(n, dtype=float), (1 - confidence) / 2
     if np.any((k < 0) | (k > of)):
         raise ConfigError(f"a share counts from 0 to all of its items; got {count} of {n}.")
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1), of - k + 1, tail), 0.0)
-    high = np.where(k < of, betaincinv(k + 1, np.maximum(of - k, 1), 1 - tail), 1.0)
+    low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1), of - k + 1, tail), 0.0)
+    high = np.where(k < of, betaincinv(k + 1, np.where(k < of, of - k, 1), 1 - tail), 1.0)
     return (low, high) if low.ndim else (float(low), float(high))
 
 

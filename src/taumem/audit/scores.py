@@ -121,8 +121,9 @@ def authpct(train: Items, generated: Items, *, heldout: Items | None = None) -> 
 def closer_to_train(train: Items, heldout: Items, generated: Items, *, seed: int = 0) -> Score:
     """Count samples that are closer to a training item than to any held-out item, of equally many of either.
 
-    Samples that are equally far from both sides are left out. The interval is that of the samples; which items came to
-    which side adds to it.
+    Samples that are equally far from both sides are left out. Those that are nearest to one item are no independent
+    evidence: which side the item came to was drawn once. So the interval is that of as many samples as there would be
+    if all counted alike, (sum of s)^2 / (sum of s^2) for s samples at each item.
 
     Args:
         train: training items [P, ...].
@@ -133,17 +134,23 @@ def closer_to_train(train: Items, heldout: Items, generated: Items, *, seed: int
     Raises:
         DataError: items that cannot be compared.
 
-    Reference: Platzer and Reutterer 2021, arXiv 2104.00635 (share closer to the training than to the holdout set).
+    Reference: Platzer and Reutterer 2021, arXiv 2104.00635 (share closer to the training than to the holdout set);
+    the interval as Korn and Graubard 1998, Surv. Methodol. 24, 193.
     """
     train, heldout, generated = _rows(train, heldout, generated)
     size = min(len(train), len(heldout))
-    to_train, to_heldout = (
-        nearest(generated, some_of(side, size, seed, name), 1)[0][:, 0]
-        for side, name in ((train, "train"), (heldout, "heldout"))
+    (to_train, ours), (to_heldout, theirs) = (
+        (distances[:, 0].numpy(), places[:, 0].numpy())
+        for distances, places in (
+            nearest(generated, some_of(side, size, seed, name), 1)
+            for side, name in ((train, "train"), (heldout, "heldout"))
+        )
     )
-    closer, ties = int((to_train < to_heldout).sum()), int((to_train == to_heldout).sum())
-    n = len(generated) - ties
-    low, high = exact_interval(closer, n)
+    is_closer, is_tie = to_train < to_heldout, to_train == to_heldout
+    closer, n = int(is_closer.sum()), int((~is_tie).sum())
+    at_each = np.bincount(np.where(is_closer, ours, size + theirs)[~is_tie]).astype(float)
+    alone = n**2 / max(1.0, float(np.square(at_each).sum()))
+    low, high = exact_interval(alone * closer / max(n, 1), alone)
     return Score(
         name="closer_to_train",
         label=f"Share closer to train than to held-out ({size:,} items each; expected 0.5)",
@@ -152,7 +159,7 @@ def closer_to_train(train: Items, heldout: Items, generated: Items, *, seed: int
         low=low,
         high=high,
         n=n,
-        parts={"equally far": float(ties)},
+        parts={"equally far": float(is_tie.sum()), "samples that count": alone},
     )
 
 
