@@ -95,6 +95,14 @@ class PatchMatches:
         sides: Places = np.where(self.ratio < thresholds, np.array(self.sides), 0).max(axis=1)
         return sides
 
+    def places(self, thresholds: Floats) -> Places:
+        """Give the size to show of each query: the largest that is below its threshold, or else the one that stands out
+        most [n]."""
+        n_sizes, passed = len(self.sides), self.ratio < thresholds
+        largest = n_sizes - 1 - passed[:, ::-1].argmax(axis=1)
+        places: Places = np.where(passed.any(axis=1), largest, (self.ratio / thresholds.clip(1e-9)).argmin(axis=1))
+        return places
+
 
 class PatchComparison:
     """Finds for patches of images the nearest patches of training images, at their place or a little beside it.
