@@ -10,6 +10,7 @@ import torch
 from pictures import fresh, noisy
 
 from taumem.audit import audit, kept
+from taumem.audit.repeats import with_kin
 from taumem.errors import ConfigError, DataError
 from taumem.record.audit import AuditRecord
 
@@ -64,10 +65,12 @@ def test_the_bound_holds_for_the_truth_at_every_threshold(of_copies):
 
 def test_controls_are_part_of_every_audit(of_copies, of_novel):
     for record in (of_copies, of_novel):
-        negative, positive, alike = record.controls
-        assert negative.passed
-        assert alike.passed
-        assert positive.count == positive.n
+        found = {control.name: control for control in record.controls}
+        assert found["negative"].passed
+        assert found["alike"].passed
+        for name in ("positive", "positive, mirrored", "positive, darkened by 30 %"):
+            assert found[name].count == found[name].n
+        assert found["positive, upside down"].count == 0  # no view has it
 
 
 def test_without_heldout_items_training_items_stand_in_and_what_needs_them_is_not_run():
@@ -288,3 +291,63 @@ def test_a_file_of_features_is_opened_once(tmp_path):
     record = audit(NOVEL, TRAIN, HELDOUT, features=f"{file}:embed")
     assert log.read_text() == "x"
     assert record.settings["features_sha256"]
+
+
+def test_a_few_identical_copies_are_told_where_no_other_items_equal_one_another():
+    record = audit(torch.cat([NOVEL[:40], TRAIN[:4]]), TRAIN, HELDOUT, orbit="none")
+    assert record.duplicates.generated_train == 4
+    assert record.verdict.state == "copies"
+    flat = torch.zeros(1, *TRAIN.shape[1:])
+    black = audit(torch.cat([NOVEL[:40], flat.expand(4, -1, -1, -1)]), torch.cat([TRAIN, flat]), HELDOUT, orbit="none")
+    assert black.duplicates.generated_train == 0
+    assert black.verdict.state != "copies"
+
+
+def test_samples_that_are_all_one_picture_say_little():
+    record = audit(torch.full((200, *TRAIN.shape[1:]), -1.0), TRAIN, HELDOUT, orbit="none")
+    assert record.verdict.state == "withheld"
+    assert "1 distinct sample" in record.verdict.sentence
+
+
+def test_groups_of_one_side_alone_are_no_evidence():
+    """Large groups are met more often than single items: what meets either at random must not look like copying."""
+    generator = np.random.default_rng(0)
+    train, heldout = fresh(300, 11), fresh(300, 12)
+    groups = [f"patient {k // 10}" for k in range(300)], [f"single {k}" for k in range(300)]
+    both = torch.cat([train, heldout])
+    met = noisy(both[torch.from_numpy(generator.choice(600, 60, replace=False))], 8)
+    assert audit(met, train, heldout, groups=groups, orbit="none").phantoms.p == 1
+    without = audit(met, train, heldout, orbit="none").phantoms
+    assert (without.matched_train + without.matched_heldout, without.p > 0.05) == (60, True)
+
+
+def test_items_that_are_near_duplicates_by_their_features_hide_no_copy():
+    def without_sides(images):
+        images = torch.as_tensor(images)
+        return (images + images.flip(3)).flatten(1)
+
+    train = torch.cat([TRAIN, TRAIN[:20].flip(3)])  # in pixels, these are other items
+    record = audit(torch.cat([NOVEL, noisy(TRAIN[:20], 4)]), train, HELDOUT, features=without_sides, parts=False)
+    assert record.copies.count == 20
+
+
+def test_kin_are_items_with_a_near_duplicate_among_training_items_of_another_unit():
+    groups = np.array([0, 0, 2, 3, 3, 0, 6])  # of five training items and two held-out ones
+    one_each = np.arange(7)
+    assert with_kin(groups, one_each, 5).tolist() == [True, True, False, True, True, True, False]
+    patients = np.array([0, 0, 2, 3, 4, 5, 6])  # the first two are of one patient
+    assert with_kin(groups, patients, 5).tolist() == [False, False, False, True, True, True, False]
+
+
+def test_texts_with_near_duplicates_on_both_sides_as_in_train_are_like_it():
+    """Held-out items keep their near-duplicates and training items leave theirs out: that alone must not tell."""
+    words = [f"w{k}" for k in range(300)]
+    generator = np.random.default_rng(0)
+    lines = [" ".join(generator.choice(words, 12)) for _ in range(500)]
+    lines += [f"{line} {generator.choice(words)}" for line in lines[:100]]  # a sixth has a near-duplicate anywhere
+    order = generator.permutation(len(lines))
+    text = [lines[place] for place in order]
+    record = audit(text[500:], text[:300], text[300:500], parts=False)
+    assert record.duplicates.heldout_near > 10
+    (alike,) = [control for control in record.controls if control.name == "alike"]
+    assert alike.p > 0.05

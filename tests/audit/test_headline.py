@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from taumem.analysis.phantoms import phantom_test, share_test
@@ -12,7 +13,7 @@ from taumem.record.audit import Chance, Control, CopyShare, Duplicates, Flagged,
 
 def verdict(
     count=0, n=500, chance=0, n_chance=250, planted=64, negative=True, alike=True, flags=0, matched=None,
-    alike_p=0.5, source="heldout", repeated=0,
+    alike_p=0.5, source="heldout", repeated=0, identical=0, distinct=None, n_planted=64,
 ):  # fmt: skip
     by_chance = Chance(**share_of(chance, n_chance).model_dump(), source=source)
     p = share_test(count, n, chance, n_chance)
@@ -20,7 +21,7 @@ def verdict(
     flagged = Flagged(count=flags, n=n, q=0.05, n_null=250, fewest=40)
     controls = (
         Control(name="negative", sentence="held-out items ...", count=0, n=250, passed=negative, p=0.5),
-        Control(name="positive", sentence="planted ...", count=planted, n=64, passed=None),
+        Control(name="positive", sentence="planted ...", count=planted, n=n_planted, passed=None),
         Control(name="alike", sentence="held-out items resemble ...", count=500, n=250, passed=alike, p=0.5),
     )
     phantoms = None
@@ -35,10 +36,17 @@ def verdict(
             p=test.p,
             best_p=test.best_p,
         )
-    duplicates = Duplicates(train_identical=repeated, train_near=0, n_groups=1000 - repeated, rule="...")
+    distinct = n if distinct is None else distinct
+    duplicates = Duplicates(
+        train_identical=repeated, train_near=0, n_groups=1000 - repeated, rule="...",
+        generated_train=identical, generated_distinct=distinct,
+    )  # fmt: skip
+    sides = SimpleNamespace(
+        duplicates=duplicates, kin=np.zeros(1000 + 2 * n_chance), distinct=range(distinct), generated=range(n)
+    )
     certainty = SimpleNamespace(alike_p=alike_p)
     compared = SimpleNamespace(phantoms=phantoms, controls=controls, certainty=certainty)
-    return verdict_of(copies, flagged, compared, duplicates)
+    return verdict_of(copies, flagged, compared, sides)
 
 
 def test_copies_above_chance_are_said_with_their_interval():
@@ -59,17 +67,37 @@ def test_none_of_500_excludes_a_rate_of_six_in_a_thousand():
     assert "a rate above 0.6 % is excluded at 95 %" in found.sentence
 
 
-def test_both_tests_count_and_the_smaller_p_is_doubled():
-    one, two = verdict(count=8, chance=2), verdict(count=8, chance=2, matched=(8, 0))
+def test_more_than_chance_but_not_told_from_it_is_not_said_to_be_no_more():
+    found = verdict(count=10, chance=3)
+    assert found.state == "none_found"
+    assert "cannot be told from chance" in found.sentence
+
+
+def test_all_tests_count_and_the_smallest_p_is_multiplied():
+    two, three = verdict(count=9, chance=2), verdict(count=9, chance=2, matched=(8, 0))
+    assert two.state == "none_found"
+    assert three.p == pytest.approx(3 * min(two.p / 2, phantom_test(1000, 500, 8, 0).p))
+    assert three.test == "matches on the training side and on the other"
+    found = verdict(count=35)
+    assert "the smallest of 2 tests, corrected: samples against held-out items" in found.sentence
+
+
+def test_samples_that_are_training_items_are_told_by_how_often_items_equal_one_another():
+    found = verdict(n=203, identical=3, count=3)
+    assert found.state == "copies"
+    assert found.p == pytest.approx(2 * share_test(3, 203, 0, 1500))
+    assert "3 of 203 samples are training items, bit for bit" in found.sentence
+    one = verdict(n=203, identical=1, count=1)
     assert one.state == "none_found"
-    assert two.p == pytest.approx(min(1, 2 * min(one.p, phantom_test(1000, 500, 8, 0).p)))
+    assert "But 1 of 203 samples is a training item, bit for bit" in one.sentence
+    assert verdict(n=203, identical=3, count=3, negative=False).state == "copies"
+
+
+def test_the_comparison_with_heldout_items_is_left_out_where_samples_differ_anyway():
     assert verdict(count=60, chance=28, matched=(60, 0)).state == "copies"
-
-
-def test_where_samples_differ_anyway_the_phantoms_stand_alone():
     assert verdict(count=35, matched=(2, 1)).state == "copies"
     alone = verdict(count=35, matched=(2, 1), alike_p=1e-9)
-    assert alone.p == pytest.approx(phantom_test(1000, 500, 2, 1).p)
+    assert alone.p == pytest.approx(min(1, 2 * phantom_test(1000, 500, 2, 1).p))
     assert alone.state != "copies"
 
 
@@ -83,6 +111,8 @@ def test_where_samples_differ_anyway_the_phantoms_stand_alone():
         ({"n": 3, "n_chance": 3, "count": 3}, "could not show copies even if all were some"),
         ({"planted": 10}, "too few planted copies"),
         ({"n": 20}, "29 samples would do"),
+        ({"distinct": 1}, "1 distinct sample is too few"),
+        ({"planted": 3, "n_planted": 3}, "too few planted copies"),
         ({"flags": 50}, "50 of 500 stand out"),
     ],
 )

@@ -25,6 +25,11 @@ from taumem.record.audit import AuditedItems, AuditRecord, NotRun
 
 __all__ = ["audit"]
 
+UNSEEN_IMAGES = (
+    "copies that are upside down, turned by more than 6 degrees, negatives, stretched, partly covered or cropped to "
+    "less than 70 %, or that keep a subject but not its pixels"
+)
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -101,7 +106,7 @@ def _record(
 ) -> AuditRecord:
     rules, found, null = compared.rules, compared.found, compared.null
     copies, flagged = copies_of(rules[0], found, null, sides.distinct), compared.certainty.flags(settings.q)
-    power = power_of(len(found), flagged, compared.controls[1])
+    power = power_of(copies, flagged, compared.controls)
     scores, left_out = reported_scores(compared.seen, settings)
     members, not_tried = membership_scores(losses)
     sets = {"generated": sides.generated, "train": sides.train, "heldout": sides.heldout}
@@ -113,7 +118,7 @@ def _record(
         n_train=len(sides.train),
         n_generated=len(sides.generated),
         n_heldout=0 if sides.heldout is None else len(sides.heldout),
-        verdict=verdict_of(copies, flagged, compared, sides.duplicates),
+        verdict=verdict_of(copies, flagged, compared, sides),
         copies=copies,
         rules=tuple(counted(rule, found, null) for rule in rules),
         flagged=flagged,
@@ -142,6 +147,8 @@ def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
     reasons = []
     if sides.heldout is None:
         reasons.append(NotRun(what="phantom matches", why="there are no held-out items; give some by --heldout"))
+    if sides.train.kind == "images" and settings.features == "pixels":
+        reasons.append(NotRun(what=UNSEEN_IMAGES, why="no view has them"))
     if sides.train.kind == "images" and settings.orbit != "full":
         also = "mirrored, relit, " if settings.orbit == "none" else ""
         what = f"copies that are {also}shifted, turned and cropped"

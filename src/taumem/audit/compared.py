@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taumem.audit.controls import alike, negative, planted, positive
+from taumem.audit.controls import alike, negative, positive
 from taumem.audit.features import Features
 from taumem.audit.kept import KeptSearches
 from taumem.audit.null import Null, halves, one_of_each
+from taumem.audit.plants import planted
 from taumem.audit.pool import phantoms_of
+from taumem.audit.repeats import joined, near_groups
 from taumem.audit.rules import NEAREST, Rule, calibrated_distance, usual_rules
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
@@ -62,19 +64,23 @@ class Compared:
 def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compared:
     """Search, in this order: samples, items that copy nothing, planted copies, and phantoms."""
     features = settings.extractor
-    seen = sides if settings.features == "pixels" else _featured(sides, features, searches.progress)
+    seen = sides if settings.features == "pixels" else _featured(sides, features, settings, searches.progress)
     make = _maker(seen, settings)
-    comparison = make(seen.train.items, sides.groups)
+    comparison = make(seen.train.items, seen.groups)
     rules = usual_rules(seen.train.kind, settings.rule)
     found = searches.compare("samples", comparison, seen.generated.items)
     null = _null(seen, comparison, settings, searches)
     if seen.train.kind != "texts":
         rules = (*rules, calibrated_distance(null.calibration))
-    plants = planted(sides.train, sides.groups, settings.seed)
-    looked_for = comparison.compare(plants.items if seen is sides else features(plants.items, "planted copies"))
-    controls = [negative(null, settings.q), positive(plants, looked_for, sides.groups, rules[0])]
+    controls = [negative(null, settings.q)]
+    for plants in planted(sides.train, seen.groups, settings.seed):
+        items = plants.items if seen is sides else features(plants.items, "planted copies")
+        looked_for = searches.compare(plants.name, comparison, items)
+        controls.append(positive(plants, looked_for, seen.groups, rules[0]))
     if null.source == "heldout" and len(np.unique(sides.groups)) >= LEFT_OUT:
-        controls.append(alike(null, _left_out("train", seen, comparison, MOST_LIKE, settings, searches)[0]))
+        others, places = _left_out("train", seen, comparison, MOST_LIKE, settings, searches)
+        n = len(sides.train)
+        controls.append(alike(null, others, places, (sides.kin[:n], sides.kin[n:])))
     phantoms = phantoms_of(seen, rules[0], found, make, searches)
     n_compared = len(found) + len(null.calibration) + len(null.evaluation) + sum(c.n for c in controls[1:])
     n_compared += 0 if phantoms is None else len(found)
@@ -90,8 +96,8 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
     )
 
 
-def _featured(sides: Sides, features: Features, progress: Progress) -> Sides:
-    """The sets by their features; groups, names and all else as they are."""
+def _featured(sides: Sides, features: Features, settings: Settings, progress: Progress) -> Sides:
+    """The sets by their features, in which other items may be near-duplicates; names and all else as they are."""
 
     def of(part: Gathered | None) -> Gathered | None:
         if part is None:
@@ -102,7 +108,11 @@ def _featured(sides: Sides, features: Features, progress: Progress) -> Sides:
     generated, train, heldout = (of(part) for part in (sides.generated, sides.train, sides.heldout))
     assert generated is not None
     assert train is not None
-    return replace(sides, generated=generated, train=train, heldout=heldout)
+    groups, pooled = sides.groups, sides.pooled
+    if settings.near_duplicates:
+        groups = joined(groups, near_groups(train, memory=settings.memory))
+        pooled = groups if heldout is None else joined(pooled, near_groups(train, heldout, memory=settings.memory))
+    return replace(sides, generated=generated, train=train, heldout=heldout, groups=groups, pooled=pooled)
 
 
 def _left_out(

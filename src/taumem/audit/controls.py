@@ -1,34 +1,27 @@
 """Audits of what is known: held-out items must come out clean, and planted copies should be found."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
-from torch import Generator, Tensor
 
 from taumem.analysis.discoveries import conformal_p, q_values
+from taumem.analysis.phantoms import share_test
 from taumem.audit.null import Null
+from taumem.audit.plants import Plants
 from taumem.audit.rules import Rule
-from taumem.audit.sides import taken
-from taumem.data.gathered import Gathered
 from taumem.neighbors.matches import Matches
-from taumem.randomness import generator_for
 from taumem.record.audit import Control
 
-__all__ = ["Plants", "alike", "negative", "planted", "positive"]
+__all__ = ["alike", "negative", "positive"]
+
+Kin = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 VERY_UNLIKELY = 0.001
 """Held-out items may differ this much from training items by accident."""
 UNLIKELY = 0.01
 """An audit of items that copy nothing may look so suspicious this often."""
-N_PLANTED = 64
-NOISE = 8 / 127.5
-"""Of planted copies of images in [-1, 1]: 8 of 255 shades."""
-CHANGED = 0.05
-"""Share of the symbols of planted copies of texts that are changed."""
-ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+FEWEST_ALONE = 20
+"""Items without near-duplicates on either side, of which alone their likeness is judged if there are so many."""
 
 
 def negative(null: Null, q: float) -> Control:
@@ -45,66 +38,34 @@ def negative(null: Null, q: float) -> Control:
     return Control(name="negative", sentence=sentence, count=count, n=n, passed=p >= UNLIKELY, p=p)
 
 
-def alike(null: Null, train: Matches) -> Control:
+def alike(null: Null, train: Matches, places: NDArray[np.int64], kin: Kin) -> Control:
     """Hold held-out items against training items, each compared with the others: both should look alike.
 
-    It fails where held-out items come from elsewhere, are copies or near-duplicates of training items (frames of one
-    clip on both sides), or where items repeat: then it is unknown what looks like a copy by accident.
+    Two things are held against each other. Items that have near-duplicates among (other) training items should be no
+    more among the held-out ones: frames of one clip on both sides would be. And the scores of those that have none
+    should agree (Kolmogorov and Smirnov), which those of items from elsewhere do not. Either way it would be unknown
+    what looks like a copy by accident.
+
+    Args:
+        null: matches of held-out items.
+        train: matches of some training items, each against the others.
+        places: which training items these are.
+        kin: of each training item, and of each held-out one, whether near-duplicates of it are training items.
     """
+    of_train, of_heldout = kin
+    more = share_test(int(of_heldout.sum()), len(of_heldout), int(of_train.sum()), len(of_train))
     scores = np.concatenate([null.calibration.score, null.evaluation.score])
-    p = float(ks_2samp(scores, train.score).pvalue)
+    lone = scores[~of_heldout[np.concatenate([null.calibrated, null.evaluated])]]
+    lone_train = train.score[~of_train[places]]
+    if min(len(lone), len(lone_train)) < FEWEST_ALONE:
+        lone, lone_train = scores, train.score
+    p = min(1.0, 2 * min(more, float(ks_2samp(lone, lone_train).pvalue)))
     sentence = f"held-out items resemble training items as these resemble one another: they agree with p = {p:.2g}"
     return Control(name="alike", sentence=sentence, count=len(scores), n=len(train), passed=p >= VERY_UNLIKELY, p=p)
-
-
-@dataclass(frozen=True, eq=False)
-class Plants:
-    """Copies of training items that were made on purpose.
-
-    Attributes:
-        items: the copies.
-        groups: that of the training item which each is a copy of.
-        how: how they were changed, in words.
-    """
-
-    items: Tensor | list[str]
-    groups: NDArray[np.int64]
-    how: str
-
-
-def planted(train: Gathered, groups: NDArray[np.int64], seed: int) -> Plants:
-    """Copy some training items, not quite."""
-    places = np.unique(groups, return_index=True)[1]
-    order = torch.randperm(len(places), generator=generator_for(seed, "audit plants")).numpy()
-    places = places[order[:N_PLANTED]]
-    copies, how = _changed(taken(train, places), generator_for(seed, "audit plants", 1))
-    return Plants(copies, groups[places], how)
 
 
 def positive(plants: Plants, found: Matches, groups: NDArray[np.int64], rule: Rule) -> Control:
     """See how many planted copies the rule finds, each with its own training item."""
     count, n = int((rule.copied(found) & (groups[found.nearest] == plants.groups)).sum()), len(found)
     sentence = f"copies of training items {plants.how}: {count} of {n} are found"
-    return Control(name="positive", sentence=sentence, count=count, n=n, passed=None)
-
-
-def _changed(items: Tensor | list[str], generator: Generator) -> tuple[Tensor | list[str], str]:
-    """Change items a little, and say how."""
-    if isinstance(items, list):
-        return [_misspelled(text, generator) for text in items], f"with {CHANGED:.0%} of their symbols changed"
-    if not items.is_floating_point():
-        return items, "as they are"
-    if items.ndim == 4:
-        noise = NOISE * torch.randn(items.shape, generator=generator)
-        return (items + noise).clamp(-1, 1), "with noise of 8 of 255 shades"
-    spread = items.std(dim=0, keepdim=True) if len(items) > 1 else torch.ones_like(items)
-    return items + 0.1 * spread * torch.randn(items.shape, generator=generator), "with noise of a tenth of their spread"
-
-
-def _misspelled(text: str, generator: Generator) -> str:
-    symbols = list(text)
-    n = int(CHANGED * len(symbols))
-    for place in torch.randperm(len(symbols), generator=generator)[:n].tolist():
-        other = int(torch.randint(len(ALPHABET) - 1, (), generator=generator))
-        symbols[place] = ALPHABET.replace(symbols[place], "")[other % (len(ALPHABET) - 1)]
-    return "".join(symbols)
+    return Control(name=plants.name, sentence=sentence, count=count, n=n, passed=None)

@@ -1,12 +1,19 @@
 """The audit in one sentence: whether there are copies above chance, and whether it could have told."""
 
+import math
+from dataclasses import dataclass
+from functools import partial
+
 from taumem.analysis.phantoms import samples_needed, share_test, smallest_excluded
+from taumem.analysis.shares import exact_interval
+from taumem.analysis.wording import plural
 from taumem.audit.compared import Compared
-from taumem.audit.sides import SELDOM
+from taumem.audit.sides import SELDOM, Sides
 from taumem.record.audit import AuditVerdict, Control, CopyShare, Duplicates, Flagged, Power
 
 __all__ = ["power_of", "verdict_of"]
 
+IDENTICAL = "samples that are training items, bit for bit"
 SIGNIFICANT = 0.05
 UNLIKE = 0.001
 """The p below which samples differ from held-out items where no copies are."""
@@ -16,71 +23,119 @@ FAILED = {
 }
 """What a control that failed says."""
 SEEN_AT_LEAST = 0.5
-"""Share of planted copies that an audit must find before it may say that there are none."""
+"""Share of planted copies that an audit must be known to find (95 %, one-sided) to say that there are none."""
 UNSEEN_AT_MOST = 0.1
 """Rate of copies that an audit must be able to exclude before it may say that there are none."""
 
 
-def power_of(n: int, flagged: Flagged, planted: Control) -> Power:
+@dataclass(frozen=True)
+class _Tested:
+    """One of the tests behind the headline: what it is of, its p, and the smallest that this could have been."""
+
+    name: str
+    p: float
+    best: float
+
+
+def power_of(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...]) -> Power:
     """Say what the audit could have seen."""
-    excluded, smallest = smallest_excluded(n), 1 / (flagged.n_null + 1)
-    sentence = (
-        f"With {n:,} samples and none found, a rate above {100 * excluded:.2g} % is excluded at 95 %. A p-value is at "
-        f"least {smallest:.2g} ({flagged.n_null:,} items to compare with), so that at q = {flagged.q:g} "
-    )
-    sentence += (
-        "a single sample can be flagged."
+    n, excluded, smallest = copies.n, smallest_excluded(copies.n), 1 / (flagged.n_null + 1)
+    enough = 2 * math.ceil(n / flagged.q)
+    single = f"; for a single one to be, {enough:,} held-out items would do"
+    told = (
+        "a single sample can be flagged"
         if flagged.fewest == 1
-        else f"samples are flagged where {flagged.fewest:,} or more of {n:,} stand out."
+        else f"samples are flagged only where {flagged.fewest:,} or more of {n:,} stand out{single}"
         if flagged.fewest <= n
-        else f"none of {n:,} samples can be flagged: more held-out items are needed."
+        else f"none of {n:,} samples can be flagged, whatever they are{single}"
     )
-    return Power(excluded_above=excluded, smallest_p=smallest, sentence=f"{sentence} {_capitalized(planted.sentence)}.")
+    planted = "; ".join(c.sentence for c in controls if c.passed is None)
+    return Power(
+        excluded_above=excluded,
+        smallest_p=smallest,
+        sentence=f"With {n:,} samples and none found, a rate above {100 * excluded:.2g} % is excluded at 95 % "
+        f"(one-sided). A p-value is at least {smallest:.2g} ({flagged.n_null:,} items to compare with), so that at "
+        f"q = {flagged.q:g} {told}. {_capitalized(planted)}.",
+    )
 
 
-def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, duplicates: Duplicates) -> AuditVerdict:
+def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, sides: Sides) -> AuditVerdict:
     """Put the audit into one sentence, or say why that cannot be done."""
     assert copies.chance is not None
-    p, best = _tests(copies, compared)
-    if reasons := _against(copies, best, compared.controls, duplicates):
-        return _withheld(p, reasons)
+    tests = _tests(copies, compared, sides)
+    first = min(tests, key=lambda test: test.p)
+    # That samples could have been training items themselves says nothing of copies that are not quite identical.
+    best = min(test.best for test in tests if test.name != IDENTICAL)
+    p, best = (min(1.0, len(tests) * value) for value in (first.p, best))
+    said = f"p = {p:.2g}" + (
+        f", the smallest of {len(tests)} tests, corrected: {first.name}" if p <= SIGNIFICANT else ""
+    )
+    identical = _identical(sides)
+    verdict = partial(AuditVerdict, p=p, test=first.name)
+    if p <= SIGNIFICANT and first.name == IDENTICAL:
+        return verdict(state="copies", sentence=f"Copies found: {identical} ({said}).")
+    if reasons := _against(copies, best, compared.controls, sides.duplicates):
+        return _withheld(verdict, reasons, identical)
     counts = f"{copies.count:,} of {copies.n:,} samples"
-    chance = f"{copies.chance.count:,} of {copies.chance.n:,}"
-    what = "held-out items" if copies.chance.source == "heldout" else "training items, each against the others"
+    what = "held-out items" if copies.chance.source == "heldout" else "training items, each against the others,"
+    chance = f"of {what} {copies.chance.count:,} of {copies.chance.n:,} do"
     if copies.count and p <= SIGNIFICANT:
         sentence = (
             f"Copies found: {counts} ({_percent(copies.fraction)}, 95 % interval {_percent(copies.low)} to "
-            f"{_percent(copies.high)}) look like copies of training items; of {what}, {chance} do (p = {p:.2g})."
+            f"{_percent(copies.high)}) look like copies of training items; {chance} ({said})."
         )
-        return AuditVerdict(state="copies", p=p, sentence=sentence)
-    if reasons := _too_blind(copies, flagged, compared.controls):
-        return _withheld(p, reasons)
-    above = f"a rate above {100 * smallest_excluded(copies.n, copies.count):.2g} % is excluded at 95 %"
-    found = f"{counts} look like copies, no more than chance gives" if copies.count else f"none of {copies.n:,} samples"
-    sentence = f"No copies found above chance: {found} ({what}: {chance}); {above}."
-    return AuditVerdict(state="none_found", p=p, sentence=sentence)
+        return verdict(state="copies", sentence=sentence)
+    if reasons := _too_blind(copies, flagged, compared.controls, len(sides.distinct)):
+        return _withheld(verdict, reasons, identical)
+    if not copies.count:
+        found = f"none of {copies.n:,} samples looks like one; {chance}"
+    elif copies.fraction <= copies.chance.fraction:
+        found = f"{counts} look like copies, no more than chance gives: {chance}"
+    else:
+        found = f"{counts} look like copies, which cannot be told from chance: {chance} ({said})"
+    above = f"a rate above {100 * smallest_excluded(copies.n, copies.count):.2g} % is excluded at 95 % (one-sided)"
+    sentence = f"No copies found above chance: {found}; {above}{f'. But {identical}' if identical else ''}."
+    return verdict(state="none_found", sentence=sentence)
 
 
-def _tests(copies: CopyShare, compared: Compared) -> tuple[float, float]:
-    """The p of the headline, and the smallest that it could have been.
+def _tests(copies: CopyShare, compared: Compared, sides: Sides) -> list[_Tested]:
+    """The tests of the headline.
 
     Where samples differ from held-out items even where no copies are, how often these look like copies says little of
-    samples: then the test of phantoms stands alone.
+    samples: then that test is left out.
     """
     assert copies.chance is not None
     assert copies.p is not None
-    best = share_test(copies.n, copies.n, copies.chance.count, copies.chance.n)
-    tests, bests = [copies.p], [best]
-    if compared.phantoms is not None:
-        alike = compared.certainty.alike_p
-        keeps = alike is None or alike >= UNLIKE
-        tests, bests = [compared.phantoms.p, *tests[:keeps]], [compared.phantoms.best_p, *bests[:keeps]]
-    return min(1.0, len(tests) * min(tests)), min(1.0, len(bests) * min(bests))
+    repeats = sides.duplicates
+    chance, fresh = copies.chance, (repeats.fresh_identical, len(sides.kin))
+    found, n = repeats.generated_train, repeats.generated_distinct
+    best = share_test(copies.n, copies.n, chance.count, chance.n)
+    share = _Tested(f"samples against {'held-out' if chance.source == 'heldout' else 'training'} items", copies.p, best)
+    others = [_Tested(IDENTICAL, share_test(min(found, n), n, *fresh), share_test(n, n, *fresh))]
+    if compared.phantoms is None:
+        return [share, *others]
+    others.append(
+        _Tested("matches on the training side and on the other", compared.phantoms.p, compared.phantoms.best_p)
+    )
+    alike = compared.certainty.alike_p
+    return [share, *others] if alike is None or alike >= UNLIKE else others
 
 
-def _withheld(p: float, reasons: list[str]) -> AuditVerdict:
-    sentence = f"No verdict: {'; '.join(reasons)}."
-    return AuditVerdict(state="withheld", p=p, withheld=tuple(reasons), sentence=sentence)
+def _identical(sides: Sides) -> str:
+    """Say how many samples are training items; nothing where none is."""
+    found = sides.duplicates.generated_train
+    if not found:
+        return ""
+    fresh = f"{sides.duplicates.fresh_identical:,} of {len(sides.kin):,}"
+    return (
+        f"{found:,} of {len(sides.generated):,} samples {'is a' if found == 1 else 'are'} training "
+        f"item{'' if found == 1 else 's'}, bit for bit, as {fresh} training and held-out items are of one another"
+    )
+
+
+def _withheld(verdict: partial[AuditVerdict], reasons: list[str], identical: str) -> AuditVerdict:
+    sentence = f"No verdict: {'; '.join(reasons)}{f'. But {identical}' if identical else ''}."
+    return verdict(state="withheld", withheld=tuple(reasons), sentence=sentence)
 
 
 def _against(copies: CopyShare, best: float, controls: tuple[Control, ...], duplicates: Duplicates) -> list[str]:
@@ -101,7 +156,7 @@ def _against(copies: CopyShare, best: float, controls: tuple[Control, ...], dupl
     return reasons
 
 
-def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...]) -> list[str]:
+def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...], n_distinct: int) -> list[str]:
     """Why it may not be said that there are none."""
     reasons = []
     if flagged.count:
@@ -112,7 +167,7 @@ def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...
     reasons += [
         f"too few planted copies are found to say that there are none ({control.sentence})"
         for control in controls
-        if control.name == "positive" and control.count < SEEN_AT_LEAST * control.n
+        if control.name == "positive" and exact_interval(control.count, control.n, 0.9)[0] < SEEN_AT_LEAST
     ]
     unseen = smallest_excluded(copies.n, copies.count)
     if unseen > UNSEEN_AT_MOST and copies.count:
@@ -121,10 +176,10 @@ def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...
             f"{_percent(unseen)} could go unseen; a stricter rule, or held-out items that are no near-duplicates of "
             "training items, would do"
         )
-    elif unseen > UNSEEN_AT_MOST:
+    elif (unseen := smallest_excluded(n_distinct)) > UNSEEN_AT_MOST:
         reasons.append(
-            f"{copies.n:,} samples are too few: a rate of {_percent(unseen)} could go unseen; "
-            f"{samples_needed(UNSEEN_AT_MOST):,} samples would do"
+            f"{plural(n_distinct, 'distinct sample')} {'is' if n_distinct == 1 else 'are'} too few: a rate of "
+            f"{_percent(unseen)} could go unseen; {samples_needed(UNSEEN_AT_MOST):,} samples would do"
         )
     return reasons
 

@@ -9,10 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.analysis.phantoms import share_test
-from taumem.audit.repeats import MOST_COMPARED, NEAR_RULE, joined, marks_of, near_groups, numbered
+from taumem.audit.repeats import (
+    MOST_COMPARED,
+    NEAR_RULE,
+    joined,
+    marks_of,
+    near_groups,
+    numbered,
+    with_content,
+    with_kin,
+)
 from taumem.audit.settings import Settings
 from taumem.data.gathered import Gathered, gather_all
 from taumem.data.groups import read_groups
+from taumem.data.stored import Stored
 from taumem.errors import DataError
 from taumem.record.audit import Duplicates, NotRun
 
@@ -38,6 +48,8 @@ class Sides:
         heldout: items that the model never saw; None where there are none.
         groups: of each training item, a number; items with one number count as one [P].
         pooled: of each training item and each held-out one, likewise, looked for among both together [P + n].
+        kin: of each training item and each held-out one, whether a near-duplicate of it is a training item (of another
+            patient, scene, author, where these were named) [P + n].
         distinct: the samples that are no near-duplicates of an earlier one, ascending.
         duplicates: what was there more than once.
         not_run: what was left out of the preparation.
@@ -48,6 +60,7 @@ class Sides:
     heldout: Gathered | None
     groups: NDArray[np.int64]
     pooled: NDArray[np.int64]
+    kin: NDArray[np.bool_]
     distinct: NDArray[np.int64]
     duplicates: Duplicates
     not_run: tuple[NotRun, ...]
@@ -86,24 +99,28 @@ def bring_together(
         kept, dropped = _fresh(others, marks, marks_of_others, belongs)
         others, marks_of_others = _only(others, kept), [marks_of_others[place] for place in kept.tolist()]
         belongs = (belongs[0], [belongs[1][place] for place in kept.tolist()]) if belongs else None
-    identical, of_samples = numbered(marks), numbered(marks_of(samples))
+    marks_of_samples = marks_of(samples)
+    identical, of_samples = numbered(marks), numbered(marks_of_samples)
     looks = settings.near_duplicates
-    near, near_samples = (near_groups(part) if looks else None for part in (items, samples))
+    near, near_samples = (near_groups(part, memory=settings.memory) if looks else None for part in (items, samples))
     ours = joined(identical, near)
+    units = numbered([*belongs[0], *belongs[1]]) if belongs else None
     everything = joined(
         numbered([*marks, *marks_of_others]),
-        near_groups(items, others) if looks and others else None,
-        numbered([*belongs[0], *belongs[1]]) if belongs else None,
+        near_groups(items, others, memory=settings.memory) if looks and others else None,
+        units,
     )
     together, distinct = joined(ours, numbered(belongs[0]) if belongs else None), joined(of_samples, near_samples)
     is_near = np.isin(everything[len(items) :], everything[: len(items)])
     is_equal = np.isin(marks_of_others, marks)
+    copied = np.intersect1d(np.flatnonzero(np.isin(marks_of_samples, marks)), of_samples)
     return Sides(
         generated=samples,
         train=items,
         heldout=others,
         groups=together,
         pooled=everything,
+        kin=with_kin(everything, np.arange(len(everything)) if units is None else units, len(items)),
         distinct=np.unique(distinct),
         duplicates=Duplicates(
             train_identical=len(items) - len(np.unique(identical)),
@@ -113,6 +130,8 @@ def bring_together(
             heldout_identical=dropped[0] or int(is_equal.sum()),
             heldout_near=int((is_near & ~is_equal).sum()),
             heldout_grouped=dropped[1],
+            generated_train=len(with_content(samples, copied)),
+            fresh_identical=int((np.bincount(identical)[identical] > 1).sum()) + int(is_equal.sum()),
             generated_identical=len(samples) - len(np.unique(of_samples)),
             generated_distinct=len(np.unique(distinct)),
         ),
@@ -149,7 +168,8 @@ def taken(part: Gathered, places: NDArray[np.int64]) -> Any:
 def _only(part: Gathered, places: NDArray[np.int64]) -> Gathered:
     if len(places) == len(part):
         return part
-    return replace(part, items=taken(part, places), names=[part.names[place] for place in places])
+    items = part.items.only(places) if isinstance(part.items, Stored) else taken(part, places)
+    return replace(part, items=items, names=[part.names[place] for place in places])
 
 
 def _not_looked_for(items: Gathered, is_missing: bool, is_asked_for: bool) -> tuple[NotRun, ...]:

@@ -197,6 +197,11 @@ class Duplicates(Fact):
     """Held-out items that are near-duplicates of training items; they stay, and raise chance."""
     heldout_grouped: int = 0
     """Held-out items of groups (patients, scenes) that training items are of too; they were left out."""
+    generated_train: int = 0
+    """Distinct samples that are training items, bit for bit, and not of one shade or symbol alone."""
+    fresh_identical: int = 0
+    """Training items that equal another one, and held-out items (of those that stay) that equal a training item: how
+    often an item that copies nothing is one."""
     generated_identical: int = 0
     """Samples that equal an earlier one."""
     generated_distinct: int = 0
@@ -242,7 +247,9 @@ class AuditVerdict(Fact):
     state: Literal["copies", "none_found", "withheld"]
     sentence: str
     p: float | None
-    """Of the headline: twice the smaller p of the two tests behind it, at most 1."""
+    """Of the headline: the smallest p of the tests behind it, times how many these are; at most 1."""
+    test: str = ""
+    """Which of them it is of."""
     withheld: tuple[str, ...] = ()
     """Why it is withheld."""
 
