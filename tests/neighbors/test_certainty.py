@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strange import STRANGE, strange
 
-from taumem.neighbors import metrics, nearest
+from taumem.neighbors import nearest, search
 from taumem.neighbors.exact import euclidean_distances
 from taumem.neighbors.held import hold
 from taumem.neighbors.metrics import Cosine, Hamming
@@ -51,7 +51,7 @@ PRECISIONS = {"three": (HALF, SINGLE, DOUBLE), "two": (SINGLE, DOUBLE), "the fin
 
 @pytest.fixture(params=PRECISIONS)
 def of_all_precisions(request, monkeypatch):
-    monkeypatch.setattr(metrics, "precisions", lambda device: PRECISIONS[request.param])
+    monkeypatch.setattr(search, "precisions", lambda device, is_small: PRECISIONS[request.param])
 
 
 @pytest.mark.usefixtures("of_all_precisions")
@@ -106,7 +106,7 @@ def test_no_product_within_its_bound_can_lose_a_neighbor(precision, monkeypatch)
         return (off * (1 + given)).to(torch.float32 if precision is HALF else precision.dtype)
 
     worst = replace(precision, multiply=multiply)
-    monkeypatch.setattr(metrics, "precisions", lambda device: (worst, worst, DOUBLE))
+    monkeypatch.setattr(search, "precisions", lambda device, is_small: (worst, worst, DOUBLE))
     for name in ("noise", "near-duplicates 1e-3", "near-duplicates 1e-6", "far 1e4", "constant", "bytes", "mixed 1e-6"):
         queries, references = strange(name)
         for k in (1, 2, 7):

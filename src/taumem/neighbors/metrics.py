@@ -15,13 +15,14 @@ from torch import Tensor
 from taumem.errors import DataError
 from taumem.neighbors.exact import between, euclidean_distances
 from taumem.neighbors.held import Held, hold, joined
-from taumem.neighbors.products import Precision, precisions
+from taumem.neighbors.products import Precision
 
 __all__ = ["METRICS", "Metric", "MetricName"]
 
 MetricName = Literal["euclidean", "cosine", "hamming"]
 Rows = Shaped[Tensor, "n d"]
 Distances = Float[Tensor, "n"]
+Precisions = tuple[Precision, ...]
 
 AT_ONCE = 2**17
 """Numbers that are turned into double precision at a time."""
@@ -38,7 +39,7 @@ EXACT_IN_HALF = 2**8
 class Metric(Protocol):
     """A way to measure distances."""
 
-    precisions: tuple[Precision, ...]
+    precisions: Precisions
 
     def hold(self, rows: Rows, precision: Precision, *, closely: bool = False) -> Held:
         """Turn rows into vectors, in one of its precisions; ``closely`` as in :func:`taumem.neighbors.held.hold`."""
@@ -61,10 +62,11 @@ class Euclidean:
     Args:
         queries: some of them [n, d].
         references: some of them [m, d], typical; a few that are not do not matter.
+        precisions: to search in, the coarsest first.
     """
 
-    def __init__(self, queries: Rows, references: Rows) -> None:
-        self.precisions: tuple[Precision, ...] = precisions(references.device)
+    def __init__(self, queries: Rows, references: Rows, precisions: Precisions) -> None:
+        self.precisions = precisions
         known = references.double()
         center = known.median(dim=0).values
         # Where only some are nearer to it than to 0, it would swamp rows that are much smaller than the others.
@@ -95,10 +97,16 @@ class Euclidean:
 
 
 class Cosine:
-    """1 - cos of the angle, from 0 to 2: half the squared distance of the rows once all have length 1."""
+    """1 - cos of the angle, from 0 to 2: half the squared distance of the rows once all have length 1.
 
-    def __init__(self, queries: Rows, references: Rows) -> None:
-        self.precisions: tuple[Precision, ...] = precisions(references.device)
+    Args:
+        queries: some of them [n, d].
+        references: some of them [m, d].
+        precisions: to search in, the coarsest first.
+    """
+
+    def __init__(self, queries: Rows, references: Rows, precisions: Precisions) -> None:
+        self.precisions = precisions
 
     def hold(self, rows: Rows, precision: Precision, *, closely: bool = False) -> Held:
         return joined([hold(_directions(part), precision) for part in _in_parts(rows)])
@@ -127,16 +135,17 @@ class Hamming:
     Args:
         queries: all of them [n, positions].
         references: some of them [m, positions].
+        precisions: of which the coarsest is taken that is exact.
     """
 
-    def __init__(self, queries: Rows, references: Rows) -> None:
+    def __init__(self, queries: Rows, references: Rows, precisions: Precisions) -> None:
         self.n_positions = references.shape[1]
         self.symbols = torch.unique(queries).long()
         half = self.n_positions <= EXACT_IN_HALF
         self.is_small = len(self.symbols) <= MOST_SYMBOLS
-        self.precisions: tuple[Precision, ...]
+        self.precisions: Precisions
         if self.is_small:
-            able = [p for p in precisions(references.device) if p.dtype != torch.bfloat16 or half]
+            able = [p for p in precisions if p.dtype != torch.bfloat16 or half]
             self.precisions = (replace(able[0], summed=0.0, given=0.0, cut=0.0, lost=0.0),)
         else:
             self.precisions = (Precision(torch.float32, self._agreeing, 0.0, lost=0.0),)
@@ -168,7 +177,7 @@ def _in_parts(rows: Rows) -> tuple[Rows, ...]:
     return torch.split(rows, max(1, AT_ONCE // rows.shape[1]))
 
 
-METRICS: dict[MetricName, Callable[[Rows, Rows], Metric]] = {
+METRICS: dict[MetricName, Callable[[Rows, Rows, Precisions], Metric]] = {
     "euclidean": Euclidean,
     "cosine": Cosine,
     "hamming": Hamming,

@@ -20,8 +20,10 @@ WORTH = 0.7
 """A coarser precision is tried first where its product takes at most this share of the next finer one's time."""
 CLEARLY = 0.9
 """A way to multiply is preferred to one before it if it takes at most this share of its time."""
-TRIAL = (512, 1024)
-"""Rows and coordinates of the products that are timed, once in a process."""
+TRIAL, TURNS = (512, 1024), 8
+"""Rows and coordinates of the products that are timed once in a process, and how often: others may be at work."""
+LONGEST = 0.3
+"""Seconds after which no other turn begins."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,41 @@ SINGLE = Precision(torch.float32, by_torch, 2.0**-23)
 DOUBLE = Precision(torch.float64, by_torch, 2.0**-52, largest=2.0**500, lost=2.0**-500)
 
 
-def precisions(device: torch.device) -> tuple[Precision, ...]:
-    """The precisions to search in, the coarsest first; the last is double precision."""
-    return _precisions(device.type, torch.get_num_threads(), torch.get_float32_matmul_precision())
+def precisions(device: torch.device, *, is_small: bool = False) -> tuple[Precision, ...]:
+    """The precisions to search in, the coarsest first; the last is double precision.
+
+    Args:
+        device: where the rows are.
+        is_small: whether the search takes no longer than it would to find out what is fast here.
+    """
+    # What is fast depends on the number of threads, and what is exact on what torch may multiply in.
+    find = _usual if is_small else _fastest
+    return find(device.type, torch.get_num_threads(), torch.get_float32_matmul_precision())
 
 
 @cache
-def _precisions(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
-    """The same, found once for each number of threads, and for each precision that torch may multiply in."""
-    # That of numpy comes last: it does not keep to the number of threads that torch is told.
-    ways = [_by_onednn, by_torch, _by_numpy] if device == "cpu" else [by_torch]
-    seconds, way = _fastest(ways, device, torch.float32)
-    # In reduced precision, which others may have switched on (TF32 and the like), at least bfloat16's is kept.
-    single = replace(SINGLE, multiply=way, cut=0.0 if _keeps_all(way, device) else 2.0**-7)
+def _usual(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
+    return _single(by_torch, device), DOUBLE
+
+
+@cache
+def _fastest(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
     # An accelerator may round sums on the way if their result is rounded: there it must not be.
     half = HALF if device == "cpu" else replace(HALF, multiply=_to_single, given=0.0)
-    seconds_of_half, _ = _fastest([half.multiply], device, torch.bfloat16)
-    return (half, single, DOUBLE) if seconds_of_half < WORTH * seconds else (single, DOUBLE)
+    # That of numpy comes last: it does not keep to the number of threads that torch is told.
+    ways = [_by_onednn, by_torch, _by_numpy] if device == "cpu" else [by_torch]
+    tried = [(half.multiply, half.dtype), *((way, torch.float32) for way in ways)]
+    seconds_of_half, *seconds = _shortest(tried, device)
+    way = next(way for way, took in zip(ways, seconds, strict=True) if took <= min(seconds) / CLEARLY)
+    known = _single(way, device), DOUBLE
+    return (half, *known) if seconds_of_half < WORTH * min(seconds) else known
+
+
+def _single(way: Multiply, device: str) -> Precision:
+    # In reduced precision, which others may have switched on (TF32 and the like), at least bfloat16's is kept.
+    x = torch.full((64, 64), 1 + 2.0**-20, dtype=torch.float32, device=device)
+    keeps_all = bool((way(x, torch.eye(64, dtype=torch.float32, device=device)) == x).all())
+    return replace(SINGLE, multiply=way, cut=0.0 if keeps_all else 2.0**-7)
 
 
 def _to_single(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
@@ -89,28 +109,18 @@ def _by_onednn(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor
     return made
 
 
-def _fastest(ways: Sequence[Multiply], device: str, dtype: torch.dtype) -> tuple[float, Multiply]:
-    """The fastest of some ways to multiply, and its seconds; a way that this build of torch lacks is left out."""
-    x = torch.ones(TRIAL, dtype=dtype, device=device)
-    best: Multiply = by_torch
-    seconds = float("inf")
-    for way in ways:
-        try:
-            took = min(_seconds(way, x) for _ in range(5))
-        except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-            continue
-        if took < CLEARLY * seconds:
-            best, seconds = way, took
-    return seconds, best
-
-
-def _seconds(way: Multiply, x: Tensor) -> float:
-    began = time.perf_counter()
-    float(way(x, x)[0, 0])  # which waits for an accelerator
-    return time.perf_counter() - began
-
-
-def _keeps_all(multiply: Multiply, device: str) -> bool:
-    """Whether numbers enter a product with all their digits."""
-    x = torch.full((64, 64), 1 + 2.0**-20, dtype=torch.float32, device=device)
-    return bool((multiply(x, torch.eye(64, dtype=torch.float32, device=device)) == x).all())
+def _shortest(ways: Sequence[tuple[Multiply, torch.dtype]], device: str) -> list[float]:
+    """The shortest seconds of each way to multiply, in turns; infinite for one that this build of torch lacks."""
+    best, began = [float("inf")] * len(ways), time.perf_counter()
+    for turn in range(TURNS):
+        if turn > 1 and time.perf_counter() - began > LONGEST:
+            break
+        for k, (way, dtype) in enumerate(ways):
+            x = torch.ones(TRIAL, dtype=dtype, device=device)
+            now = time.perf_counter()
+            try:
+                float(way(x, x)[0, 0])  # which waits for an accelerator
+            except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+                continue
+            best[k] = min(best[k], time.perf_counter() - now)
+    return best

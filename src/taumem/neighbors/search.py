@@ -10,6 +10,7 @@ from torch import Tensor
 
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors.metrics import METRICS, MOST_SYMBOLS, MetricName
+from taumem.neighbors.products import precisions
 from taumem.neighbors.results import Results, digest_of
 from taumem.neighbors.rows import Rows
 from taumem.neighbors.shortlist import Search, Sizes
@@ -20,6 +21,8 @@ TYPICAL = 64
 """Rows that say how large the numbers of all may be."""
 COARSE = 300
 """References for each neighbor asked for, from which on the coarsest of three precisions saves time."""
+SMALL = 2**30
+"""Multiplications that take less time than to find out how to multiply fast."""
 KEPT_TOGETHER = 2048
 """Queries that are finished at a time where results are kept in a file."""
 LARGEST_SIDE = 2048
@@ -95,7 +98,8 @@ def nearest(
 def _search(
     rows: Shaped[Tensor, "n d"], known: Rows, k: int, metric: MetricName, sizes: Sizes, *, grouped: bool
 ) -> Search:
-    way = METRICS[metric](rows, known.block(0, TYPICAL))
+    is_small = len(rows) * len(known) * rows.shape[1] < SMALL
+    way = METRICS[metric](rows, known.block(0, TYPICAL), precisions(rows.device, is_small=is_small))
     # The coarser the precision, the more pairs are compared exactly, which costs most where k is large.
     skipped = 1 if len(known) < COARSE * k and len(way.precisions) > 2 else 0
     return Search(rows, k, way, way.precisions[skipped:], sizes, grouped=grouped)
