@@ -102,7 +102,7 @@ def test_no_product_within_its_bound_can_lose_a_neighbor(precision, monkeypatch)
         norms = torch.outer(*(rows.double().norm(dim=1) for rows in (x, y)))
         signs = [torch.randint(2, exact.shape, generator=draw) * 2 - 1 for _ in range(2)]
         given = signs[0] * precision.given / (1 + precision.given) * 0.99
-        off = exact + signs[1] * 0.9 * precision.summed * (x.shape[1] + 16) * norms
+        off = exact + signs[1] * 0.9 * precision.off(x.shape[1]) * norms
         return (off * (1 + given)).to(torch.float32 if precision is HALF else precision.dtype)
 
     worst = replace(precision, multiply=multiply)
@@ -113,6 +113,19 @@ def test_no_product_within_its_bound_can_lose_a_neighbor(precision, monkeypatch)
             assert equal(nearest(queries, references, k), expected(queries, references, k)), name
 
 
+def test_products_that_cut_their_numbers_lose_no_neighbor_if_they_say_so(monkeypatch):
+    """As where TF32, or bfloat16, is allowed for numbers of single precision."""
+
+    def multiply(x, y):
+        return x.bfloat16().float() @ y.bfloat16().float().T
+
+    cutting = replace(SINGLE, multiply=multiply, cut=2.0**-7)
+    monkeypatch.setattr(search, "precisions", lambda device, is_small: (cutting, DOUBLE))
+    for name in ("noise", "near-duplicates 1e-3", "near-duplicates 1e-6", "far 1e4", "constant", "bytes", "mixed 1e-6"):
+        queries, references = strange(name)
+        assert equal(nearest(queries, references, 2), expected(queries, references, 2)), name
+
+
 @settings(max_examples=60)
 @given(st.integers(1, 300), st.sampled_from([0.0, 3.0, 1e4]), st.integers(0, 99))
 def test_products_are_within_their_bounds(width, shift, seed):
@@ -121,7 +134,7 @@ def test_products_are_within_their_bounds(width, shift, seed):
         held = [hold(rows.double(), precision) for rows in (x, y)]
         made = precision.multiply(held[0].rows, held[1].rows).double()
         exact = held[0].rows.double() @ held[1].rows.double().T
-        bound = precision.summed * (width + 16) * torch.outer(held[0].norm, held[1].norm) + precision.given * made.abs()
+        bound = precision.off(width) * torch.outer(held[0].norm, held[1].norm) + precision.given * made.abs()
         assert (made - exact).abs().le(bound).all()
 
 

@@ -57,7 +57,7 @@ def hold(near: Float[Tensor, "n d"], precision: Precision, *, is_exact: bool = F
     rows = near.to(precision.dtype)
     counted = torch.float64 if closely else near.dtype
     norm = torch.linalg.vector_norm(rows, dim=1, dtype=counted).double()
-    off = ((0 if is_exact else 2 * rounding) + precision.cut) * norm + precision.lost * near.shape[1]
+    off = (0 if is_exact else 2 * rounding) * norm + precision.lost * near.shape[1]
     if rows is not near:
         off += torch.linalg.vector_norm(near.sub_(rows), dim=1).double() * (1 + summing)
     half_square = norm.square() / 2

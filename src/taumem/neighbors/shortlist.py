@@ -161,7 +161,7 @@ class Search:
         precision, y = self.precisions[tier], tiles[tier]
         products = precision.multiply(x.rows, y.rows).view(len(rows), -1, y.n_bundles)
         most = products.amax(dim=1).double()
-        lost = (precision.summed * (x.rows.shape[1] + 16) * x.norm)[:, None]
+        lost = (precision.off(x.rows.shape[1]) * x.norm)[:, None]
         given = most.abs().mul_(precision.given)
         return Scores(rows, x, y, products, most - given, most + given, lost, precision.given)
 
@@ -182,7 +182,7 @@ class Search:
         assert self.groups is not None
         y, row = scores.tile, torch.arange(len(bundles), device=bundles.device)[:, None]
         column = scores.products[row, :, bundles].argmax(dim=2) * y.n_bundles + bundles
-        ordered, order = self.groups[y.positions[column].clamp_min(0)].sort(dim=1, stable=True)
+        ordered, order = self.groups[y.positions[column]].sort(dim=1, stable=True)
         again = torch.zeros_like(ordered, dtype=torch.bool)
         again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
         return farthest.masked_fill(again.gather(1, order.argsort(dim=1)), torch.inf).sort(dim=1).values
@@ -191,15 +191,13 @@ class Search:
         """The same for some queries, reference by reference, where one bundle holds several of the nearest."""
         y, k = scores.tile, self.k
         columns = torch.arange(len(y.positions), device=crowded.device).view(-1, y.n_bundles)
-        names, number = (
-            (None, None) if self.groups is None else torch.unique(self.groups[y.positions], return_inverse=True)
-        )
         for at in torch.split(crowded, max(1, self.sizes.pairs // len(y.positions))):
-            if number is None or names is None:
+            if self.groups is None:
                 low = scores.lower[at] - scores.lost[at] * y.bundle_norm + y.bundle_low
                 best = low.topk(min(k, y.n_bundles), dim=1).indices
                 farthest = self._farthest(scores, at[:, None], columns[:, best].transpose(0, 1).flatten(1))
             else:
+                names, number = torch.unique(self.groups[y.positions], return_inverse=True)
                 every = self._farthest(scores, at[:, None], columns.flatten()[None])
                 farthest = every.new_full((len(at), len(names)), torch.inf)
                 farthest.scatter_reduce_(1, number.expand(len(at), -1), every, "amin")
