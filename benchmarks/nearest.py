@@ -197,10 +197,11 @@ def peak_of_this_process() -> float:
 def growth(path: Path, small: bool) -> None:
     import plotly.graph_objects as go
 
-    sizes = [(n, m) for n in (500, 1000, 2000, 4000) for m in (2500, 5000, 10_000, 20_000)]
+    least = 1 if small else 2
+    sizes = [(1000 * n * least, 5000 * m * least) for n in (1, 2, 4, 8) for m in (1, 2, 4, 8)]
     pairs, seconds = [], []
     for n, m in sizes:
-        queries, references = noise(n, m, 192 if small else 784)
+        queries, references = noise(n, m, 784)
         by_taumem(queries, references)
         pairs.append(n * m)
         seconds.append(min(shortest(["taumem"], queries, references)["taumem"]))
