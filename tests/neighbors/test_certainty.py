@@ -193,3 +193,21 @@ def test_what_torch_is_allowed_elsewhere_costs_no_neighbor(allowed):
     finally:
         torch.set_float32_matmul_precision(before)
     assert equal(found, expected(queries, references, 5))
+
+
+@pytest.mark.parametrize("small", [0, search.SMALL])
+@pytest.mark.parametrize("of", ["all", "mkldnn"])
+def test_nor_does_what_it_is_allowed_by_its_newer_settings(of, small, monkeypatch):
+    """While these are set, torch does not answer what the older one is."""
+    if not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("this torch has no newer settings")
+    monkeypatch.setattr(search, "SMALL", small)
+    settings_of = torch.backends if of == "all" else torch.backends.mkldnn.matmul
+    before = settings_of.fp32_precision
+    settings_of.fp32_precision = "tf32"
+    queries, references = strange("near-duplicates 1e-6")
+    try:
+        found = nearest(queries, references, 5)
+    finally:
+        settings_of.fp32_precision = before
+    assert equal(found, expected(queries, references, 5))

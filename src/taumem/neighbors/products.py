@@ -70,18 +70,22 @@ def precisions(device: torch.device, *, is_small: bool = False) -> tuple[Precisi
         device: where the rows are.
         is_small: whether the search takes no longer than it would to find out what is fast here.
     """
-    # What is fast depends on the number of threads, and what is exact on what torch may multiply in.
-    find = _usual if is_small else _fastest
-    return find(device.type, torch.get_num_threads(), torch.get_float32_matmul_precision())
+    # What is fast depends on the number of threads.
+    half, way = (None, by_torch) if is_small else _fastest(device.type, torch.get_num_threads())
+    # In reduced precision, which others may switch on at any time (TF32 and the like), at least bfloat16's is kept.
+    single = replace(SINGLE, multiply=way, cut=0.0 if _keeps_all(way, device) else 2.0**-7)
+    return (single, DOUBLE) if half is None else (half, single, DOUBLE)
+
+
+def _keeps_all(way: Multiply, device: torch.device) -> bool:
+    """Whether numbers enter a product with all their digits. Tried, since torch has several settings that forbid it."""
+    x = torch.full((64, 64), 1 + 2.0**-20, dtype=torch.float32, device=device)
+    return bool((way(x, torch.eye(64, dtype=torch.float32, device=device)) == x).all())
 
 
 @cache
-def _usual(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
-    return _single(by_torch, device), DOUBLE
-
-
-@cache
-def _fastest(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
+def _fastest(device: str, threads: int) -> tuple[Precision | None, Multiply]:
+    """Half precision, where it is worth it, and the fastest way to multiply in single precision."""
     # An accelerator may round sums on the way if their result is rounded: there it must not be.
     half = HALF if device == "cpu" else replace(HALF, multiply=_to_single, given=0.0)
     # That of numpy comes last: it does not keep to the number of threads that torch is told.
@@ -89,15 +93,7 @@ def _fastest(device: str, threads: int, allowed: str) -> tuple[Precision, ...]:
     tried = [(half.multiply, half.dtype), *((way, torch.float32) for way in ways)]
     seconds_of_half, *seconds = _shortest(tried, device)
     way = next(way for way, took in zip(ways, seconds, strict=True) if took <= min(seconds) / CLEARLY)
-    known = _single(way, device), DOUBLE
-    return (half, *known) if seconds_of_half < WORTH * min(seconds) else known
-
-
-def _single(way: Multiply, device: str) -> Precision:
-    # In reduced precision, which others may have switched on (TF32 and the like), at least bfloat16's is kept.
-    x = torch.full((64, 64), 1 + 2.0**-20, dtype=torch.float32, device=device)
-    keeps_all = bool((way(x, torch.eye(64, dtype=torch.float32, device=device)) == x).all())
-    return replace(SINGLE, multiply=way, cut=0.0 if keeps_all else 2.0**-7)
+    return (half if seconds_of_half < WORTH * min(seconds) else None), way
 
 
 def _to_single(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
