@@ -6,8 +6,8 @@
     python benchmarks/nearest.py --large refs.npy       # 10,000 x 1,000,000 x 784 from a file, with a prediction first
 
 Others are faiss.IndexFlatL2 and scikit-learn (left out with a word where they are not installed), torch.cdist with
-topk, and the bare product in single precision, which finds nothing. They take turns, and the shortest time of each
-counts.
+topk, and the bare product in single precision, which finds nothing. All take turns, as many as --turns says; a ratio is
+the median over the turns of taumem's time over the other's in the same turn, with the least and the largest.
 Peak memory is that of a process of its own, less that of one that only holds the data.
 """
 
@@ -28,7 +28,7 @@ from taumem.neighbors.products import precisions
 from taumem.randomness import generator_for
 
 K = 2
-TURNS = 3
+TURNS = 5
 AT_ONCE = 2048
 SIZES = {"long": (2_000, 10_000, 3072), "many": (10_000, 50_000, 784)}
 SMALL = {"long": (200, 1_000, 3072), "many": (1_000, 5_000, 784)}
@@ -146,28 +146,30 @@ def available(ways: list[str]) -> list[str]:
     return found
 
 
-def shortest(ways: list[str], queries: Tensor, references: Tensor) -> dict[str, tuple[float, float]]:
-    """The shortest seconds of each, on the clock and of all cores together."""
-    best = dict.fromkeys(ways, (np.inf, np.inf))
-    for _ in range(TURNS):
+def in_turns(
+    ways: list[str], queries: Tensor, references: Tensor, turns: int = TURNS
+) -> dict[str, list[tuple[float, float]]]:
+    """The seconds of each in each turn, on the clock and of all cores together."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(turns):
         for name in ways:
             began, cpu = time.perf_counter(), time.process_time()
             WAYS[name](queries, references)
-            took = time.perf_counter() - began, time.process_time() - cpu
-            best[name] = (min(best[name][0], took[0]), min(best[name][1], took[1]))
-    return best
+            seconds[name].append((time.perf_counter() - began, time.process_time() - cpu))
+    return seconds
 
 
-def told(title: str, best: dict[str, tuple[float, float]]) -> None:
-    seconds, cpu = best["taumem"]
+def told(title: str, seconds: dict[str, list[tuple[float, float]]]) -> None:
     print(f"\n{title}")
-    for name, (theirs, theirs_cpu) in best.items():
-        ratio = (
-            ""
-            if name == "taumem"
-            else f"   taumem takes {seconds / theirs:.2f} of it ({cpu / theirs_cpu:.2f} of its CPU time)"
-        )
-        print(f"  {name:16} {theirs:8.3f} s   {theirs_cpu:8.3f} s of CPU{ratio}", flush=True)
+    own = np.array(seconds["taumem"])
+    for name, theirs in seconds.items():
+        clock, cpu = np.median(theirs, axis=0)
+        line = f"  {name:16} {clock:8.3f} s   {cpu:8.3f} s of CPU"
+        if name != "taumem":
+            ratios = own / theirs
+            (middle, of_cpu), (least, _), (most, _) = np.median(ratios, axis=0), ratios.min(axis=0), ratios.max(axis=0)
+            line += f"   taumem takes {middle:.2f} ({least:.2f} to {most:.2f}) of it, {of_cpu:.2f} of its CPU time"
+        print(line, flush=True)
 
 
 def peak(way: str, size: tuple[int, int, int]) -> float:
@@ -204,7 +206,7 @@ def growth(path: Path, small: bool) -> None:
         queries, references = noise(n, m, 784)
         by_taumem(queries, references)
         pairs.append(n * m)
-        seconds.append(min(shortest(["taumem"], queries, references)["taumem"]))
+        seconds.append(min(clock for clock, _ in in_turns(["taumem"], queries, references, turns=3)["taumem"]))
     slope, at = np.polyfit(np.log(pairs), np.log(seconds), 1)
     print(f"\ntime grows as (samples x items)^{slope:.3f}")
     figure = go.Figure(go.Scatter(x=pairs, y=seconds, mode="markers", name="measured"))
@@ -243,6 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="in some seconds")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--turns", type=int, default=TURNS, help="of each comparison")
     parser.add_argument("--growth", type=Path, metavar="HTML", help="only how time grows, as a picture")
     parser.add_argument("--large", type=Path, metavar="NPY", help="only the search in a file, which is made if missing")
     parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
@@ -259,19 +262,19 @@ def main() -> None:
     elif given.large:
         large(given.large, (1_000, 50_000, 784) if given.small else LARGE)
     else:
-        compare(SMALL if given.small else SIZES)
+        compare(SMALL if given.small else SIZES, given.turns)
 
 
-def compare(sizes: dict[str, tuple[int, int, int]]) -> None:
+def compare(sizes: dict[str, tuple[int, int, int]], turns: int) -> None:
     ways = available(list(WAYS))
     for size in sizes.values():
-        told(" x ".join(f"{length:,}" for length in size), shortest(ways, *noise(*size)))
+        told(" x ".join(f"{length:,}" for length in size), in_turns(ways, *noise(*size), turns))
         alone = peak("nothing", size)
         print("  MB beside the data: " + ", ".join(f"{name} {peak(name, size) - alone:.0f}" for name in ways))
     n, m, width = sizes["long"][0], sizes["long"][1], 784
     known = [name for name in ways if name in ("taumem", "faiss", "product (torch)", "product (numpy)")]
     for title, make in HARD.items():
-        told(f"{title}: {n:,} x {m:,} x {width}", shortest(known, *make(n, m, width)))
+        told(f"{title}: {n:,} x {m:,} x {width}", in_turns(known, *make(n, m, width), turns))
 
 
 def limit_threads(n: int) -> None:
