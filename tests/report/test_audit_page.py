@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from planted_audit import COMMAND, NASTY, audit_of
+from planted_audit import COMMAND, NASTY, audit_of, copies
 from plotly.offline import get_plotlyjs
 from reading import Page
 
@@ -138,7 +138,7 @@ def test_the_slider_stops_at_thresholds_with_their_bounds(audit_page):
     record, stops = audit_of(), json_of(audit_page, "stops")
     (slider,) = [a for tag, a in audit_page.tags if tag == "input"]
     assert (slider["type"], slider["min"], slider["max"]) == ("range", "0", str(len(stops["score"]) - 1))
-    assert stops["found"][int(slider["value"])] == record.flagged.count
+    assert stops["found"][int(slider["value"])] == record.copies.count
     known = dict(zip(record.bounds.thresholds, zip(record.bounds.found, record.bounds.false, strict=True), strict=True))
     for score, found, false in zip(stops["score"], stops["found"], stops["false"], strict=True):
         assert known[score] == (found, false)
@@ -156,11 +156,46 @@ def test_many_thresholds_are_thinned_but_the_lowest_stay():
         found=tuple(range(1, n + 1)),
         false=tuple(range(1, n + 1)),
     )
-    stops = stops_of(bounds, 4321)
+    stops = stops_of(bounds, bounds.thresholds[4320])
     assert ALL_STOPS < len(stops) <= ALL_STOPS + MORE_STOPS + 1
     assert 4321 in [stop["found"] for stop in stops]
     assert [stop["found"] for stop in stops[:ALL_STOPS]] == list(range(1, ALL_STOPS + 1))
     assert stops[-1]["found"] == n
+
+
+def opening_of(record: AuditRecord) -> dict:
+    page = Page(audit_page_of(record))
+    (slider,) = [a for tag, a in page.tags if tag == "input"]
+    return {key: column[int(slider["value"])] for key, column in json_of(page, "stops").items()}
+
+
+def by_rule(name: str, threshold: float | None, count: int, n_flagged: int) -> AuditRecord:
+    """A planted audit whose rule is this one, by which so many of the lowest scores are copies."""
+    rule = audit_of().rules[0].model_copy(update={"name": name, "threshold": threshold})
+    share = copies(count).model_copy(update={"rule": rule.sentence})
+    flagged = audit_of().flagged.model_copy(update={"count": n_flagged})
+    pairs = [
+        pair.model_copy(update={"copied": k < count, "flagged": k < n_flagged})
+        for k, pair in enumerate(audit_of("vectors").pairs)
+    ]
+    return audit_of("vectors", rules=(rule,), copies=share, flagged=flagged, pairs=tuple(pairs))
+
+
+@pytest.mark.parametrize("n_flagged", [0, 11])
+def test_the_slider_opens_at_the_threshold_of_the_gap_rule(n_flagged):
+    thresholds = audit_of().bounds.thresholds
+    opening = opening_of(by_rule("gap<1/3", 1 / 3, 70, n_flagged))
+    assert opening["score"] == max(score for score in thresholds if score < 1 / 3)
+    assert opening_of(by_rule("gap<1/300", 1 / 300, 0, n_flagged)) == {"score": 1 / 300, "found": 0, "false": 0}
+    assert opening_of(by_rule(f"gap<={thresholds[4]}", thresholds[4], 5, n_flagged))["found"] == 5
+
+
+def test_the_slider_opens_where_the_copies_of_other_rules_are_in_or_else_the_flags():
+    assert opening_of(by_rule("edit<=0.05", 0.05, 7, 0))["found"] == 7
+    assert opening_of(by_rule("identical", 0.0, 0, 9))["found"] == 9
+    assert opening_of(by_rule("carlini<1/2", 0.5, 400, 9))["found"] == 9  # the gallery does not hold all
+    assert opening_of(by_rule("carlini<1/2", 0.5, 400, 200))["found"] == 200
+    assert opening_of(by_rule("identical", 0.0, 0, 0)) == {"score": 0.0, "found": 0, "false": 0}
 
 
 def test_an_audit_of_nothing_much_gives_a_page():
