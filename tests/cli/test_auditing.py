@@ -45,7 +45,8 @@ def test_the_verdict_is_the_first_line_and_everything_fits_on_a_screen(asked, tm
     printed = "\n".join(lines)
     for said in (
         "12 of 500", "0 of 200", "flagged", "C_T", "negative control passed", "would be excluded",
-        "not looked at: Membership", "samples/00000.png", "report.html", "findings.csv",
+        "not looked at: Membership", "two-sided, 95 % each", "exclusions one-sided",
+        "samples/00000.png", "report.html", "findings.csv",
     ):  # fmt: skip
         assert said in printed, said
     assert "rt(1)</script>\"'&\\n\\udcff.png" in printed

@@ -87,6 +87,13 @@ def test_all_that_the_record_says_is_on_the_page(audit_page):
     ]  # fmt: skip
 
 
+def test_it_is_said_which_intervals_are_one_sided_and_which_hold_together():
+    words = Page(audit_page_of(audit_of())).words
+    assert "Intervals are two-sided, 95 % each" in words
+    assert "exclusions one-sided" in words
+    assert "for all thresholds at once, with probability 95 %" in words
+
+
 def test_privacy_is_never_claimed(audit_page):
     assert len(re.findall("privacy|private|anonym", audit_page.words)) == 1
 

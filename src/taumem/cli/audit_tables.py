@@ -65,6 +65,7 @@ def show_verification(folder: Path, differences: Sequence[str], compared: int) -
 
 def _show_counts(record: "AuditRecord") -> None:
     from taumem.analysis.wording import percent, sentence
+    from taumem.report.audit_notes import intervals
 
     table = new_table("", Column("samples", justify="right"), "share", "95 % interval", "by chance", "95 % interval")
     rules = [rule for rule in (*record.rules, *record.partial) if rule.sentence != record.copies.rule]
@@ -77,7 +78,7 @@ def _show_counts(record: "AuditRecord") -> None:
     share_of = percent(flagged.count / max(flagged.n, 1))
     add_row(table, "flagged", f"{flagged.count:,} of {flagged.n:,}", share_of, f"at q = {flagged.q:g}", "", "")
     show_table(table)
-    out.print(f"[dim]{escape(sentence(record.copies.rule))}[/]", soft_wrap=True)
+    out.print(f"[dim]{escape(f'{sentence(record.copies.rule)} {intervals(record)}')}[/]", soft_wrap=True)
 
 
 def _show_pairs(record: "AuditRecord") -> None:
@@ -98,7 +99,7 @@ def _show_scores(record: "AuditRecord") -> None:
 
     told = [score for score in (*record.scores.values(), *record.membership) if score.value is not None]
     if told:
-        table = new_table("scores that others report", "")
+        table = new_table("scores that others report", "[95 %, two-sided]")
         for score in told:
             between = score.low is not None and score.high is not None
             ends = f" [{number(score.low or 0.0)}, {number(score.high or 0.0)}]" if between else ""

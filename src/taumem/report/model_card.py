@@ -9,6 +9,7 @@ from typing import Any
 from taumem.analysis.wording import number, percent, plain_name, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord, Share
+from taumem.report.audit_notes import intervals
 
 __all__ = ["model_card", "write_model_card"]
 
@@ -83,7 +84,7 @@ def _section(record: AuditRecord) -> Iterator[str]:
     share = f"{percent(flagged.count / flagged.n)}" if flagged.n else "–"
     yield f"| flagged at a false discovery rate of {flagged.q:g} | {flagged.count:,} | {flagged.n:,} | {share} | – |"
     yield ""
-    yield _escaped(f"{sentence(copies.rule)} {sentence(record.power.sentence)}")
+    yield _escaped(f"{sentence(copies.rule)} {intervals(record)} {sentence(record.power.sentence)}")
     yield f"{record.n_generated:,} samples against {record.n_train:,} training and {record.n_heldout:,} held-out items."
     for score in record.scores.values():
         if score.value is not None:
