@@ -26,6 +26,7 @@ __all__ = [
     "TaumemWarning",
     "first_difference",
     "nearest_name",
+    "option",
 ]
 
 
@@ -66,6 +67,19 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(names)}."
+
+
+def option(name: str, flag: str | None = None) -> str:
+    """An option by both of its names, for messages that do not know whether it was a flag or an argument.
+
+    Args:
+        name: in Python, and in an experiment's file.
+        flag: on the command line, where it is not the same with hyphens.
+
+    >>> option("value_range")
+    'value_range (--value-range)'
+    """
+    return f"{name} (--{flag or name.replace('_', '-')})"
 
 
 def first_difference(was: Any, now: Any, name: str = "") -> str:

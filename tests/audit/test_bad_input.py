@@ -94,7 +94,10 @@ def test_what_cannot_be_audited_is_refused_in_one_sentence(sets, tmp_path):
     nan = np.full((9, 5), np.nan)
     for given, message in (
         ((corrupt, train, heldout), r"1 of 3 images cannot be read: .*1\.png: not a readable image.*skip_unreadable"),
-        ((folder(tmp_path / "large", pixels(3, 9)), train, heldout), r"different sizes: samples 9x9, .* give a size"),
+        (
+            (folder(tmp_path / "large", pixels(3, 9)), train, heldout),
+            r"sizes: samples 9x9, .* to one by size",
+        ),
         ((tmp_path / "empty", train, heldout), "this folder is empty"),
         ((samples, tmp_path / "gone", heldout), "no such file or folder"),
         ((samples, train / "0.png", heldout), "a single picture; name the folder"),

@@ -51,7 +51,7 @@ def test_findings_that_were_changed_are_named(folder):
 
 def test_inputs_that_moved_can_be_named_and_are_asked_for(folder):
     (folder / "train.npy").rename(folder / "elsewhere.npy")
-    with pytest.raises(RecordError, match="train="):
+    with pytest.raises(RecordError, match=r"by train \(--train\)"):
         verify(folder / "audit")
     assert verify(folder / "audit", train=folder / "elsewhere.npy").agrees
 

@@ -208,5 +208,5 @@ class TestRoundings:
     @pytest.mark.parametrize("ends", [(0, float("inf")), (float("nan"), 1)])
     def test_a_range_that_is_not_finite_is_refused(self, tmp_path, ends):
         np.save(tmp_path / "a.npy", np.zeros((3, 4, 4), np.float32))
-        with pytest.raises(ValueError, match="value_range must ascend"):
+        with pytest.raises(ValueError, match=r"value_range .* must ascend"):
             load_array(tmp_path / "a.npy", value_range=ends)

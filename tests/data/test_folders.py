@@ -158,7 +158,7 @@ class TestFilesThatCannotBeRead:
         assert "3 of 7 images cannot be read" in words
         assert all(f"{name}: not a readable image" in words for name in ("1.png", "3.png", "4.jpg"))
         assert "the file is empty" in words
-        assert "skip_unreadable = true" in words
+        assert "skip_unreadable (--skip-unreadable)" in words
 
     def test_of_many_the_first_are_named_and_the_others_counted(self, tmp_path):
         for k in range(30):

@@ -140,7 +140,7 @@ class TestImages:
     @pytest.mark.parametrize("low", [0.0, -0.05])
     def test_floats_that_could_be_on_two_scales_need_to_be_told(self, low):
         values = np.linspace(low, 1, 32).reshape(2, 4, 4)
-        with pytest.raises(DataError, match=r"could mean several things; give a value_range, such as \(0, 1\)"):
+        with pytest.raises(DataError, match=r"several things; say .* value_range \(--value-range\), such as 0 1"):
             gather(values, "samples")
         assert gather(values, value_range=(0, 1)).items.max() == 1
 
@@ -248,7 +248,7 @@ class TestTexts:
 
     def test_bytes_that_are_no_utf8_are_refused_or_carried(self, tmp_path):
         (tmp_path / "a.txt").write_bytes(b"caf\xe9\nbar\xff\n")
-        with pytest.raises(DataError, match=r"not valid UTF-8: byte 3 .*take its bytes as they are \(as_bytes\)"):
+        with pytest.raises(DataError, match=r"not valid UTF-8: byte 3 .*take its bytes .* by as_bytes \(--bytes\)"):
             gather(tmp_path / "a.txt")
         found = gather(tmp_path / "a.txt", as_bytes=True)
         assert [text.encode("utf-8", "surrogateescape") for text in found.items] == [b"caf\xe9", b"bar\xff"]
@@ -300,18 +300,18 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"size": 4}, "size is for images"),
-            ({"key": "a"}, "key is for .npz files"),
-            ({"value_range": (0, 1)}, "value_range is for arrays of images that are not bytes"),
-            ({"size": 0}, "size must be a whole number from 1; got 0"),
-            ({"limit": -1}, "limit must be a whole number from 1"),
-            ({"window": 2.5}, "window must be a whole number"),
+            ({"size": 4}, r"size \(--size\) is for images"),
+            ({"key": "a"}, r"key \(--key\) is for .npz files"),
+            ({"value_range": (0, 1)}, r"value_range \(--value-range\) is for arrays of images that are not bytes"),
+            ({"size": 0}, r"size \(--size\) must be a whole number from 1; got 0"),
+            ({"limit": -1}, r"limit \(--limit\) must be a whole number from 1"),
+            ({"window": 2.5}, r"window \(--window\) must be a whole number"),
         ],
     )
     def test_an_option_that_says_nothing_about_what_is_given_is_refused(self, options, message):
         with pytest.raises(ConfigError, match=message):
             gather(["a", "b"], **options)
-        with pytest.raises(ConfigError, match="window is for texts, and says nothing about items"):
+        with pytest.raises(ConfigError, match=r"window .--window. is for texts, and says nothing about items"):
             gather(np.zeros((2, 3)), window=4)
 
 
@@ -337,7 +337,10 @@ class TestTogether:
     @pytest.mark.parametrize(
         ("train", "message"),
         [
-            ("small", r"different sizes: samples 4x4, training items 6x6 pixels; give a size .*--size 32"),
+            (
+                "small",
+                r"different sizes: samples 4x4, training items 6x6 pixels; bring .* by size .--size",
+            ),
             ("vectors", r"samples are images and training items vectors .*only items of one kind"),
             ("tokens", r"samples are images and training items tokens"),
             ("texts", r"samples are images and training items texts"),
@@ -370,7 +373,7 @@ class TestTogether:
         pixels, floats = folder(tmp_path / "a"), RNG.uniform(0, 1, (4, 4, 4))
         both = gather_all(floats, pixels, value_range=(0, 1))
         assert both.generated.shape == (3, 4, 4)
-        with pytest.raises(ConfigError, match=r"value_range is for .* says nothing about any of these items"):
+        with pytest.raises(ConfigError, match=r"value_range .--value-range. is for .* about any of these items"):
             gather_all(pixels, folder(tmp_path / "b"), value_range=(0, 1))
 
     def test_a_limit_leaves_the_training_items_whole(self, tmp_path):

@@ -270,7 +270,7 @@ class TestArrays:
     def test_floats_from_zero_to_one_need_a_stated_range(self, tmp_path):
         values = RNG.uniform(0, 1, (3, 4, 4))
         np.save(tmp_path / "a.npy", values)
-        with pytest.raises(DataError, match=r"could mean several things; give a value_range, such as \(0, 1\)"):
+        with pytest.raises(DataError, match=r"several things; say .* value_range \(--value-range\), such as 0 1"):
             load_array(tmp_path / "a.npy")
         np.testing.assert_allclose(load_array(tmp_path / "a.npy", value_range=(0, 1))[:, 0], 2 * values - 1, atol=1e-6)
         np.testing.assert_allclose(load_array(tmp_path / "a.npy", value_range=(-1, 1))[:, 0], values, atol=1e-6)
@@ -331,7 +331,7 @@ class TestArrays:
         path = tmp_path / "a.npz"
         np.savez(path, train_images=GRAY, labels=np.arange(6))
         assert np.array_equal(pixels_of(load_images(path, key="train_images")), GRAY[:, None])
-        with pytest.raises(DataError, match=r"2 arrays; say by key which one. Known: train_images, labels"):
+        with pytest.raises(DataError, match=r"2 arrays; say which one by key \(--key\). Known: train_images, labels"):
             load_images(path)
         with pytest.raises(DataError, match="no array 'train_image'; did you mean 'train_images'"):
             load_images(path, key="train_image")

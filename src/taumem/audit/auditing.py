@@ -21,6 +21,7 @@ from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, bring_together
 from taumem.audit.significance import EXCHANGEABLE, bounds_of, copies_of, counted, histogram_of
 from taumem.data.gathered import Gathered
+from taumem.errors import option
 from taumem.record.audit import AuditedItems, AuditRecord, NotRun
 
 __all__ = ["audit"]
@@ -146,13 +147,15 @@ def _place_of(given: object | None) -> str | None:
 def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
     reasons = []
     if sides.heldout is None:
-        reasons.append(NotRun(what="phantom matches", why="there are no held-out items; give some by --heldout"))
+        reasons.append(
+            NotRun(what="phantom matches", why=f"there are no held-out items; give some by {option('heldout')}")
+        )
     if sides.train.kind == "images" and settings.features == "pixels":
         reasons.append(NotRun(what=UNSEEN_IMAGES, why="no view has them"))
     if sides.train.kind == "images" and settings.orbit != "full":
         also = "mirrored, relit, " if settings.orbit == "none" else ""
         what = f"copies that are {also}shifted, turned and cropped"
-        reasons.append(NotRun(what=what, why=f"the orbit is {settings.orbit}; --orbit full has them"))
+        reasons.append(NotRun(what=what, why=f"the orbit is {settings.orbit}; {option('orbit')} full has them"))
     return reasons
 
 

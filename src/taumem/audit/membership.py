@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from taumem.analysis.shares import exact_interval
 from taumem.analysis.wording import percent
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, option
 from taumem.probes.membership_inference import members_found, membership
 from taumem.record import RunRecord
 from taumem.record.audit import NotRun, Score
@@ -60,7 +60,7 @@ def membership_scores(losses: tuple[Any, Any] | None) -> tuple[tuple[Score, ...]
     Reference: Carlini et al. 2022, arXiv 2112.03570; Newcombe 2006, Stat. Med. 25, 559 (interval of the AUC, method 5).
     """
     if losses is None:
-        why = "an audit of samples alone sees no losses; give those of training and held-out items (losses=)"
+        why = f"an audit of samples alone sees no losses; {option('losses')} gives those of both kinds of items"
         return (), (NotRun(what="membership", why=why),)
     train, heldout = losses
     auc, _ = membership(train, heldout)

@@ -14,6 +14,7 @@ from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
 from taumem.audit.significance import chance_of, share_of
 from taumem.audit.stretches import longest_stretches, overused_motifs
+from taumem.errors import option
 from taumem.record.audit import NotRun, RuleResult
 
 __all__ = ["Partial", "partial_copies"]
@@ -47,7 +48,7 @@ def partial_copies(sides: Sides, null: Null, settings: Settings, progress: Calla
     """Look for copied parts in the samples, and in items that copy nothing."""
     what = "copies of parts"
     if not settings.parts:
-        return Partial(not_run=(NotRun(what=what, why="they were not asked for (--no-parts)"),))
+        return Partial(not_run=(NotRun(what=what, why=f"they were not asked for by {option('parts', 'no-parts')}"),))
     if sides.train.kind == "texts":
         return _of_texts(sides, null, settings, progress)
     if sides.train.kind == "images":

@@ -7,7 +7,7 @@ from typing import Any
 
 from taumem.audit.features import Features
 from taumem.audit.rules import rule_of
-from taumem.errors import ConfigError, nearest_name
+from taumem.errors import ConfigError, nearest_name, option
 from taumem.neighbors.views import ORBITS, Orbit
 
 __all__ = ["Settings"]
@@ -63,11 +63,11 @@ class Settings:
         if self.rule is not None:
             rule_of(self.rule)
         if not 0 < self.q < 1:
-            raise ConfigError(f"the false discovery rate q lies between 0 and 1; got {self.q}.")
+            raise ConfigError(f"the false discovery rate, {option('q')}, lies between 0 and 1; got {self.q}.")
         for name, least in (("size", 1), ("window", 1), ("most_null", 4), ("memory", 2**20)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise ConfigError(f"{name} is at least {least}; got {value}.")
+                raise ConfigError(f"{option(name)} is at least {least}; got {value}.")
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "Settings":

@@ -23,7 +23,7 @@ from taumem.audit.settings import Settings
 from taumem.data.gathered import Gathered, gather_all
 from taumem.data.groups import read_groups
 from taumem.data.stored import Stored
-from taumem.errors import DataError
+from taumem.errors import DataError, option
 from taumem.record.audit import Duplicates, NotRun
 
 __all__ = ["Sides", "bring_together", "taken"]
@@ -176,7 +176,7 @@ def _not_looked_for(items: Gathered, is_missing: bool, is_asked_for: bool) -> tu
     """Why near-duplicates were not looked for, where they were not."""
     why = "of tokens, only identical items count as one"
     if not is_asked_for:
-        why = "they were not asked for (near_duplicates=False)"
+        why = f"they were not asked for by {option('near_duplicates', 'no-near-duplicates')}"
     elif len(items) > MOST_COMPARED:
         why = f"there are {len(items):,} training items, and up to {MOST_COMPARED:,} are compared with one another"
     return (NotRun(what="near-duplicates in the training set", why=why),) if is_missing else ()

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from taumem.audit.auditing import Progress, audit
-from taumem.errors import RecordError
+from taumem.errors import RecordError, option
 from taumem.record.audit import AuditRecord, Pair
 
 __all__ = ["Verification", "verify"]
@@ -100,7 +100,7 @@ def _input(record: AuditRecord, name: str, given: object | None) -> object | Non
     if not Path(source).expanduser().exists() and not source.startswith("hf:"):
         raise RecordError(
             f"the audit's {name} items were at {source!r} ({record.inputs[name].n} of them), where nothing is now; say "
-            f"where they are ({name}=)."
+            f"where they are, by {option(name)}."
         )
     return source
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from taumem.data.items import refuse_other_scale
 from taumem.data.sources import Kind
 from taumem.data.stored import Stored
-from taumem.errors import DataError
+from taumem.errors import DataError, option
 from taumem.shapes import Items
 
 __all__ = ["agree"]
@@ -70,9 +70,7 @@ def _refuse_other_shapes(arrays: Mapping[str, Tensor | Stored], kind: Kind) -> N
         return
     told = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())
     if kind == "images":
-        raise DataError(
-            f"the images have different sizes: {told} pixels; give a size to bring them all to (--size 32)."
-        )
+        raise DataError(f"the images have different sizes: {told} pixels; bring them all to one by {option('size')}.")
     raise DataError(f"the {kind} have different lengths: {told}; bring them to one length before.")
 
 

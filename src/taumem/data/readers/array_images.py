@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taumem.data.pixels import Images
 from taumem.data.stored import Stored, blocks
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, option
 
 __all__ = ["ArrayImages", "images_in"]
 
@@ -55,13 +55,13 @@ def images_in(
     reach = overshoot if values.dtype.kind == "f" else 0.0
     low, high = survey.range(what, values.dtype, reach) if value_range is None else value_range
     if not -math.inf < low < high < math.inf:
-        raise ConfigError(f"value_range must ascend, (black, full intensity); got ({low}, {high}).")
+        raise ConfigError(f"{option('value_range')} must ascend, (black, full intensity); got ({low}, {high}).")
     slack = max(survey.rounding * max(abs(low), abs(high)), reach * (high - low) / 2)
     is_inside = low <= survey.smallest and survey.largest <= high
     if not is_inside and (survey.smallest < low - slack or survey.largest > high + slack):
         raise DataError(
             f"{what}: values should lie in [{low:g}, {high:g}], they go from {_exact(survey.smallest)} to "
-            f"{_exact(survey.largest)}; give the value_range that the file uses."
+            f"{_exact(survey.largest)}; say which range the data use by {option('value_range')}."
         )
 
     def convert(rows: NDArray[Any]) -> Images:
@@ -145,7 +145,7 @@ class _Survey:
                 return -1.0, 1.0
         raise DataError(
             f"{what}: values of type {dtype} from {_exact(self.smallest)} to {_exact(self.largest)} could mean several "
-            "things; give a value_range, such as (0, 1), (-1, 1) or (0, 255)."
+            f"things; say which range they use by {option('value_range')}, such as 0 1, -1 1 or 0 255."
         )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from taumem.data.pixels import Images
 from taumem.data.readers.array_images import images_in
 from taumem.data.readers.opening import MOST_FOLD, UNFOLDS_ANYWAY, check_memory, existing, in_memory, reason_of, shown
-from taumem.errors import DataError, nearest_name
+from taumem.errors import DataError, nearest_name, option
 
 __all__ = ["load_array", "read_array"]
 
@@ -110,7 +110,8 @@ def _choose(path: Path, names: list[str], key: str | None) -> str:
         if len(names) == 1:
             return names[0]
         raise DataError(
-            f"{shown(path)}: holds {len(names)} arrays; say by key which one. Known: {shown(', '.join(names))}."
+            f"{shown(path)}: holds {len(names)} arrays; say which one by {option('key')}. Known: "
+            f"{shown(', '.join(names))}."
         )
     if key not in names:
         raise DataError(f"{shown(path)}: has no array {key!r}; {shown(nearest_name(key, names))}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taumem.data.readers.opening import reason_of, shown
-from taumem.errors import DataError, TaumemWarning
+from taumem.errors import DataError, TaumemWarning, option
 
 __all__ = ["Listing", "by_ending", "list_files", "settle", "tell"]
 
@@ -101,7 +101,9 @@ def settle(
     named = "; ".join(unreadable[:NAMED])
     named += f"; and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
     if unreadable and not (skip and n_read):
-        what_to_do = "Nothing is left." if skip else "Replace them, remove them, or skip them: skip_unreadable = true."
+        what_to_do = (
+            "Nothing is left." if skip else f"Replace them, remove them, or skip them by {option('skip_unreadable')}."
+        )
         counted = f"{len(unreadable)} of {n_read + len(unreadable)} {kind} cannot be read"
         raise DataError(f"{shown(folder)}: {counted}: {named}. {what_to_do}")
     return [*([f"{len(unreadable)} skipped that cannot be read: {named}."] if unreadable else []), *more]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from taumem.data.readers.opening import reason_of, shown
-from taumem.errors import DataError
+from taumem.errors import DataError, option
 
 __all__ = ["MAX_MEGAPIXELS", "Picture", "is_picture", "looks_like_a_picture", "read_picture"]
 
@@ -117,8 +117,8 @@ def _check_depth(path: Path, image: ImageFile.ImageFile, file: BinaryIO) -> None
         # Pillow clips these at 255, or drops their low bits, without a word.
         found = f"{bits} bits" if bits > 8 else f"pillow's mode {image.mode}"
         raise DataError(
-            f"{shown(path)}: has more than 8 bits a channel ({found}); convert it to 8 bits, or give .npy data with a "
-            "value_range"
+            f"{shown(path)}: has more than 8 bits a channel ({found}); convert it to 8 bits, or give .npy data with "
+            f"{option('value_range')}"
         )
 
 

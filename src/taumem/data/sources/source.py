@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, overload
 from torch import Tensor
 
 from taumem.data.stored import Stored
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, option
 
 __all__ = ["Kind", "Numbered", "Options", "Source", "sized"]
 
@@ -43,7 +43,7 @@ class Options:
         for name in ("size", "window", "limit"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{name} must be a whole number from 1; got {value!r}.")
+                raise ConfigError(f"{option(name)} must be a whole number from 1; got {value!r}.")
 
     def take(self, name: str) -> Any:
         """One of them, for something that it says something about."""
@@ -66,7 +66,8 @@ class Options:
         }
         for name, of_what in concerns.items():
             if getattr(self, name) not in (None, False) and name not in self.used:
-                raise ConfigError(f"{name} is for {of_what}, and says nothing about {what}; leave it out.")
+                named = option(name, "bytes" if name == "as_bytes" else None)
+                raise ConfigError(f"{named} is for {of_what}, and says nothing about {what}; leave it out.")
 
 
 class Numbered(Sequence[str]):

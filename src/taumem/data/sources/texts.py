@@ -9,6 +9,7 @@ from taumem.data.readers.documents import read_documents
 from taumem.data.readers.folder import spread
 from taumem.data.readers.hugging_face import Column
 from taumem.data.sources.source import Numbered, Options, Source
+from taumem.errors import option
 
 __all__ = ["of_documents", "of_text_column", "of_texts", "texts_in"]
 
@@ -21,7 +22,10 @@ def of_documents(path: Path, options: Options) -> Source:
     """
     skip = bool(options.take("skip_unreadable")) if path.is_dir() else False
     documents, notes = read_documents(
-        path, as_bytes=options.take("as_bytes"), skip_unreadable=skip, anyway="take its bytes as they are (as_bytes)"
+        path,
+        as_bytes=options.take("as_bytes"),
+        skip_unreadable=skip,
+        anyway=f"take its bytes as they are by {option('as_bytes', 'bytes')}",
     )
     if path.is_dir():
         texts = {file.relative_to(path).as_posix(): text.rstrip("\r\n") for file, text in documents.items()}
@@ -59,7 +63,7 @@ def of_texts(texts: dict[str, str], place: str, options: Options) -> Source:
         if n_left:
             notes.append(f"{n_left} symbols at ends are less than a window of {window}, and left out.")
     elif len(texts) == 1:
-        notes.append("A single text; if it is a long one, a window cuts it into items (--window 64).")
+        notes.append(f"A single text; if it is a long one, {option('window')} cuts it into items.")
     names = spread(list(texts), options.limit)
     return Source([texts[name] for name in names], names, "texts", place, notes)
 
