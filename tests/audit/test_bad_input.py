@@ -56,6 +56,13 @@ def test_samples_that_are_the_training_items_are_all_copies_and_it_is_said(sets)
     record = audit(sets[1], sets[1], sets[2], orbit="none")
     assert record.copies.count == record.n_generated == 24
     assert "each is found to be a copy of itself" in record.inputs["generated"].notes[-1]
+    hidden = audit(sets[1], sets[1], sets[2], orbit="none", limit=9, redact=True)
+    assert "from the same place" in hidden.inputs["generated"].notes[-1]
+
+
+def test_a_range_of_values_is_two_numbers(sets):
+    with pytest.raises(ConfigError, match=r"value_range \(--value-range\) is two numbers"):
+        audit(*sets, value_range=(0, 1, 2))
 
 
 @pytest.mark.parametrize("n", [1, 2])

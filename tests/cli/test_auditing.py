@@ -13,6 +13,7 @@ import taumem.audit
 from taumem.cli import main
 from taumem.errors import DataError
 from taumem.record.audit import AuditRecord, AuditVerdict, Control
+from taumem.record.input_notes import ITSELF, SIGNED_FLOATS
 
 
 def run(*arguments: object) -> int:
@@ -72,14 +73,15 @@ def test_only_what_was_given_is_asked_for(asked, tmp_path):
     assert asked["options"] == {}
     given = shlex.split(
         "--orbit light --rule gap<1/4 --q 0.1 --groups g.csv --losses run --features colors-and-edges --size 32 "
-        "--window 64 --bytes --key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000"
+        "--window 64 --bytes --key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000 "
+        "--value-range -1 1.5 --no-near-duplicates --most-null 50"
     )
     run("--train", "T", "--generated", "G", "-o", tmp_path, *given)
     assert (asked["groups"], asked["losses"]) == ("g.csv", "run")
     assert asked["options"] == {
         "orbit": "light", "rule": "gap<1/4", "q": 0.1, "features": "colors-and-edges", "size": 32, "window": 64,
         "as_bytes": True, "key": "x", "limit": 10, "skip_unreadable": True, "parts": False, "seed": 3,
-        "memory": 1000000,
+        "memory": 1000000, "value_range": (-1.0, 1.5), "near_duplicates": False, "most_null": 50,
     }  # fmt: skip
 
 
@@ -93,6 +95,10 @@ def test_the_command_on_the_page_asks_for_the_same(asked, tmp_path):
         "gap<1/4",
         "--no-parts",
         "--bytes",
+        "--no-near-duplicates",
+        "--value-range",
+        "-1",
+        "1.5",
         "-o",
         str(tmp_path),
     ]
@@ -131,6 +137,19 @@ def test_gates_decide_how_it_ends(asked, tmp_path, capsys, gates, code, outcomes
     ] == outcomes
     cases = list(ElementTree.parse(junit).getroot().iter("testcase"))
     assert [case.get("name") for case in cases] == [*gates.split(","), "negative", "positive"]
+
+
+def test_samples_that_are_the_training_items_are_told_everywhere(asked, tmp_path, capsys):
+    inputs = {role: items.model_copy(update={"notes": ()}) for role, items in audit_of("vectors").inputs.items()}
+    inputs["generated"] = inputs["generated"].model_copy(update={"notes": (ITSELF, SIGNED_FLOATS)})
+    asked["finds"] = audit_of("vectors", inputs=inputs)
+    for more in ((), ("--redact",)):
+        assert run("--train", "T", "--generated", "T", "-o", tmp_path, *more) == 0
+        printed = capsys.readouterr().out
+        assert printed.splitlines()[1].startswith("Of samples: these are the training items, one by one")
+        assert "Of samples: floats are taken as images in [-1, 1]" in printed
+        for name in ("report.html", "model-card.md"):
+            assert "these are the training items, one by one" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_without_gates_even_copies_end_with_0(asked, tmp_path):

@@ -15,6 +15,7 @@ from taumem.data import gather, gather_all
 from taumem.data.sources import arrays
 from taumem.data.stored import Stored
 from taumem.errors import ConfigError, DataError
+from taumem.record.input_notes import ITSELF, OTHER_SCALE, SAME_PLACE, SIGNED_FLOATS
 
 RNG = np.random.default_rng(0)
 
@@ -135,7 +136,24 @@ class TestImages:
         found = gather(np.array([[[-1.05, 0.0], [0.5, 1.02]]] * 2))
         assert found.items.min() == -1
         assert found.items.max() == 1
-        assert found.notes == ("Values from -1.05 to 1.02 are clipped to the range of images.",)
+        assert found.notes == (
+            SIGNED_FLOATS,
+            "Values from -1.05 to 1.02 are clipped to the range of images.",
+        )
+
+    def test_floats_that_are_taken_as_signed_are_noted_and_a_range_that_was_given_is_not(self):
+        signed = np.linspace(-1, 1, 32).reshape(2, 4, 4)
+        assert gather(signed).notes == (SIGNED_FLOATS,)
+        assert gather(signed, value_range=(-1, 1)).notes == ()
+        assert gather((127.5 * (signed + 1)).astype(np.uint8)).notes == ()
+
+    @pytest.mark.parametrize("value_range", [(0, 255), (-8, 8), (0, 20)])
+    def test_data_that_use_less_than_a_tenth_of_their_range_are_refused(self, value_range):
+        values = np.linspace(0, 1, 32).reshape(2, 4, 4)
+        with pytest.raises(DataError, match=r"0 to 1 use less than a tenth of .* by value_range \(--value-range\)"):
+            gather(values, value_range=value_range)
+        assert gather(values, value_range=(0, 9)).items.max() < 0
+        assert gather(0 * values, value_range=value_range).items.std() == 0  # all of one value: of any range
 
     @pytest.mark.parametrize("low", [0.0, -0.05])
     def test_floats_that_could_be_on_two_scales_need_to_be_told(self, low):
@@ -316,6 +334,23 @@ class TestPlaces:
 
 
 class TestTogether:
+    def test_samples_from_zero_to_one_against_signed_training_items_are_refused(self):
+        signed = RNG.uniform(-1, 1, (20, 6, 6))
+        for samples, train in ((signed / 2 + 0.5, signed), (signed, signed / 2 + 0.5)):
+            with pytest.raises(DataError, match=r"samples .* training items .*: they seem to be on two scales"):
+                gather_all(samples, train, value_range=(-1, 1))
+
+    def test_bytes_that_are_all_bright_against_others_are_noted(self):
+        dark = RNG.integers(0, 256, (20, 6, 6), np.uint8)
+        assert gather_all(128 + dark // 2, dark).generated.notes == (OTHER_SCALE,)
+        assert gather_all(dark[::-1].copy(), dark).generated.notes == ()
+
+    def test_samples_from_the_place_of_the_training_items_are_noted(self, tmp_path):
+        np.save(tmp_path / "a.npy", RNG.integers(0, 256, (9, 6, 6), np.uint8))
+        (tmp_path / "b.npy").symlink_to(tmp_path / "a.npy")
+        assert gather_all(tmp_path / "b.npy", tmp_path / "a.npy", limit=4).generated.notes == (SAME_PLACE,)
+        assert gather_all(tmp_path / "b.npy", tmp_path / "a.npy").generated.notes == (ITSELF,)
+
     def test_gray_and_color_become_color_and_distances_stay(self, tmp_path):
         gray, color = folder(tmp_path / "gray", channels=1), folder(tmp_path / "color")
         both = gather_all(gray, gather(gray), color)

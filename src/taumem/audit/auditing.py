@@ -23,6 +23,7 @@ from taumem.audit.significance import EXCHANGEABLE, bounds_of, copies_of, counte
 from taumem.data.gathered import Gathered
 from taumem.errors import option
 from taumem.record.audit import AuditedItems, AuditRecord, NotRun
+from taumem.record.input_notes import WITHOUT_NAMES
 
 __all__ = ["audit"]
 
@@ -166,7 +167,7 @@ def _described(part: Gathered, redact: bool) -> AuditedItems:
         kind=part.kind,
         shape=part.shape,
         digest=part.digest,
-        notes=() if redact else tuple(part.notes),
+        notes=tuple(note for note in part.notes if not redact or note in WITHOUT_NAMES),
     )
 
 

@@ -64,6 +64,8 @@ class Settings:
             rule_of(self.rule)
         if not 0 < self.q < 1:
             raise ConfigError(f"the false discovery rate, {option('q')}, lies between 0 and 1; got {self.q}.")
+        if self.value_range is not None and len(self.value_range) != 2:
+            raise ConfigError(f"{option('value_range')} is two numbers, black and full; got {self.value_range!r}.")
         for name, least in (("size", 1), ("window", 1), ("most_null", 4), ("memory", 2**20)):
             value = getattr(self, name)
             if value is not None and value < least:

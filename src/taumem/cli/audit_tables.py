@@ -25,8 +25,11 @@ MOST_DIFFERENCES = 12
 def show_audit(record: "AuditRecord") -> None:
     """Print what an audit found."""
     from taumem.analysis.wording import plain_name
+    from taumem.report.audit_notes import cautions, notes
 
     out.print(f"[{_COLORS[record.verdict.state]}]{escape(plain_name(record.verdict.sentence))}[/]", soft_wrap=True)
+    for caution in cautions(record):
+        out.print(f"[yellow]{escape(plain_name(caution))}[/]", soft_wrap=True)
     _show_counts(record)
     _show_pairs(record)
     _show_scores(record)
@@ -35,6 +38,8 @@ def show_audit(record: "AuditRecord") -> None:
             told = f"{control.name} control {'passed' if control.passed else 'FAILED'}: {control.sentence}."
             out.print(f"[dim]{escape(told)}[/]", soft_wrap=True)
     out.print(f"[dim]{escape(record.power.sentence)}[/]", soft_wrap=True)
+    for note in notes(record):
+        out.print(f"[dim]{escape(plain_name(note))}[/]", soft_wrap=True)
     if record.not_run:
         left = "; ".join(f"{each.what} ({each.why.rstrip('.')})" for each in record.not_run)
         out.print(f"[dim]not looked at: {escape(plain_name(left))}.[/]", soft_wrap=True)

@@ -44,8 +44,11 @@ def audit(
     window: WholeOrNone = None,
     as_bytes: Annotated[Flag, Parameter(name="--bytes")] = False,
     key: str | None = None,
+    value_range: tuple[float, float] | None = None,
     limit: WholeOrNone = None,
     skip_unreadable: Flag = False,
+    near_duplicates: bool = True,
+    most_null: WholeOrNone = None,
     parts: bool = True,
     seed: WholeOrNone = None,
     memory: WholeOrNone = None,
@@ -97,10 +100,17 @@ def audit(
         Take files of text as bytes.
     key
         Which array of a .npz file.
+    value_range
+        Which values of arrays are black and full intensity, such as 0 1; by their type, and floats of which some are
+        negative as -1 1, if not given.
     limit
         Take at most so many samples, evenly spread; training and held-out items are taken whole.
     skip_unreadable
         Pass over files that cannot be read.
+    near_duplicates
+        Whether near-duplicates count as one; --no-near-duplicates counts each for itself.
+    most_null
+        Compare at most so many items that copy nothing; 2000 if not given.
     parts
         Whether copies of parts are looked for; --no-parts saves their time.
     seed
@@ -133,7 +143,8 @@ def audit(
     }
     options = _given(
         orbit=orbit, rule=rule, q=q, features=features, size=size, window=window, as_bytes=as_bytes or None, key=key,
-        limit=limit, skip_unreadable=skip_unreadable or None, parts=parts and None, seed=seed, memory=memory,
+        value_range=value_range, limit=limit, skip_unreadable=skip_unreadable or None,
+        near_duplicates=near_duplicates and None, most_null=most_null, parts=parts and None, seed=seed, memory=memory,
         redact=redact or None,
     )  # fmt: skip
     if verify is not None:
@@ -216,5 +227,6 @@ def _flags(options: dict[str, Any]) -> list[str]:
         if value is False:
             flags.append(f"--no-{flag[2:]}")
         elif value is not None:
-            flags += [flag] if value is True else [flag, str(value)]
+            words = [f"{end:g}" for end in value] if isinstance(value, tuple) else [str(value)]
+            flags += [flag] if value is True else [flag, *words]
     return flags

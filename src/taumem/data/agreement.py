@@ -11,7 +11,7 @@ from taumem.data.stored import Stored
 from taumem.errors import DataError, option
 from taumem.shapes import Items
 
-__all__ = ["agree"]
+__all__ = ["MANY", "agree"]
 
 IN_WORDS = {
     "images": "images",

@@ -14,11 +14,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from taumem.data.agreement import agree
+from taumem.data.agreement import MANY, agree
+from taumem.data.items import other_scale
+from taumem.data.readers.hugging_face import PREFIX
 from taumem.data.readers.opening import shown
 from taumem.data.sources import Kind, Options, Source, read_source
 from taumem.data.stored import Stored, blocks
 from taumem.errors import DataError
+from taumem.record.input_notes import ITSELF, OTHER_SCALE, SAME_PLACE
 
 __all__ = ["Gathered", "Inputs", "gather", "gather_all"]
 
@@ -41,6 +44,7 @@ class Gathered:
         source: where they are from, as it was given.
         notes: what was skipped, converted or is odd about them, in sentences.
         in_folder: whether the names are paths in the folder that is the source.
+        of_numbers: whether they are images of numbers whose range was told or assumed, and not known from their format.
     """
 
     items: Tensor | Stored | list[str]
@@ -50,6 +54,7 @@ class Gathered:
     source: str
     notes: tuple[str, ...] = ()
     in_folder: bool = False
+    of_numbers: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -160,6 +165,8 @@ def gather_all(
     options.refuse_unused("any of these items")
     agreed = agree({NAMES[role]: (part.items, part.kind) for role, part in parts.items()})
     parts = {role: replace(part, items=agreed[NAMES[role]]) for role, part in parts.items()}
+    if parts["train"].kind == "images":
+        parts |= {role: _on_one_scale(part, parts["train"], NAMES[role]) for role, part in parts.items()}
     return _without_mix_up(Inputs(parts["generated"], parts["train"], parts.get("heldout")))
 
 
@@ -169,7 +176,7 @@ def _gather(given: object, what: str, options: Options) -> Gathered:
     source = read_source(given, what, options)
     if not len(source.items):
         raise DataError(" ".join([f"{what} ({shown(source.place)}): none are there.", *source.notes]))
-    return Gathered(*source[:3], _digest(source), source.place, tuple(source.notes), source.in_folder)
+    return Gathered(*source[:3], _digest(source), source.place, tuple(source.notes), *source[5:])
 
 
 def _digest(source: Source) -> str:
@@ -186,6 +193,26 @@ def _digest(source: Source) -> str:
     return digest.hexdigest()
 
 
+def _on_one_scale(part: Gathered, train: Gathered, what: str) -> Gathered:
+    """Refuse images of numbers that seem to be on another scale than the training items; of others, say so.
+
+    Raises:
+        DataError: they are.
+    """
+    if isinstance(part.items, list) or isinstance(train.items, list) or part is train:
+        return part
+    way = other_scale(part.items[:MANY], train.items[:MANY])
+    if way is None:
+        return part
+    if part.of_numbers or train.of_numbers:
+        raise DataError(
+            f"read as images, {what} ({shown(part.source)}) lie in {way.source} and training items "
+            f"({shown(train.source)}) in {way.target}: they seem to be on two scales. Bring both to one before, or "
+            "save both as bytes if they are as they should be."
+        )
+    return replace(part, notes=(*part.notes, OTHER_SCALE))
+
+
 def _without_mix_up(inputs: Inputs) -> Inputs:
     """Refuse a set that is given as what it cannot be, or say that it is odd.
 
@@ -199,7 +226,17 @@ def _without_mix_up(inputs: Inputs) -> Inputs:
                 f"the held-out items ({shown(heldout.source)}) are the {what} ({shown(other.source)}), one by one; "
                 "give items of the same kind that the model was not trained on, or leave them out."
             )
-    if generated.digest == train.digest:
-        note = "These are the training items, one by one, so each is found to be a copy of itself."
+    if generated.digest == train.digest or _is_one_place(generated.source, train.source):
+        note = ITSELF if generated.digest == train.digest else SAME_PLACE
         return inputs._replace(generated=replace(generated, notes=(*generated.notes, note)))
     return inputs
+
+
+def _is_one_place(source: str, other: str) -> bool:
+    """Whether two sources are one file, folder or dataset; arrays in memory are not told apart by their place."""
+    if source.startswith(PREFIX):
+        return source == other
+    try:
+        return Path(source).samefile(other)
+    except OSError:
+        return False

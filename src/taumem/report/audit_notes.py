@@ -1,12 +1,50 @@
 """What a reader of an audit must know, wherever it is shown: on the page, on the screen, in a model card."""
 
-from taumem.analysis.wording import percent
-from taumem.record.audit import AuditRecord
+from collections.abc import Callable, Iterator
 
-__all__ = ["intervals"]
+from taumem.analysis.wording import number, percent, plural
+from taumem.record.audit import AuditRecord
+from taumem.record.input_notes import ITSELF, OTHER_SCALE, SAME_PLACE
+
+__all__ = ["cautions", "intervals", "notes"]
+
+SUSPICIOUS_P = 0.05
+"""Of the test of exchangeability: below it, a reader is warned."""
+IN_WORDS = {"generated": "samples", "train": "training items", "heldout": "held-out items"}
+
+
+def cautions(record: AuditRecord) -> Iterator[str]:
+    """What a reader must know before believing the numbers, besides why a verdict is withheld."""
+    yield from _told(record, lambda note: note in (ITSELF, SAME_PLACE, OTHER_SCALE))
+    p = record.exchangeability_p
+    if p is not None and p < SUSPICIOUS_P:
+        yield (
+            "Where no copies are, samples score otherwise than the items that p-values are ranks among "
+            f"(p = {number(p)}): p, q and the bounds may be off, either way."
+        )
+    if record.duplicates.heldout_near:
+        yield (
+            f"{plural(record.duplicates.heldout_near, 'held-out item')} nearly equal a training item. They raise "
+            "chance, and hide copies."
+        )
+
+
+def notes(record: AuditRecord) -> Iterator[str]:
+    """What else there is to know of the items, as they were read."""
+    yield from _told(record, lambda note: note not in (ITSELF, SAME_PLACE, OTHER_SCALE))
 
 
 def intervals(record: AuditRecord) -> str:
     """Which of the numbers that hold with some probability are which, in one sentence."""
     each = percent(record.copies.confidence)
     return f"Intervals are two-sided, {each} each (of counts exact, Clopper and Pearson); exclusions one-sided, 95 %."
+
+
+def _told(record: AuditRecord, is_meant: Callable[[str], bool]) -> Iterator[str]:
+    """Notes on the inputs; one that several have is told once."""
+    roles: dict[str, list[str]] = {}
+    for role, items in record.inputs.items():
+        for note in filter(is_meant, items.notes):
+            roles.setdefault(note, []).append(IN_WORDS.get(role, role))
+    for note, whose in roles.items():
+        yield f"Of {' and '.join(whose)}: {note[:1].lower()}{note[1:]}"

@@ -2,16 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from taumem.analysis.wording import number, plain_name, plural, sentence
+from taumem.analysis.wording import plain_name, plural, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord
-from taumem.report.audit_notes import intervals
+from taumem.report.audit_notes import cautions, intervals
 from taumem.report.audit_sections import SECTIONS
 from taumem.report.figures import night
 from taumem.report.redacted import redacted
@@ -20,8 +19,6 @@ from taumem.report.rendering import render
 __all__ = ["audit_page_of", "write_audit_page"]
 
 NO_VERDICT = "No verdict: this audit cannot tell whether there are copies."
-SUSPICIOUS_P = 0.05
-"""Of the test of exchangeability: below it, a reader is warned."""
 
 
 def write_audit_page(
@@ -67,7 +64,7 @@ def audit_page_of(
         title=_title(record),
         verdict=NO_VERDICT if record.verdict.state == "withheld" else record.verdict.sentence,
         subtitle=_subtitle(record),
-        cautions=list(_cautions(record)),
+        cautions=[*map(sentence, record.verdict.withheld), *cautions(record)],
         sections=[section for sections_of in SECTIONS for section in sections_of(record)],
         reproduce=reproduce,
         verify=verify,
@@ -94,19 +91,3 @@ def _subtitle(record: AuditRecord) -> str:
         *(f"{key}: {record.settings[key]}" for key in ways if record.settings.get(key)),
     ]
     return " · ".join(part for part in parts if part)
-
-
-def _cautions(record: AuditRecord) -> Iterator[str]:
-    """What a reader must know before believing the numbers."""
-    yield from map(sentence, record.verdict.withheld)
-    p = record.exchangeability_p
-    if p is not None and p < SUSPICIOUS_P:
-        yield (
-            "Where no copies are, samples score otherwise than the items that p-values are ranks among "
-            f"(p = {number(p)}): p, q and the bounds may be off, either way."
-        )
-    if record.duplicates.heldout_near:
-        yield (
-            f"{plural(record.duplicates.heldout_near, 'held-out item')} nearly equal a training item. They raise "
-            "chance, and hide copies."
-        )

@@ -9,7 +9,7 @@ from typing import Any
 from taumem.analysis.wording import number, percent, plain_name, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord, Share
-from taumem.report.audit_notes import intervals
+from taumem.report.audit_notes import cautions, intervals
 
 __all__ = ["model_card", "write_model_card"]
 
@@ -75,6 +75,9 @@ def _section(record: AuditRecord) -> Iterator[str]:
     if record.verdict.withheld:
         yield ""
         yield from (f"- {_escaped(reason)}" for reason in record.verdict.withheld)
+    if warned := [*cautions(record)]:
+        yield ""
+        yield from (f"- {_escaped(caution)}" for caution in warned)
     yield ""
     yield "| | found | of | share | 95 % interval |".replace("95 %", percent(copies.confidence))
     yield "|---|--:|--:|--:|---|"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from taumem.record.audit import AuditedItems, AuditRecord, Pair
+from taumem.record.input_notes import WITHOUT_NAMES
 
 __all__ = ["LEFT_OUT", "redacted"]
 
@@ -34,7 +35,8 @@ def redacted(record: AuditRecord) -> AuditRecord:
 
 
 def _without_names(items: AuditedItems, role: str) -> AuditedItems:
-    notes = (LEFT_OUT,) if items.notes else ()
+    kept = tuple(note for note in items.notes if note in WITHOUT_NAMES)
+    notes = kept if kept == items.notes else (*kept, LEFT_OUT)
     return items.model_copy(update={"source": role, "notes": notes})
 
 

@@ -18,6 +18,8 @@ CHANNELS = (1, 3)
 LOW_BITS = 0xFFFF
 """Of a float32: those that a bfloat16 does not have."""
 BFLOAT16_EPS = 2.0**-7
+FEWEST_USED = 0.1
+"""Share of its range that data use at least; those that use less are on another scale, or all of one value."""
 
 
 class ArrayImages(NamedTuple):
@@ -62,6 +64,12 @@ def images_in(
         raise DataError(
             f"{what}: values should lie in [{low:g}, {high:g}], they go from {_exact(survey.smallest)} to "
             f"{_exact(survey.largest)}; say which range the data use by {option('value_range')}."
+        )
+    if 0 < survey.largest - survey.smallest < FEWEST_USED * (high - low):
+        raise DataError(
+            f"{what}: values from {_exact(survey.smallest)} to {_exact(survey.largest)} use less than a tenth of "
+            f"[{low:g}, {high:g}], which they are taken to be in; say which range they use by "
+            f"{option('value_range')}, or save them as bytes if they are as they should be."
         )
 
     def convert(rows: NDArray[Any]) -> Images:

@@ -16,6 +16,7 @@ from taumem.data.readers.opening import memory_of_machine
 from taumem.data.sources.source import Numbered, Options, Source, sized
 from taumem.data.stored import Stored, blocks
 from taumem.errors import DataError
+from taumem.record.input_notes import SIGNED_FLOATS
 
 __all__ = ["array_in", "most_in_memory", "of_array"]
 
@@ -69,10 +70,11 @@ def _of_images(values: NDArray[Any], what: str, names: Numbered, place: str, opt
     says_itself = values.dtype in (np.uint8, np.bool_)
     value_range = None if says_itself else options.take("value_range")
     stored, clipped = images_in(values, what, value_range=value_range, overshoot=OVERSHOOT)
-    notes = [f"Values from {clipped[0]:g} to {clipped[1]:g} are clipped to the range of images."] if clipped else []
+    notes = [SIGNED_FLOATS] if value_range is None and values.dtype.kind == "f" else []
+    notes += [f"Values from {clipped[0]:g} to {clipped[1]:g} are clipped to the range of images."] if clipped else []
     if (size := options.take("size")) is not None:
         stored = stored.then(lambda images: resize(center_crop(images), size))
-    return Source(_kept(stored), names, "images", place, notes + sized(size))
+    return Source(_kept(stored), names, "images", place, notes + sized(size), of_numbers=not says_itself)
 
 
 def array_in(given: object, what: str) -> NDArray[Any]:

@@ -15,8 +15,8 @@ Kind: TypeAlias = Literal["images", "vectors", "tokens", "texts"]
 
 
 class Source(NamedTuple):
-    """What was read: items, a name for each, their kind, where they are from, what there is to know of it, and whether
-    the names are paths in a folder."""
+    """What was read: items, a name for each, their kind, where they are from, what there is to know of it,
+    whether the names are paths in a folder, and whether these are images of numbers whose range was told or assumed."""
 
     items: Tensor | Stored | list[str]
     names: Sequence[str]
@@ -24,6 +24,7 @@ class Source(NamedTuple):
     place: str
     notes: list[str]
     in_folder: bool = False
+    of_numbers: bool = False
 
 
 @dataclass
