@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from taumem.analysis import exact_interval
+from taumem.analysis.shares import difference_interval
 from taumem.errors import ConfigError
 
 shares = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -48,3 +49,28 @@ def test_numbers_give_numbers():
 def test_a_confidence_that_is_no_probability_is_refused(confidence):
     with pytest.raises(ConfigError, match="confidence"):
         exact_interval(1, 5, confidence)
+
+
+@pytest.mark.parametrize(
+    ("counts", "ends"),
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((6, 7, 2, 7), (0.0582, 0.8062)),
+        ((5, 56, 0, 29), (-0.0381, 0.1926)),
+        ((0, 10, 0, 20), (-0.1611, 0.2775)),
+        ((0, 10, 0, 10), (-0.2775, 0.2775)),
+        ((10, 10, 0, 20), (0.6791, 1.0)),
+        ((10, 10, 0, 10), (0.6075, 1.0)),
+    ],
+)
+def test_the_interval_of_a_difference_is_that_of_newcombes_table(counts, ends):
+    assert difference_interval(*counts) == pytest.approx(ends, abs=6e-5)  # Newcombe 1998, table II, method 10
+
+
+def test_the_difference_to_a_share_of_nothing_is_as_wide_as_can_be():
+    low, high = difference_interval(3, 10, 0, 0, 0.9)
+    assert low < -0.6
+    assert high > 0.3
+    with pytest.raises(ConfigError, match="a share counts from 0 to all"):
+        difference_interval(3, 2, 0, 1)

@@ -2,12 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from planted_audit import N, audit_of, copies
 from scipy.stats import binom
 
+from taumem.analysis.shares import difference_interval
+from taumem.audit import audit
 from taumem.audit.gates import Gate, Judged, exit_code, judge, parse_gates
 from taumem.audit.measures import MEASURES
 from taumem.errors import ConfigError
@@ -40,6 +44,53 @@ def test_what_is_no_gate_is_refused(text):
 def test_a_mistyped_name_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"no 'copys'.*did you mean 'copies'"):
         parse_gates("copys>0.01")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scores.c_tt>0", r"no 'scores.c_tt': did you mean 'c_t'\? Known: authpct, c_t"),
+        ("scores.nonsense>0", r"no 'scores.nonsense': Known: authpct"),
+        ("scores.c_t.lo>0", r"did you mean 'low'\? Known: high, low, value"),
+        ("rules[gap<1/9]>0", r"no 'rules\[gap<1/9\]': did you mean 'gap<1/"),
+        ("membership.nonsense>0", "Known: auc"),
+        ("rules>0", "Known: .*rules"),
+        ("copies.nonsense>0", "Known: .*copies.count"),
+        ("scores.>0", "Known: .*scores"),
+    ],
+)
+def test_names_that_no_audit_has_are_refused_before_there_is_one(text, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_gates(text)
+
+
+def test_a_rule_that_is_asked_for_can_be_gated():
+    assert [str(gate) for gate in parse_gates("rules[gap < 1/9]>0.1", " gap<1/9")] == ["rules[gap<1/9]>0.1"]
+
+
+def test_every_name_that_an_audit_gives_can_be_gated():
+    items, others = torch.randn(2, 20, 64, generator=torch.Generator().manual_seed(0))
+    letters = np.random.default_rng(0).integers(97, 123, (3, 20, 40), np.uint8)
+    texts = [[bytes(text).decode() for text in part] for part in letters]
+    for record in (audit(items, items, others, losses=(np.arange(20.0), np.arange(20.0))), audit(*texts)):
+        names = [f"rules[{rule.name}]" for rule in (*record.rules, *record.partial)]
+        names += [f"scores.{name}" for name in record.scores]
+        names += [f"membership.{score.name}" for score in record.membership]
+        for name in names:
+            assert parse_gates(f"{name}>0")[0].name == name
+
+
+@pytest.mark.parametrize("count", [0, 3, 12, 40])
+def test_a_difference_tells_how_many_items_would_do(count):
+    record = audit_of("vectors", copies=copies(count, by_chance=2))
+    judged = outcome(record, "copies.above_chance>0.02")
+    low, high = difference_interval(count, N, 2, 200, 0.9)
+    assert judged.outcome == ("failed" if low > 0.02 else "passed" if high <= 0.02 else "undecidable")
+    assert (judged.needed is not None) == (judged.outcome == "undecidable")
+    if judged.needed:
+        times = judged.needed // N
+        low, high = difference_interval(count * times, N * times, 2 * times, 200 * times, 0.9)
+        assert (low > 0.02) == (high > 0.02)
 
 
 @given(st.sampled_from(sorted(MEASURES)), st.sampled_from([">", ">=", "<", "<="]), st.floats(-1e6, 1e6))
@@ -91,17 +142,23 @@ def test_a_rate_at_the_threshold_or_of_zero_is_never_decided():
         ("copies.low>0", "failed"),
         ("copies.high<=0.01", "passed"),
         ("copies.count>=12", "failed"),
-        ("copies.above_chance>0.01", "failed"),
+        ("copies.above_chance>0.005", "failed"),
+        ("copies.above_chance>0.01", "undecidable"),
+        ("copies.above_chance>0.05", "passed"),
+        ("identical>0", "failed"),
+        ("identical>3", "passed"),
+        ("identical.fraction>0.5", "passed"),
+        ("rules[identical]>0", "failed"),
+        ("rules[gap < 1/4]>0.5", "passed"),
         ("flagged>0", "failed"),
         ("flagged.fraction>0.5", "passed"),
         ("scores.c_t<-3", "failed"),
         ("scores[c_t]<-3", "failed"),
         ("scores.closer_to_train.low>0.5", "passed"),
         ("scores.nn_divergence>0", "undecidable"),
-        ("scores.no_such<1", "undecidable"),
         ("rules[gap<1/4]>0.5", "passed"),
         ("rules[gap<1/4].count>3", "failed"),
-        ("rules[gap<1/9]>0.5", "undecidable"),
+        ("rules[edit<=0.05]>0.5", "undecidable"),
         ("membership.auc>0.6", "undecidable"),
         ("duplicates.train_near>0", "failed"),
         ("phantoms.p<0.01", "passed"),

@@ -172,6 +172,7 @@ def test_a_verdict_that_is_withheld_is_printed(asked, tmp_path, capsys):
         (["--train", "T"], "give --generated too"),
         ([], "give --train and --generated too"),
         (["--train", "T", "--generated", "G", "--fail-on", "copys>1"], "did you mean 'copies'"),
+        (["--train", "T", "--generated", "G", "--fail-on", "scores.nonsense>1"], "there is no 'scores.nonsense'"),
         (["--train", "T", "--generated", "G", "--fail-on", "copies"], "a gate is NAME>NUMBER"),
         (["--train", "T", "--generated", "G", "--size", "1.5"], "expected a whole number"),
         (["--demo", "--train", "T"], "--demo brings its own data"),

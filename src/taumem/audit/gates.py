@@ -1,8 +1,9 @@
 """Gates for CI: does an audit fail what it was asked to fail, and are there items enough to tell?
 
 A gate names a number of the record and what it must not be: ``copies>0.01``. A share is judged by its exact interval,
-95 % on either side: the gate fails if all of it lies beyond the threshold, holds if none of it does, and is undecidable
-in between, where the number of items is said that would do. All other numbers are compared as they stand.
+the difference of two shares by Newcombe's, 95 % on either side: the gate fails if all of it lies beyond the threshold,
+holds if none of it does, and is undecidable in between, where the number of items is said that would do. All other
+numbers are compared as they stand.
 """
 
 import math
@@ -12,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from taumem.analysis.shares import exact_interval
+from taumem.analysis.shares import difference_interval, exact_interval
 from taumem.analysis.wording import percent
-from taumem.audit.measures import FAMILIES, MEASURES, Measured, measured
-from taumem.errors import ConfigError, nearest_name
+from taumem.audit.measures import Difference, Measured, known_name, measured
+from taumem.errors import ConfigError
 from taumem.record.audit import AuditRecord, Share
 
 __all__ = ["Gate", "Judged", "exit_code", "judge", "parse_gates"]
@@ -76,8 +77,12 @@ class Judged:
     needed: int | None = None
 
 
-def parse_gates(text: str) -> tuple[Gate, ...]:
+def parse_gates(text: str, rule: str | None = None) -> tuple[Gate, ...]:
     """Read gates that are separated by commas.
+
+    Args:
+        text: as they are written.
+        rule: the rule that copies will be counted by, if it is none of the usual ones: it can be asked for too.
 
     Raises:
         ConfigError: one is no ``NAME>NUMBER``, or nothing of that name can be measured.
@@ -85,7 +90,7 @@ def parse_gates(text: str) -> tuple[Gate, ...]:
     >>> [str(gate) for gate in parse_gates("copies>0.01, flagged > 0")]
     ['copies>0.01', 'flagged>0']
     """
-    return tuple(_gate(part) for part in text.split(","))
+    return tuple(_gate(part, rule) for part in text.split(","))
 
 
 def judge(record: AuditRecord, gates: Sequence[Gate]) -> tuple[Judged, ...]:
@@ -99,7 +104,7 @@ def exit_code(judged: Sequence[Judged]) -> int:
     return 1 if "failed" in outcomes else 3 if "undecidable" in outcomes else 0
 
 
-def _gate(part: str) -> Gate:
+def _gate(part: str, rule: str | None) -> Gate:
     found = _GATE.fullmatch(part)
     limit = math.nan
     if found:
@@ -109,10 +114,7 @@ def _gate(part: str) -> Gate:
             found = None
     if not found or not math.isfinite(limit):
         raise ConfigError(f"a gate is NAME>NUMBER, such as 'copies>0.01' or 'flagged>0'; got '{part.strip()}'.")
-    name = found["name"]
-    if name not in MEASURES and not name.startswith(FAMILIES):
-        raise ConfigError(f"a gate names what was measured; there is no '{name}': {nearest_name(name, MEASURES)}")
-    return Gate(name, found["sign"], limit)
+    return Gate(known_name(found["name"], rule), found["sign"], limit)
 
 
 def _judge(record: AuditRecord, gate: Gate) -> Judged:
@@ -121,8 +123,13 @@ def _judge(record: AuditRecord, gate: Gate) -> Judged:
         return Judged(gate, "undecidable", found)
     if found.of_copies and any(control.passed is False for control in record.controls):
         return Judged(gate, "undecidable", "a control failed, so that what the audit counts cannot be trusted.")
-    judged = _of_a_share(gate, found.value) if isinstance(found.value, Share) else _of_a_number(gate, found.value)
-    return _not_blindly(record, found, judged)
+    return _not_blindly(record, found, _of_what_was_found(gate, found.value))
+
+
+def _of_what_was_found(gate: Gate, value: Share | Difference | float) -> Judged:
+    if isinstance(value, Share):
+        return _of_a_share(gate, value)
+    return _of_a_difference(gate, value) if isinstance(value, Difference) else _of_a_number(gate, value)
 
 
 def _of_a_number(gate: Gate, value: float) -> Judged:
@@ -147,6 +154,30 @@ def _of_a_share(gate: Gate, share: Share) -> Judged:
         f"{gate.name}.count or {gate.name}.fraction, which are compared as they stand"
     )
     return Judged(gate, "undecidable", f"{told}, on both sides of {gate.limit:g}; {more}.", needed)
+
+
+def _of_a_difference(gate: Gate, value: Difference) -> Judged:
+    share, other = value.share, value.other
+
+    def interval(times: int) -> tuple[float, float]:
+        """Of the same shares of so many times as many items."""
+        count, n, by_chance, of = (part * times for part in (share.count, share.n, other.count, other.n))
+        return difference_interval(count, n, by_chance, of, CONFIDENCE)
+
+    low, high = interval(1)
+    told = (
+        f"{share.count:,} of {share.n:,} against {other.count:,} of {other.n:,} by chance, so that the difference is "
+        f"{percent(low)} to {percent(high)} (Newcombe, 95 % on either side)"
+    )
+    if gate.trips(low) == gate.trips(high):
+        return Judged(gate, "failed" if gate.trips(low) else "passed", f"{told}.")
+    times = 2
+    while gate.trips(interval(times)[0]) != gate.trips(interval(times)[1]) and times * share.n <= MOST_ITEMS:
+        times += max(1, times // 10)
+    if times * share.n > MOST_ITEMS:
+        return Judged(gate, "undecidable", f"{told}, on both sides of {gate.limit:g}; no number of items would do.")
+    more = f"at these shares, {times:,} times as many of both would do"
+    return Judged(gate, "undecidable", f"{told}, on both sides of {gate.limit:g}; {more}.", times * share.n)
 
 
 def _enough(gate: Gate, share: Share) -> int | None:

@@ -77,7 +77,7 @@ def audit(
         Folder for audit.json, the findings (.csv, .parquet), report.html and model-card.md; audit if not given.
     fail_on
         What must not be, separated by commas, such as 'copies>0.01' (judged by the exact interval), 'copies.low>0' or
-        'flagged>0'. Exit code 1 if one is, 3 if the items are too few to tell.
+        'flagged>0', 'identical>0', 'rules[gap<1/2]>0.1'. Exit code 1 if one is, 3 if the items are too few to tell.
     orbit
         In which views images are compared: none (as they are), light (mirrored and relit too) or full (shifted, turned
         and cropped too); full if not given.
@@ -133,7 +133,7 @@ def audit(
     from taumem.report.junit import Case, write_junit
     from taumem.report.model_card import write_model_card
 
-    gates = () if fail_on is None else parse_gates(fail_on)
+    gates = () if fail_on is None else parse_gates(fail_on, rule)
     sets: dict[str, Any] = {
         "generated": generated,
         "train": train,
