@@ -120,7 +120,7 @@ def audit_of(kind: str = "images", n_copies: int = 12, **changes: object) -> Aud
             ),
             Control(
                 name="positive",
-                sentence="copies of training items with noise: 48 of 50 are found",
+                sentence="planted copies with noise: 48 of 50 are found",
                 count=48,
                 n=50,
                 passed=None,

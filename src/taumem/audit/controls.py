@@ -67,5 +67,5 @@ def alike(null: Null, train: Matches, places: NDArray[np.int64], kin: Kin) -> Co
 def positive(plants: Plants, found: Matches, groups: NDArray[np.int64], rule: Rule) -> Control:
     """See how many planted copies the rule finds, each with its own training item."""
     count, n = int((rule.copied(found) & (groups[found.nearest] == plants.groups)).sum()), len(found)
-    sentence = f"copies of training items {plants.how}: {count} of {n} are found"
+    sentence = f"planted copies {plants.how}: {count} of {n} are found"
     return Control(name=plants.name, sentence=sentence, count=count, n=n, passed=None)

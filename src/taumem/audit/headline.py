@@ -49,7 +49,8 @@ def power_of(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...])
         if flagged.fewest <= n
         else f"none of {n:,} samples can be flagged, whatever they are{single}"
     )
-    planted = "; ".join(c.sentence for c in controls if c.passed is None)
+    first, *others = (control for control in controls if control.passed is None)
+    planted = "; ".join([first.sentence, *(f"{c.name.removeprefix('positive, ')}: {c.count} of {c.n}" for c in others)])
     return Power(
         excluded_above=excluded,
         smallest_p=smallest,
