@@ -1,5 +1,6 @@
 """The verb audit: what it prints, what it writes, and how it ends; the audit itself is a planted one."""
 
+import hashlib
 import json
 import shlex
 from pathlib import Path
@@ -56,7 +57,11 @@ def test_the_verdict_is_the_first_line_and_everything_fits_on_a_screen(asked, tm
 def test_what_is_written_is_a_folder_with_a_page_a_record_and_a_card(asked, tmp_path):
     run("--train", "T", "--generated", "G", "--heldout", "H", "-o", tmp_path / "audit")
     assert {file.name for file in (tmp_path / "audit").iterdir()} >= {"audit.json", "report.html", "model-card.md"}
-    assert AuditRecord.read(tmp_path / "audit") == asked["finds"]
+    written = AuditRecord.read(tmp_path / "audit")
+    assert written.model_copy(update={"findings": asked["finds"].findings}) == asked["finds"]
+    for name in ("report.html", "model-card.md"):
+        content = (tmp_path / "audit" / name).read_bytes()
+        assert written.findings[name] == hashlib.sha256(content).hexdigest()
     assert asked["output"] == tmp_path / "audit"
     assert (asked["train"], asked["generated"], asked["heldout"]) == ("T", "G", "H")
 
@@ -205,7 +210,7 @@ def test_verifying_ends_with_1_where_something_differs(monkeypatch, capsys, diff
 
     def verify(folder, **inputs):
         asked.update(inputs, folder=folder)
-        return SimpleNamespace(differences=differences, compared=120, agrees=not differences)
+        return SimpleNamespace(differences=differences, compared=120, agrees=not differences, other_inputs=("samples",))
 
     monkeypatch.setattr(taumem.audit, "verify", verify, raising=False)
     assert run("--verify", "F", "--train", "elsewhere") == len(differences)
@@ -213,7 +218,9 @@ def test_verifying_ends_with_1_where_something_differs(monkeypatch, capsys, diff
     printed = capsys.readouterr().out
     assert ("agrees with its inputs: 120 facts compared" in printed) == (not differences)
     assert all(difference in printed for difference in differences)
-    run("--verify", "F", "--json")
+    assert printed.startswith("These are other samples than those that were audited.") == bool(differences)
+    run("--verify", "F", "--json", "--features", "mine.py:f")
+    assert asked["features"] == "mine.py:f"
     assert json.loads(capsys.readouterr().out)["differences"] == list(differences)
 
 

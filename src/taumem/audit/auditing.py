@@ -11,6 +11,7 @@ import torch
 
 import taumem
 from taumem.audit.compared import Compared, compare
+from taumem.audit.features import PRESETS
 from taumem.audit.findings import gallery, rows_of, write_findings
 from taumem.audit.headline import power_of, verdict_of
 from taumem.audit.kept import KeptSearches, key_of
@@ -22,8 +23,9 @@ from taumem.audit.sides import Sides, bring_together
 from taumem.audit.significance import EXCHANGEABLE, bounds_of, copies_of, counted, histogram_of
 from taumem.data.gathered import Gathered
 from taumem.errors import option
+from taumem.record import RunRecord
 from taumem.record.audit import AuditedItems, AuditRecord, NotRun
-from taumem.record.input_notes import WITHOUT_NAMES
+from taumem.record.input_notes import GIVEN_IN_PYTHON, LEFT_OUT, WITHOUT_NAMES
 
 __all__ = ["audit"]
 
@@ -76,9 +78,7 @@ def audit(
     compared = compare(sides, settings, searches)
     partial = partial_copies(sides, compared.null, settings, progress)
     rows = rows_of(sides, compared, partial.columns, settings.redact)
-    record = _record(
-        sides, compared, partial, settings, losses_found, {"groups": _place_of(groups), "losses": _place_of(losses)}
-    )
+    record = _record(sides, compared, partial, settings, losses_found, _places(settings, groups=groups, losses=losses))
     record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
     if output is not None:
         record = write_findings(record, rows, output)
@@ -116,7 +116,7 @@ def _record(
     return AuditRecord(
         made=_made(),
         settings=settings.as_facts | places,
-        inputs={name: _described(part, settings.redact) for name, part in sets.items() if part is not None},
+        inputs={name: _described(part, name, settings.redact) for name, part in sets.items() if part is not None},
         n_train=len(sides.train),
         n_generated=len(sides.generated),
         n_heldout=0 if sides.heldout is None else len(sides.heldout),
@@ -128,7 +128,7 @@ def _record(
         phantoms=compared.phantoms,
         scores=scores,
         partial=partial.results,
-        motifs=partial.motifs,
+        motifs=tuple(_told(motif, settings.redact) for motif in partial.motifs),
         membership=members,
         controls=compared.controls,
         power=power,
@@ -141,8 +141,19 @@ def _record(
     )
 
 
-def _place_of(given: object | None) -> str | None:
-    return str(given) if isinstance(given, str | Path) else None
+def _places(settings: Settings, **given: object) -> dict[str, str | None]:
+    """Where what was given beside the sets is from; of a redacted audit, only whether it was given."""
+    places = {name: _place_of(part, settings.redact) for name, part in given.items()}
+    return places | ({"features": LEFT_OUT} if settings.redact and settings.extractor.name not in PRESETS else {})
+
+
+def _place_of(given: object | None, redact: bool) -> str | None:
+    if given is None:
+        return None
+    if redact:
+        return LEFT_OUT
+    place = given.path if isinstance(given, RunRecord) else given
+    return str(place) if isinstance(place, str | Path) else GIVEN_IN_PYTHON
 
 
 def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
@@ -160,9 +171,13 @@ def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
     return reasons
 
 
-def _described(part: Gathered, redact: bool) -> AuditedItems:
+def _told(motif: dict[str, Any], redact: bool) -> dict[str, Any]:
+    return {name: value for name, value in motif.items() if not redact or not isinstance(value, str)}
+
+
+def _described(part: Gathered, role: str, redact: bool) -> AuditedItems:
     return AuditedItems(
-        source=part.source,
+        source=role if redact else part.source,
         n=len(part),
         kind=part.kind,
         shape=part.shape,

@@ -25,7 +25,7 @@ from taumem.data.stored import Stored
 from taumem.errors import ConfigError, DataError, TaumemError, nearest_name
 from taumem.probes.isolation import undisturbed
 
-__all__ = ["PRESETS", "Features"]
+__all__ = ["PRESETS", "Features", "is_named"]
 
 PRESETS = {
     "pixels": "the items' own numbers",
@@ -160,6 +160,11 @@ class Features:
             f"features {self.name!r}: expected one vector of finite numbers for each item, [n, d], always the same for "
             f"the same item; got {found}."
         )
+
+
+def is_named(name: str) -> bool:
+    """Whether features can be opened by this name, and it is not merely what a function is called."""
+    return name in PRESETS or is_place(name)
 
 
 def _numbers(batch: Any) -> Tensor:

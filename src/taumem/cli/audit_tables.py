@@ -11,6 +11,7 @@ from taumem.cli.console import add_row, err, new_table, out, show_table
 
 if TYPE_CHECKING:
     from taumem.audit.gates import Judged
+    from taumem.audit.verification import Verification
     from taumem.record.audit import AuditRecord, Share
 
 __all__ = ["show_audit", "show_gates", "show_verification"]
@@ -52,15 +53,18 @@ def show_gates(judged: "Sequence[Judged]") -> None:
         err.print(f"[{color}]{each.outcome}:[/] {escape(f'{each.gate}: {each.sentence}')}", soft_wrap=True)
 
 
-def show_verification(folder: Path, differences: Sequence[str], compared: int) -> None:
+def show_verification(folder: Path, found: "Verification") -> None:
     """Print whether an audit came out as it was written."""
     from taumem.analysis.wording import plain_name, plural
 
+    differences = found.differences
     if not differences:
-        out.print(
-            f"[bold]{escape(str(folder))} agrees with its inputs:[/] {compared:,} facts compared.", soft_wrap=True
-        )
+        told = f"[bold]{escape(str(folder))} agrees with its inputs:[/] {found.compared:,} facts compared."
+        out.print(told, soft_wrap=True)
         return
+    if found.other_inputs:
+        told = f"These are other {' and '.join(found.other_inputs)} than those that were audited."
+        out.print(f"[bold red]{told}[/] What differs below may come of it.", soft_wrap=True)
     out.print(f"[bold red]{escape(str(folder))}: {plural(len(differences), 'difference')}.[/]", soft_wrap=True)
     for difference in differences[:MOST_DIFFERENCES]:
         out.print(escape(plain_name(difference)), soft_wrap=True)

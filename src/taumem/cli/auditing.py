@@ -160,6 +160,8 @@ def audit(
         verify=shlex.join(["taumem", "audit", "--verify", str(folder)]),
     )
     write_model_card(folder / "model-card.md", record)
+    record = record.noting(folder, "report.html", "model-card.md")
+    record.write(folder)
     judged = judge(record, gates)
     if junit is not None:
         write_junit(junit, record, [Case(str(each.gate), each.outcome, each.sentence) for each in judged])
@@ -192,14 +194,16 @@ def _verify(folder: Path, sets: dict[str, Any], options: dict[str, Any], json: b
     """Make an audit again, say what differs, and leave."""
     from taumem.audit import verify
 
+    features = options.pop("features", None)
     if options:
         raise ConfigError(f"--verify takes the settings of the audit itself; leave out {', '.join(_flags(options))}.")
     with progress_bars() as advance:
-        found = verify(folder, **sets, progress=advance)
+        found = verify(folder, **sets, features=features, progress=advance)
     if json:
-        print_json({"folder": str(folder), "compared": found.compared, "differences": list(found.differences)})
+        facts = {"other_inputs": list(found.other_inputs), "differences": list(found.differences)}
+        print_json({"folder": str(folder), "compared": found.compared, **facts})
     else:
-        show_verification(folder, found.differences, found.compared)
+        show_verification(folder, found)
     sys.exit(0 if found.agrees else DIFFERS)
 
 
@@ -210,7 +214,7 @@ def _show(record: "AuditRecord", judged: "Sequence[Judged]", folder: Path, json:
         show_audit(record)
     show_gates(judged)
     if not json:
-        files = ", ".join(["report.html", "audit.json", *record.findings, "model-card.md"])
+        files = ", ".join(["audit.json", *record.findings])
         out.print(f"Wrote {escape(files)} to {escape(str(folder))}.", soft_wrap=True)
 
 

@@ -23,7 +23,7 @@ from taumem.data.stored import Stored, blocks
 from taumem.errors import DataError
 from taumem.record.input_notes import ITSELF, OTHER_SCALE, SAME_PLACE
 
-__all__ = ["Gathered", "Inputs", "gather", "gather_all"]
+__all__ = ["NAMES", "Gathered", "Inputs", "gather", "gather_all"]
 
 NAMES = {"generated": "samples", "train": "training items", "heldout": "held-out items"}
 

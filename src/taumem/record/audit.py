@@ -4,6 +4,7 @@ An audit is a folder: ``audit.json`` (an :class:`AuditRecord`), ``gallery.json``
 looked at), ``findings.csv`` and ``findings.parquet`` (one row for each sample), and a page. All but the rows is here.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +97,7 @@ class AuditRecord(Fact):
     cost: dict[str, float]
     """Comparisons, views; not the seconds, which differ from run to run."""
     findings: dict[str, str] = Field(default_factory=dict)
-    """Name and SHA-256 of the files with the rows."""
+    """Name and SHA-256 of the files beside this one: the rows, the page, the model card."""
 
     @classmethod
     def read(cls, folder: Path | str) -> "AuditRecord":
@@ -117,6 +118,11 @@ class AuditRecord(Fact):
         write_atomically(file.with_name(GALLERY), PAIRS.dump_json(self.pairs, indent=1))
         write_atomically(file, self.to_json() + "\n")
         return file
+
+    def noting(self, folder: Path | str, *names: str) -> "AuditRecord":
+        """The record with the SHA-256 of files in its folder that were made of it, so that changes to them are seen."""
+        digests = {name: hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest() for name in names}
+        return self.model_copy(update={"findings": self.findings | digests})
 
     def to_json(self) -> str:
         """The record as JSON, without the gallery."""

@@ -1,6 +1,6 @@
-"""Notes on what an audit compares that name no file, so that they stand in redacted records too."""
+"""What the record of an audit says of its inputs in words that name no file: they stand in redacted records too."""
 
-__all__ = ["ITSELF", "OTHER_SCALE", "SAME_PLACE", "SIGNED_FLOATS", "WITHOUT_NAMES"]
+__all__ = ["GIVEN_IN_PYTHON", "ITSELF", "LEFT_OUT", "OTHER_SCALE", "SAME_PLACE", "SIGNED_FLOATS", "WITHOUT_NAMES"]
 
 SIGNED_FLOATS = (
     "Floats are taken as images in [-1, 1], since some are negative; value_range (--value-range) would say otherwise."
@@ -11,4 +11,8 @@ OTHER_SCALE = (
     "Either these or the training items are all in the brighter half of the range of images, and the others are not: "
     "if one of the two was saved on another scale, copies are not found."
 )
+LEFT_OUT = "(left out)"
+"""Stands in a redacted record where something was."""
+GIVEN_IN_PYTHON = "(given in Python)"
+"""Stands for what is from no file, so that nobody can read it again."""
 WITHOUT_NAMES = (SIGNED_FLOATS, ITSELF, SAME_PLACE, OTHER_SCALE)

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from taumem.record.audit import AuditedItems, AuditRecord, Pair
-from taumem.record.input_notes import WITHOUT_NAMES
+from taumem.record.input_notes import LEFT_OUT, WITHOUT_NAMES
 
 __all__ = ["LEFT_OUT", "redacted"]
 
-LEFT_OUT = "(left out)"
-"""Stands where something was."""
 _NEVER_NAMES = ("rule", "rules", "fail_on")
 """Settings that are told as they are; of others, numbers and plain words are."""
 

@@ -15,7 +15,10 @@ from taumem.data.sources.source import Options, Source
 from taumem.data.sources.texts import of_documents, of_text_column, of_texts, texts_in
 from taumem.errors import DataError
 
-__all__ = ["read_source"]
+__all__ = ["IN_MEMORY", "read_source"]
+
+IN_MEMORY = "in memory"
+"""The place of what is from no file."""
 
 TEXT_ENDINGS = (".txt", ".text", ".md", ".csv", ".tsv", ".jsonl", ".fasta", ".smi")
 """Of files that are texts whatever else their names hold."""
@@ -38,8 +41,8 @@ def read_source(given: object, what: str, options: Options) -> Source:
     if isinstance(given, str | os.PathLike):
         return _from_path(Path(given), options)
     if (texts := texts_in(given)) is not None:
-        return of_texts({f"{what}[{k}]": text for k, text in enumerate(texts)}, "in memory", options)
-    return of_array(array_in(given, what), what, what, "in memory", options)
+        return of_texts({f"{what}[{k}]": text for k, text in enumerate(texts)}, IN_MEMORY, options)
+    return of_array(array_in(given, what), what, what, IN_MEMORY, options)
 
 
 @in_memory
