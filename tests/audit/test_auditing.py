@@ -1,6 +1,8 @@
 """Audits of planted truth: what is there is found, what is not is not, and the record says how it knows."""
 
+import base64
 import csv
+import io
 import json
 
 import numpy as np
@@ -8,6 +10,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from pictures import fresh, noisy
+from PIL import Image
 
 from taumem.audit import audit, kept
 from taumem.audit.repeats import with_kin
@@ -351,3 +354,19 @@ def test_texts_with_near_duplicates_on_both_sides_as_in_train_are_like_it():
     assert record.duplicates.heldout_near > 10
     (alike,) = [control for control in record.controls if control.name == "alike"]
     assert alike.p > 0.05
+
+
+def test_the_gallery_shows_a_sample_in_the_view_that_found_it():
+    train = fresh(30, 1)
+    record = audit(torch.cat([train[:6].flip(3), fresh(20, 3)]), train, fresh(40, 2), orbit="light", parts=False)
+    mirrored = [pair for pair in record.pairs if pair.row < 6]
+    assert {pair.way for pair in mirrored} == {"mirrored"}
+    for pair in mirrored:
+        sample, seen, near, apart = (
+            np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))), int)
+            for uri in (pair.sample_image, pair.view_image, pair.train_image, pair.difference_image)
+        )
+        assert np.array_equal(seen, near)
+        assert np.array_equal(sample[:, ::-1], near)
+        assert apart.max() == 0
+    assert {pair.way for pair in record.pairs if pair.view_image is None} <= {"as it is"}

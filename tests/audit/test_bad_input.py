@@ -1,9 +1,11 @@
 """Inputs of an audit as they come: each ends in a stated result, or in one sentence on what is wrong and what to do."""
 
+import csv
 import json
 import os
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -48,6 +50,13 @@ def test_odd_names_go_through_to_record_rows_and_verification(sets, tmp_path):
     record = audit(*sets, orbit="none", output=tmp_path / "audit")
     shown = {name.encode("utf-8", "backslashreplace").decode() for name in NAMES}
     assert len({pair.sample for pair in record.pairs[:4]} & shown) == 4
+    with (tmp_path / "audit" / "findings.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    exact = pyarrow.parquet.read_table(tmp_path / "audit" / "findings.parquet").column("sample").to_pylist()
+    assert "=cmd().png" in exact
+    assert "'=cmd().png" in [row["sample"] for row in rows]
+    assert not [row for row in rows for cell in (row["sample"], row["nearest"]) if cell[0] in "=+-@\t\r\n"]
+    assert [row["sample"].removeprefix("'") for row in rows] == exact
     json.loads((tmp_path / "audit" / "audit.json").read_text(encoding="utf-8"))
     assert verify(tmp_path / "audit").agrees
 

@@ -10,6 +10,9 @@ from torch.nn import functional
 
 from taumem.neighbors.views import View, coarse, orbit, standardized
 
+BILINEAR = Image.Resampling.BILINEAR
+CROPPED = ((32, 32), BILINEAR, (3.2, 3.2, 28.8, 28.8))
+
 
 @pytest.fixture(scope="module")
 def pictures() -> torch.Tensor:
@@ -105,3 +108,24 @@ def test_averaging_halves_pictures_and_leaves_small_ones():
 def test_flat_pictures_are_not_scaled_up():
     flat = torch.full((1, 4), 0.3) + torch.tensor([1e-4, -1e-4, 1e-4, -1e-4])
     assert math.isclose(float(standardized(flat).abs().max()), 1e-4 / 0.05, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("mirrored", lambda pictures: pictures.flip(3)),
+        ("mirrored, relit", lambda pictures: 0.5 * pictures.flip(3) + 0.2),
+        ("shifted left 6 %, up 3 %", lambda pictures: pictures.roll((-2, -1), (3, 2))),
+        ("turned left by 6 degrees", lambda pictures: by_pillow(pictures, lambda image: image.rotate(6, BILINEAR))),
+        ("cropped to 80 %, middle", lambda pictures: by_pillow(pictures, lambda image: image.resize(*CROPPED))),
+    ],
+)
+def test_a_sample_is_laid_on_its_picture_by_the_view_that_finds_it(pictures, name, change):
+    (view,) = (view for view in orbit("full") if view.name == name)
+    sample = change(pictures)
+    seen = view.onto(sample, pictures)
+    known = ~seen.isnan()
+    assert known.float().mean() > 0.5
+    apart, before = ((part - pictures)[known].square().mean() for part in (seen, sample))
+    assert apart < before / 10
+    assert apart < 0.01

@@ -195,7 +195,8 @@ def _images(k: int) -> dict[str, str]:
     train = coarse.repeat(4, 1).repeat(4, 2)
     sample = train + 0.02 * (k + 1) * generator.standard_normal(train.shape)
     drawn = thumbnail(sample), thumbnail(train), difference(sample, train)
-    return dict(zip(("sample_image", "train_image", "difference_image"), drawn, strict=True))
+    pictures = dict(zip(("sample_image", "train_image", "difference_image"), drawn, strict=True))
+    return pictures if WAYS[k % 3] == WAYS[0] else pictures | {"view_image": thumbnail(sample[..., ::-1])}
 
 
 def _texts(k: int) -> dict[str, str]:

@@ -9,17 +9,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import torch
 
 from taumem.audit.compared import Compared
 from taumem.audit.sides import Sides
 from taumem.data.readers.opening import shown
+from taumem.neighbors.views import orbit
 from taumem.record.audit import AuditRecord, Pair
 from taumem.record.files import write_atomically
 from taumem.record.thumbnails import difference, thumbnail
 
 __all__ = ["gallery", "rows_of", "write_findings"]
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
+"""What a text begins with that a spreadsheet may run; and the apostrophe that is put in front of it."""
 N_PAIRS = 60
+_VIEWS = {view.name: view for view in orbit("full")}
 LONGEST_SHOWN = 500
 """Symbols of a text in the gallery."""
 
@@ -52,12 +57,16 @@ def rows_of(sides: Sides, compared: Compared, parts: dict[str, list[Any]] | None
 
 
 def write_findings(record: AuditRecord, rows: dict[str, list[Any]], folder: Path | str) -> AuditRecord:
-    """Write the rows as CSV and Parquet, each atomically, and note their SHA-256 in the record."""
+    """Write the rows as CSV and Parquet, each atomically, and note their SHA-256 in the record.
+
+    A text in the CSV that a spreadsheet would take for a formula has an apostrophe in front, and so has one that begins
+    with an apostrophe: without the first one of these it is as it was. Parquet holds all as it is.
+    """
     place = Path(folder)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(rows)
-    writer.writerows(zip(*rows.values(), strict=True))
+    writer.writerows(zip(*(map(_as_text, column) for column in rows.values()), strict=True))
     table = pa.BufferOutputStream()
     pyarrow.parquet.write_table(pa.table(rows), table)
     contents = {"findings.csv": text.getvalue().encode(), "findings.parquet": table.getvalue().to_pybytes()}
@@ -79,11 +88,11 @@ def _pair(sides: Sides, rows: dict[str, list[Any]], compared: Compared, place: i
     }
     near = int(compared.found.nearest[rows["row"][place]])
     names = {"sample": rows["sample"][place], "train": rows["nearest"][place], "ratio": rows["gap_ratio"][place]}
-    contents: dict[str, Any] = {} if redact else _contents(sides, rows["row"][place], near)
+    contents: dict[str, Any] = {} if redact else _contents(sides, rows["row"][place], near, facts["way"])
     return Pair(**facts, **names, nearest=near, **contents)
 
 
-def _contents(sides: Sides, row: int, near: int) -> dict[str, str]:
+def _contents(sides: Sides, row: int, near: int, way: str) -> dict[str, str]:
     sample, train = sides.generated.items[row], sides.train.items[near]
     if isinstance(sample, str) or isinstance(train, str):
         return {"sample_text": shown(sample[:LONGEST_SHOWN]), "train_text": shown(train[:LONGEST_SHOWN])}
@@ -91,12 +100,18 @@ def _contents(sides: Sides, row: int, near: int) -> dict[str, str]:
         return {"sample_text": " ".join(map(str, sample.tolist())), "train_text": " ".join(map(str, train.tolist()))}
     if sides.train.kind == "images":
         pixels, other = np.asarray(sample), np.asarray(train)
-        return {
-            "sample_image": thumbnail(pixels),
-            "train_image": thumbnail(other),
-            "difference_image": difference(pixels, other),
-        }
+        pictures = {"sample_image": thumbnail(pixels), "train_image": thumbnail(other)}
+        if (view := _VIEWS[way]).is_plain:
+            return pictures | {"difference_image": difference(pixels, other)}
+        seen = view.onto(torch.as_tensor(sample)[None].float(), torch.as_tensor(train)[None].float())[0].numpy()
+        # Of pixels that only one of them has nothing is known, so that they are no difference.
+        apart = difference(np.where(np.isnan(seen), other, seen), other)
+        return pictures | {"view_image": thumbnail(seen), "difference_image": apart}
     return {}
+
+
+def _as_text(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def _rounded(value: float) -> float | None:

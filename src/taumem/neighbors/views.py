@@ -70,15 +70,32 @@ class View:
 
     def of(self, queries: Pictures) -> tuple[Float[Tensor, "n numbers"], Bool[Tensor, "height width"]]:
         """Give the numbers of the queries to compare, and of which pixels of a training image they are."""
-        images = queries.flip(3) if self.mirrored else queries
-        inside = torch.ones(images.shape[2:], dtype=torch.bool, device=images.device)
-        if self.rotation or self.scale != 1 or any(self.offset):
-            images, inside = self._placed(images)
+        images, inside = self._moved(queries)
         if self.is_coarse:
             images = coarse(images)
             inside = coarse(inside[None, None].float())[0, 0] == 1
         numbers = images[:, :, inside].flatten(1)
         return (standardized(numbers) if self.relit else numbers), inside
+
+    def onto(self, queries: Pictures, near: Pictures) -> Pictures:
+        """Give the queries as this view lays them on their training images, for somebody to look at.
+
+        They are as large as they were; what is relit gets the brightness and contrast of the training image. A pixel
+        that the query has not is NaN.
+        """
+        images, inside = self._moved(queries)
+        if self.relit:
+            rows, others = (part[:, :, inside].flatten(1) for part in (images, near))
+            spread = others.std(dim=1, correction=0) / rows.std(dim=1, correction=0).clamp_min(FLATTEST)
+            images = (images - _each(rows.mean(dim=1))) * _each(spread) + _each(others.mean(dim=1))
+        return images.clamp(-1, 1).masked_fill(~inside, math.nan)
+
+    def _moved(self, queries: Pictures) -> tuple[Pictures, Bool[Tensor, "height width"]]:
+        """Mirror the queries and put them where they would lie on a training image, and say which pixels they cover."""
+        images = queries.flip(3) if self.mirrored else queries
+        if self.rotation or self.scale != 1 or any(self.offset):
+            return self._placed(images)
+        return images, torch.ones(images.shape[2:], dtype=torch.bool, device=images.device)
 
     def _placed(self, images: Pictures) -> tuple[Pictures, Bool[Tensor, "height width"]]:
         """Put each query where it would lie on a training image, and say which of that image's pixels it covers."""
@@ -101,6 +118,10 @@ class View:
 def orbit(kind: Orbit) -> tuple[View, ...]:
     """The views of an orbit, the plain one first: ``none`` has it alone, ``light`` 4, ``full`` 116."""
     return tuple(_views(kind))
+
+
+def _each(numbers: Float[Tensor, "n"]) -> Float[Tensor, "n 1 1 1"]:
+    return numbers[:, None, None, None]
 
 
 def _views(kind: Orbit) -> Iterator[View]:

@@ -276,5 +276,7 @@ class Pair(Fact):
     train_text: str | None = None
     sample_image: str | None = None
     """A data URI."""
+    view_image: str | None = None
+    """The sample as the view that found it lays it on the training item; None where that is as it is."""
     train_image: str | None = None
     difference_image: str | None = None
