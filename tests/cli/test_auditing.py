@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from planted_audit import audit_of
 
 import taumem.audit
 from taumem.cli import main
+from taumem.cli.entry import app
 from taumem.errors import DataError
 from taumem.record.audit import AuditRecord, AuditVerdict, Control
 from taumem.record.input_notes import ITSELF, SIGNED_FLOATS
@@ -229,3 +231,16 @@ def test_the_verb_explains_itself(capsys):
     printed = " ".join(capsys.readouterr().out.split())
     for words in ("--train", "--generated", "--heldout", "--fail-on", "Exit code", "--verify", "--demo", "--no-parts"):
         assert words in printed
+
+
+def test_every_option_stands_in_the_guide():
+    guide = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    table = guide.partition("## Options")[2].partition("## ")[0]
+    arguments = app["audit"].assemble_argument_collection()
+    flags = {name for argument in arguments for name in argument.names if name.startswith("--")}
+    is_told = {name: f"`{name}`" in table or f"`--no-{name[2:]}`" in table for name in flags}
+    positive = {name for name in flags if not name.startswith("--no-")}
+    assert len(positive) > 20
+    assert [name for name in sorted(positive) if not is_told[name]] == []
+    named = set(re.findall(r"`(--[a-z-]+)`", table))
+    assert sorted(named - flags) == []

@@ -44,7 +44,7 @@ def audit(
     window: WholeOrNone = None,
     as_bytes: Annotated[Flag, Parameter(name="--bytes")] = False,
     key: str | None = None,
-    value_range: tuple[float, float] | None = None,
+    value_range: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     limit: WholeOrNone = None,
     skip_unreadable: Flag = False,
     near_duplicates: bool = True,
