@@ -11,7 +11,6 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
-from scipy.stats import hypergeom
 
 from taumem.analysis.interval import check_confidence
 from taumem.errors import ConfigError
@@ -119,6 +118,8 @@ def share_test(count: Any, n: Any, count_chance: Any, n_chance: Any) -> Any:
     >>> round(share_test(6, 100, 0, 100), 4)
     0.0145
     """
+    from scipy.stats import hypergeom  # which takes longer to import than all else here, and stopping rules share this
+
     k, of, k_chance, of_chance = map(np.asarray, (count, n, count_chance, n_chance))
     if np.any((k < 0) | (k > of) | (k_chance < 0) | (k_chance > of_chance)):
         raise ConfigError(
