@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from taumem.analysis import ClockLaw, Onset, fit_law
+from taumem.analysis.evidence import bend_of
 from taumem.errors import ConfigError, TaumemWarning
 from taumem.record import RunKey
 
@@ -297,12 +298,22 @@ def test_the_bend_is_the_quadratic_term_of_least_squares():
     )
 
 
+def how_many_are_bent(studies):
+    """By the bend alone, without the posterior, which takes most of a fit; the first fits show that it is theirs."""
+    bends = [(onsets, bend_of(onsets)) for onsets in studies]
+    for onsets, bend in bends[:20]:
+        law = fit_law(onsets)
+        assert law.bend == bend
+        assert law.is_bent == (0 not in bend)
+    return sum(0 not in bend for _, bend in bends)
+
+
 def test_a_planted_bend_is_found_and_a_straight_law_is_refused_one_time_in_twenty():
     curved = [onset(p, 8 * p ** (0.7 + 0.1 * math.log2(p / 16))) for p in (16, 32, 64, 128, 256) for _ in range(2)]
     law = fit_law(curved)
     assert law.bend.value == pytest.approx(0.2)
     assert law.is_bent
-    bent = sum(fit_law(planted((16, 32, 64, 128), 2, seed=seed)).is_bent for seed in range(300))
+    bent = how_many_are_bent(planted((16, 32, 64, 128), 2, seed=seed) for seed in range(300))
     assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
 
 
@@ -329,7 +340,7 @@ def width(interval):
 
 
 def test_twins_count_as_one_run_so_that_their_likeness_is_not_taken_for_precision():
-    bent = sum(fit_law(twins(seed, (16, 32, 64, 128, 256))).is_bent for seed in range(300))
+    bent = how_many_are_bent(twins(seed, (16, 32, 64, 128, 256)) for seed in range(300))
     assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3
     assert fit_law(twins(0, (16, 32, 64))).bend is None  # three points lie on a parabola, whatever they are
 
