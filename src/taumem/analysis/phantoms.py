@@ -77,6 +77,8 @@ def phantom_test(
             f"a match counts from 0 to all items; got {found.tolist()} of {ours.tolist()} training items and "
             f"{phantoms.tolist()} of {theirs.tolist()} held-out ones."
         )
+    from scipy.stats import hypergeom  # as in share_test
+
     matched, both = found + phantoms, ours + theirs
     fewest, most = np.maximum(0, matched - theirs), np.minimum(matched, ours)
     draw = np.ones(1)  # probability of each number of training items among all that are matched, from the fewest on
