@@ -297,13 +297,52 @@ def test_a_file_of_features_is_opened_once(tmp_path):
 
 
 def test_a_few_identical_copies_are_told_where_no_other_items_equal_one_another():
-    record = audit(torch.cat([NOVEL[:40], TRAIN[:4]]), TRAIN, HELDOUT, orbit="none")
-    assert record.duplicates.generated_train == 4
-    assert record.verdict.state == "copies"
+    novel = fresh(300, 5)
+    record = audit(torch.cat([novel, TRAIN[:2]]), TRAIN, HELDOUT, orbit="none")
+    assert record.duplicates.generated_train == 2
+    assert "2 of 302 samples are training items, bit for bit" in record.verdict.sentence
+    assert record.verdict.state != "none_found"
     flat = torch.zeros(1, *TRAIN.shape[1:])
-    black = audit(torch.cat([NOVEL[:40], flat.expand(4, -1, -1, -1)]), torch.cat([TRAIN, flat]), HELDOUT, orbit="none")
+    black = audit(torch.cat([novel, flat.expand(2, -1, -1, -1)]), torch.cat([TRAIN, flat]), HELDOUT, orbit="none")
     assert black.duplicates.generated_train == 0
-    assert black.verdict.state != "copies"
+    assert "bit for bit" not in black.verdict.sentence
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_that_repeat_by_nature_are_no_copies_though_both_sides_were_freed_of_repeats(seed):
+    generator = np.random.default_rng(seed)
+    apart = generator.permutation(np.unique(generator.integers(0, 2, (3000, 12)), axis=0))
+    record = audit(generator.integers(0, 2, (500, 12)), apart[:800], apart[800:1600])
+    assert record.verdict.state != "copies"
+
+
+@pytest.mark.parametrize("heldout", [True, False])
+def test_log_lines_that_are_near_duplicates_of_one_another_are_no_copies(heldout):
+    generator = np.random.default_rng(0)
+    said = ["disk is full on", "link went down at", "fan runs slow in", "login failed for", "job was done by"]
+
+    def lines(n):
+        return [f"{said[generator.integers(5)]} {generator.integers(300)}" for _ in range(n)]
+
+    record = audit(lines(200), lines(300), lines(200) if heldout else None, parts=False)
+    assert record.verdict.state != "copies"
+
+
+def test_by_their_features_clean_samples_are_clean_and_one_accident_counts_once():
+    generator = torch.Generator().manual_seed(0)
+    centers = torch.rand(150, 16, generator=generator) - 0.5
+
+    def drawn(n):
+        first = centers[torch.randint(150, (n,), generator=generator)] + 0.002 * torch.randn(n, 16, generator=generator)
+        return torch.cat([first, torch.rand(n, 48, generator=generator) - 0.5], dim=1).view(n, 1, 8, 8)
+
+    options = {"features": lambda x: torch.as_tensor(x).flatten(1)[:, :16], "parts": False}
+    sets = drawn(100), drawn(200), drawn(200)
+    record = audit(*sets, **options)
+    assert next(control for control in record.controls if control.name == "alike").passed
+    again = torch.cat([sets[0][:60], sets[0][:1].repeat(30, 1, 1, 1)])
+    again[60:, :, 2:] = drawn(30)[:, :, 2:]  # the same first 16 numbers, other noise
+    assert audit(again, *sets[1:], **options).copies.p > 0.01
 
 
 def test_samples_that_are_all_one_picture_say_little():

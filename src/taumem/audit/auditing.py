@@ -107,7 +107,7 @@ def _record(
     places: dict[str, str | None],
 ) -> AuditRecord:
     rules, found, null = compared.rules, compared.found, compared.null
-    copies, flagged = copies_of(rules[0], found, null, sides.distinct), compared.certainty.flags(settings.q)
+    copies, flagged = copies_of(rules[0], found, null, compared.seen.distinct), compared.certainty.flags(settings.q)
     power = power_of(copies, flagged, compared.controls)
     scores, left_out = reported_scores(compared.seen, settings)
     members, not_tried = membership_scores(losses)
@@ -124,7 +124,7 @@ def _record(
         copies=copies,
         rules=tuple(counted(rule, found, null) for rule in rules),
         flagged=flagged,
-        bounds=bounds_of(found[sides.distinct], null.calibration),
+        bounds=bounds_of(found[compared.seen.distinct], null.calibration),
         phantoms=compared.phantoms,
         scores=scores,
         partial=partial.results,

@@ -14,7 +14,7 @@ from taumem.audit.kept import KeptSearches
 from taumem.audit.null import Null, halves, one_of_each
 from taumem.audit.plants import planted
 from taumem.audit.pool import phantoms_of
-from taumem.audit.repeats import joined, near_groups
+from taumem.audit.repeats import joined, near_groups, with_kin
 from taumem.audit.rules import NEAREST, Rule, calibrated_distance, usual_rules
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
@@ -80,7 +80,7 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
     if null.source == "heldout" and len(np.unique(sides.groups)) >= LEFT_OUT:
         others, places = _left_out("train", seen, comparison, MOST_LIKE, settings, searches)
         n = len(sides.train)
-        controls.append(alike(null, others, places, (sides.kin[:n], sides.kin[n:])))
+        controls.append(alike(null, others, places, (seen.kin[:n], seen.kin[n:])))
     phantoms = phantoms_of(seen, rules[0], found, make, searches)
     n_compared = len(found) + len(null.calibration) + len(null.evaluation) + sum(c.n for c in controls[1:])
     n_compared += 0 if phantoms is None else len(found)
@@ -88,7 +88,7 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
         seen=seen,
         found=found,
         null=null,
-        certainty=Significance.of(found, null.calibration, settings.q, sides.distinct),
+        certainty=Significance.of(found, null.calibration, settings.q, seen.distinct),
         rules=rules,
         controls=tuple(controls),
         phantoms=phantoms,
@@ -108,11 +108,14 @@ def _featured(sides: Sides, features: Features, settings: Settings, progress: Pr
     generated, train, heldout = (of(part) for part in (sides.generated, sides.train, sides.heldout))
     assert generated is not None
     assert train is not None
-    groups, pooled = sides.groups, sides.pooled
+    groups, pooled, same = sides.groups, sides.pooled, sides.same
     if settings.near_duplicates:
         groups = joined(groups, near_groups(train, memory=settings.memory))
         pooled = groups if heldout is None else joined(pooled, near_groups(train, heldout, memory=settings.memory))
-    return replace(sides, generated=generated, train=train, heldout=heldout, groups=groups, pooled=pooled)
+        same = joined(same, near_groups(generated, memory=settings.memory))
+    kin = with_kin(pooled, sides.units, len(train))
+    featured = replace(sides, generated=generated, train=train, heldout=heldout)
+    return replace(featured, groups=groups, pooled=pooled, same=same, kin=kin)
 
 
 def _left_out(

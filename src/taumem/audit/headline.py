@@ -13,7 +13,6 @@ from taumem.record.audit import AuditVerdict, Control, CopyShare, Duplicates, Fl
 
 __all__ = ["power_of", "verdict_of"]
 
-IDENTICAL = "samples that are training items, bit for bit"
 SIGNIFICANT = 0.05
 UNLIKE = 0.001
 """The p below which samples differ from held-out items where no copies are."""
@@ -65,18 +64,12 @@ def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, sides: S
     assert copies.chance is not None
     tests = _tests(copies, compared, sides)
     first = min(tests, key=lambda test: test.p)
-    # That samples could have been training items themselves says nothing of copies that are not quite identical.
-    best = min(test.best for test in tests if test.name != IDENTICAL)
-    p, best = (min(1.0, len(tests) * value) for value in (first.p, best))
-    said = f"p = {p:.2g}" + (
-        f", the smallest of {len(tests)} tests, corrected: {first.name}" if p <= SIGNIFICANT else ""
-    )
-    identical = _identical(sides)
+    p, best = (min(1.0, len(tests) * value) for value in (first.p, min(test.best for test in tests)))
+    corrected = f", {'the smaller of two tests, corrected' if len(tests) > 1 else 'of one test'}: {first.name}"
+    said = f"p = {p:.2g}{corrected if p <= SIGNIFICANT else ''}"
     verdict = partial(AuditVerdict, p=p, test=first.name)
-    if p <= SIGNIFICANT and first.name == IDENTICAL:
-        return verdict(state="copies", sentence=f"Copies found: {identical} ({said}).")
     if reasons := _against(copies, best, compared.controls, sides.duplicates):
-        return _withheld(verdict, reasons, identical)
+        return _withheld(verdict, reasons)
     counts = f"{copies.count:,} of {copies.n:,} samples"
     what = "held-out items" if copies.chance.source == "heldout" else "training items, each against the others,"
     chance = f"of {what} {copies.chance.count:,} of {copies.chance.n:,} do"
@@ -86,8 +79,8 @@ def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, sides: S
             f"{_percent(copies.high)}) look like copies of training items; {chance} ({said})."
         )
         return verdict(state="copies", sentence=sentence)
-    if reasons := _too_blind(copies, flagged, compared.controls, len(sides.distinct)):
-        return _withheld(verdict, reasons, identical)
+    if reasons := _too_blind(copies, flagged, compared, sides):
+        return _withheld(verdict, reasons)
     if not copies.count:
         found = f"none of {copies.n:,} samples looks like one; {chance}"
     elif copies.fraction <= copies.chance.fraction:
@@ -95,48 +88,30 @@ def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, sides: S
     else:
         found = f"{counts} look like copies, which cannot be told from chance: {chance} ({said})"
     above = f"a rate above {100 * smallest_excluded(copies.n, copies.count):.2g} % is excluded at 95 % (one-sided)"
-    sentence = f"No copies found above chance: {found}; {above}{f'. But {identical}' if identical else ''}."
-    return verdict(state="none_found", sentence=sentence)
+    return verdict(state="none_found", sentence=f"No copies found above chance: {found}; {above}.")
 
 
 def _tests(copies: CopyShare, compared: Compared, sides: Sides) -> list[_Tested]:
     """The tests of the headline.
 
-    Where samples differ from held-out items even where no copies are, how often these look like copies says little of
-    samples: then that test is left out.
+    How often held-out items look like copies says little of samples where these differ from them even where no copies
+    are, and where held-out items were chosen to equal no training item: then the test of phantoms stands alone.
     """
     assert copies.chance is not None
     assert copies.p is not None
-    repeats = sides.duplicates
-    chance, fresh = copies.chance, (repeats.fresh_identical, len(sides.kin))
-    found, n = repeats.generated_train, repeats.generated_distinct
-    best = share_test(copies.n, copies.n, chance.count, chance.n)
+    chance, n, twice = copies.chance, len(compared.seen.distinct), sides.duplicates
+    best = share_test(n, n, chance.count, chance.n)
     share = _Tested(f"samples against {'held-out' if chance.source == 'heldout' else 'training'} items", copies.p, best)
-    others = [_Tested(IDENTICAL, share_test(min(found, n), n, *fresh), share_test(n, n, *fresh))]
-    if compared.phantoms is None:
-        return [share, *others]
-    others.append(
-        _Tested("matches on the training side and on the other", compared.phantoms.p, compared.phantoms.best_p)
-    )
+    if compared.phantoms is None or sides.heldout is None:
+        return [share]
+    sided = _Tested("matches on the training side and on the other", compared.phantoms.p, compared.phantoms.best_p)
     alike = compared.certainty.alike_p
-    return [share, *others] if alike is None or alike >= UNLIKE else others
+    repeat = share_test(twice.generated_heldout, len(sides.generated), twice.heldout_identical, len(sides.heldout))
+    return [sided] if repeat < UNLIKE or (alike is not None and alike < UNLIKE) else [share, sided]
 
 
-def _identical(sides: Sides) -> str:
-    """Say how many samples are training items; nothing where none is."""
-    found = sides.duplicates.generated_train
-    if not found:
-        return ""
-    fresh = f"{sides.duplicates.fresh_identical:,} of {len(sides.kin):,}"
-    return (
-        f"{found:,} of {len(sides.generated):,} samples {'is a' if found == 1 else 'are'} training "
-        f"item{'' if found == 1 else 's'}, bit for bit, as {fresh} training and held-out items are of one another"
-    )
-
-
-def _withheld(verdict: partial[AuditVerdict], reasons: list[str], identical: str) -> AuditVerdict:
-    sentence = f"No verdict: {'; '.join(reasons)}{f'. But {identical}' if identical else ''}."
-    return verdict(state="withheld", withheld=tuple(reasons), sentence=sentence)
+def _withheld(verdict: partial[AuditVerdict], reasons: list[str]) -> AuditVerdict:
+    return verdict(state="withheld", withheld=tuple(reasons), sentence=f"No verdict: {'; '.join(reasons)}.")
 
 
 def _against(copies: CopyShare, best: float, controls: tuple[Control, ...], duplicates: Duplicates) -> list[str]:
@@ -157,30 +132,36 @@ def _against(copies: CopyShare, best: float, controls: tuple[Control, ...], dupl
     return reasons
 
 
-def _too_blind(copies: CopyShare, flagged: Flagged, controls: tuple[Control, ...], n_distinct: int) -> list[str]:
+def _too_blind(copies: CopyShare, flagged: Flagged, compared: Compared, sides: Sides) -> list[str]:
     """Why it may not be said that there are none."""
-    reasons = []
+    reasons, n_distinct, twice = [], len(compared.seen.distinct), sides.duplicates
+    if twice.generated_train * len(sides.kin) > twice.fresh_identical * copies.n:
+        reasons.append(
+            f"{twice.generated_train:,} of {copies.n:,} samples {'is a' if twice.generated_train == 1 else 'are'} "
+            f"training item{'' if twice.generated_train == 1 else 's'}, bit for bit, which may be too few to tell from "
+            "chance; look at them"
+        )
     if flagged.count:
         reasons.append(
             f"no more samples than by chance are copies by the rule, yet {flagged.count:,} of {flagged.n:,} stand out "
             f"as items that copy nothing do not (q = {flagged.q:g}); look at them"
         )
     reasons += [
-        f"too few planted copies are found to say that there are none ({control.sentence})"
-        for control in controls
+        f"it is not known that the rule finds half of the copies that it should ({control.sentence})"
+        for control in compared.controls
         if control.name == "positive" and exact_interval(control.count, control.n, 0.9)[0] < SEEN_AT_LEAST
     ]
     unseen = smallest_excluded(copies.n, copies.count)
-    if unseen > UNSEEN_AT_MOST and copies.count:
-        reasons.append(
-            f"{copies.count:,} of {copies.n:,} samples look like copies by chance, among which a rate of "
-            f"{_percent(unseen)} could go unseen; a stricter rule, or held-out items that are no near-duplicates of "
-            "training items, would do"
-        )
-    elif (unseen := smallest_excluded(n_distinct)) > UNSEEN_AT_MOST:
+    if (all_but := smallest_excluded(n_distinct)) > UNSEEN_AT_MOST:
         reasons.append(
             f"{plural(n_distinct, 'distinct sample')} {'is' if n_distinct == 1 else 'are'} too few: a rate of "
-            f"{_percent(unseen)} could go unseen; {samples_needed(UNSEEN_AT_MOST):,} samples would do"
+            f"{_percent(all_but)} could go unseen; {samples_needed(UNSEEN_AT_MOST):,} samples would do"
+        )
+    elif unseen > UNSEEN_AT_MOST:
+        reasons.append(
+            f"{copies.count:,} of {copies.n:,} samples look like copies, which cannot be told from chance, and a rate "
+            f"of {_percent(unseen)} could go unseen; a stricter rule, or held-out items that are no near-duplicates of "
+            "training items, would do"
         )
     return reasons
 

@@ -18,6 +18,8 @@ from taumem.record.audit import Phantoms
 __all__ = ["phantoms_of"]
 
 Make = Callable[[Any, NDArray[np.int64]], Comparison]
+SMALL = 8
+"""Groups of up to so many items are held against groups of just their size."""
 RELATIVE = ("gap", "carlini")
 """Rules that hold the nearest item against others: on both sides together, where these are others of either side."""
 
@@ -48,7 +50,10 @@ def phantoms_of(sides: Sides, rule: Rule, found: Matches, make: Make, searches: 
     across = np.intersect1d(groups[:n], groups[n:])
     ours, theirs = (np.setdiff1d(side, across) for side in (groups[:n], groups[n:]))
     matched = np.unique(groups[places])
-    strata = np.frexp(np.bincount(groups))[1]  # sizes of 1, of 2 and 3, of 4 to 7, ...: a large group is met more often
+    sizes = np.bincount(
+        groups
+    )  # a large group is met more often than a small one: 1, 2, ..., 8, 9 to 15, 16 to 31, ...
+    strata = np.where(sizes <= SMALL, sizes, SMALL + np.frexp(sizes)[1])
     counts = [
         np.bincount(strata[some], minlength=int(strata.max()) + 1)
         for some in (ours, theirs, np.intersect1d(matched, ours), np.intersect1d(matched, theirs))

@@ -77,9 +77,12 @@ def with_kin(groups: Groups, units: Groups, n_train: int) -> NDArray[np.bool_]:
 
 
 def with_content(part: Gathered, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of some items that have more than one shade, number or symbol: all that are flat are alike by nature."""
+    """Those of some items that vary (in a channel, for images): all that are flat are alike by nature."""
 
     def varies(item: Any) -> bool:
-        return len(set(item)) > 1 if isinstance(item, str) else len(np.unique(np.asarray(item))) > 1
+        if isinstance(item, str):
+            return len(set(item)) > 1
+        numbers = np.asarray(item)
+        return bool((np.ptp(numbers.reshape(len(numbers), -1) if numbers.ndim > 1 else numbers, axis=-1) > 0).any())
 
     return np.array([place for place in places.tolist() if varies(part.items[place])], np.int64)

@@ -140,7 +140,7 @@ def closer_to_train(train: Items, heldout: Items, generated: Items, *, seed: int
     train, heldout, generated = _rows(train, heldout, generated)
     size = min(len(train), len(heldout))
     (to_train, ours), (to_heldout, theirs) = (
-        (distances[:, 0].numpy(), places[:, 0].numpy())
+        (distances[:, 0].cpu().numpy(), places[:, 0].cpu().numpy())
         for distances, places in (
             nearest(generated, some_of(side, size, seed, name), 1)
             for side, name in ((train, "train"), (heldout, "heldout"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class Sides:
         pooled: of each training item and each held-out one, likewise, looked for among both together [P + n].
         kin: of each training item and each held-out one, whether a near-duplicate of it is a training item (of another
             patient, scene, author, where these were named) [P + n].
-        distinct: the samples that are no near-duplicates of an earlier one, ascending.
+        units: what is one by nature, of each: the item, or what was named (patient, scene, author) [P + n].
+        same: of each sample, a number; near-duplicates of one another have the same [m].
         duplicates: what was there more than once.
         not_run: what was left out of the preparation.
     """
@@ -61,9 +63,15 @@ class Sides:
     groups: NDArray[np.int64]
     pooled: NDArray[np.int64]
     kin: NDArray[np.bool_]
-    distinct: NDArray[np.int64]
+    units: NDArray[np.int64]
+    same: NDArray[np.int64]
     duplicates: Duplicates
     not_run: tuple[NotRun, ...]
+
+    @cached_property
+    def distinct(self) -> NDArray[np.int64]:
+        """The samples that are no near-duplicates of an earlier one, ascending."""
+        return np.unique(self.same, return_index=True)[1]
 
     @property
     def heldout_groups(self) -> NDArray[np.int64]:
@@ -104,24 +112,27 @@ def bring_together(
     looks = settings.near_duplicates
     near, near_samples = (near_groups(part, memory=settings.memory) if looks else None for part in (items, samples))
     ours = joined(identical, near)
-    units = numbered([*belongs[0], *belongs[1]]) if belongs else None
+    units = numbered([*belongs[0], *belongs[1]]) if belongs else np.arange(len(items) + len(marks_of_others))
     everything = joined(
         numbered([*marks, *marks_of_others]),
         near_groups(items, others, memory=settings.memory) if looks and others else None,
         units,
     )
-    together, distinct = joined(ours, numbered(belongs[0]) if belongs else None), joined(of_samples, near_samples)
+    together, same = joined(ours, units[: len(items)]), joined(of_samples, near_samples)
     is_near = np.isin(everything[len(items) :], everything[: len(items)])
     is_equal = np.isin(marks_of_others, marks)
-    copied = np.intersect1d(np.flatnonzero(np.isin(marks_of_samples, marks)), of_samples)
+    met, met_others = (
+        with_content(samples, np.flatnonzero(np.isin(marks_of_samples, side))) for side in (marks, marks_of_others)
+    )
     return Sides(
         generated=samples,
         train=items,
         heldout=others,
         groups=together,
         pooled=everything,
-        kin=with_kin(everything, np.arange(len(everything)) if units is None else units, len(items)),
-        distinct=np.unique(distinct),
+        kin=with_kin(everything, units, len(items)),
+        units=units,
+        same=same,
         duplicates=Duplicates(
             train_identical=len(items) - len(np.unique(identical)),
             train_near=len(np.unique(identical)) - len(np.unique(ours)),
@@ -130,10 +141,11 @@ def bring_together(
             heldout_identical=dropped[0] or int(is_equal.sum()),
             heldout_near=int((is_near & ~is_equal).sum()),
             heldout_grouped=dropped[1],
-            generated_train=len(with_content(samples, copied)),
+            generated_train=len(met),
+            generated_heldout=len(met_others),
             fresh_identical=int((np.bincount(identical)[identical] > 1).sum()) + int(is_equal.sum()),
             generated_identical=len(samples) - len(np.unique(of_samples)),
-            generated_distinct=len(np.unique(distinct)),
+            generated_distinct=len(np.unique(same)),
         ),
         not_run=_not_looked_for(items, near is None, looks),
     )

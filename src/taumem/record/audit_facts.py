@@ -198,7 +198,9 @@ class Duplicates(Fact):
     heldout_grouped: int = 0
     """Held-out items of groups (patients, scenes) that training items are of too; they were left out."""
     generated_train: int = 0
-    """Distinct samples that are training items, bit for bit, and not of one shade or symbol alone."""
+    """Samples that are training items, bit for bit, and not of one shade or symbol alone."""
+    generated_heldout: int = 0
+    """Samples that are held-out items, likewise."""
     fresh_identical: int = 0
     """Training items that equal another one, and held-out items (of those that stay) that equal a training item: how
     often an item that copies nothing is one."""
@@ -247,7 +249,7 @@ class AuditVerdict(Fact):
     state: Literal["copies", "none_found", "withheld"]
     sentence: str
     p: float | None
-    """Of the headline: the smallest p of the tests behind it, times how many these are; at most 1."""
+    """Of the headline: twice the smaller p of the two tests behind it, or that of the only one; at most 1."""
     test: str = ""
     """Which of them it is of."""
     withheld: tuple[str, ...] = ()
