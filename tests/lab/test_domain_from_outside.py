@@ -12,6 +12,7 @@ from taumem.cli import main
 from taumem.errors import ConfigError
 from taumem.lab import DataConfig, RunPlan, load_experiment, make_run, sweep
 from taumem.lab.domain import Domain
+from taumem.record import RunRecord
 
 CIRCLE = """
 name = "circles"
@@ -59,11 +60,22 @@ def test_mistakes_in_it_are_named_like_all_others(experiment, changes, words):
         assert word in str(error.value)
 
 
+def facts(record: RunRecord) -> list[dict]:
+    """All that was measured, but for the time it took."""
+    return [m.model_dump(exclude={"seconds"}) for m in record.measurements]
+
+
 def test_processes_that_are_spawned_know_it_and_fit_page_and_json_see_it(experiment, tmp_path, capsys):
-    in_turn = sweep(load_experiment(experiment), tmp_path / "one", workers=1)
-    at_once = sweep(load_experiment(experiment), tmp_path / "two", workers=2)
-    for one, other in zip(in_turn, at_once, strict=True):
-        assert [m.value for m in one.measurements] == [m.value for m in other.measurements]
+    """What holds of any runs in processes is tested here too: they equal runs in turn, and tell how far they are."""
+    study = load_experiment(experiment)
+    in_turn = sweep(study, tmp_path / "one", workers=1)
+    progress: list[tuple[int, int]] = []
+    at_once = sweep(study, tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total)))
+    assert [facts(r) for r in at_once] == [facts(r) for r in in_turn]
+    assert [r.header.half for r in at_once] == ["a", "b", "a", "b"]
+    assert progress[0] == (0, 240)
+    assert progress[-1] == (240, 240)
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
     assert in_turn[0].header.data.alphabet == "a circle's"
 
     with pytest.raises(SystemExit) as stop:

@@ -70,17 +70,6 @@ def test_a_finished_run_is_not_made_again(tmp_path):
     assert steps == []
 
 
-def test_runs_in_processes_equal_runs_in_turn(tmp_path):
-    in_turn = sweep(tiny(), tmp_path / "one", workers=1)
-    progress: list[tuple[int, int]] = []
-    at_once = sweep(tiny(), tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total)))
-    assert [facts(r) for r in at_once] == [facts(r) for r in in_turn]
-    assert [r.header.half for r in at_once] == ["a", "b", "a", "b"]
-    assert progress[0] == (0, 240)
-    assert progress[-1] == (240, 240)
-    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
-
-
 def test_twins_are_trained_on_disjoint_sets_and_measured_on_each_others(tmp_path):
     a, b = plans_of(tiny(n_train=[16]))
     one, other = a.prepare(), b.prepare()

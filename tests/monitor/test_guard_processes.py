@@ -4,14 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
+import torch
 
 from taumem.record import RunRecord
 
-SCRIPT = Path(__file__).with_name("processes.py")
+SCRIPT = Path(processes.__file__)
 
 
-def run(folder, size):
+def in_processes(folder, size):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -22,9 +24,15 @@ def run(folder, size):
     return [json.loads(answer) for answer in answers]
 
 
-def test_two_processes_measure_stop_and_write_as_one(tmp_path):
-    (alone,) = run(tmp_path / "one", 1)
-    first, second = run(tmp_path / "two", 2)
+def alone_here(folder, capsys):
+    with torch.random.fork_rng():
+        processes.main(folder, 0, 1)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_two_processes_measure_stop_and_write_as_one(tmp_path, capsys):
+    alone = alone_here(tmp_path / "one", capsys)
+    first, second = in_processes(tmp_path / "two", 2)
     assert first == second
     assert first["stopped"] == alone["stopped"] == 34
     assert first["said"] == "forecast"
