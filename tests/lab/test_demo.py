@@ -47,6 +47,6 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
 
 
 def test_pilots_that_end_too_early_give_no_forecast(tmp_path):
-    short = tiny(n_train=[32, 48], training={"batch_size": 4, "learning_rate": 1e-3, "min_steps": 60})
+    short = tiny(n_train=[32, 48], training={**PILOTS["training"], "min_steps": 60})
     with pytest.raises(ConfigError, match="train longer"):
         forecast_and_prove(short, tmp_path, n_train=96, late=2, workers=1)
