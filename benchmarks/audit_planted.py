@@ -49,8 +49,10 @@ def measured(planted: Planted, audit: Callable[..., Any], **options: Any) -> Lin
     the right training item was found."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        # Without names, findings hold places.
-        record = audit(planted.generated, planted.train, planted.heldout, output=folder, redact=True, **options)
+        # Without names, findings hold places; copies of parts are counted apart, and are not planted.
+        record = audit(
+            planted.generated, planted.train, planted.heldout, output=folder, redact=True, parts=False, **options
+        )
         found = pyarrow.parquet.read_table(Path(folder) / "findings.parquet").to_pydict()
     order = np.argsort(found["row"])
     flagged, copied = (np.array(found[name])[order] for name in ("flagged", "copied"))
