@@ -139,7 +139,7 @@ def test_nothing_may_be_planted_and_too_few_items_are_said():
         planted_images(load_fashion_mnist()[:50], Sizes(20, 20, 20), seed=0)
 
 
-def audit_of_all(generated, train, heldout, *, output, redact, q, seed, orbit="none"):
+def audit_of_all(generated, train, heldout, *, output, redact, parts, q, seed, orbit="none"):
     """Flags all that is exact and the first sample, and finds item 0 for it."""
     equal = (generated[:, None] == train[None]).flatten(2).all(dim=2)
     flagged, nearest = equal.any(dim=1), equal.int().argmax(dim=1)

@@ -240,7 +240,7 @@ def test_what_speaks_against_an_audit_stands_at_its_top():
     duplicates = Duplicates(train_identical=0, train_near=0, n_groups=2000, rule="near", heldout_near=3)
     page = Page(audit_page_of(audit_of(exchangeability_p=0.001, duplicates=duplicates)))
     head = page.words[: page.words.index("What was found")]
-    for words in ("Before you believe it", "p = 0.00100", "3 held-out items nearly equal a training item"):
+    for words in ("Before you believe it", "p = 0.00100", "3 held-out items are near-duplicates of training items"):
         assert words in head
 
 

@@ -162,8 +162,9 @@ def _not_run(sides: Sides, settings: Settings) -> list[NotRun]:
         reasons.append(
             NotRun(what="phantom matches", why=f"there are no held-out items; give some by {option('heldout')}")
         )
-    if sides.train.kind == "images" and settings.features == "pixels":
-        reasons.append(NotRun(what=UNSEEN_IMAGES, why="no view has them"))
+    if sides.train.kind == "images":
+        why = "no view has them" if settings.features == "pixels" else "the features may not see them"
+        reasons.append(NotRun(what=UNSEEN_IMAGES, why=why))
     if sides.train.kind == "images" and settings.orbit != "full":
         also = "mirrored, relit, " if settings.orbit == "none" else ""
         what = f"copies that are {also}shifted, turned and cropped"

@@ -15,7 +15,7 @@ from typing import Literal
 
 from taumem.analysis.shares import difference_interval, exact_interval
 from taumem.analysis.wording import percent
-from taumem.audit.measures import Difference, Measured, known_name, measured
+from taumem.audit.measures import Difference, Measured, is_share, known_name, measured
 from taumem.errors import ConfigError
 from taumem.record.audit import AuditRecord, Share
 
@@ -114,7 +114,14 @@ def _gate(part: str, rule: str | None) -> Gate:
             found = None
     if not found or not math.isfinite(limit):
         raise ConfigError(f"a gate is NAME>NUMBER, such as 'copies>0.01' or 'flagged>0'; got '{part.strip()}'.")
-    return Gate(known_name(found["name"], rule), found["sign"], limit)
+    name = known_name(found["name"], rule)
+    least = -1 if name == "copies.above_chance" else 0
+    if is_share(name) and not least <= limit <= 1:
+        raise ConfigError(
+            f"{name} lies between {least} and 1, so that '{part.strip()}' says nothing; for 2 % write "
+            "'copies>0.02', for two samples 'copies.count>2'."
+        )
+    return Gate(name, found["sign"], limit)
 
 
 def _judge(record: AuditRecord, gate: Gate) -> Judged:
@@ -205,10 +212,11 @@ def _not_blindly(record: AuditRecord, found: Measured, judged: Judged) -> Judged
     if judged.outcome != "passed" or not found.of_copies:
         return judged
     if found.by_p_values and record.flagged.fewest > max(1, SEEN_RATE * record.n_generated):
-        needed = math.ceil(1 / (record.flagged.q * SEEN_RATE)) - 1
+        needed = 2 * (math.ceil(1 / (record.flagged.q * SEEN_RATE)) - 1)  # p-values are ranks in one of two halves
         sentence = (
             f"fewer than {record.flagged.fewest:,} copies among {record.n_generated:,} samples could not have been "
-            f"flagged: p-values are ranks among {record.flagged.n_null:,} items that copy nothing; {needed:,} would do."
+            f"flagged: p-values are ranks among {record.flagged.n_null:,} items that copy nothing; for "
+            f"copies at a rate of {percent(SEEN_RATE)} to be flagged, {needed:,} held-out items would do."
         )
         return Judged(judged.gate, "undecidable", sentence, needed)
     if record.verdict.state == "withheld":

@@ -107,6 +107,16 @@ def known_name(name: str, rule: str | None = None) -> str:
     return f"rules[{own}]" + (f".{found['end']}" if found["end"] else "")
 
 
+def is_share(name: str) -> bool:
+    """Whether what has this name is a share, or a probability."""
+    family = re.split(r"[.\[]", name)[0]
+    return (
+        family not in ("scores", "membership", "duplicates")
+        and name not in ("flagged", "identical")
+        and not name.endswith(".count")
+    )
+
+
 def measured(record: AuditRecord, name: str) -> Measured | str:
     """A number of a record by its name; in words why there is none."""
     family = re.split(r"[.\[]", name)[0]

@@ -23,10 +23,10 @@ def cautions(record: AuditRecord) -> Iterator[str]:
             f"(p = {number(p)}): p, q and the bounds may be off, either way."
         )
     if record.duplicates.heldout_near:
-        yield (
-            f"{plural(record.duplicates.heldout_near, 'held-out item')} nearly equal a training item. They raise "
-            "chance, and hide copies."
-        )
+        raised = " They raise chance, and hide copies." if record.copies.chance and record.copies.chance.count else ""
+        what = plural(record.duplicates.heldout_near, "held-out item")
+        are = "is a near-duplicate" if record.duplicates.heldout_near == 1 else "are near-duplicates"
+        yield f"{what} {are} of training items ({record.duplicates.rule}).{raised}"
 
 
 def notes(record: AuditRecord) -> Iterator[str]:

@@ -14,7 +14,7 @@ from taumem.data.pixels import Images, bring_to_size
 from taumem.data.readers.listing import Listing, by_ending, list_files, settle, tell
 from taumem.data.readers.opening import check_memory, existing, in_memory, shown
 from taumem.data.readers.picture import Picture, is_picture, looks_like_a_picture, read_picture
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, option
 
 __all__ = ["PicturesRead", "load_folder", "read_folder", "read_pictures", "spread"]
 
@@ -151,7 +151,7 @@ def read_pictures(
         if image.shape[1:] != images.shape[1:]:
             raise DataError(
                 f"{shown(place)}: the images have different sizes: {shown(names[0])} is {_size(images)}, "
-                f"{shown(name)} is {_size(image)}; give a size to bring them all to."
+                f"{shown(name)} is {_size(image)} (height x width); give {option('size')} to bring them all to one."
             )
         images[len(names)] = image[0]
         names.append(name)
