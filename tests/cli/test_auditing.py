@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shlex
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from planted_audit import audit_of
 import taumem.audit
 from taumem.cli import main
 from taumem.cli.entry import app
-from taumem.errors import DataError
+from taumem.errors import DataError, TaumemWarning
 from taumem.record.audit import AuditRecord, AuditVerdict, Control
 from taumem.record.input_notes import ITSELF, SIGNED_FLOATS
 
@@ -33,6 +34,8 @@ def asked(monkeypatch) -> dict:
     def audit(generated, train, heldout=None, *, groups=None, losses=None, output=None, progress=None, **options):
         came.update(generated=generated, train=train, heldout=heldout, groups=groups, losses=losses, output=output)
         came["options"] = options
+        if "warns" in came:
+            warnings.warn(came["warns"], TaumemWarning, stacklevel=2)
         progress("samples", 1, 1)
         came["finds"].write(output)
         return came["finds"]
@@ -157,6 +160,15 @@ def test_samples_that_are_the_training_items_are_told_everywhere(asked, tmp_path
         assert "Of samples: floats are taken as images in [-1, 1]" in printed
         for name in ("report.html", "model-card.md"):
             assert "these are the training items, one by one" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("always::taumem.errors.TaumemWarning")
+def test_a_redacted_audit_prints_no_note_that_names_items(asked, tmp_path, capsys):
+    asked["warns"] = "'Erika M.png' is in no group."
+    run("--train", "T", "--generated", "G", "-o", tmp_path, "--redact")
+    printed = capsys.readouterr()
+    assert "Erika M" not in printed.out + printed.err
+    assert "--redact leaves out 1 note about the inputs" in printed.err
 
 
 def test_without_gates_even_copies_end_with_0(asked, tmp_path):

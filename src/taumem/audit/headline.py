@@ -70,13 +70,13 @@ def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, sides: S
     verdict = partial(AuditVerdict, p=p, test=first.name)
     if reasons := _against(copies, best, compared.controls, sides.duplicates):
         return _withheld(verdict, reasons)
-    counts = f"{copies.count:,} of {copies.n:,} samples"
+    counts, look = f"{copies.count:,} of {copies.n:,} samples", "looks" if copies.count == 1 else "look"
     what = "held-out items" if copies.chance.source == "heldout" else "training items, each against the others,"
     chance = f"of {what} {copies.chance.count:,} of {copies.chance.n:,} do"
     if copies.count and p <= SIGNIFICANT:
         sentence = (
             f"Copies found: {counts} ({_percent(copies.fraction)}, 95 % interval {_percent(copies.low)} to "
-            f"{_percent(copies.high)}) look like copies of training items; {chance} ({said})."
+            f"{_percent(copies.high)}) {look} like copies of training items; {chance} ({said})."
         )
         return verdict(state="copies", sentence=sentence)
     if reasons := _too_blind(copies, flagged, compared, sides):
@@ -84,9 +84,9 @@ def verdict_of(copies: CopyShare, flagged: Flagged, compared: Compared, sides: S
     if not copies.count:
         found = f"none of {copies.n:,} samples looks like one; {chance}"
     elif copies.fraction <= copies.chance.fraction:
-        found = f"{counts} look like copies, no more than chance gives: {chance}"
+        found = f"{counts} {look} like copies, no more than chance gives: {chance}"
     else:
-        found = f"{counts} look like copies, which cannot be told from chance: {chance} ({said})"
+        found = f"{counts} {look} like copies, which cannot be told from chance: {chance} ({said})"
     above = f"a rate above {100 * smallest_excluded(copies.n, copies.count):.2g} % is excluded at 95 % (one-sided)"
     return verdict(state="none_found", sentence=f"No copies found above chance: {found}; {above}.")
 

@@ -2,7 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,9 +12,9 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from taumem.cli.audit_tables import show_audit, show_gates, show_verification
-from taumem.cli.console import out, print_json, progress_bars
+from taumem.cli.console import err, out, print_json, progress_bars
 from taumem.cli.entry import Json, OutputFolder, WholeOrNone, app
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, TaumemWarning
 
 if TYPE_CHECKING:
     from taumem.audit.gates import Judged
@@ -177,8 +179,19 @@ def _audit(folder: Path, sets: dict[str, Any], options: dict[str, Any]) -> "Audi
             f"an audit compares samples with the training set: give {' and '.join(missing)} too, as in 'taumem audit "
             "--train FOLDER --generated FOLDER'; or look at one by --demo."
         )
-    with progress_bars() as advance:
+    with _untold() if "redact" in options else nullcontext(), progress_bars() as advance:
         return audit_samples(**sets, output=folder, progress=advance, **options)
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """Count notes about inputs instead of printing them: they name items, and what is printed is kept in logs."""
+    with warnings.catch_warnings(record=True) as kept:
+        warnings.simplefilter("always", TaumemWarning)
+        yield
+    if kept:
+        note = f"{len(kept)} note{'' if len(kept) == 1 else 's'} about the inputs, which name items"
+        err.print(f"[yellow]note:[/] --redact leaves out {note}.", soft_wrap=True)
 
 
 def _demo(folder: Path, sets: dict[str, Any], options: dict[str, Any]) -> "AuditRecord":
