@@ -104,7 +104,8 @@ class TestImages:
     def test_pictures_of_several_sizes_are_refused_with_the_way_out(self, tmp_path):
         folder(tmp_path)
         save(tmp_path / "z.png", colors(5, 5))
-        with pytest.raises(DataError, match=r"different sizes: 0\.png is 4x4, z\.png is 5x5; give a size"):
+        sizes = r"different sizes: 0\.png is 4x4, z\.png is 5x5 \(height x width\); give size .--size"
+        with pytest.raises(DataError, match=sizes):
             gather(tmp_path)
         assert gather(tmp_path, size=4).shape == (3, 4, 4)
 

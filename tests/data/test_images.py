@@ -190,7 +190,7 @@ class TestFolder:
     def test_different_sizes_without_a_size_are_refused_with_both_named(self, tmp_path):
         self.save(tmp_path / "a.png", GRAY[0])
         self.save(tmp_path / "b.png", GRAY[0].T)
-        with pytest.raises(DataError, match=r"a\.png is 5x4, b\.png is 4x5; give a size"):
+        with pytest.raises(DataError, match=r"a\.png is 5x4, b\.png is 4x5 \(height x width\); give size .--size"):
             load_folder(tmp_path)
 
     def test_different_sizes_are_cropped_and_resized_to_one(self, tmp_path):
