@@ -21,14 +21,14 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
         tiny(**PILOTS),
         tmp_path,
         n_train=64,
-        late=2,
+        late=3,
         workers=1,
         progress=lambda stage, done, total: stages.append(stage),
     )
     assert list(dict.fromkeys(stages)) == ["pilots", "target", "copies"]
     assert result.forecast.low < result.forecast.value < result.forecast.high
     assert result.copies_at_stop.step == round(result.forecast.value)
-    assert result.copies_late.step == round(2 * result.forecast.value)
+    assert result.copies_late.step == round(3 * result.forecast.value)
     assert result.copies_at_stop.n == result.copies_late.n == 512
     assert "tau_val" in result.exponents
     assert result.sentence.startswith(f"Forecast {result.forecast.value:,.0f} steps")
@@ -40,9 +40,9 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
     assert DemoResult.model_validate(content).model_dump() == result.model_dump()
 
     with pytest.raises(RecordError, match="holds other pilots"):
-        forecast_and_prove(tiny(**PILOTS, seeds=[1]), tmp_path, n_train=64, late=2, workers=1)
+        forecast_and_prove(tiny(**PILOTS, seeds=[1]), tmp_path, n_train=64, late=3, workers=1)
 
-    again = forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, late=2, workers=1)
+    again = forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, late=3, workers=1)
     assert again.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})
 
 

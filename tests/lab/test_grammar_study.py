@@ -166,9 +166,9 @@ def test_a_record_that_is_older_than_a_key_goes_on(tmp_path):
 
 
 def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):
-    study = tiny(n_train=[8, 24], **training(stop_at_copies=0.3, min_steps=3000, learning_rate=5e-3))
+    study = tiny(n_train=[8, 24], **training(stop_at_copies=0.3, min_steps=1000, learning_rate=5e-3))
     small, large = sweep(study, tmp_path, workers=1)
-    assert small.last_step < large.last_step <= 3000
+    assert small.last_step < large.last_step <= 1000
     copies, chance = small.curve("copy_fraction"), small.curve("copy_fraction_chance")
     above = copies.values - chance.values
     assert (above[-2:] > 0.3).all()

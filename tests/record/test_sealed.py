@@ -74,7 +74,13 @@ kept = st.dictionaries(
 
 @pytest.mark.filterwarnings("ignore:.*runs are unfinished:taumem.errors.TaumemWarning")
 @settings(max_examples=30)
-@given(st.lists(st.tuples(st.lists(measurements, max_size=12), st.dictionaries(st.integers(0, 9), kept)), min_size=1))
+@given(
+    st.lists(
+        st.tuples(st.lists(measurements, max_size=12), st.dictionaries(st.integers(0, 9), kept, max_size=4)),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_whatever_runs_hold_survives_sealing_and_unsealing(tmp_path_factory, runs):
     study = tmp_path_factory.mktemp("study")
     for seed, (facts, looks) in enumerate(runs):
