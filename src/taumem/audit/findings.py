@@ -1,7 +1,6 @@
 """One row for each sample: in files for spreadsheets, and the most suspicious ones as pairs to be looked at."""
 
 import csv
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -72,9 +71,7 @@ def write_findings(record: AuditRecord, rows: dict[str, list[Any]], folder: Path
     contents = {"findings.csv": text.getvalue().encode(), "findings.parquet": table.getvalue().to_pybytes()}
     for name, content in contents.items():
         write_atomically(place / name, content)
-    return record.model_copy(
-        update={"findings": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}}
-    )
+    return record.noting(place, *contents)
 
 
 def gallery(sides: Sides, rows: dict[str, list[Any]], compared: Compared, redact: bool) -> tuple[Pair, ...]:

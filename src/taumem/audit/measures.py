@@ -8,7 +8,7 @@ from taumem.audit.rules import USUAL, rule_of
 from taumem.errors import ConfigError, nearest_name
 from taumem.record.audit import AuditRecord, Score, Share
 
-__all__ = ["MEASURES", "Difference", "Measured", "known_name", "measured"]
+__all__ = ["MEASURES", "Difference", "Measured", "is_share", "known_name", "measured"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.audit.null import Null
-from taumem.audit.patch_motifs import overused_patches
+from taumem.audit.patch_motifs import overused_patches, spread
 from taumem.audit.patches import PatchComparison, PatchMatches
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
@@ -76,15 +76,13 @@ def _of_texts(sides: Sides, null: Null, settings: Settings, progress: Callable[[
     progress("parts", 3, 3)
     columns = {"stretch": found.length.tolist(), "stretch_at": found.start.tolist()}
     unasked = () if sides.heldout else (NotRun(what="over-used phrases", why="there are no held-out texts"),)
-    told = tuple(asdict(motif) for motif in motifs)
-    if settings.redact:
-        told = tuple(motif | {"text": f"{len(motif['text'])} symbols"} for motif in told)
-    return Partial((result,), told, columns, unasked)
+    return Partial((result,), tuple(map(asdict, motifs)), columns, unasked)
 
 
 def _of_images(sides: Sides, null: Null, settings: Settings, progress: Callable[[str, int, int], None]) -> Partial:
     comparison = PatchComparison(sides.train.items, groups=sides.groups, memory=settings.memory)
-    null = replace(null, calibrated=_spread(null.calibrated), evaluated=_spread(null.evaluated))
+    first, second = (places[spread(len(places), MOST_FRESH)] for places in (null.calibrated, null.evaluated))
+    null = replace(null, calibrated=first, evaluated=second)
     fresh, own = _fresh(sides, null)
     n = comparison.cost * (len(sides.generated) + len(fresh))
     if n > MOST_PAIRS:
@@ -122,12 +120,6 @@ def _patch_columns(found: PatchMatches, copied: NDArray[Any], thresholds: NDArra
         "patch_of_row": train_at[:, 0].tolist(),
         "patch_of_column": train_at[:, 1].tolist(),
     }
-
-
-def _spread(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Some of the places of items that copy nothing, evenly spread."""
-    chosen = np.linspace(0, len(places) - 1, min(len(places), MOST_FRESH)).round().astype(np.int64)
-    return places[np.unique(chosen)]
 
 
 def _fresh(sides: Sides, null: Null) -> tuple[Any, NDArray[np.int64] | None]:

@@ -15,7 +15,7 @@ from taumem.audit.stretches import fewest_tested
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors.comparison import averaged
 
-__all__ = ["PatchMotif", "overused_patches"]
+__all__ = ["PatchMotif", "overused_patches", "spread"]
 
 SHARES = (1 / 4, 3 / 8, 1 / 2, 3 / 4)
 """Of the shorter side of an image: the sides of the patches."""
@@ -85,7 +85,7 @@ def overused_patches(samples: Any, heldout: Any, *, q: float = 0.05, most: int =
             "patches of at least 2 samples are set against those of held-out images of the same shape; got "
             f"{len(samples)} of shape {shapes[0]} and {len(heldout)} of shape {shapes[1]}."
         )
-    places, others = _spread(len(samples)), _spread(len(heldout))
+    places, others = spread(len(samples), MOST_COMPARED), spread(len(heldout), MOST_COMPARED)
     mine, theirs = (_few(images, rows) for images, rows in ((samples, places), (heldout, others)))
     height, width = mine.shape[2:]
     scale = shapes[0][1] // height
@@ -155,9 +155,9 @@ def _without_explained(
     return kept
 
 
-def _spread(n: int) -> NDArray[np.int64]:
-    """Places of some of n items, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, MOST_COMPARED)).round().astype(np.int64))
+def spread(n: int, most: int) -> NDArray[np.int64]:
+    """Places of at most so many of n items, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
 def _few(images: Any, places: NDArray[np.int64]) -> Float[Tensor, "n channels height width"]:

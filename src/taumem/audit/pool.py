@@ -50,9 +50,8 @@ def phantoms_of(sides: Sides, rule: Rule, found: Matches, make: Make, searches: 
     across = np.intersect1d(groups[:n], groups[n:])
     ours, theirs = (np.setdiff1d(side, across) for side in (groups[:n], groups[n:]))
     matched = np.unique(groups[places])
-    sizes = np.bincount(
-        groups
-    )  # a large group is met more often than a small one: 1, 2, ..., 8, 9 to 15, 16 to 31, ...
+    # A large group is met more often than a small one; so by size: 1, 2, ..., 8, 9 to 15, 16 to 31, ...
+    sizes = np.bincount(groups)
     strata = np.where(sizes <= SMALL, sizes, SMALL + np.frexp(sizes)[1])
     counts = [
         np.bincount(strata[some], minlength=int(strata.max()) + 1)

@@ -190,8 +190,10 @@ def _untold() -> Iterator[None]:
         warnings.simplefilter("always", TaumemWarning)
         yield
     if kept:
-        note = f"{len(kept)} note{'' if len(kept) == 1 else 's'} about the inputs, which name items"
-        err.print(f"[yellow]note:[/] --redact leaves out {note}.", soft_wrap=True)
+        from taumem.analysis.wording import plural
+
+        left = f"--redact leaves out {plural(len(kept), 'note')} about the inputs, which name items."
+        err.print(f"[yellow]note:[/] {left}", soft_wrap=True)
 
 
 def _demo(folder: Path, sets: dict[str, Any], options: dict[str, Any]) -> "AuditRecord":

@@ -10,12 +10,14 @@ __all__ = ["cautions", "intervals", "notes"]
 
 SUSPICIOUS_P = 0.05
 """Of the test of exchangeability: below it, a reader is warned."""
+WARNINGS = (ITSELF, SAME_PLACE, OTHER_SCALE)
+"""Notes on inputs without which the numbers mislead."""
 IN_WORDS = {"generated": "samples", "train": "training items", "heldout": "held-out items"}
 
 
 def cautions(record: AuditRecord) -> Iterator[str]:
     """What a reader must know before believing the numbers, besides why a verdict is withheld."""
-    yield from _told(record, lambda note: note in (ITSELF, SAME_PLACE, OTHER_SCALE))
+    yield from _told(record, lambda note: note in WARNINGS)
     p = record.exchangeability_p
     if p is not None and p < SUSPICIOUS_P:
         yield (
@@ -31,7 +33,7 @@ def cautions(record: AuditRecord) -> Iterator[str]:
 
 def notes(record: AuditRecord) -> Iterator[str]:
     """What else there is to know of the items, as they were read."""
-    yield from _told(record, lambda note: note not in (ITSELF, SAME_PLACE, OTHER_SCALE))
+    yield from _told(record, lambda note: note not in WARNINGS)
 
 
 def intervals(record: AuditRecord) -> str:
