@@ -24,11 +24,12 @@ from taumem.analysis.clocks import (
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
-from taumem.analysis.law import USUAL_EXPONENT, Law, fit_law
+from taumem.analysis.law import Law, fit_law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.placing import Placed
+from taumem.analysis.prior import Prior, usual_prior
 from taumem.analysis.shares import exact_interval
 from taumem.analysis.similarity import (
     agreement,
@@ -54,7 +55,6 @@ from taumem.analysis.twins import TwinLosses, find_twins, gap_sym, twin_losses
 
 __all__ = [
     "CLOCKS",
-    "USUAL_EXPONENT",
     "AnyOf",
     "Clock",
     "ClockLaw",
@@ -70,6 +70,7 @@ __all__ = [
     "Onset",
     "PhaseDiagram",
     "Placed",
+    "Prior",
     "Reason",
     "Seen",
     "Study",
@@ -99,4 +100,5 @@ __all__ = [
     "tau_split",
     "tau_val",
     "twin_losses",
+    "usual_prior",
 ]

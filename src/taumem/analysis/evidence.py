@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from taumem.analysis.interval import Interval
 from taumem.analysis.likelihood import Bounds
@@ -12,7 +12,7 @@ from taumem.analysis.onset import Onset
 from taumem.errors import ConfigError
 from taumem.record import RunKey
 
-__all__ = ["SIGNIFICANT", "bend_of", "bounds_of", "checked"]
+__all__ = ["SIGNIFICANT", "bend_of", "bounds_of", "checked", "error_of"]
 
 SIGNIFICANT = 0.05
 """Below this probability the data speak against an exponent, or against one for all sizes."""
@@ -53,6 +53,23 @@ def bounds_of(onsets: Sequence[Onset]) -> Bounds:
     # First the one that is located to a step, if one is: what is known of the other then has a closed form.
     twins = [sorted(pair, key=lambda k: onsets[k].censored != "no") for pair in _alike(onsets) if len(pair) == 2]
     return Bounds(np.log([float(o.n_train) for o in onsets]), low, high, np.array(twins, dtype=np.intp).reshape(-1, 2))
+
+
+def error_of(onsets: Sequence[Onset]) -> float:
+    """Standard error of the logarithms of the located onsets as their intervals have it, root mean square.
+
+    An interval that is open on one side is read from the other, and none counts for more than a factor of e.
+
+    Returns:
+        0 where the onsets came without intervals.
+    """
+    return math.sqrt(float(np.mean([_error(onset) ** 2 for onset in onsets if onset.usable])))
+
+
+def _error(onset: Onset) -> float:
+    ends = ((onset.low, onset.step), (onset.step, onset.high))
+    sides = [math.log(far / near) for near, far in ends if near > 0 and math.isfinite(far)]
+    return min(sum(sides) / len(sides) / float(ndtri((1 + onset.confidence) / 2)), 1.0) if sides else 1.0
 
 
 def bend_of(onsets: Sequence[Onset]) -> Interval | None:

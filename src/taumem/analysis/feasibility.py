@@ -8,9 +8,10 @@ from statistics import median
 
 import numpy as np
 
-from taumem.analysis.law import FAR, USUAL_EXPONENT, Law, read_exponent
+from taumem.analysis.law import FAR, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
+from taumem.analysis.prior import usual_prior
 from taumem.analysis.wording import p_value, percent, plural, sizes_text
 from taumem.errors import TaumemWarning
 from taumem.record import RunKey
@@ -58,7 +59,7 @@ def _expected_factor(sizes: tuple[int, ...], repeats: int, n_train: int) -> floa
     if len(sizes) * repeats < 2:
         return math.inf
     draws = np.random.default_rng(SEED)
-    mean, sd, _ = read_exponent(USUAL_EXPONENT)
+    mean, sd = usual_prior().exponent
     widths = []
     for _ in range(N_STUDIES):
         exponent = mean + sd * draws.standard_normal()
@@ -76,7 +77,8 @@ def _expected_factor(sizes: tuple[int, ...], repeats: int, n_train: int) -> floa
 
 
 def _made_up(size: int, repeat: int, step: float) -> Onset:
-    return Onset(step, step / 1.1, step * 1.1, "no", "tau_val", RunKey(n_train=size, batch_size=1, seed=repeat))
+    within = math.exp(1.645 * SCATTER)  # its 90 % interval says how it scatters, as those of real onsets do
+    return Onset(step, step / within, step * within, "no", "tau_val", RunKey(n_train=size, batch_size=1, seed=repeat))
 
 
 def feasibility(

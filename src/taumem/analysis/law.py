@@ -10,22 +10,21 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from taumem.analysis.evidence import SIGNIFICANT, bend_of, bounds_of, checked
+from taumem.analysis.evidence import SIGNIFICANT, bend_of, bounds_of, checked, error_of
 from taumem.analysis.interval import Interval, check_confidence, finite_or_none
 from taumem.analysis.likelihood import Bounds
 from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
+from taumem.analysis.prior import Prior
 from taumem.errors import ConfigError, TaumemWarning
 
-__all__ = ["FAR", "USUAL_EXPONENT", "Exponent", "Law", "fit_law", "read_exponent", "whole_size"]
+__all__ = ["FAR", "Exponent", "Law", "fit_law", "read_exponent", "whole_size"]
 
 FAR = 4.0
 """How many times the largest size a forecast may reach without a warning."""
 
 Exponent = float | tuple[float, float] | None
 """Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
-USUAL_EXPONENT: Exponent = (1.2, 0.2)
-"""What forecasts assume, beside a floor: near what images, text and grammar showed (see docs/law.md)."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +178,7 @@ def fit_law(
     *,
     exponent: Exponent = 1.0,
     floor: bool = False,
+    prior: Prior | None = None,
     confidence: float = 0.9,
 ) -> Law:
     """Fit tau = tau_0 + c P^a to the onsets of one clock, bounds included.
@@ -191,8 +191,10 @@ def fit_law(
         onsets: of one clock, at one batch size, or all with batches of the whole training set (batch size P); any
             order. Those of the halves ``a`` and ``b`` of one seed and size are a pair.
         exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
-            to within an uncertainty, such as ``USUAL_EXPONENT``, (1.2, 0.2), which forecasts use with a floor.
+            to within an uncertainty.
         floor: also fit tau_0, the onset that small sizes cannot undercut.
+        prior: what is known of exponent, floor and scatter beforehand, in the place of ``exponent`` and ``floor``;
+            :func:`taumem.analysis.usual_prior` has what forecasts assume.
         confidence: probability of the intervals, in (0, 1).
 
     Raises:
@@ -207,17 +209,20 @@ def fit_law(
     '2.05e+03 steps, 3.28e+04 examples'
     """
     check_confidence(confidence)
-    value, sd, kind = read_exponent(exponent)
+    value, sd, kind = read_exponent(exponent if prior is None else prior.exponent)
+    floor = floor or prior is not None
     # With the exponent known to within an uncertainty the posterior is proper at one size, floor or not.
     sizes_needed = {"fixed": 1 + floor, "prior": 1, "free": 2 + floor}[kind]
     onsets = checked(onsets, sizes_needed, free=kind == "free")
     located = [o for o in onsets if o.usable]
     located_sizes = tuple(sorted({o.n_train for o in located}))
     data = bounds_of(onsets)
-    posterior = integrate(data, exponent=value, exponent_sd=sd, floor=floor)
+    share = (1.0, 1.0) if floor and prior is None else prior and prior.floor
+    log_sigma = prior and prior.log_sigma(error_of(onsets))
+    posterior = integrate(data, exponent=value, exponent_sd=sd, floor=share, log_sigma=log_sigma)
     free = posterior if kind == "free" else None
     if kind != "free" and len(located_sizes) >= 2 + floor:
-        free = integrate(data, exponent=1.0, exponent_sd=math.inf, floor=floor)
+        free = integrate(data, exponent=1.0, exponent_sd=math.inf, floor=share, log_sigma=log_sigma)
     tails = (0.5, (1 - confidence) / 2, (1 + confidence) / 2)
 
     def interval(draws: np.ndarray[Any, np.dtype[np.float64]], *, log: bool = False) -> Interval:

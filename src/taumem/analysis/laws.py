@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from taumem.analysis.law import USUAL_EXPONENT, Exponent, Law, fit_law, read_exponent
+from taumem.analysis.law import Exponent, Law, fit_law, read_exponent
 from taumem.analysis.onset import Onset
+from taumem.analysis.prior import Prior, usual_prior
 from taumem.errors import ConfigError
 
 __all__ = ["ClockLaw"]
@@ -27,20 +28,21 @@ class ClockLaw:
     fitted: tuple[Onset, ...]
     floor: bool = False
     confidence: float = 0.9
-    _fits: dict[tuple[float, float, bool], Law | str] = field(default_factory=dict, init=False, repr=False)
+    _fits: dict[tuple[float, float] | Prior, Law | str] = field(default_factory=dict, init=False, repr=False)
 
     def law(self, exponent: Exponent) -> Law | None:
         """The law with this exponent (see :func:`taumem.analysis.fit_law`); None where it cannot be fitted."""
-        fit = self._fit(exponent, self.floor)
+        fit = self._fit(exponent)
         return fit if isinstance(fit, Law) else None
 
     def forecasting(self) -> Law:
-        """The law that forecasts rest on: with a floor, and an exponent near 1.2.
+        """The law that forecasts rest on: with a floor, and what finished studies taught of all three.
 
         Raises:
             ConfigError: it cannot be fitted.
         """
-        fit = self._fit(USUAL_EXPONENT, floor=True)
+        full = len(self.fitted) > 0 and all(onset.batch_size == onset.n_train for onset in self.fitted)
+        fit = self._fit(usual_prior(full_batches=full))
         if isinstance(fit, str):
             raise ConfigError(fit)
         return fit
@@ -70,20 +72,22 @@ class ClockLaw:
 
     def why_not(self, exponent: Exponent) -> str:
         """Why there is no law with this exponent; empty if there is one."""
-        fit = self._fit(exponent, self.floor)
+        fit = self._fit(exponent)
         return fit if isinstance(fit, str) else ""
 
-    def _fit(self, exponent: Exponent, floor: bool) -> Law | str:
-        value, sd, _ = read_exponent(exponent)
-        if (value, sd, floor) not in self._fits:
-            self._fits[value, sd, floor] = self._fitted(exponent, floor)
-        return self._fits[value, sd, floor]
+    def _fit(self, known: Exponent | Prior) -> Law | str:
+        key = known if isinstance(known, Prior) else read_exponent(known)[:2]
+        if key not in self._fits:
+            self._fits[key] = self._fitted(known)
+        return self._fits[key]
 
-    def _fitted(self, exponent: Exponent, floor: bool) -> Law | str:
+    def _fitted(self, known: Exponent | Prior) -> Law | str:
         if not self.fitted:
             return f"{self.clock}: every size with an onset is excluded from the fits."
         try:
-            law = fit_law(self.fitted, exponent=exponent, floor=floor, confidence=self.confidence)
+            if isinstance(known, Prior):
+                return fit_law(self.fitted, prior=known, confidence=self.confidence)
+            law = fit_law(self.fitted, exponent=known, floor=self.floor, confidence=self.confidence)
         except ConfigError as error:
             return str(error)
         located = {onset.n_train for onset in self.fitted if onset.usable}

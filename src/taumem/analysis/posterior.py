@@ -10,7 +10,8 @@ intervals cannot tell a scatter finer than these from none, and 1 / sigma would 
 is then the width of the intervals over sqrt(12), root mean square over the located onsets. An exponent known
 to within an uncertainty has a normal prior instead. With a floor, its share of tau at the smallest size with a
 located onset is uniform between 0 and 1, log tau there is flat in the place of log c, and 0 <= a <= 3: without those
-ends the likelihood would leave c and a unbounded. Of twins, the scatter within a pair as a share of all scatter,
+ends the likelihood would leave c and a unbounded. What forecasts assume (see :mod:`taumem.analysis.prior`) puts a Beta
+in the place of that uniform share, and a Normal for log sigma in the place of 1 / sigma. Of twins, the scatter within a pair as a share of all scatter,
 sqrt(1 - rho), is uniform between 0 and 1, which keeps intervals wide enough up to rho = 0.9; a uniform rho does not.
 
 Integration: sigma, the floor's share and rho on a grid; at each node the mode in log tau at the center of the sizes and
@@ -43,6 +44,7 @@ ENOUGH = 0.25
 """Share of effective draws below which the proposal is widened and drawn again."""
 
 Floats = NDArray[np.float64]
+Pair = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,12 @@ class _Problem:
     smallest: float  # of the located ones, centered
     exponent: float  # the fixed value, or the prior's mean
     precision: Floats  # [coefficients, coefficients], of the prior
-    has_floor: bool
+    floor: Pair | None  # of the Beta of its share; None without a floor
+    log_sigma: Pair | None  # mean and standard deviation; None for 1 / sigma
+
+    @property
+    def has_floor(self) -> bool:
+        return self.floor is not None
 
     def slope(self, beta: Floats) -> Floats:
         """The exponent a."""
@@ -110,6 +117,18 @@ class _Problem:
             value = np.where((a < 0) | (a > STEEPEST), -np.inf, value)
         return np.asarray(value)
 
+    def log_prior_at(self, nodes: Floats) -> Floats:
+        """What the prior adds to a flat one in log sigma and in the floor's share."""
+        sigma, share, _ = np.moveaxis(nodes, -1, 0)
+        value = np.zeros_like(sigma)
+        if self.floor is not None:
+            alpha, beta = self.floor
+            value += special.xlogy(alpha - 1, share) + special.xlog1py(beta - 1, -share)
+        if self.log_sigma is not None:
+            mean, sd = self.log_sigma
+            value -= 0.5 * ((np.log(sigma) - mean) / sd) ** 2
+        return value
+
     def draws(self, beta: Floats, nodes: Floats, weight: Floats) -> Posterior:
         """The law's parameters where these are the coefficients."""
         a, (sigma, floor, rho) = self.slope(beta), nodes.T
@@ -126,7 +145,14 @@ def _growth(a: Floats, floor: Floats, distance: Floats) -> tuple[Floats, Floats]
     return value, distance * np.exp(power - value)
 
 
-def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool = False) -> Posterior:
+def integrate(
+    data: Bounds,
+    *,
+    exponent: float,
+    exponent_sd: float,
+    floor: Pair | None = None,
+    log_sigma: Pair | None = None,
+) -> Posterior:
     """The posterior of the law's parameters.
 
     Args:
@@ -134,14 +160,16 @@ def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool 
         exponent: its fixed value, or the mean of its normal prior.
         exponent_sd: 0 to fix the exponent, infinite to leave it free, else the standard deviation of its
             prior.
-        floor: whether tau_0 is fitted; else it is 0.
+        floor: alpha and beta of the Beta of tau_0's share at the smallest size, (1, 1) for a uniform one; None for no
+            tau_0.
+        log_sigma: mean and standard deviation of the Normal prior of log sigma; None for 1 / sigma.
     """
-    problem = _state(data, exponent, exponent_sd, floor)
+    problem = _state(data, exponent, exponent_sd, floor, log_sigma)
     twins = len(data.twins) > 0
     coarse = (17 if floor or twins else 33, 8 if floor else 1, 5 if twins else 1)
     fine = (24 if floor and twins else 48 if floor or twins else 96, 12 if floor else 1, 8 if twins else 1)
     lowest = math.log(max(SIGMA_LOWEST, _resolution(data)))
-    grid = Grid((lowest, math.log(SIGMA_HIGHEST)), (0.0, float(floor)), (0.0 if twins else 1.0, 1.0), coarse)
+    grid = Grid((lowest, math.log(SIGMA_HIGHEST)), (0.0, float(problem.has_floor)), (0.0 if twins else 1.0, 1.0), coarse)
     # From all that the prior admits to where the mass is, so that a sharp posterior is resolved too.
     for _ in range(3):
         before = grid.size
@@ -161,12 +189,14 @@ def integrate(data: Bounds, *, exponent: float, exponent_sd: float, floor: bool 
     return best
 
 
-def _state(data: Bounds, exponent: float, exponent_sd: float, floor: bool) -> _Problem:
+def _state(
+    data: Bounds, exponent: float, exponent_sd: float, floor: Pair | None, log_sigma: Pair | None
+) -> _Problem:
     bounded = np.isfinite(data.low) & np.isfinite(data.high)
     center = float(data.log_size[bounded].mean())
     x = data.log_size - center
     precision = np.zeros((1, 1)) if exponent_sd == 0 else np.diag([0.0, 1 / exponent_sd**2])
-    return _Problem(data, center, x, float(x[bounded].min()), exponent, precision, floor)
+    return _Problem(data, center, x, float(x[bounded].min()), exponent, precision, floor, log_sigma)
 
 
 def _resolution(data: Bounds) -> float:
@@ -178,7 +208,8 @@ def _resolution(data: Bounds) -> float:
 def _laplace(problem: _Problem, grid: Grid) -> tuple[Floats, Floats, Floats]:
     """Mode in the coefficients in each cell, the precision there, and the log of the cell's mass, about."""
     center, hessian, height = _modes(problem, grid.nodes())
-    return center, hessian, height - 0.5 * np.linalg.slogdet(hessian)[1]
+    mass = height + problem.log_prior_at(grid.nodes()) - 0.5 * np.linalg.slogdet(hessian)[1]
+    return center, hessian, mass
 
 
 def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
@@ -261,7 +292,8 @@ def _draw(
     offset = np.linalg.solve(np.swapaxes(cholesky, 1, 2)[cell], t[..., None])[..., 0]
     beta, nodes = center[cell] + widening * offset, grid.inside(cell, place)
     mu, _ = problem.expected(beta, nodes[:, 1])
-    log_target = log_likelihood(problem.data, mu, nodes[:, [0]], nodes[:, [2]]) + problem.log_prior(beta)
+    log_target = log_likelihood(problem.data, mu, nodes[:, [0]], nodes[:, [2]])
+    log_target += problem.log_prior(beta) + problem.log_prior_at(nodes)
     log_det = np.log(np.diagonal(cholesky, axis1=1, axis2=2)).sum(1)[cell]
     log_t = -0.5 * (PROPOSAL_DOF + p) * np.log1p(np.sum(t * t, axis=1) / PROPOSAL_DOF)
     log_weight = log_target - (np.log(share[cell]) + log_det + log_t)

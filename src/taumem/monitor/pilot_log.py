@@ -7,7 +7,7 @@ from typing import Any
 from taumem.analysis import Study
 from taumem.analysis.cautions import full_batches, of_a_forecast
 from taumem.analysis.feasibility import objections
-from taumem.analysis.law import USUAL_EXPONENT, read_exponent
+from taumem.analysis.prior import usual_prior
 from taumem.analysis.stopping import Reason
 from taumem.errors import TaumemError
 from taumem.monitor.subsets import Subset
@@ -96,6 +96,6 @@ class PilotLog:
         smaller = max((other for other in self._onsets if other < size), default=None)
         if smaller is None:
             return None
-        exponent, _, _ = read_exponent(USUAL_EXPONENT)
+        exponent, _ = usual_prior().exponent
         typical = math.exp(sum(map(math.log, self._onsets[smaller])) / len(self._onsets[smaller]))
         return float(typical * (size / smaller) ** exponent)

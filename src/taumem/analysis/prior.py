@@ -1,0 +1,52 @@
+"""What a forecast assumes of a law before its pilots are seen, as finished studies taught it.
+
+The table is ``priors.json``, made by ``experiments/prior/learn.py``: how exponents, floors and scatters of studies are
+distributed, a row for batches of one size and one for batches of the whole training set, with which onsets grow much
+more slowly in P. See ``docs/forecasts.md`` for how it was learned and what it is worth.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["Prior", "usual_prior"]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How the laws of studies are distributed.
+
+    Attributes:
+        exponent: mean and standard deviation of a Normal for a.
+        floor: alpha and beta of a Beta for the share of tau_0 in tau at the smallest size with a located onset.
+        scatter: mean and standard deviation of a Normal for log(sigma / e), where e is the standard error of the
+            logarithms of the onsets, as their intervals have it; None where nothing is known of sigma beforehand.
+    """
+
+    exponent: tuple[float, float]
+    floor: tuple[float, float] = (1.0, 1.0)
+    scatter: tuple[float, float] | None = None
+
+    def log_sigma(self, error: float) -> tuple[float, float] | None:
+        """Mean and standard deviation of log sigma, for onsets whose logarithms have this standard error.
+
+        Args:
+            error: root mean square; 0 where the onsets came without intervals, which then say nothing of sigma.
+        """
+        if self.scatter is None or error <= 0:
+            return None
+        return self.scatter[0] + math.log(error), self.scatter[1]
+
+
+@cache
+def usual_prior(*, full_batches: bool = False) -> Prior:
+    """What forecasts assume.
+
+    Args:
+        full_batches: whether every batch is the whole training set.
+    """
+    table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
+    row = {name: tuple(pair) for name, pair in table["full" if full_batches else "fixed"].items()}
+    return Prior(**row)
