@@ -7,6 +7,7 @@ from taumem.data.gathered import Gathered, gather, gather_all
 from taumem.data.grammar import Levels, RandomHierarchyModel
 from taumem.data.groups import read_groups
 from taumem.data.images import load_images
+from taumem.data.lines import Lines, load_lines
 from taumem.data.mixtures import GaussianMixture
 from taumem.data.pixels import Images, center_crop, resize, to_grayscale
 from taumem.data.readers import load_array, load_cifar10, load_folder, load_idx
@@ -19,6 +20,7 @@ __all__ = [
     "GaussianMixture",
     "Images",
     "Levels",
+    "Lines",
     "RandomHierarchyModel",
     "Split",
     "Text",
@@ -33,6 +35,7 @@ __all__ = [
     "load_folder",
     "load_idx",
     "load_images",
+    "load_lines",
     "load_text",
     "normalize_text8",
     "read_groups",

@@ -1,16 +1,15 @@
 """Which items belong together, as somebody wrote it down: patients, scenes, authors, clips."""
 
-import csv
-import io
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from taumem.data.readers.documents import read_documents
 from taumem.data.readers.opening import existing, reason_of, shown
+from taumem.data.readers.rows import rows_of
 from taumem.errors import DataError, TaumemWarning
 
 __all__ = ["read_groups"]
@@ -47,7 +46,7 @@ def read_groups(path: str | Path, names: Sequence[str]) -> list[str]:
         raise DataError(f"{shown(path)}: a folder; expected a file of {FORM}.")
     text = _text_of(path)
     if path.suffix.lower() != ".json":
-        return _assigned(path, _table(path, _rows(path, text)), names)
+        return _assigned(path, _table(path, rows_of(path, text)), names)
     content = _json(path, text)
     if isinstance(content, list):
         if len(content) != len(names):
@@ -87,19 +86,6 @@ def _label(path: Path, label: object) -> str:
     if isinstance(label, str | int) and not isinstance(label, bool):
         return str(label)
     raise DataError(f"{shown(path)}: a group is a word or a whole number; got {shown(repr(label)[:60])}.")
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table that are not blank, each with the number of its last line."""
-    first = text[: text.find("\n")] if "\n" in text else text
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",\t;", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(f"{shown(path)}: line {reader.line_num} is not readable ({reason_of(error)}).") from error
 
 
 def _table(path: Path, rows: Iterable[tuple[int, list[str]]]) -> dict[str, str]:

@@ -50,7 +50,14 @@ class Sifted:
     near_duplicates: int
 
 
-def sift(windows: NDArray[Any], wanted: int | None = None, *, against: NDArray[Any] | None = None) -> Sifted:
+def sift(
+    windows: NDArray[Any],
+    wanted: int | None = None,
+    *,
+    against: NDArray[Any] | None = None,
+    resemblance: float = NEAR,
+    padding: int | None = None,
+) -> Sifted:
     """Keep each window that is not near one kept before it; so what is kept first does not depend on what follows.
 
     Exact: all pairs that share a shingle are compared. The time grows with the square of the number that is kept
@@ -60,6 +67,8 @@ def sift(windows: NDArray[Any], wanted: int | None = None, *, against: NDArray[A
         windows: symbols [n, window], of any type of integers.
         wanted: stop as soon as that many are kept; None goes through all.
         against: windows [m, window] that count as kept before the first.
+        resemblance: the share of shingles in common from which on two windows are near, in (0, 1].
+        padding: the symbol behind the end of shorter texts, which is in none of their shingles; None if all are full.
 
     Reference: A. Broder, "On the resemblance and containment of documents", 1997.
     """
@@ -69,7 +78,7 @@ def sift(windows: NDArray[Any], wanted: int | None = None, *, against: NDArray[A
     n_equal, n_seen = 0, 0
     while len(kept) < wanted and n_seen < len(windows):
         chunk = windows[n_seen : n_seen + WINDOWS_AT_ONCE]
-        is_kept, is_equal = _sift_chunk(chunk, np.concatenate([before, windows[kept]]))
+        is_kept, is_equal = _sift_chunk(chunk, np.concatenate([before, windows[kept]]), resemblance, padding)
         if len(kept) + is_kept.sum() >= wanted:
             # What comes after the last wanted one was never looked at.
             end = int(np.flatnonzero(is_kept)[wanted - len(kept) - 1]) + 1
@@ -111,10 +120,12 @@ def text_groups(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.fromiter((own[text] for text in texts), np.int64, len(texts))
 
 
-def _sift_chunk(chunk: NDArray[Any], before: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _sift_chunk(
+    chunk: NDArray[Any], before: NDArray[Any], resemblance: float, padding: int | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Say of each window whether it is kept, and whether it equals one kept before it."""
     windows = np.concatenate([before, chunk])
-    table = _incidence(windows)
+    table = _incidence(windows, padding)
     sizes = table.sum(axis=1)
     is_kept = np.ones(len(windows), np.bool_)
     is_equal = np.zeros(len(windows), np.bool_)
@@ -122,7 +133,7 @@ def _sift_chunk(chunk: NDArray[Any], before: NDArray[Any]) -> tuple[NDArray[np.b
         end = min(start + ROWS_AT_ONCE, len(windows))
         common = (table[start:end] @ table[:end].T).tocoo()
         row, column = start + common.row, common.col
-        near = (common.data >= NEAR * (sizes[row] + sizes[column] - common.data)) & (column < row)
+        near = (common.data >= resemblance * (sizes[row] + sizes[column] - common.data)) & (column < row)
         ends = np.cumsum(np.bincount(common.row[near], minlength=end - start))
         # One after another, since a window that was dropped itself lets others pass.
         for i, columns in enumerate(np.split(column[near], ends[:-1]), start):
@@ -132,12 +143,15 @@ def _sift_chunk(chunk: NDArray[Any], before: NDArray[Any]) -> tuple[NDArray[np.b
     return is_kept[len(before) :], is_equal[len(before) :]
 
 
-def _incidence(windows: NDArray[Any]) -> csr_array:
+def _incidence(windows: NDArray[Any], padding: int | None) -> csr_array:
     """Give a sparse table of windows by shingles: 1 where a window has one."""
     numbers = shingles(windows)
-    found, column = np.unique(numbers, return_inverse=True)
-    ends = np.arange(len(windows) + 1) * numbers.shape[1]
-    table = csr_array((np.ones(numbers.size, np.int32), column.reshape(-1), ends), shape=(len(windows), len(found)))
+    is_one = np.ones(numbers.shape, np.bool_)
+    if padding is not None:  # what ends behind a text's end is none, but for the only one of a text shorter than that
+        is_one[:, 1:] = windows[:, windows.shape[1] - numbers.shape[1] + 1 :] != padding
+    found, column = np.unique(numbers[is_one], return_inverse=True)
+    ends = np.append(0, is_one.sum(axis=1).cumsum())
+    table = csr_array((np.ones(len(column), np.int32), column.reshape(-1), ends), shape=(len(windows), len(found)))
     table.sum_duplicates()
     table.data[:] = 1
     return table

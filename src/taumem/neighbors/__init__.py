@@ -1,5 +1,6 @@
 """Exact distances in bounded memory."""
 
+from taumem.neighbors.edits import nearest_by_edits
 from taumem.neighbors.gaps import distinct_items, gap_ratio
 from taumem.neighbors.groups import near_duplicates, nearest_groups
 from taumem.neighbors.hamming import nearest_hamming
@@ -17,6 +18,7 @@ __all__ = [
     "merge",
     "near_duplicates",
     "nearest",
+    "nearest_by_edits",
     "nearest_groups",
     "nearest_hamming",
     "nearest_in_shards",

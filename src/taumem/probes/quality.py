@@ -22,7 +22,7 @@ from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
-__all__ = ["TextQuality", "whole_words"]
+__all__ = ["Decode", "TextQuality", "whole_words"]
 
 Floats = NDArray[np.float64]
 Decode = Callable[[Int64[Tensor, "n window"]], list[str]]

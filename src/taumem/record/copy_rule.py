@@ -17,9 +17,10 @@ class CopyRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    measure: Literal["gap_ratio", "hamming", "identical"]
+    measure: Literal["gap_ratio", "hamming", "edit_distance", "identical"]
     """``gap_ratio``: nearest over second nearest distance, in [0, 1]. ``hamming``: the share of positions that differ.
-    ``identical``: the two are equal, and the threshold is 0."""
+    ``edit_distance``: of lines, which have lengths of their own, the share of the longer one's symbols that must be
+    replaced, put in or left out. ``identical``: the two are equal, and the threshold is 0."""
     threshold: float = Field(ge=0, le=1)
     near_duplicates: Literal["one"] | None = None
     """Of a gap ratio: whether near-duplicates among the training items count as one, so that the second nearest is no
@@ -43,6 +44,9 @@ class CopyRule(BaseModel):
             when = f"its nearest training item is nearer than {share} of the way to {second}"
         elif self.measure == "hamming":
             when = f"it differs from a training item at no more than {100 * self.threshold:g} % of its positions"
+        elif self.measure == "edit_distance":
+            edits = f"at most {100 * self.threshold:g} % of its symbols are replaced, put in or left out"
+            when = f"it becomes a training item when {edits}"
         else:
             when = "it is a training item"
         seen = f", in one of the views of the orbit '{self.views}'" if self.views else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from taumem.data.readers.listing import list_files, settle
-from taumem.data.readers.opening import check_memory, existing, read_bytes, shown
+from taumem.data.readers.opening import check_memory, existing, read_bytes, shown, unpacked
 from taumem.errors import DataError
 
 __all__ = ["Documents", "read_documents"]
@@ -42,7 +42,7 @@ def read_documents(
 ) -> Documents:
     """Read a file, or all files in a folder and in the folders inside it that are not hidden, sorted by their paths.
 
-    Texts are in UTF-8, or in UTF-16 or UTF-32 if they begin with its byte order mark.
+    Texts are in UTF-8, or in UTF-16 or UTF-32 if they begin with its byte order mark. Gzipped ones are unpacked.
 
     Args:
         path: the file or folder.
@@ -76,7 +76,7 @@ def read_documents(
 
 
 def _read(path: Path, as_bytes: bool, anyway: str) -> str:
-    content = read_bytes(path)
+    content = unpacked(path, read_bytes(path))
     if as_bytes:
         return content.decode("utf-8", "surrogateescape")
     mark, encoding = next(((m, name) for m, name in MARKS if content.startswith(m)), (b"", "utf-8"))

