@@ -8,6 +8,7 @@ from taumem.probes.infilling import Infilling, infill
 from taumem.probes.likelihood import BitsPerSymbol
 from taumem.probes.loss_gap import LossGap, SymmetricGap
 from taumem.probes.membership_inference import membership
+from taumem.probes.novelty import CanonicalForm, Novelty
 from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
@@ -16,6 +17,7 @@ from taumem.probes.text_copies import TextCopies
 __all__ = [
     "Agreement",
     "BitsPerSymbol",
+    "CanonicalForm",
     "Copies",
     "CountsCopies",
     "EmpiricalGap",
@@ -23,6 +25,7 @@ __all__ = [
     "Infilling",
     "ItemLoss",
     "LossGap",
+    "Novelty",
     "PredictiveEntropy",
     "Probe",
     "SampleProbe",

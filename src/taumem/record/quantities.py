@@ -84,6 +84,9 @@ QUANTITIES = {
         Quantity("novel_valid", "share of samples", "that obey the grammar at all levels and are no training strings"),
         Quantity("ngram_divergence", "bits", "between the n-grams of samples and of held-out texts (Jensen-Shannon)"),
         Quantity("ngram_divergence_chance", "bits", "between the n-grams of two sets of held-out texts"),
+        Quantity("validity", "share of samples", "that are valid in the language of the data, such as molecules"),
+        Quantity("novelty", "share of valid samples", "that are no training items, in whatever way they are written"),
+        Quantity("uniqueness", "share of valid samples", "that are left without repetitions"),
         Quantity("dictionary_words", "share of whole words", "in the samples that are in the dictionary"),
         Quantity("dictionary_words_chance", "share of whole words", "in held-out texts that are in the dictionary"),
         *(

@@ -21,7 +21,7 @@ IN_MEMORY = "in memory"
 """The place of what is from no file."""
 
 TEXT_ENDINGS = (".txt", ".text", ".md", ".csv", ".tsv", ".jsonl", ".fasta", ".smi")
-"""Of files that are texts whatever else their names hold."""
+"""Of files that are texts whatever else their names hold, gzipped or not."""
 OF_ARRAYS = (".npy", ".npz")
 
 
@@ -57,7 +57,7 @@ def _from_path(path: Path, options: Options) -> Source:
         return _of_column(open_column(f"{PREFIX}{path}"), options)
     if path.is_dir():
         return of_image_files(path, options) if _holds_images(path) else of_documents(path, options)
-    is_text = name.endswith(TEXT_ENDINGS)
+    is_text = name.removesuffix(".gz").endswith(TEXT_ENDINGS)
     if looks_like_a_picture(name) and not is_text:
         raise DataError(f"{shown(path)}: a single picture; name the folder that it is in.")
     is_images = not is_text and (name.endswith((".bin", "-ubyte", ".gz")) or "idx" in name)

@@ -8,6 +8,7 @@ import numpy as np
 from taumem.data.readers.documents import read_documents
 from taumem.data.readers.folder import spread
 from taumem.data.readers.hugging_face import Column
+from taumem.data.readers.rows import lines_of
 from taumem.data.sources.source import Numbered, Options, Source
 from taumem.errors import option
 
@@ -32,8 +33,7 @@ def of_documents(path: Path, options: Options) -> Source:
     elif options.window is not None:
         texts = {path.name: documents[path]}
     else:
-        lines = documents[path].removesuffix("\n").split("\n")
-        texts = {f"{path.name}:{k}": line.removesuffix("\r") for k, line in enumerate(lines, 1)}
+        texts = {f"{path.name}:{k}": line for k, line in enumerate(lines_of(documents[path]), 1)}
     source = of_texts(texts, str(path), options)
     return source._replace(notes=[*notes, *source.notes], in_folder=path.is_dir())
 

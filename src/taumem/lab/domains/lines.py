@@ -10,13 +10,14 @@ from pydantic import Field
 
 from taumem.data import Lines, Split, load_lines
 from taumem.data.lines import ALIKE
+from taumem.data.smiles import canonical_smiles
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import MaskedConfig, UniformConfig
 from taumem.lab.domain import Asked, n_heldout_unless_said
 from taumem.lab.domains.text import LONG_ENOUGH, facts_of, quality, questions
 from taumem.lab.networks import MLPConfig, TransformerConfig
 from taumem.lab.sections import DataConfig
-from taumem.probes import Probe, SampleProbe, TextCopies
+from taumem.probes import CanonicalForm, Novelty, Probe, SampleProbe, TextCopies
 from taumem.record import DataFacts
 
 __all__ = ["LinesConfig"]
@@ -42,6 +43,8 @@ class LinesConfig(DataConfig):
     """Symbols of the longest line; longer ones are left out. None takes the longest line's, up to 1,024."""
     resemblance: float = Field(default=ALIKE, gt=0, le=1)
     """Share of passages of 8 symbols in common from which on two lines are near-duplicates; 1 keeps all but equals."""
+    notation: Literal["smiles"] | None = None
+    """What lines are written in, so that valid ones and different ways to write the same are known; None: nothing."""
     skip_unreadable: bool = False
     """Whether to pass over files in a folder that are no texts, with a note that names them."""
     n_heldout: int | None = Field(default=None, ge=2)
@@ -54,7 +57,8 @@ class LinesConfig(DataConfig):
         options = {"column", "alphabet", "symbols", "max_length", "skip_unreadable"}
         lines = load_lines(self.path, self.heldout, **self.model_dump(include=options))
         there = lines.items if lines.heldout is None else lines.heldout
-        return LineDomain(lines, self.resemblance, self.n_heldout or n_heldout_unless_said(len(there)))
+        canonical = canonical_smiles() if self.notation else None
+        return LineDomain(lines, self.resemblance, self.n_heldout or n_heldout_unless_said(len(there)), canonical)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,7 @@ class LineDomain:
     lines: Lines
     resemblance: float
     n_heldout: int
+    canonical: CanonicalForm | None
 
     def split(self, n_train: int, seed: int) -> Split:
         """Shuffle the lines, with some held out."""
@@ -78,10 +83,11 @@ class LineDomain:
         return questions(asked)
 
     def sample_probes(self, split: Split) -> list[SampleProbe]:
-        """Ask for copies, and how good the lines are."""
+        """Ask for copies, how good the lines are, and which are new."""
         return [
             TextCopies(split.train, split.heldout, line_end=self.lines.end),
             quality(split, self.lines.decode, self._words),
+            Novelty(split.train, self.lines.decode, canonical=self.canonical),
         ]
 
     @cached_property

@@ -1,5 +1,7 @@
 """Two texts of any lengths, one over the other: symbols that agree stand in one column."""
 
+from typing import Literal
+
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
@@ -14,12 +16,15 @@ MOST_SYMBOLS = 1000
 CUT = " …"
 
 
-def aligned(sample: str, nearest: str) -> tuple[tuple[Stretch, ...], ...]:
-    """Align two texts with the fewest edits, and mark where they differ and the longest passage in which they agree.
+def aligned(
+    sample: str, nearest: str, *, mark: Literal["differs", "same"] = "differs"
+) -> tuple[tuple[Stretch, ...], ...]:
+    """Align two texts with the fewest edits, and mark where they differ, or agree, and the longest passage that agrees.
 
     Args:
         sample: a text.
         nearest: the one to set below it.
+        mark: whether differences are marked, or what is the same.
 
     Returns:
         Both, in pieces that stay in one line, each in stretches.
@@ -33,7 +38,7 @@ def aligned(sample: str, nearest: str) -> tuple[tuple[Stretch, ...], ...]:
         below.append(_signs(theirs).ljust(width, GAP))
         same.append(np.full(width, edit.tag == "equal"))
     agrees = np.concatenate(same)
-    marks = np.where(agrees, "", "differs").astype(object)
+    marks = np.where(agrees == (mark == "same"), mark, "").astype(object)
     first, last = longest(agrees)
     if last - first >= VERBATIM:
         marks[first:last] = "verbatim"

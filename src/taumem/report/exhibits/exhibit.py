@@ -10,6 +10,7 @@ import numpy as np
 from taumem.analysis import Onset, Study
 from taumem.analysis.wording import number, percent
 from taumem.record import ItemKind, RunRecord
+from taumem.report.exhibits.lines import LINES
 from taumem.report.exhibits.pictures import PICTURES
 from taumem.report.exhibits.strings import STRINGS
 from taumem.report.exhibits.texts import TEXTS
@@ -17,7 +18,8 @@ from taumem.report.exhibits.way import Way
 
 __all__ = ["Exhibit", "ShownLook", "exhibits_of", "looks_to_show", "way_of"]
 
-WAYS = (PICTURES, STRINGS, TEXTS)
+WAYS = (PICTURES, STRINGS, LINES, TEXTS)
+"""Lines are texts, and come before those of one length."""
 BEFORE = 4.0
 """How many times earlier than the onset the first look lies."""
 

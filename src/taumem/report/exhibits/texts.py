@@ -14,7 +14,19 @@ from taumem.report.exhibits.strings import are_tokens
 from taumem.report.exhibits.way import Arrays, Way
 from taumem.report.items import copies_among
 
-__all__ = ["SIGNS", "TEXTS", "UNKNOWN", "VERBATIM", "Stretch", "TextSample", "chunks_of", "longest"]
+__all__ = [
+    "MASK",
+    "N_TEXTS",
+    "SIGNS",
+    "TEXTS",
+    "UNKNOWN",
+    "VERBATIM",
+    "Stretch",
+    "TextSample",
+    "Tokens",
+    "chunks_of",
+    "longest",
+]
 
 N_TEXTS = 6
 CHUNK = 8
@@ -22,7 +34,7 @@ CHUNK = 8
 VERBATIM = 8
 """Symbols from which on the longest passage that agrees is shown as a verbatim one."""
 SIGNS = {"\n": "↵", "\r": "↵", "\t": "⇥", "\x00": "␀"}
-_MASK, UNKNOWN = "░", "�"
+MASK, UNKNOWN = "░", "�"
 
 Tokens = NDArray[np.integer[Any]]
 
@@ -51,7 +63,7 @@ class TextSample:
         sample: the sample.
         nearest: the training text with the fewest different symbols.
         copied: whether the sample counts as a copy.
-        differing: share of positions at which the two differ.
+        differing: share of positions at which the two differ; of lines, of symbols that must be edited.
         chunks: both, in pieces that stay in one line, each in stretches.
     """
 
@@ -94,7 +106,7 @@ def _sample(tokens: Tokens, near: Tokens, copied: bool, signs: NDArray[np.str_])
 def _signs(alphabet: str) -> NDArray[np.str_]:
     """How each symbol is shown, the mask and all beyond it too: one character each, so that columns stay in line."""
     shown = [SIGNS.get(symbol, symbol if symbol.isprintable() else UNKNOWN) for symbol in alphabet]
-    return np.array([*shown, _MASK, UNKNOWN])
+    return np.array([*shown, MASK, UNKNOWN])
 
 
 def _marks(same: NDArray[np.bool_]) -> NDArray[np.object_]:

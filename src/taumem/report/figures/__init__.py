@@ -5,7 +5,7 @@ from taumem.report.figures.onsets import law
 from taumem.report.figures.phase import phase_diagram
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
 from taumem.report.figures.style import night
-from taumem.report.figures.text import bits, dictionary_words, entropy, infilling, ngram_divergence
+from taumem.report.figures.text import bits, dictionary_words, entropy, infilling, ngram_divergence, novelty
 from taumem.report.figures.training import gap, losses
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "membership",
     "ngram_divergence",
     "night",
+    "novelty",
     "phase_diagram",
     "price",
 ]

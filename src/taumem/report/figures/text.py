@@ -19,7 +19,7 @@ from taumem.report.figures.lines import (
 )
 from taumem.report.figures.style import size_colors
 
-__all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence"]
+__all__ = ["bits", "dictionary_words", "entropy", "infilling", "ngram_divergence", "novelty"]
 
 
 def bits(study: Study, *, per_example: bool = False) -> go.Figure:
@@ -86,6 +86,25 @@ def ngram_divergence(study: Study, *, per_example: bool = False, n: int = 3) -> 
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
     _add_reference(figure, chances, "other held-out texts")
     y = {"title_text": f"divergence of {n}-grams, bits", "rangemode": "tozero"}
+    return finished(figure, lines, per_example=per_example, y=y)
+
+
+def novelty(study: Study, *, per_example: bool = False) -> go.Figure:
+    """The share of samples that are valid, and those of the valid ones that are new and distinct.
+
+    Args:
+        study: what to draw.
+        per_example: draw against the step over the number of training examples.
+    """
+    dashes = {"novelty": "solid", "validity": "dash", "uniqueness": "dot"}
+    by_quantity = {name: lines_of(study, name, name, dash) for name, dash in dashes.items()}
+    lines = [line for of_quantity in by_quantity.values() for line in of_quantity]
+    figure = go.Figure()
+    add_lines(figure, lines, size_colors(study.sizes), per_example=per_example, bands=False)
+    for name, of_quantity in by_quantity.items():
+        if of_quantity:
+            add_key(figure, name, dashes[name])
+    y = {"title_text": "share of samples", "tickformat": ".0%", "range": [-0.02, 1.03]}
     return finished(figure, lines, per_example=per_example, y=y)
 
 

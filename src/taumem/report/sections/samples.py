@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from taumem.analysis import Study
 from taumem.record import ItemKind
 from taumem.report.exhibits import exhibits_of
+from taumem.report.exhibits.alignment import GAP
 from taumem.report.exhibits.texts import VERBATIM
+from taumem.report.items import copy_rule_of
 from taumem.report.sections.section import Section
 
 __all__ = ["section"]
@@ -21,6 +23,8 @@ _SECTIONS: dict[ItemKind, tuple[str, str]] = {
 def section(study: Study) -> Iterator[Section]:
     """Show one for each kind of item that was kept."""
     exhibits = exhibits_of(study)
+    are_lines = any(copy_rule_of(record.header).measure == "edit_distance" for record in study.records)
+    shown = {"verbatim": VERBATIM, "gap": GAP if are_lines else ""}
     for kind, (key, title) in _SECTIONS.items():
         if of_kind := [exhibit for exhibit in exhibits if exhibit.kind == kind]:
-            yield Section(key, title, template=key, shown={"exhibits": of_kind, "verbatim": VERBATIM})
+            yield Section(key, title, template=key, shown={**shown, "exhibits": of_kind})
