@@ -16,6 +16,24 @@ def resemblance(a: np.ndarray, b: np.ndarray) -> float:
     return len(one & two) / len(one | two)
 
 
+def of_strings(a: str, b: str) -> float:
+    one, two = ({text[k : k + 8] for k in range(max(1, len(text) - 7))} for text in (a, b))
+    return len(one & two) / len(one | two)
+
+
+@given(
+    strings=st.lists(st.text("ab", min_size=1, max_size=14), min_size=1, max_size=14),
+    near=st.sampled_from([0.2, 0.5, 1.0]),
+)
+def test_padding_behind_shorter_texts_is_no_part_of_what_they_share(strings, near):
+    padded = np.array([[ord(sign) for sign in text.ljust(14, "\n")] for text in strings], np.uint8)
+    kept: list[int] = []
+    for k, text in enumerate(strings):
+        if not any(of_strings(text, strings[other]) >= near for other in kept):
+            kept.append(k)
+    assert sift(padded, resemblance=near, padding=ord("\n")).kept.tolist() == kept
+
+
 def one_by_one(windows: np.ndarray, wanted: int, against: np.ndarray) -> tuple[list[int], int, int]:
     kept, equal, near = [], 0, 0
     for i, window in enumerate(windows):

@@ -1,5 +1,7 @@
 """What each domain that comes with taumem says of its data, asks of models and asks of samples."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny import tiny
@@ -8,6 +10,7 @@ from taumem.lab import RunPlan
 from taumem.record import RunRecord
 
 STRINGS = {"source": "grammar", "v": 4, "m": 2, "s": 2, "L": 2, "n_heldout": 8}
+LINES = {"source": "lines", "path": "own.txt", "n_heldout": 8}
 TEXT = {"source": "text", "window": 16, "n_heldout": 16}
 OF_VECTORS = (["LossGap", "EmpiricalGap"], ["Copies"])
 
@@ -24,11 +27,17 @@ OF_VECTORS = (["LossGap", "EmpiricalGap"], ["Copies"])
             "texts",
             (["LossGap", "PredictiveEntropy", "BitsPerSymbol", "Infilling"], ["TextCopies", "TextQuality"]),
         ),
+        (
+            {"data": LINES, "diffusion": {"kind": "uniform"}},
+            "texts",
+            (["LossGap", "PredictiveEntropy"], ["TextCopies", "TextQuality", "Novelty"]),
+        ),
     ],
 )
 def test_a_run_says_what_its_items_are_and_is_asked_what_suits_them(tmp_path, monkeypatch, changes, kind, asked):
     monkeypatch.chdir(tmp_path)
     np.save("own.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype("uint8"))
+    Path("own.txt").write_text("\n".join(f"{k * k} items" for k in range(40)))
     prepared = RunPlan(tiny(**changes), 4, 0, "b").prepare()
     assert prepared.header().data.kind == kind
     assert prepared.header().data.n_train == len(prepared.split.train) == len(prepared.twin_items) == 4

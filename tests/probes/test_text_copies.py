@@ -37,6 +37,29 @@ def test_a_copy_differs_at_no_more_than_the_thresholds_share_of_its_positions():
     assert estimates(wider)["copy_fraction"].value == 0.75
 
 
+def test_lines_are_compared_by_edits_and_end_where_they_end():
+    end, n = 1000, 32
+    lines = [TRAIN[k, : 20 + k] for k in range(10)]
+
+    def rows(*texts):
+        return torch.stack([torch.cat([text, torch.full((n - len(text),), end)]) for text in texts])
+
+    another, put_in = torch.full((20,), 1001), torch.cat([torch.tensor([1001]), lines[1]])
+    behind_the_end = rows(lines[2])[0]
+    behind_the_end[-5:] = 7
+    samples = torch.stack([*rows(lines[0], put_in, lines[3][3:], another, lines[4][:0]), behind_the_end])
+    probe = TextCopies(rows(*lines), rows(*HELDOUT[:9, :25]), line_end=end)
+    reading = probe.measure(samples)
+    found = estimates(reading)
+    assert reading.arrays["copied"].tolist() == [True, True, False, False, False, True]
+    np.testing.assert_allclose(reading.arrays["edit_distance"], [0, 1 / 22, 3 / 23, 1, 1, 0], rtol=1e-6)
+    np.testing.assert_array_equal(reading.arrays["nearest"][:3], rows(*lines)[[0, 1, 3]])
+    assert found["copy_fraction"] == share("copy_fraction", 3, 6)
+    assert found["exact_copies"] == share("exact_copies", 2, 6)
+    assert found["longest_match"].value == (20 + 21 + 20 + 0 + 0 + 22) / 6
+    assert probe.copy_rule.measure == "edit_distance"
+
+
 def test_the_longest_passage_is_found_wherever_it_stands_in_a_training_text():
     samples = HELDOUT[:2].clone()
     samples[0, 3:23] = TRAIN[5, 11:31]
