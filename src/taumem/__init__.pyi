@@ -23,6 +23,7 @@ from .data import RandomHierarchyModel as RandomHierarchyModel
 from .data import Split as Split
 from .data import load_fashion_mnist as load_fashion_mnist
 from .data import load_images as load_images
+from .data import load_lines as load_lines
 from .data import load_text as load_text
 from .data import resize as resize
 from .diffusion import Cosine as Cosine

@@ -42,7 +42,8 @@ def read_documents(
 ) -> Documents:
     """Read a file, or all files in a folder and in the folders inside it that are not hidden, sorted by their paths.
 
-    Texts are in UTF-8, or in UTF-16 or UTF-32 if they begin with its byte order mark. Gzipped ones are unpacked.
+    Texts are in UTF-8, or in UTF-16 or UTF-32 if they begin with its byte order mark. Gzipped ones (.gz) are
+    unpacked.
 
     Args:
         path: the file or folder.
@@ -76,7 +77,9 @@ def read_documents(
 
 
 def _read(path: Path, as_bytes: bool, anyway: str) -> str:
-    content = unpacked(path, read_bytes(path))
+    content = read_bytes(path)
+    if path.suffix.lower() == ".gz":
+        content = unpacked(path, content)
     if as_bytes:
         return content.decode("utf-8", "surrogateescape")
     mark, encoding = next(((m, name) for m, name in MARKS if content.startswith(m)), (b"", "utf-8"))
