@@ -21,6 +21,7 @@ from taumem.analysis.clocks import (
     tau_split,
     tau_val,
 )
+from taumem.analysis.differences import Difference
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
@@ -28,6 +29,7 @@ from taumem.analysis.law import Law, fit_law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
+from taumem.analysis.pilot_choice import NextPilot, PlannedPilot
 from taumem.analysis.placing import Placed
 from taumem.analysis.prior import Prior, usual_prior
 from taumem.analysis.shares import exact_interval
@@ -60,6 +62,7 @@ __all__ = [
     "ClockLaw",
     "CopiesExceed",
     "CopiesFound",
+    "Difference",
     "Forecast",
     "ForecastReached",
     "GapOpened",
@@ -67,9 +70,11 @@ __all__ = [
     "Law",
     "LossTurned",
     "MembersFound",
+    "NextPilot",
     "Onset",
     "PhaseDiagram",
     "Placed",
+    "PlannedPilot",
     "Prior",
     "Reason",
     "Seen",

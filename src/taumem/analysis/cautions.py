@@ -1,15 +1,13 @@
 """What a reader must know before believing a study, a sentence each; alike where it is planned and where it is read."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
-from taumem.analysis.interval import Interval
-from taumem.analysis.law import Law
+from taumem.analysis.differences import recipe_of
+from taumem.analysis.forecast import Forecast
 from taumem.analysis.shares import FEWEST_HELDOUT, exact_interval
 from taumem.analysis.wording import factor, percent, sizes_text
 from taumem.errors import first_difference
 from taumem.record import RunRecord
-from taumem.record.header import LENGTH
 
 __all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast"]
 
@@ -59,15 +57,21 @@ def few_heldout(n_heldout: int) -> str:
     )
 
 
-def of_a_forecast(law: Law, predicted: Interval) -> Iterator[str]:
+def of_a_forecast(forecast: Forecast) -> Iterator[str]:
     """What speaks against a forecast, whatever its law says.
 
     Args:
-        law: that it rests on.
-        predicted: in steps.
+        forecast: with the law that it rests on, if there is one.
     """
-    if law.batch_size is not None and (told := full_batches(law.sizes, law.batch_size)):
-        yield told
+    law, predicted, n_train = forecast.law, forecast.predicted, forecast.n_train
+    if law is not None:
+        if law.batch_size is not None and (told := full_batches(law.sizes, law.batch_size)):
+            yield told
+        if n_train <= law.sizes[-1]:
+            yield (
+                f"P = {n_train:,} is no larger than the largest pilot (P = {law.sizes[-1]:,}): nothing is "
+                "extrapolated, and a run of that size costs no more than the pilots did. Measure it."
+            )
     if predicted.spans_much:
         yield (
             f"The forecast's interval spans {factor(predicted.low, predicted.high)}, which says next to nothing: add "
@@ -111,16 +115,10 @@ def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:
     if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
         yield f"Counted more than once: {', '.join(twice)}. Give each run once; another recipe needs another name."
     for name in names:
-        first, *others = [_recipe(header.experiment) for header in headers if header.name == name]
+        first, *others = [recipe_of(header.experiment) for header in headers if header.name == name]
         if other := next((recipe for recipe in others if recipe != first), None):
             difference = first_difference(first, other).replace("this one has", "in another run it is")
             yield (
                 f"Runs of {name} were made in different ways ({difference}): means and laws are over all of them. "
                 "Give each by itself."
             )
-
-
-def _recipe(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """What changes the law; how long a run takes and what was measured of it does not."""
-    training = {k: v for k, v in experiment.get("training", {}).items() if k not in (*LENGTH, "together")}
-    return {key: experiment.get(key) for key in ("data", "diffusion", "model")} | {"training": training}

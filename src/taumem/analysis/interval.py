@@ -58,10 +58,15 @@ class Interval:
         >>> Interval(100.0, 80.0, 125.0, confidence=0.9, batch_size=16).examples
         Interval(value=1600.0, low=1280.0, high=2000.0, confidence=0.9, batch_size=None)
         """
-        if not self.batch_size:
-            return None
-        b = self.batch_size
-        return Interval(self.value * b, self.low * b, self.high * b, self.confidence)
+        return self.times(self.batch_size) if self.batch_size else None
+
+    def times(self, factor: float) -> "Interval":
+        """The same interval in another unit.
+
+        Args:
+            factor: how many of the other unit one of this is, above 0.
+        """
+        return Interval(self.value * factor, self.low * factor, self.high * factor, self.confidence)
 
     @property
     def spans_much(self) -> bool:

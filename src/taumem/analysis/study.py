@@ -1,12 +1,13 @@
 """A study: some runs, and all that is read off them, computed once and only when it is asked for."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from taumem.analysis.cautions import cautions_of
 from taumem.analysis.clocks import CLOCKS
+from taumem.analysis.differences import differences_of
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
@@ -15,27 +16,15 @@ from taumem.analysis.laws import ClockLaw
 from taumem.analysis.missing import unread, without_law
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
-from taumem.analysis.twins import checked_runs, find_twins
+from taumem.analysis.pilot_choice import NextPilot, next_pilot
+from taumem.analysis.twins import checked_runs, each_once, find_twins
 from taumem.errors import ConfigError, nearest_name
-from taumem.record import RunKey, RunRecord
+from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Study"]
 
 HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
 """Which clock speaks for a study that forecasts none: the first of these with a law."""
-
-
-def _each_once(records: Iterable[RunRecord]) -> Iterator[RunRecord]:
-    """Leave out copies of a run, which are no more evidence; numbers are compared only where runs are called alike."""
-    alike: dict[tuple[RunKey, str], list[RunRecord]] = {}
-    for record in records:
-        alike.setdefault((record.header.key, record.header.data.fingerprint), []).append(record)
-    for same in alike.values():
-        yield from same if len(same) == 1 else {_numbers(record): record for record in same}.values()
-
-
-def _numbers(record: RunRecord) -> tuple[object, ...]:
-    return tuple((m.key, m.value) for m in record.measurements)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +69,7 @@ class Study:
                 its range.
         """
         check_confidence(confidence)
-        records = list(_each_once(record.as_it_stands() for record in checked_runs(records)))
+        records = list(each_once(record.as_it_stands() for record in checked_runs(records)))
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
@@ -163,22 +152,50 @@ class Study:
         except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
             return str(error)
 
-    def forecast(self, n_train: int, clock: str = "tau_val") -> Forecast:
+    def forecast(
+        self, n_train: int, clock: str = "tau_val", *, target: RunHeader | Mapping[str, Any] | None = None
+    ) -> Forecast:
         """Forecast how long a run on more data may train, by tau = tau_0 + c P^a with a near 1.2, give or take 0.2.
 
         Args:
             n_train: number of training examples P of the run to forecast, at least 1.
             clock: which clock.
+            target: what the run will be, so that what differs from the pilots is named: its header, or its settings,
+                such as ``{"batch_size": 64, "learning_rate": 1e-4}`` or what an experiment's ``model_dump()`` gives.
 
         Raises:
             ConfigError: these runs have no such clock, it does not grow with P as a power, too few of its onsets were
-                located, or ``n_train`` is out of its range.
+                located, or ``n_train`` or ``target`` is none.
 
         Warns:
             TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or all onsets that were
                 located are of one size.
         """
         n_train = whole_size(n_train)
+        law = self._forecast_clock(clock).forecasting()
+        pilots = [record.header for record in self._pilots]
+        differences = () if target is None else differences_of(pilots, target, n_train)
+        return Forecast(clock, n_train, law.predict(n_train), law=law, differences=differences)
+
+    def next_pilot(self, n_train: int, clock: str = "tau_val", *, budget: float = 0.1) -> NextPilot:
+        """Find the size whose run would narrow a forecast's interval most per step.
+
+        Args:
+            n_train: number of training examples P of the run that is forecast, at least 1.
+            clock: which clock.
+            budget: what the next pilot may cost, as a share of the run that is forecast, above 0.
+
+        Raises:
+            ConfigError: as for :meth:`forecast`, or the budget is out of its range.
+        """
+        spent = sum(record.last_step * (record.header.batch_size or 1) for record in self._pilots)
+        return next_pilot(self._forecast_clock(clock), whole_size(n_train), spent=spent, budget=budget)
+
+    @property
+    def _pilots(self) -> list[RunRecord]:
+        return [record for record in self.records if record.header.data.n_train not in self.excluded]
+
+    def _forecast_clock(self, clock: str) -> ClockLaw:
         found = list(dict.fromkeys(onset.clock for onset in self.onsets))
         if clock not in found:
             if clock in CLOCKS:
@@ -188,9 +205,7 @@ class Study:
             raise ConfigError(
                 f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast."
             )
-        of_clock = next(each for each in self.clocks if each.clock == clock)
-        law = of_clock.forecasting()
-        return Forecast(clock, n_train, law.predict(n_train), law=law)
+        return next(each for each in self.clocks if each.clock == clock)
 
     # --- what it is about ---------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ compares what each model does on its own set with what the other does there. The
 between the two sets cancels, and no held-out data are needed. :mod:`taumem.analysis.similarity` compares their samples.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunKey, RunRecord
 
-__all__ = ["TwinLosses", "checked_runs", "find_twins", "gap_sym", "twin_losses"]
+__all__ = ["TwinLosses", "checked_runs", "each_once", "find_twins", "gap_sym", "twin_losses"]
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +35,19 @@ def checked_runs(records: object) -> list[RunRecord]:
         wrong = ", ".join(type(each).__name__ for each in given if not isinstance(each, RunRecord))
         raise ConfigError(f"runs are wanted, such as read_runs(FOLDER) gives; got {wrong}.")
     return runs
+
+
+def each_once(records: Iterable[RunRecord]) -> Iterator[RunRecord]:
+    """Leave out copies of a run, which are no more evidence; numbers are compared only where runs are called alike."""
+    alike: dict[tuple[RunKey, str], list[RunRecord]] = {}
+    for record in records:
+        alike.setdefault((record.header.key, record.header.data.fingerprint), []).append(record)
+    for same in alike.values():
+        yield from same if len(same) == 1 else {_numbers(record): record for record in same}.values()
+
+
+def _numbers(record: RunRecord) -> tuple[object, ...]:
+    return tuple((m.key, m.value) for m in record.measurements)
 
 
 def find_twins(records: Sequence[RunRecord]) -> list[tuple[RunRecord, RunRecord]]:

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.markup import escape
@@ -22,6 +22,9 @@ from taumem.cli.entry import (
 )
 from taumem.cli.tables import show_cautions, show_forecast, show_study
 from taumem.errors import ConfigError
+
+if TYPE_CHECKING:
+    from taumem.record import RunHeader
 
 __all__ = ["fit", "forecast", "report"]
 
@@ -86,6 +89,7 @@ def forecast(
     *,
     n_train: Whole,
     clock: str = "tau_val",
+    target: str | None = None,
     exclude: Excluded = None,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
@@ -103,6 +107,9 @@ def forecast(
         Number of training examples P of the run to forecast.
     clock
         Which clock; see `taumem fit`.
+    target
+        What the run will be: an experiment (a .toml or .json file, or a preset) or a run that has begun. What differs
+        from the pilots is named, with what is known of its effect.
     exclude
         A size P to keep out of the fit, such as one that is no larger than the batch size; once for each.
     confidence
@@ -114,8 +121,12 @@ def forecast(
     from taumem.record import read_runs
 
     study = Study.of(read_runs(*runs), excluded=set(exclude or ()), confidence=one_confidence(confidence, level))
-    forecast = study.forecast(n_train, clock)
-    print_json(forecast.to_json()) if json else show_forecast(forecast, study.cautions)
+    forecast = study.forecast(n_train, clock, target=_target(target))
+    next_pilot = study.next_pilot(n_train, clock)
+    if json:
+        print_json(forecast.to_json() | {"next_pilot": next_pilot.to_json()})
+    else:
+        show_forecast(forecast, next_pilot, study.cautions)
 
 
 @app.command
@@ -161,3 +172,17 @@ def _check_suffix(file: Path, suffix: str) -> None:
     is_device = Path("/dev") in file.absolute().parents
     if file.suffix.lower() != suffix and not is_device and (file.is_file() or not file.exists()):
         raise ConfigError(f"-o {file}: a {suffix} file is written here; call it {file.with_suffix(suffix)}.")
+
+
+def _target(source: str | None) -> "RunHeader | dict[str, Any] | None":
+    """The header of a run, or the settings of an experiment."""
+    from taumem.record import read_runs
+
+    if source is None:
+        return None
+    path = Path(source)
+    if path.is_dir() or path.suffix == ".sealed":
+        return read_runs(path)[-1].header
+    from taumem.lab import load_experiment  # not before: it loads torch
+
+    return load_experiment(source).model_dump(mode="json")

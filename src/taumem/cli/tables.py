@@ -10,7 +10,7 @@ from rich.table import Column
 from taumem.cli.console import add_row, err, new_table, out, show_table
 
 if TYPE_CHECKING:
-    from taumem.analysis import Forecast, Interval, Onset, PhaseDiagram, Study
+    from taumem.analysis import Forecast, Interval, NextPilot, Onset, PhaseDiagram, Study
     from taumem.lab import Outlook
     from taumem.lab.demo import DemoResult
 
@@ -53,14 +53,14 @@ def show_outlook(outlook: "Outlook") -> None:
     show_cautions(outlook.cautions)
 
 
-def show_forecast(forecast: "Forecast", cautions: Iterable[str] = ()) -> None:
-    """Print a forecast, and before it what speaks against it, and against the study that it rests on."""
+def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Iterable[str] = ()) -> None:
+    """Print a forecast: before it what speaks against it and against its study, after it which pilot to make next."""
     from taumem.analysis import wording
     from taumem.analysis.cautions import of_a_forecast
 
     predicted, law = forecast.predicted, forecast.law
     assert law is not None
-    show_cautions(dict.fromkeys((*cautions, *of_a_forecast(law, predicted))))
+    show_cautions(dict.fromkeys((*cautions, *of_a_forecast(forecast))))
     if law.is_implausible:
         err.print(
             f"[yellow]these onsets speak against the exponent that forecasts assume,[/] {USUALLY}: one as far from it "
@@ -74,14 +74,24 @@ def show_forecast(forecast: "Forecast", cautions: Iterable[str] = ()) -> None:
             f"to its double, while the forecast's law bends up: it may well be {off}.",
             soft_wrap=True,
         )
-    examples = predicted.examples
-    seen = f" ({examples.value:,.0f} examples at batch size {law.batch_size})" if examples else ""
+    for difference in forecast.differences:
+        if difference.pilots is not None:
+            err.print(f"[yellow]differs:[/] {escape(str(difference))}", soft_wrap=True)
+    if unsaid := [difference.name for difference in forecast.differences if difference.pilots is None]:
+        err.print(
+            f"[yellow]not compared,[/] since the pilots do not say it: {escape(', '.join(unsaid))}.", soft_wrap=True
+        )
+    examples, passes = forecast.examples, forecast.passes
+    units = f", {examples.value:,.0f} examples, {wording.number(passes.value)} passes" if examples and passes else ""
     out.print(
         f"P = {forecast.n_train:,}: {forecast.clock} forecast at [bold]{predicted.value:,.0f}[/] steps "
-        f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{seen}, "
+        f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{units}, "
         f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by tau = tau_0 + c P^a with a near "
         f"{USUALLY}."
     )
+    out.print(f"[dim]{forecast.support}[/]", soft_wrap=True)
+    for sentence in next_pilot.sentences:
+        out.print(sentence, soft_wrap=True)
 
 
 def show_demo(result: "DemoResult") -> None:

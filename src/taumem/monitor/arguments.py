@@ -134,7 +134,7 @@ def onset_forecast(
             TaumemWarning,
             stacklevel=4,
         )
-    for caution in of_a_forecast(made.law, made.predicted):
+    for caution in of_a_forecast(made):
         warnings.warn(caution, TaumemWarning, stacklevel=4)
     return made.law.predict(n_train, confidence=FORECAST_CONFIDENCE)
 

@@ -78,10 +78,9 @@ class PilotLog:
         steps, law = forecast.predicted, forecast.law
         if law is not None:
             known = full_batches(law.sizes, law.batch_size or 0)  # told before they were made
-            for line in (*objections(law), *of_a_forecast(law, steps)):
+            for line in (*objections(law), *of_a_forecast(forecast)):
                 self.say("" if line == known else line)
-        examples = steps.examples
-        passes = "" if examples is None else f", {examples.value / n_train:,.0f} passes"
+        passes = "" if forecast.passes is None else f", {forecast.passes.value:,.0f} passes"
         self.say(
             f"Forecast for all {n_train:,}: {self._clock} at {steps.value:,.0f} steps [{steps.low:,.0f}, "
             f"{steps.high:,.0f}]{passes}. The pilots took {self._steps:,} steps, {self._steps / steps.value:.1f} times "

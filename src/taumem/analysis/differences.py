@@ -1,0 +1,240 @@
+"""How the run that is forecast differs from its pilots, and what is known of what that does."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taumem.errors import ConfigError
+from taumem.record import RunHeader
+from taumem.record.header import LENGTH
+
+__all__ = ["KNOWN", "Difference", "Known", "differences_of", "recipe_of"]
+
+WHOLE = "P"
+"""What a batch size is called where every batch is the whole training set."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A thing in which two trainings may differ, and what is known of what it does to onsets.
+
+    Attributes:
+        name: in words.
+        keys: what settings call it: the end of a key (``learning_rate``), or the section that it is (``model``).
+        effect: a clause.
+        source: a page of the documentation, or a paper; empty where nothing is known.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    effect: str = "nothing is known of its effect"
+    source: str = ""
+
+
+KNOWN = (
+    Known(
+        "batch size",
+        ("batch_size",),
+        "steps fall about as B^-0.55 to B^-0.88 at one rate with Adam, so that neither steps nor examples nor passes "
+        "stay",
+        "docs/forecasts.md",
+    ),
+    Known(
+        "learning rate",
+        ("learning_rate", "lr"),
+        "a higher one is earlier, the less so the larger P: with three times the rate, tau_val on text came at half "
+        "the step at P = 16, and at the same at 256",
+        "docs/text.md",
+    ),
+    Known(
+        "schedule of the rate",
+        ("warmup", "lr_schedule", "lr_scheduler"),
+        "a rate that decays slows every clock down, and the forecast is one at the pilots' schedule",
+        "docs/clocks.md",
+    ),
+    Known(
+        "optimizer",
+        ("optimizer", "momentum"),
+        "both SGD and Adam follow the law, and Adam takes far fewer steps",
+        "arXiv 2505.17638",
+    ),
+    Known("dropout", ("dropout",)),
+    Known(
+        "target of the loss",
+        ("weighting", "target", "prediction_type"),
+        "eps, v and x0 are memorized at other times at the same quality, and a forecast holds for one of them",
+        "OpenReview kzzlQzXldR",
+    ),
+    Known(
+        "averaged weights",
+        ("weights", "ema_window", "ema", "ema_decay"),
+        "raw and averaged weights are different clocks; an average over a fixed share of training moves all by one "
+        "factor",
+        "docs/clocks.md",
+    ),
+    Known(
+        "augmentation",
+        ("augmentation", "augmentations", "augment"),
+        "no measurement of its effect is known, published or here",
+    ),
+    Known(
+        "distribution of t",
+        ("diffusion.schedule", "diffusion.exponent", "t_min", "t_distribution", "timestep_sampling", "noise_schedule"),
+        "which noise levels are trained on moves memorization; how far it moves an onset is not known",
+        "arXiv 2601.21348",
+    ),
+    Known(
+        "near-duplicates",
+        ("near_duplicates", "duplicates", "deduplication", "deduplicated"),
+        "what is there many times is copied first; the law's P counts different items",
+        "arXiv 2301.13188",
+    ),
+    Known(
+        "network",
+        ("model", "network", "architecture", "width", "depth", "channels", "n_parameters"),
+        "with SGD tau_mem goes as P / W in the width W; of other changes nothing is known",
+        "arXiv 2505.17638",
+    ),
+    Known("diffusion process", ("diffusion",)),
+    Known(
+        "data set",
+        ("data", "dataset"),
+        "each data set has a constant and an exponent of its own",
+        "docs/law.md",
+    ),
+)
+"""What is known, by what it is known of; the first whose key fits a setting speaks for it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which the run that is forecast differs from its pilots.
+
+    Attributes:
+        name: of the thing.
+        pilots: how it is in the pilots; None where their records do not say.
+        target: how it is in the run.
+        effect: what is known of it, a clause.
+        source: of that; empty where nothing is known.
+    """
+
+    name: str
+    pilots: str | None
+    target: str
+    effect: str
+    source: str
+
+    def __str__(self) -> str:
+        source = f" ({self.source})" if self.source else ""
+        return f"{self.name} {self.pilots or 'unsaid'} in the pilots, {self.target} in the run: {self.effect}{source}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain facts for a JSON file."""
+        return {name: getattr(self, name) for name in ("name", "pilots", "target", "effect", "source")}
+
+
+def differences_of(
+    pilots: Sequence[RunHeader], target: RunHeader | Mapping[str, Any], n_train: int
+) -> tuple[Difference, ...]:
+    """Name what differs between pilots and the run that is forecast.
+
+    Settings that only the pilots name are taken to be the same in the run; those that are off (None, false, 0) in one
+    and unsaid in the other are, too.
+
+    Args:
+        pilots: their headers.
+        target: the run's header, or its settings: nested, as an experiment has them, or by keys alone.
+        n_train: number of training examples of the run.
+
+    Returns:
+        What differs first, then what the pilots' records do not say; each in the order of ``KNOWN``, unknown things
+        last.
+
+    Raises:
+        ConfigError: the target is neither.
+    """
+    if not isinstance(target, RunHeader | Mapping):
+        raise ConfigError(
+            "the run that is forecast is described by its header, or by a mapping of its settings, such as "
+            f"{{'batch_size': 64}}; got {type(target).__name__}."
+        )
+    whole = len(pilots) > 1 and all(header.batch_size == header.data.n_train for header in pilots)
+    theirs = [_settings(header) | ({"batch_size": WHOLE} if whole else {}) for header in pilots]
+    own = {_whole_key(key, theirs): value for key, value in _settings(target).items()}
+    if whole and own.get("batch_size") == n_train:
+        own["batch_size"] = WHOLE
+    groups: dict[Known, dict[str, Any]] = {}
+    for key, value in own.items():
+        groups.setdefault(_known(key), {})[key] = value
+    ordered = sorted(groups, key=lambda known: KNOWN.index(known) if known in KNOWN else len(KNOWN))
+    found = [difference for known in ordered for difference in _compared(known, groups[known], theirs)]
+    return tuple(sorted(found, key=lambda difference: difference.pilots is None))
+
+
+def recipe_of(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """What changes the law, of an experiment's sections; how long a run takes and what is measured of it does not."""
+    training = {k: v for k, v in experiment.get("training", {}).items() if k not in (*LENGTH, "together")}
+    return {key: experiment.get(key) for key in ("data", "diffusion", "model")} | {"training": training}
+
+
+def _compared(known: Known, own: Mapping[str, Any], theirs: Iterable[Mapping[str, Any]]) -> Iterator[Difference]:
+    """The difference in one thing, if there is one."""
+    seen = {key: list({str(pilot[key]): pilot[key] for pilot in theirs if key in pilot}.values()) for key in own}
+    differ = [key for key in own if seen[key] and seen[key] != [own[key]]]
+    if differ:
+        pilots = ", ".join(f"{_named(key, known)}{' or '.join(map(_word, seen[key]))}" for key in differ)
+    elif any(seen.values()) or not any(own.values()):
+        return
+    else:
+        differ, pilots = [key for key in own if own[key]], ""
+    target = ", ".join(f"{_named(key, known)}{_word(own[key])}" for key in differ)
+    yield Difference(known.name, pilots or None, target, known.effect, known.source)
+
+
+def _whole_key(key: str, theirs: Iterable[Mapping[str, Any]]) -> str:
+    """The pilots' key of a setting that was named without its section, if one only ends in it."""
+    ending = {other for pilot in theirs for other in pilot if other.endswith(f".{key}")}
+    return ending.pop() if len(ending) == 1 else key
+
+
+def _known(key: str) -> Known:
+    for known in KNOWN:
+        if any(f".{key}".endswith(f".{name}") or key.startswith(f"{name}.") for name in known.keys):
+            return known
+    return Known(key, (key,))
+
+
+def _named(key: str, known: Known) -> str:
+    """The last part of a key, where the name of the thing does not say it already."""
+    return "" if f".{key}".endswith(f".{known.keys[0]}") else f"{key.rpartition('.')[2].replace('_', ' ')} "
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _settings(run: RunHeader | Mapping[str, Any]) -> dict[str, Any]:
+    """What changes the law, by keys that name their section, but for those of the training."""
+    content = run.experiment if isinstance(run, RunHeader) else run
+    flat = _flat(recipe_of(content) if "training" in content else content)
+    settings = {key.removeprefix("training."): value for key, value in flat}
+    settings.pop("data.n_heldout", None)
+    if settings.get("batch_size") == "auto":
+        del settings["batch_size"]
+    if "ema_window" in settings:
+        settings.setdefault("weights", "raw" if settings["ema_window"] is None else "ema")
+    if isinstance(run, RunHeader):
+        facts = {"name": run.data.name, "kind": run.data.kind, "item_shape": list(run.data.item_shape)}
+        settings |= {f"data.{name}": value for name, value in facts.items() if value} | {"weights": run.weights}
+        if run.batch_size and settings.get("batch_size") != WHOLE:
+            settings["batch_size"] = run.batch_size
+    return settings
+
+
+def _flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        name = f"{section}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, list(value) if isinstance(value, tuple) else value
