@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from taumem import Interval, Onset, find_onsets, fit_law, read_runs
-from taumem.analysis import USUAL_EXPONENT
+from taumem.analysis import usual_prior
 from taumem.errors import ConfigError, TaumemError, TaumemWarning, nearest_name
 
 HERE = Path(__file__).parent
@@ -31,8 +31,8 @@ N_PILOTS = 3
 WITHIN = 0.25
 """The relative error that a forecast should not exceed."""
 FORECASTERS: dict[str, dict[str, Any]] = {
-    "now": {"exponent": USUAL_EXPONENT, "floor": True},
-    "before": {"exponent": (1.0, 0.1)},
+    "now": {"prior": usual_prior()},
+    "before": {"exponent": (1.2, 0.2), "floor": True},
 }
 
 

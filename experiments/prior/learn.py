@@ -10,9 +10,10 @@ from a population; its runs scatter about its law:
     log tau ~ Normal(log(tau_0 + c P^a), sigma), twins correlated by rho, sqrt(1 - rho) ~ Uniform(0, 1)
 
 The population is what makes most likely what came next: of each three sizes in a row of one seed, the onsets at 2 and 4
-times the largest, given those of the three. Windows count alike within a study and clock, those within a domain, and
-the three domains in all. What leaving one domain out changes (its jackknife variance) is added to the population's
-variances: a new study is of a domain that was not seen. Fixed batches and full ones are two populations.
+times the largest, given those of the three. Windows count alike within a study and clock, studies within a domain, and
+the three domains in all; tau_val, which is forecast unless another is asked for, counts as much as all other clocks. A new study is of a domain that was not seen: by how much the means differ from domain to
+domain, which leaving each of them out tells (the jackknife), is added to the population's variances, with the error of
+the mean itself. Fixed batches and full ones are two populations.
 """
 
 import argparse
@@ -153,11 +154,15 @@ def log_density(window: Window, p: Floats) -> float:
 
 
 def by_domain(own: Sequence[Window], p: Floats) -> dict[str, float]:
-    """Mean log density of each domain; its studies and clocks count alike."""
-    found: dict[str, dict[tuple[str, str], list[float]]] = {}
+    """Mean log density of each domain: half of it tau_val's, half that of the other clocks; their studies count alike."""
+    found: dict[str, dict[bool, dict[tuple[str, str], list[float]]]] = {}
     for window in own:
-        found.setdefault(window.domain, {}).setdefault(window.group, []).append(log_density(window, p))
-    return {domain: float(np.mean([np.mean(x) for x in groups.values()])) for domain, groups in found.items()}
+        of_clock = found.setdefault(window.domain, {}).setdefault(window.group[1] == CLOCKS[0], {})
+        of_clock.setdefault(window.group, []).append(log_density(window, p))
+    return {
+        domain: float(np.mean([np.mean([np.mean(x) for x in groups.values()]) for groups in halves.values()]))
+        for domain, halves in found.items()
+    }
 
 
 def learned(own: Sequence[Window], start: Floats) -> Floats:
@@ -174,9 +179,10 @@ def learned(own: Sequence[Window], start: Floats) -> Floats:
 
 
 def widened(p: Floats, left_out: Sequence[Floats]) -> Floats:
-    """A population with the variance that leaving domains out shows added to that of exponent and log scatter."""
+    """That of a domain not seen: the variance of the means of n domains, and of their mean, is added to its own."""
     n, p = len(left_out), p.copy()
-    spread = (n - 1) * np.var(np.array(left_out), axis=0)
+    of_the_mean = (n - 1) * np.var(np.array(left_out), axis=0)  # the jackknife's; n times as much from domain to domain
+    spread = (n + 1) * of_the_mean
     for mean, sd in ((0, 1), (4, 5)):
         p[sd] = 0.5 * math.log(math.exp(2 * p[sd]) + spread[mean])
     return p

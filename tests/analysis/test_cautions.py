@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted import STEPS, curve, header, heldout, items_of, share_curve, written
 
-from taumem.analysis import ClockLaw, Interval, Onset, Study, fit_law
+from taumem.analysis import ClockLaw, Forecast, Interval, Onset, Study, fit_law
 from taumem.analysis.cautions import few_heldout, full_batches, of_a_forecast
 from taumem.analysis.law import USUAL_EXPONENT
 from taumem.analysis.missing import without_law
@@ -61,14 +61,16 @@ def test_a_study_says_it_unless_those_sizes_are_excluded_or_full_batches_are_the
 
 
 def test_a_forecast_from_full_batches_or_as_wide_as_a_guess_says_so():
-    def said(onsets):
+    def said(onsets, n_train=128):
         law = fit_law(onsets, exponent=USUAL_EXPONENT, floor=True)
-        return " ".join(of_a_forecast(law, law.predict(64)))
+        return " ".join(of_a_forecast(Forecast("tau_val", n_train, law.predict(n_train), law=law)))
 
-    assert "no larger than the batch size" in said([onset(8, 60), onset(16, 130)])
+    assert "no larger than the batch size" in said([onset(8, 60), onset(16, 130)], 64)
     assert said([onset(32, 250), onset(32, 262), onset(64, 500), onset(64, 510)]) == ""
-    law = fit_law([onset(32, 250), onset(64, 500)], exponent=USUAL_EXPONENT, floor=True)
-    (wide,) = of_a_forecast(law, Interval(500.0, 10.0, 4500.0, 0.9))
+    for within in (8, 32, 64):
+        told = said([onset(32, 250), onset(32, 262), onset(64, 500), onset(64, 510)], within)
+        assert told.startswith(f"P = {within} is no larger than the largest pilot (P = 64): nothing is extrapolated")
+    (wide,) = of_a_forecast(Forecast("tau_val", 128, Interval(500.0, 10.0, 4500.0, 0.9)))
     assert "spans a factor of 450, which says next to nothing" in wide
 
 

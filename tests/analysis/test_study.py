@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from planted import STEPS, curve, header, heldout, items_of, share_curve, twins, written
 
-from taumem.analysis import USUAL_EXPONENT, Forecast, Interval, Study, find_onsets, fit_law
+from taumem.analysis import USUAL_EXPONENT, Forecast, Interval, Onset, Study, find_onsets, fit_law
 from taumem.errors import ConfigError, TaumemWarning
-from taumem.record import Measurement, RunRecord
+from taumem.record import Measurement, RunKey, RunRecord
 
 SIZES = (16, 32, 64, 128)
 T = STEPS.astype(float)
@@ -54,6 +54,56 @@ def test_a_forecast_is_the_prediction_of_the_law_with_a_floor_and_the_usual_expo
     assert (forecast.law, forecast.predicted) == (law, law.predict(128))
     content = json.loads(json.dumps(forecast.to_json(), allow_nan=False))
     assert content["examples"]["value"] == pytest.approx(16 * content["steps"]["value"])
+
+
+def test_passes_are_steps_times_the_batch_over_the_training_set(records):
+    forecast = Study.of(records).forecast(256)
+    assert forecast.passes.value == pytest.approx(forecast.predicted.value * 16 / 256)
+    assert forecast.passes.low == pytest.approx(forecast.examples.low / 256)
+    assert forecast.supported == ("steps",)
+    assert "steps at batch size 16" in forecast.support
+    content = forecast.to_json()
+    assert content["passes"]["value"] == pytest.approx(content["steps"]["value"] * 16 / 256)
+    assert (content["supported"], content["differences"]) == (["steps"], [])
+
+
+def test_with_full_batches_a_step_is_a_pass_and_both_are_supported():
+    onsets = [Onset(9.0 * p**0.4, 8.0, 99.0, "no", "tau_val", RunKey(p, p)) for p in (16, 32, 64) for _ in range(2)]
+    forecast = Forecast("tau_val", 256, fit_law(onsets, exponent=None).predict(256), law=fit_law(onsets, exponent=None))
+    assert forecast.passes.value == pytest.approx(forecast.predicted.value)
+    assert forecast.supported == ("steps", "passes")
+
+
+def test_a_run_that_differs_from_its_pilots_is_told_in_which_things_and_none_of_the_units_is_supported(records):
+    study = Study.of(records)
+    forecast = study.forecast(256, target={"batch_size": 64, "learning_rate": 1e-4})
+    assert [(d.name, d.pilots) for d in forecast.differences] == [("batch size", "16"), ("learning rate", None)]
+    assert forecast.supported == ()
+    assert forecast.support.startswith("The run differs from the pilots (batch size): ")
+    assert forecast.predicted == study.forecast(256).predicted
+    assert json.loads(json.dumps(forecast.to_json()))["differences"][1]["pilots"] is None
+    assert study.forecast(256, target=records[0].header).differences == ()
+    with pytest.raises(ConfigError, match="described by its header, or by a mapping"):
+        study.forecast(256, target="a run")
+
+
+def test_a_batch_size_that_was_not_recorded_leaves_steps_alone():
+    onsets = [Onset(9.0 * p, 8.0 * p, 10.0 * p, "no", "tau_val", RunKey(p, 0)) for p in (16, 32) for _ in range(2)]
+    law = fit_law(onsets)
+    forecast = Forecast("tau_val", 64, law.predict(64), law=law)
+    assert (forecast.examples, forecast.passes, forecast.supported) == (None, None, ("steps",))
+    assert "was not recorded" in forecast.support
+
+
+def test_the_next_pilot_of_a_study_counts_what_its_pilots_took(records):
+    study = Study.of(records, excluded={16})
+    found = study.next_pilot(512)
+    steps = sum(record.last_step for record in records[1:])
+    assert found.spent_share == pytest.approx(steps / study.forecast(512).predicted.value)
+    with pytest.raises(ConfigError, match="did you mean 'tau_val'"):
+        study.next_pilot(1024, "tau_vla")
+    with pytest.raises(ConfigError, match="a whole number of at least 1"):
+        study.next_pilot(0)
 
 
 def test_excluded_sizes_enter_no_fit_but_are_there(records):

@@ -182,6 +182,58 @@ def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):
     assert "tau_gap_sym[0.2] forecast at" in capsys.readouterr().out
 
 
+PLANTED = [Onset(9 * p, 9 * p, 9 * p, "no", "tau_val", RunKey(p, 8)) for p in (16, 32, 64) for _ in range(2)]
+
+
+def planted(monkeypatch, onsets=PLANTED):
+    monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
+
+
+@pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
+def test_a_forecast_says_its_three_units_which_of_them_is_supported_and_which_pilot_is_next(study, capsys, monkeypatch):
+    planted(monkeypatch)
+    content = output_of(capsys, "forecast", study, "--n-train", "256", "--json")
+    assert content["passes"]["value"] == pytest.approx(content["steps"]["value"] * 8 / 256)
+    assert content["supported"] == ["steps"]
+    assert {"best", "reason", "beyond", "width_now", "budget", "spent_share"} == set(content["next_pilot"])
+    assert taumem("forecast", study, "--n-train", "256") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{content['examples']['value']:,.0f} examples, {content['passes']['value']:.1f} passes" in told
+    assert "The pilots speak for steps at batch size 8;" in told
+    assert "Next pilot: none, since every one costs more than 10 % of the forecast run." in told
+
+
+def test_a_target_is_an_experiment_or_a_run_and_what_differs_is_named(study, capsys, monkeypatch):
+    planted(monkeypatch)
+    toml = study.parent / "tiny.toml"
+    assert output_of(capsys, "forecast", study, "--n-train", "128", "--target", toml, "--json")["differences"] == []
+    run = next(study.glob("P000008*"))
+    assert output_of(capsys, "forecast", study, "--n-train", "128", "--target", run, "--json")["differences"] == []
+    assert taumem("forecast", study, "--n-train", "128", "--target", "images") == 0
+    told = capsys.readouterr()
+    assert "differs: batch size 4 in the pilots, 16 in the run: " in told.err
+    assert "differs: data set source mixture" in told.err
+    assert "they speak for none of its steps, examples and passes" in told.out
+
+
+@pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
+@pytest.mark.parametrize(
+    ("n_train", "sizes", "words"),
+    [
+        (128, (64,), "located at one size only (P = 64)"),
+        (128, (4, 8), "such runs forecast no larger one (none is larger)"),
+        (8, (16, 32), "P = 8 is no larger than the largest pilot (P = 32): nothing is extrapolated"),
+    ],
+)
+def test_pilots_that_carry_no_forecast_say_so_in_a_line(study, capsys, monkeypatch, n_train, sizes, words):
+    planted(monkeypatch, [Onset(9 * p, 9 * p, 9 * p, "no", "tau_val", RunKey(p, 8)) for p in sizes for _ in range(2)])
+    assert taumem("forecast", study, "--n-train", str(n_train)) == 0
+    told = capsys.readouterr()
+    assert words in " ".join(told.err.split())
+    assert "Traceback" not in told.err
+    assert "Next pilot: none, since " in told.out
+
+
 def test_report_writes_a_page(study, tmp_path, capsys):
     content = output_of(capsys, "report", study, "-o", tmp_path / "page.html", "--json")
     assert Path(content["report"]).read_text().startswith("<!doctype html>")
@@ -282,6 +334,8 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
         (["fit", "{tmp}"], "no runs here"),
         (["fit", "{tmp}/none"], "no runs here"),
         (["forecast", "{study}", "--n-train", "32", "--clock", "tau_vall"], "did you mean 'tau_val'"),
+        (["forecast", "{study}", "--n-train", "32", "--target", "imags"], "did you mean 'images'"),
+        (["forecast", "{study}", "--n-train", "32", "--target", "{study}/none.toml"], "cannot be read as text"),
         (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gap_sym[0.2]"], "at least 1"),
         (
             ["forecast", "{study}", "--n-train", "1.5", "--clock", "tau_gap_sym[0.2]"],

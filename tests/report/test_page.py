@@ -329,6 +329,15 @@ def test_a_forecast_as_wide_as_a_guess_is_said_to_say_nothing(records):
     )
 
 
+def test_the_page_says_a_forecast_in_three_units_and_what_its_run_differs_in(records):
+    some = [record for record in records if record.header.data.n_train < 128]
+    made = Study.of(some).forecast(128, target={"batch_size": 64, "augmentation": "flips"})
+    page = Page(page_of(Study.of(records, excluded={128}, proof=made)))
+    assert "in passes over the data" in page.words
+    assert "The run differs from the pilots (batch size)" in page.words
+    assert "not recorded" in page.words
+
+
 def test_a_probability_below_what_the_draws_tell_is_printed_as_a_bound(records, monkeypatch):
     onsets = [placed(p, 8 * p**1.5, clock="tau_val") for p in (16, 32, 64, 128) for _ in range(2)]
     assert "not in proportion to P (p < 0.0002)" in headline_of(onsets, monkeypatch, records)
