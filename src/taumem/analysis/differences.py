@@ -62,7 +62,7 @@ KNOWN = (
     Known(
         "target of the loss",
         ("weighting", "target", "prediction_type"),
-        "eps, v and x0 are memorized at other times at the same quality, and a forecast holds for one of them",
+        "models of eps, v and x0 memorize at different times at the same quality, and a forecast holds for one of them",
         "OpenReview kzzlQzXldR",
     ),
     Known(
@@ -86,7 +86,7 @@ KNOWN = (
     Known(
         "near-duplicates",
         ("near_duplicates", "duplicates", "deduplication", "deduplicated"),
-        "what is there many times is copied first; the law's P counts different items",
+        "what is there many times is copied more; the law's P counts different items",
         "arXiv 2301.13188",
     ),
     Known(
