@@ -11,9 +11,10 @@ from a population; its runs scatter about its law:
 
 The population is what makes most likely what came next: of each three sizes in a row of one seed, the onsets at 2 and 4
 times the largest, given those of the three. Windows count alike within a study and clock, studies within a domain, and
-the three domains in all; tau_val, which is forecast unless another is asked for, counts as much as all other clocks. A new study is of a domain that was not seen: by how much the means differ from domain to
-domain, which leaving each of them out tells (the jackknife), is added to the population's variances, with the error of
-the mean itself. Fixed batches and full ones are two populations.
+the three domains in all; tau_val, which is forecast unless another is asked for, counts as much as all other clocks. A
+new study is of a domain that was not seen: by how much the means differ from domain to domain, which leaving each of
+them out tells (the jackknife), is added to the population's variances, with the error of the mean itself. Fixed batches
+and full ones are two populations.
 """
 
 import argparse
@@ -154,7 +155,7 @@ def log_density(window: Window, p: Floats) -> float:
 
 
 def by_domain(own: Sequence[Window], p: Floats) -> dict[str, float]:
-    """Mean log density of each domain: half of it tau_val's, half that of the other clocks; their studies count alike."""
+    """Mean log density of each domain: half of it tau_val's, half that of the other clocks."""
     found: dict[str, dict[bool, dict[tuple[str, str], list[float]]]] = {}
     for window in own:
         of_clock = found.setdefault(window.domain, {}).setdefault(window.group[1] == CLOCKS[0], {})
@@ -241,7 +242,9 @@ def main() -> None:
         without = {d: learned([w for w in own if w.domain != d], in_all) for d in domains}
         shipped = widened(in_all, list(without.values()))
         table[batches] = as_table(shipped)
-        print(f"\n{batches} batches: {len(own)} windows; learned {as_table(in_all)}; shipped {table[batches]}", flush=True)
+        print(
+            f"\n{batches} batches: {len(own)} windows; learned {as_table(in_all)}; shipped {table[batches]}", flush=True
+        )
         print("\n| left out | clock | reach | forecasts | median abs log error | bias | early, late | runs covered |")
         print("|---|---|---|---|---|---|---|---|")
         for domain in domains:

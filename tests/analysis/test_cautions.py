@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from planted import STEPS, curve, header, heldout, items_of, share_curve, written
 
-from taumem.analysis import ClockLaw, Forecast, Interval, Onset, Study, fit_law
+from taumem.analysis import ClockLaw, Forecast, Interval, Onset, Study, fit_law, usual_prior
 from taumem.analysis.cautions import few_heldout, full_batches, of_a_forecast
-from taumem.analysis.law import USUAL_EXPONENT
 from taumem.analysis.missing import without_law
 from taumem.analysis.shares import FEWEST_HELDOUT
 from taumem.errors import ConfigError
@@ -62,7 +61,7 @@ def test_a_study_says_it_unless_those_sizes_are_excluded_or_full_batches_are_the
 
 def test_a_forecast_from_full_batches_or_as_wide_as_a_guess_says_so():
     def said(onsets, n_train=128):
-        law = fit_law(onsets, exponent=USUAL_EXPONENT, floor=True)
+        law = fit_law(onsets, prior=usual_prior())
         return " ".join(of_a_forecast(Forecast("tau_val", n_train, law.predict(n_train), law=law)))
 
     assert "no larger than the batch size" in said([onset(8, 60), onset(16, 130)], 64)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from planted import STEPS, curve, header, heldout, items_of, share_curve, twins, written
 
-from taumem.analysis import USUAL_EXPONENT, Forecast, Interval, Onset, Study, find_onsets, fit_law
+from taumem.analysis import Forecast, Interval, Onset, Study, find_onsets, fit_law, usual_prior
 from taumem.errors import ConfigError, TaumemWarning
 from taumem.record import Measurement, RunKey, RunRecord
 
@@ -38,19 +38,21 @@ def test_a_study_is_what_its_parts_say(records):
 
 def test_nothing_is_computed_before_it_is_asked_for_and_nothing_twice(records, monkeypatch):
     fits = []
-    monkeypatch.setattr("taumem.analysis.laws.fit_law", lambda *a, **k: fits.append(k["exponent"]) or fit_law(*a, **k))
+    monkeypatch.setattr(
+        "taumem.analysis.laws.fit_law", lambda *a, **k: fits.append(k.get("exponent", "prior")) or fit_law(*a, **k)
+    )
     study = Study.of(records)
     assert "onsets" not in vars(study)
     for _ in range(2):
         study.forecast(256)
         study.to_json()
-    assert sorted(map(str, fits)) == sorted(map(str, [USUAL_EXPONENT, None, None]))  # tau_val, and both clocks once
+    assert sorted(map(str, fits)) == sorted(map(str, ["prior", None, None]))  # tau_val, and both clocks once
 
 
 def test_a_forecast_is_the_prediction_of_the_law_with_a_floor_and_the_usual_exponent(records):
     forecast = Study.of(records[:3], confidence=0.5).forecast(128)
     onsets = [o for o in find_onsets(records[:3], confidence=0.5) if o.clock == "tau_val"]
-    law = fit_law(onsets, exponent=USUAL_EXPONENT, floor=True, confidence=0.5)
+    law = fit_law(onsets, prior=usual_prior(), confidence=0.5)
     assert (forecast.law, forecast.predicted) == (law, law.predict(128))
     content = json.loads(json.dumps(forecast.to_json(), allow_nan=False))
     assert content["examples"]["value"] == pytest.approx(16 * content["steps"]["value"])

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ class Law:
         clock: what was timed.
         exponent: a, with its interval (empty where it is fixed).
         exponent_kind: ``fixed``, ``free``, or ``prior`` for one known to within an uncertainty beforehand.
+        prior: what was assumed of exponent, floor and scatter together; None unless it was handed over.
         prefactor: c, in steps per P^a: steps per training example where the exponent is 1.
         floor: tau_0, in steps; None where it was not fitted.
         sigma: scatter of log tau around the law, from run to run.
@@ -60,6 +61,7 @@ class Law:
     clock: str
     exponent: Interval
     exponent_kind: Literal["fixed", "free", "prior"]
+    prior: Prior | None
     prefactor: Interval
     floor: Interval | None
     sigma: Interval
@@ -157,6 +159,7 @@ class Law:
         return {
             "clock": self.clock,
             "exponent": {**self.exponent.to_json(), "kind": self.exponent_kind},
+            "prior": None if self.prior is None else asdict(self.prior),
             "prefactor": self.prefactor.to_json(),
             "floor": None if self.floor is None else self.floor.to_json(),
             "sigma": self.sigma.to_json(),
@@ -217,8 +220,8 @@ def fit_law(
     located = [o for o in onsets if o.usable]
     located_sizes = tuple(sorted({o.n_train for o in located}))
     data = bounds_of(onsets)
-    share = (1.0, 1.0) if floor and prior is None else prior and prior.floor
-    log_sigma = prior and prior.log_sigma(error_of(onsets))
+    share = prior.floor if prior is not None else (1.0, 1.0) if floor else None
+    log_sigma = prior.log_sigma(error_of(onsets)) if prior is not None else None
     posterior = integrate(data, exponent=value, exponent_sd=sd, floor=share, log_sigma=log_sigma)
     free = posterior if kind == "free" else None
     if kind != "free" and len(located_sizes) >= 2 + floor:
@@ -235,6 +238,7 @@ def fit_law(
         clock=onsets[0].clock,
         exponent=interval(posterior.exponent),
         exponent_kind=kind,
+        prior=prior,
         prefactor=interval(posterior.log_prefactor, log=True),
         floor=interval(posterior.floor) if floor else None,
         sigma=interval(posterior.sigma),

@@ -2,17 +2,17 @@
 
     log tau_i ~ Normal(log(tau_0 + c P_i^a), sigma),   correlated by rho within a pair of twins
 
-Prior: flat in log c and in a, and 1 / sigma for 0.01 <= sigma <= 2 (a scatter below 1 % or above a factor of
-7 between seeds is not expected of any law). It is the right-Haar prior, under which the intervals of
-coefficients and of predictions are the exact t intervals of regression when nothing is censored; its two ends
-only matter with fewer than about 2 degrees of freedom, where they stand in for the data. Onsets known only as
-intervals cannot tell a scatter finer than these from none, and 1 / sigma would believe in none: the lower end
-is then the width of the intervals over sqrt(12), root mean square over the located onsets. An exponent known
-to within an uncertainty has a normal prior instead. With a floor, its share of tau at the smallest size with a
-located onset is uniform between 0 and 1, log tau there is flat in the place of log c, and 0 <= a <= 3: without those
-ends the likelihood would leave c and a unbounded. What forecasts assume (see :mod:`taumem.analysis.prior`) puts a Beta
-in the place of that uniform share, and a Normal for log sigma in the place of 1 / sigma. Of twins, the scatter within a pair as a share of all scatter,
-sqrt(1 - rho), is uniform between 0 and 1, which keeps intervals wide enough up to rho = 0.9; a uniform rho does not.
+Prior: flat in log c and in a, and 1 / sigma for 0.01 <= sigma <= 2 (a scatter below 1 % or above a factor of 7 between
+seeds is not expected of any law). It is the right-Haar prior, under which the intervals of coefficients and of
+predictions are the exact t intervals of regression when nothing is censored; its two ends only matter with fewer than
+about 2 degrees of freedom, where they stand in for the data. Onsets known only as intervals cannot tell a scatter finer
+than these from none, and 1 / sigma would believe in none: the lower end is then the width of the intervals over
+sqrt(12), root mean square over the located onsets. An exponent known to within an uncertainty has a normal prior
+instead. With a floor, its share of tau at the smallest size with a located onset is uniform between 0 and 1, log tau
+there is flat in the place of log c, and 0 <= a <= 3: without those ends the likelihood would leave c and a unbounded.
+What forecasts assume (see :mod:`taumem.analysis.prior`) puts a Beta in the place of that uniform share, and a Normal
+for log sigma in the place of 1 / sigma. Of twins, the scatter within a pair as a share of all scatter, sqrt(1 - rho),
+is uniform between 0 and 1, which keeps intervals wide enough up to rho = 0.9; a uniform rho does not.
 
 Integration: sigma, the floor's share and rho on a grid; at each node the mode in log tau at the center of the sizes and
 a, which Newton's method finds since the likelihood is all but log-concave there; around it a multivariate t proposal on
@@ -120,7 +120,7 @@ class _Problem:
     def log_prior_at(self, nodes: Floats) -> Floats:
         """What the prior adds to a flat one in log sigma and in the floor's share."""
         sigma, share, _ = np.moveaxis(nodes, -1, 0)
-        value = np.zeros_like(sigma)
+        value: Floats = np.zeros_like(sigma)
         if self.floor is not None:
             alpha, beta = self.floor
             value += special.xlogy(alpha - 1, share) + special.xlog1py(beta - 1, -share)
@@ -169,7 +169,9 @@ def integrate(
     coarse = (17 if floor or twins else 33, 8 if floor else 1, 5 if twins else 1)
     fine = (24 if floor and twins else 48 if floor or twins else 96, 12 if floor else 1, 8 if twins else 1)
     lowest = math.log(max(SIGMA_LOWEST, _resolution(data)))
-    grid = Grid((lowest, math.log(SIGMA_HIGHEST)), (0.0, float(problem.has_floor)), (0.0 if twins else 1.0, 1.0), coarse)
+    grid = Grid(
+        (lowest, math.log(SIGMA_HIGHEST)), (0.0, float(problem.has_floor)), (0.0 if twins else 1.0, 1.0), coarse
+    )
     # From all that the prior admits to where the mass is, so that a sharp posterior is resolved too.
     for _ in range(3):
         before = grid.size
@@ -189,9 +191,7 @@ def integrate(
     return best
 
 
-def _state(
-    data: Bounds, exponent: float, exponent_sd: float, floor: Pair | None, log_sigma: Pair | None
-) -> _Problem:
+def _state(data: Bounds, exponent: float, exponent_sd: float, floor: Pair | None, log_sigma: Pair | None) -> _Problem:
     bounded = np.isfinite(data.low) & np.isfinite(data.high)
     center = float(data.log_size[bounded].mean())
     x = data.log_size - center

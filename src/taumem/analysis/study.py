@@ -155,7 +155,7 @@ class Study:
     def forecast(
         self, n_train: int, clock: str = "tau_val", *, target: RunHeader | Mapping[str, Any] | None = None
     ) -> Forecast:
-        """Forecast how long a run on more data may train, by tau = tau_0 + c P^a with a near 1.2, give or take 0.2.
+        """Forecast how long a run on more data may train, by tau = tau_0 + c P^a.
 
         Args:
             n_train: number of training examples P of the run to forecast, at least 1.

@@ -97,7 +97,7 @@ def forecast(
 ) -> None:
     """Forecast how long a run on more data may train, from the clocks of smaller runs.
 
-    The law is tau = tau_0 + c P^a with a near 1.2, give or take 0.2 (see docs/law.md).
+    The law is tau = tau_0 + c P^a; what is assumed of a, tau_0 and the scatter, finished studies taught (docs/forecasts.md).
 
     Parameters
     ----------

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["show_cautions", "show_demo", "show_forecast", "show_outlook", "show_study"]
 
-USUALLY = "1.2, give or take 0.2"
-"""``taumem.analysis.USUAL_EXPONENT`` in words."""
 EXPECTED = ("tau_gen", "tau_val")
 """The clocks that a run has as a rule: where one is missing, the table says why."""
 
@@ -59,11 +57,12 @@ def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Itera
     from taumem.analysis.cautions import of_a_forecast
 
     predicted, law = forecast.predicted, forecast.law
-    assert law is not None
+    assert law is not None and law.prior is not None
+    usually = "{:g}, give or take {:g}".format(*law.prior.exponent)
     show_cautions(dict.fromkeys((*cautions, *of_a_forecast(forecast))))
     if law.is_implausible:
         err.print(
-            f"[yellow]these onsets speak against the exponent that forecasts assume,[/] {USUALLY}: one as far from it "
+            f"[yellow]these onsets speak against the exponent that forecasts assume,[/] {usually}: one as far from it "
             f"as theirs has p = {law.plausibility:.2g}; see `taumem fit --floor`.",
             soft_wrap=True,
         )
@@ -87,7 +86,7 @@ def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Itera
         f"P = {forecast.n_train:,}: {forecast.clock} forecast at [bold]{predicted.value:,.0f}[/] steps "
         f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{units}, "
         f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by tau = tau_0 + c P^a with a near "
-        f"{USUALLY}."
+        f"{usually}."
     )
     out.print(f"[dim]{forecast.support}[/]", soft_wrap=True)
     for sentence in next_pilot.sentences:

@@ -1,6 +1,6 @@
 """The main job on built-in images: pilots, law, forecast, and the proof.
 
-Pilot models are trained at three small sizes; the law tau_mem = tau_0 + c P^a, with a known to be 1.2 give or take 0.2,
+Pilot models are trained at three small sizes; the law tau_mem = tau_0 + c P^a
 is fitted to their clocks; it forecasts the clock of a size that none of them had. Then that size is trained, and the
 forecast meets the measurement.
 """
