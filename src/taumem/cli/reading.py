@@ -97,7 +97,8 @@ def forecast(
 ) -> None:
     """Forecast how long a run on more data may train, from the clocks of smaller runs.
 
-    The law is tau = tau_0 + c P^a; what is assumed of a, tau_0 and the scatter, finished studies taught (docs/forecasts.md).
+    The law is tau = tau_0 + c P^a. What is assumed of it before the pilots are seen, finished studies taught: see
+    docs/forecasts.md.
 
     Parameters
     ----------

@@ -57,7 +57,8 @@ def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Itera
     from taumem.analysis.cautions import of_a_forecast
 
     predicted, law = forecast.predicted, forecast.law
-    assert law is not None and law.prior is not None
+    assert law is not None
+    assert law.prior is not None
     usually = "{:g}, give or take {:g}".format(*law.prior.exponent)
     show_cautions(dict.fromkeys((*cautions, *of_a_forecast(forecast))))
     if law.is_implausible:
