@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taumem import Interval, Onset, find_onsets, fit_law, read_runs
+from taumem import Interval, Onset, Study, fit_law, read_runs
 from taumem.analysis import Prior, usual_prior
 from taumem.analysis.law import FAR
 from taumem.errors import ConfigError, TaumemError, TaumemWarning, nearest_name
@@ -36,11 +36,12 @@ WITHIN = 0.25
 WITHOUT = json.loads((HERE / "prior/without.json").read_text())["fixed"]
 
 
-def forecasters(study: str) -> dict[str, dict[str, Any]]:
+def forecasters(study: str, clock: str, kind: str) -> dict[str, dict[str, Any]]:
     """What each forecaster assumes of a study; the first is the one to judge by."""
-    as_it_is = {"as it is": {"prior": usual_prior()}, "before": {"exponent": (1.2, 0.2), "floor": True}}
-    own = WITHOUT.get(study.split("/")[0])
-    left_out = {"left out": {"prior": Prior(**{k: tuple(v) for k, v in own.items()})}} if own else {}
+    prior = usual_prior(clock, kind=kind)
+    as_it_is = {"as it is": {"prior": prior}, "before": {"exponent": (1.2, 0.2), "floor": True}}
+    rows = WITHOUT["tau_val" if clock == "tau_val" else "others"].get(study.split("/")[0])
+    left_out = {"left out": {"prior": Prior(**{k: tuple(v) for k, v in rows.items()})}} if rows else {}
     return left_out | as_it_is
 
 
@@ -73,7 +74,7 @@ class Made:
         return [o.step in interval for o in self.measured if o.usable or o.step > interval.high]
 
 
-def forecasts(study: str, onsets: Sequence[Onset]) -> Iterator[Made | str]:
+def forecasts(study: str, kind: str, onsets: Sequence[Onset]) -> Iterator[Made | str]:
     """Every forecast that the onsets of one clock allow, or why there is none from these pilots."""
     sizes = sorted({onset.n_train for onset in onsets})
     for k in range(N_PILOTS, N_PILOTS + 1 if study in UNSEEN else len(sizes)):
@@ -84,7 +85,7 @@ def forecasts(study: str, onsets: Sequence[Onset]) -> Iterator[Made | str]:
             try:
                 if study in UNSEEN and not all(onset.usable for onset in theirs):
                     raise ConfigError("a pilot is known by a bound only, and the rule asks for all three.")
-                laws = {name: fit_law(theirs, **how) for name, how in forecasters(study).items()}
+                laws = {name: fit_law(theirs, **how) for name, how in forecasters(study, onsets[0].clock, kind).items()}
             except ConfigError as error:
                 yield f"{onsets[0].clock}, {', '.join(map(str, pilots))}, seed {seed}: {error}"
                 continue
@@ -151,8 +152,8 @@ def main() -> None:
     studies = arguments.studies or [HERE / name for name in STUDIES]
 
     try:
-        found = {study: find_onsets(read_runs(study)) for study in studies}
-        names = {onset.clock for onsets in found.values() for onset in onsets}
+        found = {study: Study.of(read_runs(study)) for study in studies}
+        names = {onset.clock for study in found.values() for onset in study.onsets}
         for clock in arguments.clock or ():
             if clock not in names:
                 raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, names)}")
@@ -162,10 +163,11 @@ def main() -> None:
     warnings.simplefilter("ignore", TaumemWarning)  # how far a forecast reaches stands in the table
     table: dict[str, dict[str, list[Made]]] = {}
     reasons = []
-    for study, onsets in found.items():
-        name = str(study.resolve().relative_to(HERE)) if study.resolve().is_relative_to(HERE) else str(study)
+    for path, study in found.items():
+        name = str(path.resolve().relative_to(HERE)) if path.resolve().is_relative_to(HERE) else str(path)
+        kind = study.records[0].header.data.kind
         for clock in arguments.clock or CLOCKS:
-            all_of_it = list(forecasts(name, [onset for onset in onsets if onset.clock == clock]))
+            all_of_it = list(forecasts(name, kind, [onset for onset in study.onsets if onset.clock == clock]))
             table.setdefault(clock, {})[name] = [each for each in all_of_it if isinstance(each, Made)]
             reasons += [f"{name}, {each}" for each in all_of_it if isinstance(each, str)]
     print(

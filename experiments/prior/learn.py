@@ -12,11 +12,12 @@ from a population; its runs scatter about its law:
     log tau ~ Normal(log(tau_0 + c P^a), sigma), twins correlated by rho, sqrt(1 - rho) ~ Uniform(0, 1)
 
 The population is what makes most likely what came next: of each three sizes in a row of one seed, the onsets at 2 and 4
-times the largest, given those of the three. Windows count alike within a study and clock, studies within a domain, and
-the three domains in all; tau_val, which is forecast unless another is asked for, counts as much as all other clocks. A
-new study is of a domain that was not seen: by how much the means differ from domain to domain, which leaving each of
-them out tells (the jackknife), is added to the population's variances, with the error of the mean itself. Fixed batches
-and full ones are two populations.
+times the largest, given those of the three. Windows count alike within a study and clock, those within a domain, and
+the three domains in all. How far domains are apart is read off the means that each of them has by itself. A study of an
+unknown kind is of a domain not seen: the variance between domains, and that of their mean, is added to the
+population's. One of a known kind has the mean of its domain, which is drawn to that of all as far as its few studies
+leave it open, and varies as studies of one domain do. The clock that is forecast unless another is asked for, tau_val,
+has a population of its own; so have batches of the whole training set.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from scipy.stats import qmc
 HERE = Path(__file__).parent
 OUTPUT = HERE.parents[1] / "src/taumem/analysis/priors.json"
 WITHOUT = HERE / "without.json"
-CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap[0.2]", "tau_copy[0.05]")
+CLOCKS = {"tau_val": ("tau_val",), "others": ("tau_gap_sym[0.2]", "tau_gap[0.2]", "tau_copy[0.05]")}
 STUDIES = {
     "fixed": {
         "images": ("images/fashion",),
@@ -46,6 +47,8 @@ STUDIES = {
     "full": {"images": ("images/full-batch",), "text": ("text/full-batch",), "grammar": ("grammar/full-batch",)},
 }
 """By the kind of batches, the studies of each domain."""
+KINDS = {"images": "images", "text": "texts", "grammar": "strings"}
+"""What records call the items of a domain."""
 N_PILOTS, REACHES = 3, (2, 4)
 NAMES = ("exponent mean", "exponent sd", "floor mean", "floor count", "scatter mean", "scatter sd")
 START = {
@@ -55,10 +58,12 @@ START = {
 """Standard deviations and the Beta's alpha + beta as logarithms."""
 LOOSE = np.array([0.5, 0.7, 0.2, 0.7, 0.5, 0.7])
 """How far from the start a population may lie: a weak Normal prior on each, which counts as a hundredth of a domain."""
+MEANS = ((0, 1), (4, 5))
+"""Places of the means that differ from domain to domain, and of the standard deviations about them."""
 Z95 = 1.6448536269514722
 
 Floats = NDArray[np.float64]
-UNIFORM = np.clip(qmc.Sobol(4, scramble=True, seed=1).random(1024), 1e-6, 1 - 1e-6)
+UNIFORM = np.clip(qmc.Sobol(4, scramble=True, seed=1).random(512), 1e-6, 1 - 1e-6)
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,10 @@ class Window:
     """Steps that later onsets are known to exceed."""
 
 
-def windows(domain: str, study: str) -> Iterator[Window]:
-    """All of a study, of every clock."""
+def windows(domain: str, study: str, clocks: Sequence[str]) -> Iterator[Window]:
+    """All of a study, of some clocks."""
     rows = list(csv.DictReader((HERE.parent / f"{study}.onsets.tsv").open(), delimiter="\t"))
-    for clock in CLOCKS:
+    for clock in clocks:
         own = [row for row in rows if row["clock"] == clock]
         sizes = sorted({int(row["n_train"]) for row in own})
         for k in range(N_PILOTS, len(sizes)):
@@ -158,37 +163,69 @@ def log_density(window: Window, p: Floats) -> float:
 
 
 def by_domain(own: Sequence[Window], p: Floats) -> dict[str, float]:
-    """Mean log density of each domain: half of it tau_val's, half that of the other clocks."""
-    found: dict[str, dict[bool, dict[tuple[str, str], list[float]]]] = {}
+    """Mean log density of each domain; its studies and clocks count alike."""
+    found: dict[str, dict[tuple[str, str], list[float]]] = {}
     for window in own:
-        of_clock = found.setdefault(window.domain, {}).setdefault(window.group[1] == CLOCKS[0], {})
-        of_clock.setdefault(window.group, []).append(log_density(window, p))
-    return {
-        domain: float(np.mean([np.mean([np.mean(x) for x in groups.values()]) for groups in halves.values()]))
-        for domain, halves in found.items()
-    }
+        found.setdefault(window.domain, {}).setdefault(window.group, []).append(log_density(window, p))
+    return {domain: float(np.mean([np.mean(x) for x in groups.values()])) for domain, groups in found.items()}
 
 
-def learned(own: Sequence[Window], start: Floats) -> Floats:
-    """The population under which what came next is likeliest."""
+def learned(own: Sequence[Window], start: Floats, free: Sequence[int] = range(len(NAMES))) -> Floats:
+    """The population under which what came next is likeliest, with these of its parameters free."""
+    free = list(free)
 
-    def loss(p: Floats) -> float:
+    def population(values: Floats) -> Floats:
+        p = start.copy()
+        p[free] = values
+        return p
+
+    def loss(values: Floats) -> float:
+        p = population(values)
         if not 0.02 < p[2] < 0.98:
             return 1e6
         return -float(np.mean(list(by_domain(own, p).values()))) + 0.01 * float((((p - start) / LOOSE) ** 2).sum())
 
-    simplex = np.vstack([start, start + np.diag(LOOSE / 2)])
-    options = {"maxiter": 250, "initial_simplex": simplex, "xatol": 0.01, "fatol": 5e-4}
-    return np.asarray(minimize(loss, start, method="Nelder-Mead", options=options).x)
+    simplex = np.vstack([start[free], start[free] + np.diag(LOOSE[free] / 2)])
+    options = {"maxiter": 40 * len(free), "initial_simplex": simplex, "xatol": 0.01, "fatol": 5e-4}
+    return population(np.asarray(minimize(loss, start[free], method="Nelder-Mead", options=options).x))
 
 
-def widened(p: Floats, left_out: Sequence[Floats]) -> Floats:
-    """That of a domain not seen: the variance of the means of n domains, and of their mean, is added to its own."""
-    n, p = len(left_out), p.copy()
-    of_the_mean = (n - 1) * np.var(np.array(left_out), axis=0)  # the jackknife's; n times as much from domain to domain
-    spread = (n + 1) * of_the_mean
-    for mean, sd in ((0, 1), (4, 5)):
-        p[sd] = 0.5 * math.log(math.exp(2 * p[sd]) + spread[mean])
+def spread_of_studies(of: dict[str, list[Window]], start: Floats) -> Floats:
+    """Standard deviations within a domain of the means that each study has by itself, pooled over domains."""
+    squares, freedom = np.zeros(len(start)), 0
+    for own in of.values():
+        names = sorted({window.group[0] for window in own})
+        means = [learned([w for w in own if w.group[0] == name], start, free=(0, 2, 4)) for name in names]
+        squares += len(names) * np.var(np.array(means), axis=0)
+        freedom += len(names) - 1
+    return np.asarray(np.sqrt(squares / freedom))
+
+
+def of_an_unknown_kind(p: Floats, apart: Floats, n: int) -> Floats:
+    """That of a domain not seen, where n domains are so far apart: [parameters], standard deviations of their means."""
+    p = p.copy()
+    for mean, sd in MEANS:
+        p[sd] = 0.5 * math.log(math.exp(2 * p[sd]) + apart[mean] ** 2 * (1 + 1 / n))
+    return p
+
+
+def of_a_kind(p: Floats, own: Floats, apart: Floats, of_studies: Floats, n_studies: int) -> Floats:
+    """That of a new study of a domain of which some were seen: its mean drawn to that of all, normal by normal.
+
+    Args:
+        p: the population of all.
+        own: that of the domain by itself.
+        apart: standard deviations of the means of domains.
+        of_studies: those of the means of studies within a domain.
+        n_studies: of the domain.
+    """
+    p, all_means = p.copy(), p
+    p[2] = (p[2] + own[2]) / 2
+    for mean, sd in MEANS:
+        within, between = max(math.exp(2 * p[sd]), of_studies[mean] ** 2), max(apart[mean] ** 2, 1e-6)
+        precision = n_studies / within + 1 / between
+        p[mean] = (own[mean] * n_studies / within + all_means[mean] / between) / precision
+        p[sd] = 0.5 * math.log(within + 1 / precision)
     return p
 
 
@@ -238,26 +275,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
-    table, without_each = {}, {}
+    shipped: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
+    left_out: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
     for batches, domains in STUDIES.items():
-        own = [w for domain, studies in domains.items() for study in studies for w in windows(domain, study)]
-        in_all = learned(own, START[batches])
-        without = {d: learned([w for w in own if w.domain != d], in_all) for d in domains}
-        shipped = widened(in_all, list(without.values()))
-        table[batches] = as_table(shipped)
-        print(
-            f"\n{batches} batches: {len(own)} windows; learned {as_table(in_all)}; shipped {table[batches]}", flush=True
-        )
-        print("\n| left out | clock | reach | forecasts | median abs log error | bias | early, late | runs covered |")
-        print("|---|---|---|---|---|---|---|---|")
-        # Two domains say little of how domains differ: as wide as what ships, which three say.
-        others = {domain: widened(p, list(without.values())) for domain, p in without.items()}
-        without_each[batches] = {domain: as_table(p) for domain, p in others.items()}
-        for domain in domains:
-            for row in told([w for w in own if w.domain == domain], others[domain]):
-                print(f"| {domain} | {row} |", flush=True)
-    arguments.output.write_text(json.dumps(table, indent=2) + "\n")
-    WITHOUT.write_text(json.dumps(without_each, indent=2) + "\n")
+        for clocks, names in CLOCKS.items():
+            own = [w for domain, studies in domains.items() for study in studies for w in windows(domain, study, names)]
+            of = {domain: [w for w in own if w.domain == domain] for domain in domains}
+            in_all = learned(own, START[batches])
+            alone = {domain: learned(of[domain], in_all, free=(0, 2, 4)) for domain in domains}
+            apart = np.std(np.array(list(alone.values())), axis=0, ddof=1)
+            rows = {"unknown": of_an_unknown_kind(in_all, apart, len(domains))}
+            if max(map(len, domains.values())) > 1:  # with one study of each, nothing says how those of a kind differ
+                of_studies = spread_of_studies(of, in_all)
+                for domain, studies in domains.items():
+                    rows[KINDS[domain]] = of_a_kind(in_all, alone[domain], apart, of_studies, len(studies))
+            table = shipped.setdefault(batches, {})[clocks] = {kind: as_table(p) for kind, p in rows.items()}
+            print(f"\n{batches} batches, {clocks}: {len(own)} windows; learned {as_table(in_all)}", flush=True)
+            print({domain: as_table(p) for domain, p in alone.items()}, table, sep="\n", flush=True)
+            print(
+                "\n| left out | clock | reach | forecasts | median abs log error | bias | early, late | runs covered |"
+            )
+            print("|---|---|---|---|---|---|---|---|")
+            for domain in domains:
+                others = learned([w for w in own if w.domain != domain], in_all)
+                without = of_an_unknown_kind(others, apart, len(domains) - 1)
+                left_out.setdefault(batches, {}).setdefault(clocks, {})[domain] = as_table(without)
+                for row in told(of[domain], without):
+                    print(f"| {domain} | {row} |", flush=True)
+            for domain in domains:
+                for row in told(of[domain], rows.get(KINDS[domain], rows["unknown"])):
+                    print(f"| {domain}, not left out | {row} |", flush=True)
+    arguments.output.write_text(json.dumps(shipped, indent=2) + "\n")
+    WITHOUT.write_text(json.dumps(left_out, indent=2) + "\n")
 
 
 if __name__ == "__main__":

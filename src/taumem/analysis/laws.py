@@ -21,6 +21,7 @@ class ClockLaw:
         fitted: those that the laws rest on.
         floor: whether tau_0 is fitted too.
         confidence: probability of the laws' intervals.
+        kind: of the items, which says what forecasts assume; empty where it is not known.
     """
 
     clock: str
@@ -28,6 +29,7 @@ class ClockLaw:
     fitted: tuple[Onset, ...]
     floor: bool = False
     confidence: float = 0.9
+    kind: str = ""
     _fits: dict[tuple[float, float] | Prior, Law | str] = field(default_factory=dict, init=False, repr=False)
 
     def law(self, exponent: Exponent) -> Law | None:
@@ -42,7 +44,7 @@ class ClockLaw:
             ConfigError: it cannot be fitted.
         """
         full = len(self.fitted) > 0 and all(onset.batch_size == onset.n_train for onset in self.fitted)
-        fit = self._fit(usual_prior(full_batches=full))
+        fit = self._fit(usual_prior(self.clock, kind=self.kind, full_batches=full))
         if isinstance(fit, str):
             raise ConfigError(fit)
         return fit
@@ -100,7 +102,13 @@ class ClockLaw:
 
     @classmethod
     def of_each(
-        cls, onsets: Sequence[Onset], *, excluded: frozenset[int] = frozenset(), floor: bool, confidence: float
+        cls,
+        onsets: Sequence[Onset],
+        *,
+        excluded: frozenset[int] = frozenset(),
+        floor: bool,
+        confidence: float,
+        kind: str = "",
     ) -> "tuple[ClockLaw, ...]":
         """One for each clock, in the order in which the clocks come.
 
@@ -109,11 +117,12 @@ class ClockLaw:
             excluded: training-set sizes to keep out of the fits.
             floor: whether to fit tau_0 too.
             confidence: probability of the laws' intervals, in (0, 1).
+            kind: of the items; empty where it is not known.
         """
         by_clock: dict[str, list[Onset]] = {}
         for onset in onsets:
             by_clock.setdefault(onset.clock, []).append(onset)
         return tuple(
-            cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), floor, confidence)
+            cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), floor, confidence, kind)
             for clock, own in by_clock.items()
         )

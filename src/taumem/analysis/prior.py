@@ -1,8 +1,8 @@
 """What a forecast assumes of a law before its pilots are seen, as finished studies taught it.
 
 The table is ``priors.json``, made by ``experiments/prior/learn.py``: how exponents, floors and scatters of studies are
-distributed, a row for batches of one size and one for batches of the whole training set, with which onsets grow much
-more slowly in P. See ``docs/forecasts.md`` for how it was learned and what it is worth.
+distributed, by the kind of items, for tau_val and for other clocks, with batches of one size and of the whole training
+set, with which onsets grow much more slowly in P. See ``docs/forecasts.md`` for how it was learned and what it is worth.
 """
 
 import json
@@ -41,12 +41,15 @@ class Prior:
 
 
 @cache
-def usual_prior(*, full_batches: bool = False) -> Prior:
+def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = False) -> Prior:
     """What forecasts assume.
 
     Args:
+        clock: which; all but ``tau_val`` have one in common.
+        kind: of the items, as records call it: ``images``, ``texts``, ``strings``; of any other it is not known what
+            their studies have in common, and more is left open.
         full_batches: whether every batch is the whole training set.
     """
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
-    row = {name: tuple(pair) for name, pair in table["full" if full_batches else "fixed"].items()}
-    return Prior(**row)
+    rows = table["full" if full_batches else "fixed"]["tau_val" if clock == "tau_val" else "others"]
+    return Prior(**{name: tuple(pair) for name, pair in rows.get(kind, rows["unknown"]).items()})

@@ -107,7 +107,14 @@ class Study:
         # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
         of_levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
         onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
-        return ClockLaw.of_each(onsets, excluded=self.excluded, floor=self.floor, confidence=self.confidence)
+        kinds = {record.header.data.kind for record in self.records}
+        return ClockLaw.of_each(
+            onsets,
+            excluded=self.excluded,
+            floor=self.floor,
+            confidence=self.confidence,
+            kind=kinds.pop() if len(kinds) == 1 else "",
+        )
 
     @property
     def laws(self) -> dict[str, Law]:
