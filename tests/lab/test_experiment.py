@@ -49,6 +49,7 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
         (f'{GRAMMAR}[diffusion]\nkind = "masked"', ["takes model.kind 'tree' or 'transformer' or 'mlp'", "got 'unet'"]),
         ('name = "x"\nn_train = [8]\n[training]\nbatch_size = "P"\ntogether = true', ["one batch size for all runs"]),
         ('name = "x"\nn_train = [8]\ntraining.stop_at_copies = 0.2\nmonitor.n_samples = 0', ["n_samples is 0"]),
+        ('name = "x"\nn_train = [8]\ntraining.stop_at_clock = "tau_vall"', ["stop_at_clock", "did you mean 'tau_val'"]),
         (
             'name = "x"\nn_train = [8]\nmodel = {kind = "unet", dropout = 0.1}\ntraining = {together = true}',
             ["no run a dropout of its own", "dropout = 0"],

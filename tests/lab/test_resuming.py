@@ -274,6 +274,26 @@ def test_a_run_that_stopped_at_copies_stays_as_it_is_and_goes_on_when_its_limit_
     assert on.measurements[: len(short.measurements)] == short.measurements
 
 
+def test_a_run_ends_at_its_clock_but_not_before_its_least_steps_and_shows_its_samples(tmp_path, monkeypatch):
+    class Struck:
+        def __init__(self, clock: str) -> None:
+            assert clock == "tau_val"
+
+        def judge(self, record: RunRecord, step: int) -> Verdict:
+            return Verdict(step >= 6, "from step 6 on")
+
+    monkeypatch.setattr(run_module, "Located", Struck)
+    length = {"min_steps": 20, "steps_per_example": 10, "stop_at_clock": "tau_val"}
+    study = tiny(n_train=[8], twins=False, training={**TINY["training"], **length})
+    (record,) = sweep(study, tmp_path, workers=1)
+    assert record.last_step == 23  # the first look from step 20 on; samples were due at step 32
+    assert record.last_step == max(record.array_steps())
+    (record.path / "checkpoints" / "00000023.safetensors").unlink()
+    (again,) = sweep(study, tmp_path, workers=1)
+    assert again.measurements == record.measurements
+    assert not list((record.path / "checkpoints").iterdir())  # nothing was trained again
+
+
 # --- names and places -----------------------------------------------------------------------------------------------
 
 

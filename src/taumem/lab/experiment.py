@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, SerializeAsAny, field_validator, model_validator
 
+from taumem.analysis.stopping import Located
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domains.images import FashionMnistConfig
@@ -41,6 +42,9 @@ class TrainingConfig(Config):
     """A run of P training examples takes max(min_steps, steps_per_example * P) optimizer steps, at most."""
     stop_at_copies: float | None = Field(default=None, gt=0, lt=1)
     """A run ends once copies above chance exceed this share in two looks one after another; None runs to the end."""
+    stop_at_clock: str | None = None
+    """A run ends once this clock is located, but not before min_steps: it has nothing more to tell then. Of single
+    runs, such as ``tau_val``; None runs to the end."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
 
@@ -50,6 +54,11 @@ class TrainingConfig(Config):
         if isinstance(value, int | float) and value < 0:
             raise ValueError("expected a number above 0, or 0 for none")
         return None if value == 0 else value
+
+    @field_validator("stop_at_clock")
+    @classmethod
+    def _clock_is_one_of_single_runs(cls, clock: str | None) -> str | None:
+        return clock and Located(clock).clock
 
 
 class MonitorConfig(Config):

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from taumem.analysis import CopiesExceed
+from taumem.analysis.stopping import Located
 from taumem.errors import RecordError, TaumemError, TaumemWarning
 from taumem.lab.interruption import ctrl_c_waits
 from taumem.lab.loading import recipe_of
@@ -141,7 +142,7 @@ class _Running:
     record: RunRecord
     monitor: Monitor
     finished: bool = field(init=False)
-    """Whether the run has taken all its steps, or has memorized and was to stop there."""
+    """Whether the run has taken all its steps, or what it was to stop at has come."""
     broken: bool = False
     """Whether its last look went wrong."""
 
@@ -168,8 +169,10 @@ class _Running:
         if last or self.monitor.due(step):
             self.broken = True
             self.monitor.look(self.learner.averaged, step, self.learner.examples, samples=last or None)
-            self.broken = False
             self.finished = self.is_finished_at(step)
+            if self.finished and not _last_look_is_whole(self.record):  # it ends here, and shows its samples
+                self.monitor.look(self.learner.averaged, step, self.learner.examples, samples=True)
+            self.broken = False
         if self.finished or step in self.plan.keep:
             self._write()
 
@@ -186,9 +189,14 @@ class _Running:
             old.unlink()
 
     def is_finished_at(self, step: int) -> bool:
-        """Whether it need not go on from a step: it is the last, or the model has memorized and was to stop there."""
-        limit = self.plan.experiment.training.stop_at_copies
-        return step >= self.plan.steps or (limit is not None and CopiesExceed(limit).judge(self.record, step).stop)
+        """Whether it need not go on from a step: it is the last, or what it was to stop at has come."""
+        training, record = self.plan.experiment.training, self.record
+        limit, clock = training.stop_at_copies, training.stop_at_clock
+        return (
+            step >= self.plan.steps
+            or (limit is not None and CopiesExceed(limit).judge(record, step).stop)
+            or (clock is not None and step >= training.min_steps and Located(clock).judge(record, step).stop)
+        )
 
 
 @contextmanager

@@ -31,7 +31,7 @@ SCHEMA_VERSION = 3
 2: neither the header nor the lines of measurements had checks.
 """
 
-LENGTH = ("min_steps", "steps_per_example", "stop_at_copies")
+LENGTH = ("min_steps", "steps_per_example", "stop_at_copies", "stop_at_clock")
 """What the laboratory calls how long a run is trained: a run may be made longer, and is the same run."""
 
 ADVICE = "Use the taumem that wrote it, or run the experiment again."
