@@ -26,7 +26,7 @@ def demo(
 ) -> None:
     """Forecast when an image model starts to memorize, then train it and see.
 
-    Built-in images, no network; about three minutes on two cores. Interrupted, the same command goes on.
+    Built-in images, no network; under two minutes on two cores. Interrupted, the same command goes on.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def demo(
     seed
         Of the data's shuffle, the weights, and everything else.
     quick
-        Half the sizes, in about a minute.
+        Half the sizes, in half the time.
     workers
         Processes at once; as many as processors if not given.
     json

@@ -107,12 +107,13 @@ def show_demo(result: "DemoResult") -> None:
         f"{measured.value:,.0f} [{measured.low:,.0f}, {high}]",
     )
     show_table(table)
-    copies = new_table("", "step", "copies", "95 % interval", "chance")
-    for name, count in (("stopped there", result.copies_at_stop), ("much later", result.copies_late)):
+    copies = new_table("", "step", f"/ {result.clock}", "copies", "95 % interval", "chance")
+    for name, count in (("stopped there", result.copies_at_stop), ("trained on", result.copies_late)):
         add_row(
             copies,
-            name,
+            f"P = {count.n_train}, {name}",
             f"{count.step:,}",
+            "-" if count.times is None else f"{count.times:.1f}",
             f"{count.count} of {count.n}",
             f"{count.low:.1%} to {count.high:.1%}",
             f"{count.chance:.1%}",

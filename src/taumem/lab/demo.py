@@ -1,8 +1,9 @@
 """The main job on built-in images: pilots, law, forecast, and the proof.
 
-Pilot models are trained at three small sizes; the law tau_mem = tau_0 + c P^a
-is fitted to their clocks; it forecasts the clock of a size that none of them had. Then that size is trained, and the
-forecast meets the measurement.
+Pilot models are trained at three small sizes, each until its clock has struck; a law is fitted to their clocks, and
+forecasts the clock of a size that none of them had. Then one model of that size is trained until its clock has struck
+too, and the forecast meets the measurement. Copies are counted where the forecast says to stop, and at the end of the
+smallest pilots, which are trained on past their clock: copies come soonest there.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, PlainSerializer
 
-from taumem.analysis import Interval, Onset, Study
+from taumem.analysis import Interval, Study
 from taumem.errors import RecordError
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import load_experiment, read_experiment
@@ -33,6 +34,8 @@ CLOCK = "tau_val"
 
 CONFIDENCE = 0.9
 N_SAMPLES = 512
+AT_MOST = 3
+"""How many times longer than forecast the target may train: it ends once its clock is located, at about 1.8 times."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, work done, work in all)."""
@@ -52,7 +55,12 @@ IntervalInJson = Annotated[Interval, BeforeValidator(_interval), PlainSerializer
 class CopyCount(BaseModel):
     """Copies among samples, with an exact 95 % interval of their share, beside the share that chance gives."""
 
+    n_train: int
+    """Training examples P of the models."""
     step: int
+    """At least so long were they trained."""
+    times: float | None
+    """The step over the clock as it was measured at this P; None where it was not located."""
     count: int
     n: int
     low: float
@@ -81,8 +89,12 @@ class DemoResult(BaseModel):
     """Whether the measurement lies in the forecast's interval; None likewise."""
     exponents: dict[str, IntervalInJson]
     """Of tau in P by the clock, left free, over all runs of the demo."""
+    steps: int
+    """Optimizer steps that all models took together."""
     copies_at_stop: CopyCount
+    """Of the model that was forecast, at the step of the forecast."""
     copies_late: CopyCount
+    """Of the smallest pilots, at their end."""
     report: str
     seconds: float
     cautions: tuple[str, ...] = ()
@@ -102,7 +114,7 @@ def demo(
     Args:
         folder: for the runs and the report.
         seed: of the data's shuffle, the weights, and everything else.
-        quick: half the sizes, in a minute.
+        quick: half the sizes, in half the time.
         workers: processes at once; None takes one per processor.
         progress: called as the work advances.
 
@@ -115,7 +127,6 @@ def demo(
         pilots,
         folder,
         n_train=2 * max(pilots.sizes),
-        late=2 if quick else 4,
         workers=workers,
         progress=progress,
         reproduce=f"taumem demo --seed {seed}{' --quick' if quick else ''}",
@@ -127,18 +138,16 @@ def forecast_and_prove(
     folder: Path,
     *,
     n_train: int,
-    late: int,
     workers: int | None = None,
     progress: Progress = lambda stage, done, total: None,
     reproduce: str | None = None,
 ) -> DemoResult:
-    """Forecast a size from pilots, then train that size and hold the forecast against it.
+    """Forecast a size from pilots, then train one model of that size and hold the forecast against it.
 
     Args:
         pilots: the pilot runs; one seed.
         folder: for the runs and the report.
         n_train: the size to forecast.
-        late: how many times longer than forecast to train, to see what stopping prevents.
         workers: processes at once; None takes one per processor.
         progress: called as the work advances.
         reproduce: the command that does this again, for the report.
@@ -156,21 +165,22 @@ def forecast_and_prove(
     pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=advance("pilots"))
     forecast = Study.of(pilot_runs, confidence=CONFIDENCE).forecast(n_train, CLOCK)
 
-    predicted = forecast.predicted
-    stop, end = round(predicted.value), round(late * predicted.value)
-    target = _target(pilots, n_train, end)
-    target_runs = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
-    study = Study.of([*pilot_runs, *target_runs], confidence=CONFIDENCE)
-    measured = _together([onset for onset in study.onsets if onset.clock == CLOCK and onset.n_train == n_train])
+    predicted, stop = forecast.predicted, round(forecast.predicted.value)
+    target = _target(pilots, n_train, stop)
+    (target_run,) = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
+    runs = [*pilot_runs, target_run]
+    study = Study.of(runs, confidence=CONFIDENCE)
+    measured = _measured(study, n_train)
     proof = replace(forecast, measured=measured)
 
     progress("copies", 0, 2)
-    at_stop = _count_copies(plans_of(target), folder / "target", stop)
+    at_stop = _count_copies(plans_of(target), folder / "target", stop, measured)
     progress("copies", 1, 2)
-    at_end = _count_copies(plans_of(target), folder / "target", end)
+    smallest = pilots.model_copy(update={"n_train": (min(pilots.sizes),)})
+    at_end = _count_copies(plans_of(smallest), folder / "pilots", None, _measured(study, *smallest.sizes))
     progress("copies", 2, 2)
 
-    sentence = _sentence(predicted, measured, at_stop, at_end, late)
+    sentence = _sentence(predicted, measured, at_stop, at_end)
     proven = study.excluding({n_train}, proof)
     report = write_report(
         folder / "report.html",
@@ -192,6 +202,7 @@ def forecast_and_prove(
         relative_error=proof.relative_error,
         covered=None if proof.relative_error is None else measured.value in predicted,
         exponents={clock: law.exponent for clock, law in study.laws.items()},
+        steps=sum(run.last_step for run in runs),
         copies_at_stop=at_stop,
         copies_late=at_end,
         report=str(report),
@@ -209,42 +220,56 @@ def _refuse_other_pilots(file: Path, pilots: Experiment) -> None:
         )
 
 
-def _target(pilots: Experiment, n_train: int, steps: int) -> Experiment:
-    training = pilots.training.model_copy(update={"min_steps": steps, "steps_per_example": 0.0})
-    return pilots.model_copy(update={"n_train": (n_train,), "training": training})
+def _target(pilots: Experiment, n_train: int, stop: int) -> Experiment:
+    """One model, trained up to the forecast at least, and on until its clock is located."""
+    length = {"min_steps": stop, "steps_per_example": AT_MOST * stop / n_train, "stop_at_clock": CLOCK}
+    training = pilots.training.model_copy(update=length)
+    return pilots.model_copy(update={"n_train": (n_train,), "twins": False, "training": training})
 
 
-def _together(onsets: Sequence[Onset]) -> Interval:
-    """The geometric mean of the two models' onsets; where one of them is a bound, that bound."""
+def _measured(study: Study, n_train: int) -> Interval:
+    """The geometric mean of the onsets at a size; where one of them is a bound, that bound."""
+    onsets = [onset for onset in study.onsets if onset.clock == CLOCK and onset.n_train == n_train]
     confidence, batch_size = onsets[0].confidence, onsets[0].batch_size
     if bound := next((onset for onset in onsets if onset.censored != "no"), None):
         return Interval(bound.step, bound.low, bound.high, confidence, batch_size)
     step = math.exp(sum(math.log(onset.step) for onset in onsets) / len(onsets))
-    # The two errors are independent: half-widths in log add as squares.
+    # The errors are independent: half-widths in log add as squares.
     below = math.hypot(*(math.log(onset.step / onset.low) for onset in onsets)) / len(onsets)
     above = math.hypot(*(math.log(onset.high / onset.step) for onset in onsets)) / len(onsets)
     return Interval(step, step * math.exp(-below), step * math.exp(above), confidence, batch_size)
 
 
-def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCount:
-    """Count copies among samples of the models as they stood at a step, each against its own training set."""
+def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int | None, clock: Interval) -> CopyCount:
+    """Count copies among samples of the models of one size, each against its own training set.
+
+    Args:
+        plans: of the models.
+        folder: of their study.
+        step: as they stood when; None for their end.
+        clock: as it was measured at this size.
+    """
     found: list[Estimate] = []
     chance: list[Estimate] = []
+    steps: list[int] = []
     n_each = N_SAMPLES // len(plans)
     for plan in plans:
         prepared = plan.prepare()
         learner = prepared.learner()
-        load_checkpoint(learner, plan.checkpoint(folder, step))
+        load_checkpoint(learner, plan.checkpoints(folder)[-1] if step is None else plan.checkpoint(folder, step))
         probe = Copies(prepared.split.train, prepared.split.heldout)
         denoiser = learner.averaged.eval()
         samples = prepared.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
         reading = probe.measure(samples)
         found.append(reading.estimates[0])
         chance.append(reading.estimates[1])
+        steps.append(learner.step)
     count = sum(round(e.value * e.count) for e in found)
     together = share("copy_fraction", count, n_each * len(plans))
     return CopyCount(
-        step=step,
+        n_train=plan.n_train,
+        step=min(steps),
+        times=min(steps) / clock.value if clock.low > 0 and math.isfinite(clock.high) else None,
         count=count,
         n=together.count,
         low=together.low or 0.0,
@@ -253,15 +278,16 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int) -> CopyCoun
     )
 
 
-def _sentence(forecast: Interval, measured: Interval, at_stop: CopyCount, late: CopyCount, times: int) -> str:
+def _sentence(forecast: Interval, measured: Interval, at_stop: CopyCount, late: CopyCount) -> str:
     if not math.isfinite(measured.high):
-        found = f"not reached by both models in {late.step:,} steps"
+        found = f"not reached by step {measured.low:,.0f}"
     elif measured.low <= 0:
         found = f"reached before the first look, at {measured.high:,.0f}"
     else:
         found = f"measured {measured.value:,.0f}"
+    trained_on = f"trained {late.step:,} steps" if late.times is None else f"trained {late.times:.1f} times its {CLOCK}"
     return (
         f"Forecast {forecast.value:,.0f} steps [{forecast.low:,.0f}, {forecast.high:,.0f}]; {found}. "
         f"Stopping there: {at_stop.count} of {at_stop.n} samples are copies; "
-        f"{times} times longer: {late.count / late.n:.0%}."
+        f"P = {late.n_train} {trained_on}: {late.count / late.n:.0%}."
     )
