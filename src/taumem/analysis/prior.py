@@ -2,7 +2,7 @@
 
 The table is ``priors.json``, made by ``experiments/prior/learn.py``: how exponents, floors and scatters of studies are
 distributed, by the kind of items, for tau_val and for other clocks, with batches of one size and of the whole training
-set, with which onsets grow much more slowly in P. See ``docs/forecasts.md`` for how it was learned and what it is worth.
+set, with which onsets grow much more slowly in P. ``docs/forecasts.md`` says how it was learned and what it is worth.
 """
 
 import json
