@@ -33,6 +33,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "grammar/m4-masked": {"digits": 5},
     "grammar/m4-uniform": {"digits": 5},
     "grammar/full-batch": {"digits": 4},
+    "unseen/cifar10": {"digits": 4},
+    "unseen/emoji": {"digits": 4},
+    "unseen/molecules": {"digits": 4},
+    "unseen/grammar": {"digits": 4},
 }
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
 LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")
