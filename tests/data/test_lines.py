@@ -66,6 +66,9 @@ class TestFiles:
             load_lines("package:toys-of-mine/toy/nowhere")
         with pytest.raises(DataError, match=r"'none-such' is not installed: pip install --no-deps none-such"):
             load_lines("package:none-such/a.txt")
+        for whole in ("package:toys-of-mine", "package:toys-of-mine/"):  # else it would be all that is installed
+            with pytest.raises(DataError, match=r"which file of the package\? Expected package:NAME/FILE"):
+                load_lines(whole)
 
     def test_held_out_lines_may_have_a_file_of_their_own_and_symbols_of_their_own(self, tmp_path):
         (tmp_path / "a.txt").write_text("one\ntwo\n")
@@ -174,6 +177,7 @@ def test_rdkit_knows_molecules_from_other_strings_and_one_molecule_from_another(
     canonical = canonical_smiles()
     assert canonical("C(C)O") == canonical("OCC") != canonical("CCN")
     assert canonical("C1CC") is None
+    assert [canonical(text) for text in ("CC O", "C\tC", " CC", "CC ")] == [None] * 4  # RDKit itself reads CC or C
 
 
 def test_without_rdkit_a_note_says_what_is_not_measured(monkeypatch):

@@ -27,6 +27,8 @@ def canonical_smiles() -> Callable[[str], str | None] | None:
         return None
 
     def canonical(smiles: str) -> str | None:
+        if smiles.split() != [smiles]:  # what stands behind a blank RDKit takes for a name, and reads no further
+            return None
         with rdBase.BlockLogs():  # of every molecule that is none it would say why
             molecule = Chem.MolFromSmiles(smiles)
             return None if molecule is None else str(Chem.MolToSmiles(molecule))

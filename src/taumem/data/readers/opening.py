@@ -42,8 +42,8 @@ def existing(path: str | Path) -> Path:
     The package is not imported, so that what it depends on need not be there.
 
     Raises:
-        DataError: the package is not installed, there is nothing at that path, it cannot be reached, or it is neither a
-            file nor a folder, such as a pipe.
+        DataError: the package is not installed, or none of its files is named; there is nothing at that path, it
+            cannot be reached, or it is neither a file nor a folder, such as a pipe.
     """
     try:
         found = _in_package(str(path)) if str(path).startswith(IN_PACKAGE) else Path(path).expanduser()
@@ -62,6 +62,8 @@ def existing(path: str | Path) -> Path:
 
 def _in_package(path: str) -> Path:
     name, _, file = path.removeprefix(IN_PACKAGE).partition("/")
+    if not file:
+        raise DataError(f"{shown(path)}: which file of the package? Expected {IN_PACKAGE}NAME/FILE.")
     try:
         return Path(str(distribution(name).locate_file(file)))
     except (PackageNotFoundError, ValueError):
