@@ -201,9 +201,9 @@ def fit_law(
         confidence: probability of the intervals, in (0, 1).
 
     Raises:
-        ConfigError: clocks, data sets, weights or batch sizes differ; a run of a pair is given twice; or too few onsets
-            were located: 2 are needed, at different sizes where the exponent is free (and one size more with a floor,
-            but where the exponent is known to within an uncertainty).
+        ConfigError: the prior is none; clocks, data sets, weights or batch sizes differ; a run of a pair is given
+            twice; or too few onsets were located: 2 are needed, at different sizes where the exponent is free (and one
+            size more with a floor, but where the exponent is known to within an uncertainty).
 
     >>> runs = [RunKey(n_train=p, batch_size=16) for p in (32, 64, 128)]
     >>> pilots = [Onset(8 * r.n_train, 7 * r.n_train, 9 * r.n_train, "no", "tau_val", r) for r in runs]
@@ -212,6 +212,8 @@ def fit_law(
     '2.05e+03 steps, 3.28e+04 examples'
     """
     check_confidence(confidence)
+    if prior is not None and not isinstance(prior, Prior):
+        raise ConfigError(f"a prior is a taumem.analysis.Prior, such as usual_prior() gives; got {prior!r}.")
     value, sd, kind = read_exponent(exponent if prior is None else prior.exponent)
     floor = floor or prior is not None
     # With the exponent known to within an uncertainty the posterior is proper at one size, floor or not.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from taumem.errors import ConfigError
+
 __all__ = ["Prior", "usual_prior"]
 
 
@@ -23,11 +25,25 @@ class Prior:
         floor: alpha and beta of a Beta for the share of tau_0 in tau at the smallest size with a located onset.
         scatter: mean and standard deviation of a Normal for log(sigma / e), where e is the standard error of the
             logarithms of the onsets, as their intervals have it; None where nothing is known of sigma beforehand.
+
+    Raises:
+        ConfigError: one of them is no pair of finite numbers, a standard deviation is not above 0, or a Beta has an
+            alpha or beta that is not.
     """
 
     exponent: tuple[float, float]
     floor: tuple[float, float] = (1.0, 1.0)
     scatter: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name, above_zero in (("exponent", (1,)), ("floor", (0, 1)), ("scatter", (1,))):
+            pair = getattr(self, name)
+            if pair is None and name == "scatter":
+                continue
+            is_pair = isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(x, int | float) for x in pair)
+            if not is_pair or not all(map(math.isfinite, pair)) or any(pair[k] <= 0 for k in above_zero):
+                of = "alpha and beta above 0" if name == "floor" else "a mean and a standard deviation above 0"
+                raise ConfigError(f"a prior's {name} is a pair, {of}; got {pair!r}.")
 
     def log_sigma(self, error: float) -> tuple[float, float] | None:
         """Mean and standard deviation of log sigma, for onsets whose logarithms have this standard error.
