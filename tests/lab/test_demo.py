@@ -53,6 +53,11 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
     again = forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, workers=1)
     assert again.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})
 
+    for file in (tmp_path / "pilots").rglob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(RecordError, match=r"its weights are gone.* Remove"):
+        forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, workers=1)
+
 
 def test_pilots_that_end_too_early_give_no_forecast(tmp_path):
     short = tiny(n_train=[32, 48], training={**PILOTS["training"], "min_steps": 60, "steps_per_example": 0})

@@ -119,7 +119,7 @@ def demo(
         progress: called as the work advances.
 
     Raises:
-        RecordError: the folder holds another experiment.
+        RecordError: the folder holds another experiment, or the weights of a pilot are gone.
         ConfigError: too few pilots reached their clock for a forecast.
     """
     pilots = load_experiment("demo-quick" if quick else "demo", [f"seeds=[{seed}]"])
@@ -153,7 +153,7 @@ def forecast_and_prove(
         reproduce: the command that does this again, for the report.
 
     Raises:
-        RecordError: the folder holds another experiment.
+        RecordError: the folder holds another experiment, or the weights of a pilot are gone.
         ConfigError: too few pilots reached their clock for a forecast.
     """
     began = time.monotonic()
@@ -248,6 +248,9 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int | None, cloc
         folder: of their study.
         step: as they stood when; None for their end.
         clock: as it was measured at this size.
+
+    Raises:
+        RecordError: the weights of a model are gone.
     """
     found: list[Estimate] = []
     chance: list[Estimate] = []
@@ -256,7 +259,13 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int | None, cloc
     for plan in plans:
         prepared = plan.prepare()
         learner = prepared.learner()
-        load_checkpoint(learner, plan.checkpoints(folder)[-1] if step is None else plan.checkpoint(folder, step))
+        there = plan.checkpoints(folder) if step is None else [plan.checkpoint(folder, step)]
+        if not there:
+            raise RecordError(
+                f"{folder / plan.name}: its weights are gone, and copies are counted among what they draw. Remove "
+                f"{folder / plan.name}, and the same command makes this run again."
+            )
+        load_checkpoint(learner, there[-1])
         probe = Copies(prepared.split.train, prepared.split.heldout)
         denoiser = learner.averaged.eval()
         samples = prepared.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
