@@ -69,9 +69,13 @@ class Made:
         return self.predicted[forecaster].value / mean - 1
 
     def covered(self, forecaster: str) -> list[bool]:
-        """Whether each run lies in the interval: a bound beyond its end is a miss, one before it says nothing."""
+        """Whether each run lies in the interval: a bound that leaves none of it is a miss, any other says nothing."""
         interval = self.predicted[forecaster]
-        return [o.step in interval for o in self.measured if o.usable or o.step > interval.high]
+
+        def is_known(o: Onset) -> bool:
+            return o.usable or (o.step > interval.high if o.censored == "right" else o.step < interval.low)
+
+        return [onset.step in interval for onset in self.measured if is_known(onset)]
 
 
 def forecasts(study: str, kind: str, onsets: Sequence[Onset]) -> Iterator[Made | str]:

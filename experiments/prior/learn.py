@@ -297,8 +297,10 @@ def main() -> None:
             )
             print("|---|---|---|---|---|---|---|---|")
             for domain in domains:
-                others = learned([w for w in own if w.domain != domain], in_all)
-                without = of_an_unknown_kind(others, apart, len(domains) - 1)
+                rest = {d: of[d] for d in domains if d != domain}
+                others = learned([w for d in rest for w in rest[d]], START[batches])
+                two = [learned(rest[d], others, free=(0, 2, 4)) for d in rest]
+                without = of_an_unknown_kind(others, np.std(np.array(two), axis=0, ddof=1), len(two))
                 left_out.setdefault(batches, {}).setdefault(clocks, {})[domain] = as_table(without)
                 for row in told(of[domain], without):
                     print(f"| {domain} | {row} |", flush=True)

@@ -121,3 +121,16 @@ def test_what_describes_no_run_is_refused(target):
 def test_every_row_of_the_table_has_a_source_or_says_that_nothing_is_known():
     for known in KNOWN:
         assert bool(known.source) is not known.effect.startswith(("nothing", "no measurement")), known.name
+
+
+def test_off_is_off_however_it_is_written_and_the_run_may_name_its_size():
+    assert differences_of(PILOTS, {"n_train": 256, "learning_rate": 3e-3}, 256) == ()
+    (none,) = differences_of(PILOTS, {"ema_window": 0}, 256)
+    assert "ema window none, raw" in str(none)
+    some = {key: RECIPE[key] for key in ("name", "data", "model", "monitor")} | {"twins": True}
+    assert differences_of(PILOTS, some | {"name": "another"}, 256) == ()  # without a training section, too
+
+
+def test_pilots_of_one_size_have_no_batches_of_the_whole_set_because_one_is_as_large():
+    pilots = [header(16, experiment=RECIPE, weights="ema") for _ in range(2)]
+    assert differences_of(pilots, RECIPE, 256) == ()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from taumem.analysis import Onset, Prior, fit_law, usual_prior
+from taumem.analysis import ClockLaw, Onset, Prior, fit_law, usual_prior
 from taumem.errors import ConfigError
 from taumem.record import RunKey
 
@@ -76,3 +76,15 @@ def test_what_is_no_prior_is_refused(wrong, told):
 def test_a_law_takes_nothing_else_for_a_prior():
     with pytest.raises(ConfigError, match=r"such as usual_prior\(\) gives; got \(1.2, 0.2\)"):
         fit_law(onsets(STEPS), prior=(1.2, 0.2))
+
+
+def test_intervals_finer_than_any_onset_has_say_no_more_of_the_scatter_than_fine_ones():
+    forecasts = [fit_law(onsets(STEPS, error), prior=usual_prior(kind="images")).predict(128) for error in (0.02, 1e-9)]
+    assert forecasts[0].value == pytest.approx(forecasts[1].value)
+
+
+def test_a_batch_as_large_as_the_only_size_is_no_batch_of_the_whole_set():
+    pair = tuple(
+        Onset(s, s / 1.1, s * 1.1, "no", "tau_val", RunKey(16, 16, seed=k)) for k, s in enumerate((90.0, 99.0))
+    )
+    assert ClockLaw("tau_val", pair, pair).forecasting().prior == usual_prior()

@@ -10,6 +10,9 @@ from taumem.record.header import LENGTH
 
 __all__ = ["KNOWN", "Difference", "Known", "differences_of", "recipe_of"]
 
+SECTIONS = ("data", "diffusion", "model", "training")
+ZERO_IS_NONE = ("ema_window", "clip")
+"""Settings of which 0 says, as None does, that there is none."""
 WHOLE = "P"
 """What a batch size is called where every batch is the whole training set."""
 
@@ -158,7 +161,8 @@ def differences_of(
             "the run that is forecast is described by its header, or by a mapping of its settings, such as "
             f"{{'batch_size': 64}}; got {type(target).__name__}."
         )
-    whole = len(pilots) > 1 and all(header.batch_size == header.data.n_train for header in pilots)
+    several = len({header.data.n_train for header in pilots}) > 1
+    whole = several and all(header.batch_size == header.data.n_train for header in pilots)
     theirs = [_settings(header) | ({"batch_size": WHOLE} if whole else {}) for header in pilots]
     own = {_whole_key(key, theirs): value for key, value in _settings(target).items()}
     if whole and own.get("batch_size") == n_train:
@@ -174,7 +178,7 @@ def differences_of(
 def recipe_of(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What changes the law, of an experiment's sections; how long a run takes and what is measured of it does not."""
     training = {k: v for k, v in experiment.get("training", {}).items() if k not in (*LENGTH, "together")}
-    return {key: experiment.get(key) for key in ("data", "diffusion", "model")} | {"training": training}
+    return {key: experiment.get(key) for key in SECTIONS} | {"training": training}
 
 
 def _compared(known: Known, own: Mapping[str, Any], theirs: Iterable[Mapping[str, Any]]) -> Iterator[Difference]:
@@ -216,9 +220,12 @@ def _word(value: Any) -> str:
 def _settings(run: RunHeader | Mapping[str, Any]) -> dict[str, Any]:
     """What changes the law, by keys that name their section, but for those of the training."""
     content = run.experiment if isinstance(run, RunHeader) else run
-    flat = _flat(recipe_of(content) if "training" in content else content)
+    has_sections = any(isinstance(content.get(name), Mapping) for name in SECTIONS)
+    flat = _flat(recipe_of(content) if has_sections else content)
     settings = {key.removeprefix("training."): value for key, value in flat}
-    settings.pop("data.n_heldout", None)
+    for name in ("n_train", "data.n_heldout"):
+        settings.pop(name, None)
+    settings |= {name: None for name in ZERO_IS_NONE if settings.get(name) == 0}
     if settings.get("batch_size") == "auto":
         del settings["batch_size"]
     if "ema_window" in settings:

@@ -43,7 +43,8 @@ class ClockLaw:
         Raises:
             ConfigError: it cannot be fitted.
         """
-        full = len(self.fitted) > 0 and all(onset.batch_size == onset.n_train for onset in self.fitted)
+        sizes = {onset.n_train for onset in self.fitted}  # at one size, a batch of it may be of that size by chance
+        full = len(sizes) > 1 and all(onset.batch_size == onset.n_train for onset in self.fitted)
         fit = self._fit(usual_prior(self.clock, kind=self.kind, full_batches=full))
         if isinstance(fit, str):
             raise ConfigError(fit)

@@ -26,6 +26,8 @@ THIRDS = 2 / 3
 """Confidence of an interval whose ends and median are the middles of three equally probable parts."""
 HELPS = 0.05
 """Share of an interval's width, on a log axis, by which a pilot must narrow it to be worth its steps."""
+LEAST = 0.03
+"""By how much it must narrow the width at the least: an interval whose ends are close needs no further pilot."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def next_pilot(clock: ClockLaw, n_train: int, *, spent: float, budget: float = 0
         now = law.predict(n_train)
         width_now = width_of(now)
         planned = [planned_pilot(law, size, n_train) for size in _sizes(law, n_train)]
-    helping = [pilot for pilot in planned if pilot.width_then < (1 - HELPS) * width_now]
+    helping = [pilot for pilot in planned if width_now - pilot.width_then > max(HELPS * width_now, LEAST)]
     helping.sort(key=lambda pilot: (pilot.width_then - width_now) / pilot.cost_share)
     best = next((pilot for pilot in helping if pilot.cost_share <= budget), None)
     return NextPilot(

@@ -15,6 +15,9 @@ from taumem.errors import ConfigError
 
 __all__ = ["Prior", "usual_prior"]
 
+FINEST = 0.02
+"""The least standard error of log onsets that says something of the scatter from run to run; none was below 0.05."""
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -53,7 +56,7 @@ class Prior:
         """
         if self.scatter is None or error <= 0:
             return None
-        return self.scatter[0] + math.log(error), self.scatter[1]
+        return self.scatter[0] + math.log(max(error, FINEST)), self.scatter[1]
 
 
 @cache
