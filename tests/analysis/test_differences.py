@@ -134,3 +134,8 @@ def test_off_is_off_however_it_is_written_and_the_run_may_name_its_size():
 def test_pilots_of_one_size_have_no_batches_of_the_whole_set_because_one_is_as_large():
     pilots = [header(16, experiment=RECIPE, weights="ema") for _ in range(2)]
     assert differences_of(pilots, RECIPE, 256) == ()
+
+
+def test_a_setting_that_is_misspelt_is_refused_with_the_name_that_was_meant():
+    with pytest.raises(ConfigError, match="unknown setting 'batchsize'; did you mean 'batch_size'"):
+        differences_of(PILOTS, {"batchsize": 64}, 256)

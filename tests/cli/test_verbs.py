@@ -165,7 +165,7 @@ def test_a_forecast_whose_floor_may_bend_the_law_up_does_not_warn_of_that(study,
     assert "bend" not in came.err
     kind = read_runs(study)[0].header.data.kind
     usually = "{:g}, give or take {:g}".format(*usual_prior(kind=kind).exponent)
-    assert f"with a near {usually}." in " ".join(came.out.split())
+    assert f"(assumed before the pilots were seen: {usually})" in " ".join(came.out.split())
 
 
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
@@ -202,7 +202,8 @@ def test_a_forecast_says_its_three_units_which_of_them_is_supported_and_which_pi
     told = " ".join(capsys.readouterr().out.split())
     assert f"{content['examples']['value']:,.0f} examples, {content['passes']['value']:.1f} passes" in told
     assert "The pilots speak for steps at batch size 8;" in told
-    assert "Next pilot: none, since every one costs more than 10 % of the forecast run." in told
+    assert "Next pilot: none, since the interval is narrow already" in told
+    assert f"To be on the safe side, stop at {content['steps']['low']:,.0f}." in told
 
 
 def test_a_target_is_an_experiment_or_a_run_and_what_differs_is_named(study, capsys, monkeypatch):
@@ -337,7 +338,7 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
         (["fit", "{tmp}/none"], "no runs here"),
         (["forecast", "{study}", "--n-train", "32", "--clock", "tau_vall"], "did you mean 'tau_val'"),
         (["forecast", "{study}", "--n-train", "32", "--target", "imags"], "did you mean 'images'"),
-        (["forecast", "{study}", "--n-train", "32", "--target", "{study}/none.toml"], "cannot be read as text"),
+        (["forecast", "{study}", "--n-train", "32", "--target", "{study}/none.toml"], "none.toml: no such file"),
         (["forecast", "{study}", "--n-train", "0", "--clock", "tau_gap_sym[0.2]"], "at least 1"),
         (
             ["forecast", "{study}", "--n-train", "1.5", "--clock", "tau_gap_sym[0.2]"],
@@ -416,7 +417,7 @@ def test_sizes_that_are_excluded_enter_no_fit(study, capsys, monkeypatch):
     assert "P = 16 is no larger than the batch size (16)" in capsys.readouterr().err
     assert taumem("forecast", study, "--n-train", "128", "--exclude", "16") == 0
     told = capsys.readouterr()
-    assert "from 4 onsets at P = 32, 64," in " ".join(told.out.split())
+    assert "From 4 onsets at P = 32, 64," in " ".join(told.out.split())
     assert "batch size" not in told.err
 
 

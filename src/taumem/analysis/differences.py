@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from taumem.errors import ConfigError
@@ -154,7 +155,7 @@ def differences_of(
         last.
 
     Raises:
-        ConfigError: the target is neither.
+        ConfigError: the target is neither, or a setting's name is nearly that of one that is known.
     """
     if not isinstance(target, RunHeader | Mapping):
         raise ConfigError(
@@ -167,12 +168,21 @@ def differences_of(
     own = {_whole_key(key, theirs): value for key, value in _settings(target).items()}
     if whole and own.get("batch_size") == n_train:
         own["batch_size"] = WHOLE
+    _refuse_misspelt(own, theirs)
     groups: dict[Known, dict[str, Any]] = {}
     for key, value in own.items():
         groups.setdefault(_known(key), {})[key] = value
     ordered = sorted(groups, key=lambda known: KNOWN.index(known) if known in KNOWN else len(KNOWN))
     found = [difference for known in ordered for difference in _compared(known, groups[known], theirs)]
     return tuple(sorted(found, key=lambda difference: difference.pilots is None))
+
+
+def _refuse_misspelt(own: Iterable[str], theirs: Sequence[Mapping[str, Any]]) -> None:
+    """A name that nothing is known by, but that is nearly one that is, would pass for a setting without effect."""
+    names = {name for known in KNOWN for name in known.keys} | {key for pilot in theirs for key in pilot}
+    for key in own:
+        if _known(key) not in KNOWN and key not in names and (near := get_close_matches(key, names, n=1, cutoff=0.8)):
+            raise ConfigError(f"the run that is forecast: unknown setting '{key}'; did you mean '{near[0]}'?")
 
 
 def recipe_of(experiment: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ THIRDS = 2 / 3
 """Confidence of an interval whose ends and median are the middles of three equally probable parts."""
 HELPS = 0.05
 """Share of an interval's width, on a log axis, by which a pilot must narrow it to be worth its steps."""
+NARROW = math.log(1.5)
+"""The width below which no further pilot is worth its steps: an onset is within about a fifth."""
 LEAST = 0.03
 """By how much it must narrow the width at the least: an interval whose ends are close needs no further pilot."""
 
@@ -84,7 +86,7 @@ class NextPilot:
         else:
             beyond = f" The best of the dearer ones: {self._told(self.beyond)}." if self.beyond else ""
             yield f"Next pilot: none, since {self.reason}.{beyond}"
-        if self.has_overspent:
+        if self.has_overspent and self.best is not None:
             share = f"{percent(self.spent_share)} of" if self.spent_share < 1 else f"{number(self.spent_share)} times"
             yield f"The pilots so far cost {share} the forecast run, more than {percent(self.budget)} of it."
 
@@ -128,7 +130,7 @@ def next_pilot(clock: ClockLaw, n_train: int, *, spent: float, budget: float = 0
     best = next((pilot for pilot in helping if pilot.cost_share <= budget), None)
     return NextPilot(
         best=best,
-        reason="" if best else _why_none(law, n_train, planned, budget),
+        reason="" if best else _why_none(law, n_train, planned, budget, width_now),
         beyond=None if best else next((pilot for pilot in helping if pilot.cost_share < 1), None),
         width_now=width_now,
         budget=budget,
@@ -145,11 +147,13 @@ def _sizes(law: Law, n_train: int) -> Iterator[int]:
     yield from sorted({p for p in (*halves, *doublings, *law.sizes) if max(law.batch_size or 0, 1) < p < n_train})
 
 
-def _why_none(law: Law, n_train: int, planned: list[PlannedPilot], budget: float) -> str:
+def _why_none(law: Law, n_train: int, planned: list[PlannedPilot], budget: float, width_now: float) -> str:
     if n_train <= law.largest_located:
         return f"P = {n_train:,} is no larger than the pilots, and its own run is the one to make"
     if law.batch_size and law.sizes[-1] <= law.batch_size:
         return f"those so far are no larger than the batch ({law.batch_size:,}), and make no law of larger ones"
+    if width_now < NARROW:
+        return f"the interval is narrow already (its ends are a factor of {number(math.exp(width_now))} apart)"
     if not any(pilot.cost_share <= budget for pilot in planned):
         return f"every one costs more than {percent(budget)} of the forecast run"
     return f"none within {percent(budget)} of the forecast run narrows the interval by {percent(HELPS)} or more"

@@ -183,7 +183,14 @@ def _target(source: str | None) -> "RunHeader | dict[str, Any] | None":
         return None
     path = Path(source)
     if path.is_dir() or path.suffix == ".sealed":
-        return read_runs(path)[-1].header
+        headers = [record.header for record in read_runs(path)]
+        if len(names := sorted({header.name for header in headers})) > 1:
+            raise ConfigError(f"--target {source}: holds runs of {', '.join(names)}; expected those of one experiment.")
+        return headers[-1]
+    if path.suffix == ".toml" and not path.exists():
+        raise ConfigError(
+            f"--target {source}: no such file; expected an experiment (.toml), a preset, or a run's folder."
+        )
     from taumem.lab import load_experiment  # not before: it loads torch
 
     return load_experiment(source).model_dump(mode="json")

@@ -83,15 +83,23 @@ def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Itera
         )
     examples, passes = forecast.examples, forecast.passes
     units = f", {examples.value:,.0f} examples, {wording.number(passes.value)} passes" if examples and passes else ""
+    whose = "" if forecast.supported else " of a run like the pilots, not of the one described"
     out.print(
-        f"P = {forecast.n_train:,}: {forecast.clock} forecast at [bold]{predicted.value:,.0f}[/] steps "
-        f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{units}, "
-        f"from {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by tau = tau_0 + c P^a with a near "
-        f"{usually}."
+        f"P = {forecast.n_train:,}: {forecast.clock}{whose} forecast at [bold]{predicted.value:,.0f}[/] steps "
+        f"\\[{predicted.low:,.0f}, {predicted.high:,.0f}] at {predicted.confidence:.0%}{units}. To be on the safe "
+        f"side, stop at {predicted.low:,.0f}.",
+        soft_wrap=True,
+    )
+    exponent = f"a = {law.exponent.value:.2f} \\[{law.exponent.low:.2f}, {law.exponent.high:.2f}]"
+    out.print(
+        f"[dim]From {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by tau = tau_0 + c P^a with "
+        f"{exponent} (assumed before the pilots were seen: {usually}).[/]",
+        soft_wrap=True,
     )
     out.print(f"[dim]{forecast.support}[/]", soft_wrap=True)
-    for sentence in next_pilot.sentences:
-        out.print(sentence, soft_wrap=True)
+    if forecast.supported:
+        for sentence in next_pilot.sentences:
+            out.print(sentence, soft_wrap=True)
 
 
 def show_demo(result: "DemoResult") -> None:
@@ -107,7 +115,7 @@ def show_demo(result: "DemoResult") -> None:
         f"{measured.value:,.0f} [{measured.low:,.0f}, {high}]",
     )
     show_table(table)
-    copies = new_table("", "step", f"/ {result.clock}", "copies", "95 % interval", "chance")
+    copies = new_table("", "step", f"times {result.clock}", "copies", "95 % interval", "chance")
     for name, count in (("stopped there", result.copies_at_stop), ("trained on", result.copies_late)):
         add_row(
             copies,
