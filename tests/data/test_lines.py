@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taumem.data import Lines, gather, load_lines
+from taumem.data import Lines, gather, line_choice, load_lines
 from taumem.data.lines import ALIKE, LINE_END, without_ends
 from taumem.data.smiles import canonical_smiles
 from taumem.errors import ConfigError, DataError, TaumemWarning
@@ -87,16 +87,20 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "content", "options", "words"),
         [
-            ("a.txt", b"", {}, "expected one item per line"),
+            ("a.txt", b"", {}, r"a.txt: is empty\.$"),
             ("a.txt", b"\n \n\n", {}, "of its 3 lines each is blank"),
             ("a.txt", b"\x00\x01\x02" * 99, {}, "binary files"),
-            ("a.txt", b"caf\xe9", {}, "not valid UTF-8"),
+            ("a.txt", b"caf\xe9", {}, "not valid UTF-8.* by data.alphabet = 'bytes'"),
             ("a.txt.gz", gzip.compress(b"one\ntwo")[:-9], {}, "truncated or corrupt"),
-            ("a.txt", b"x" * 2000, {}, "longest line has 2000 symbols; say .* by max_length"),
-            ("a.txt", b"one\ntwo", {"max_length": 2}, "all lines are longer than max_length = 2"),
+            ("a.txt", b"x" * 2000, {}, "longest line has 2000 symbols; say .* by data.max_length"),
+            ("a.txt", b"one\ntwo", {"max_length": 2}, "all lines are longer than data.max_length = 2"),
             ("a.txt", b"one\ntwo", {"symbols": "one"}, "1 of 2 lines have symbols that are none of those said .'tw'"),
-            ("a.csv", b"id,word\n1,one", {}, r"a table; say which .* by column .*Known: id, word"),
-            ("a.csv", b"id,word\n1,one", {"column": "wort"}, "did you mean 'word'"),
+            ("a.csv", b"id,word\n1,one", {}, r"a table; say which .* --set data.column=NAME. Its columns: id, word"),
+            ("a.csv", b"id,word\n1,one", {"column": "wort"}, r"no column 'wort' \(nearest: 'word'\); set data.column"),
+            ("a.csv", b"id,word\n1,one", {"column": "WORD"}, r"no column 'WORD' \(nearest: 'word'\)"),
+            ("a.csv", b"id,word\n1,one", {"column": "FOO"}, r"no column 'FOO'; set data.column. Its columns: id, word"),
+            ("a.csv", b"id,word\n", {"column": "word"}, "expected one item per line; no rows"),
+            ("a.txt", b"id,word\n1,one", {"column": "word"}, r"is no table \(.csv, .tsv\).* leave data.column out"),
             ("a.csv", b'id,word\n1,"one\ntwo"', {"column": "word"}, "ends in line 3 has several lines"),
         ],
     )
@@ -138,6 +142,7 @@ def test_the_symbols_may_be_said_more_than_occur():
     assert of("ba", symbols="cab").alphabet.symbols == "\nabc"
 
 
+@pytest.mark.filterwarnings("ignore:.*passed over:taumem.errors.TaumemWarning")
 @given(n_train=st.integers(1, 60), n_heldout=st.integers(0, 60), seed=st.integers(0, 9), own=st.booleans())
 @settings(max_examples=30)
 def test_training_sets_are_nested_and_held_out_lines_do_not_depend_on_them(n_train, n_heldout, seed, own):
@@ -152,6 +157,7 @@ def test_training_sets_are_nested_and_held_out_lines_do_not_depend_on_them(n_tra
     assert train <= {*SOME}
 
 
+@pytest.mark.filterwarnings("ignore:.*passed over:taumem.errors.TaumemWarning")
 def test_of_lines_that_are_alike_one_is_kept_and_none_is_on_both_sides():
     kin = [line[:-1] + sign for line in SOME if len(line) >= 31 for sign in "abcdefgh"]
     assert len(kin) >= 8 * 10
@@ -161,12 +167,85 @@ def test_of_lines_that_are_alike_one_is_kept_and_none_is_on_both_sides():
     assert len({line[:-1] for line in kept}) == len(kept) == 2 * (len(kin) // 16)
     wider = lines.split(len(kin) // 2, len(kin) // 4, resemblance=1.0)
     assert len({*decoded(lines, torch.cat([wider.train, wider.heldout]))}) == len(wider) + len(wider.heldout)
-    with pytest.raises(DataError, match=f"P = {len(kin)} lines .* without those that equal or resemble"):
+    with pytest.raises(DataError, match=rf"P = {len(kin)} lines .* distinct of .* that resemble others passed over"):
         lines.split(len(kin), 1)
     assert ALIKE == 0.5
 
 
-@pytest.mark.parametrize("wrong", [{"n_train": 0}, {"n_heldout": -1}, {"resemblance": 0}, {"resemblance": 1.1}])
+def other(n: int) -> list[str]:
+    """So many lines that are unlike each other."""
+    rng = np.random.default_rng(1)
+    return ["".join(rng.choice(list("abcdefgh"), 40)) for _ in range(n)]
+
+
+@pytest.mark.filterwarnings("error")
+def test_lines_that_are_passed_over_are_counted_and_told_once():
+    distinct = other(150)
+    lines = of(*distinct, *distinct[:20], *(line[:-1] + "-" for line in distinct[50:60]))
+    told = r"150 distinct of 180 lines; 20 equal and 10 that resemble others passed over \(data\.resemblance\)"
+    with pytest.warns(TaumemWarning, match=told):
+        lines.split(4, 4)
+    lines.split(100, 4, seed=1)
+    of(*distinct).split(100, 4)
+    own = of(*distinct, heldout=[*distinct[:3], *other(160)[150:]])
+    with pytest.warns(TaumemWarning, match=r"; 3 equal and 0 that resemble"):
+        own.split(10, 13)
+
+
+def test_of_very_many_lines_no_more_are_looked_at_than_it_takes(monkeypatch):
+    monkeypatch.setattr(line_choice, "FEW", 50)
+    distinct = other(300)
+    lines = of(*distinct, *distinct)
+    with pytest.warns(TaumemWarning, match=r"distinct of 5\d lines that were drawn from 600; \d+ equal and 0 that"):
+        few = lines.split(10, 4)
+    assert torch.equal(lines.split(280, 4).train[:10], few.train)
+    with pytest.raises(DataError, match=r"296 are left to train on \(300 distinct of 600 lines; 300 equal"):
+        lines.split(297, 4)
+
+
+def test_lines_that_are_all_equal_are_called_so():
+    with pytest.raises(DataError, match="all 200 lines are equal"):
+        of(*["abcdef"] * 200).split(4, 2)
+
+
+def test_at_a_resemblance_of_1_lines_with_the_same_passages_go_though_they_are_not_equal():
+    with pytest.warns(TaumemWarning, match="1 equal and 2 that resemble others"):
+        of("a" * 12, "a" * 13, "a" * 14, *other(20), other(1)[0]).split(4, 4, resemblance=1.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "words"),
+    [
+        (["one"], {"max_length": -1}, "max_length is a whole number from 1, or None; got -1"),
+        (["one"], {"max_length": 0}, "max_length is a whole number from 1"),
+        (["one"], {"max_length": 1.5}, "max_length is a whole number from 1"),
+        (["one"], {"alphabet": "text8"}, "lines have no alphabet 'text8'; Known: bytes, characters"),
+        (["one"], {"alphabet": "byte"}, "did you mean 'bytes'"),
+        (["one"], {"symbols": 3}, "symbols is a string of the characters"),
+        (["one", 2, None], {}, "lines is a list of strings; 2 are none, such as 2"),
+        ("one", {}, "lines is a list of strings, one per item; got str"),
+        (None, {}, "lines is a list of strings, one per item; got NoneType"),
+        (["one"], {"heldout": [b"two"]}, "heldout is a list of strings; 1 are none"),
+    ],
+)
+def test_what_no_lines_can_be_made_of_is_refused_at_the_top(lines, options, words):
+    with pytest.raises(ConfigError, match=words):
+        Lines.of("some", lines, **options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_train": 0},
+        {"n_heldout": -1},
+        {"resemblance": 0},
+        {"resemblance": 1.1},
+        {"n_train": 5.5},
+        {"n_heldout": 1.5},
+        {"seed": "a"},
+        {"resemblance": "b"},
+    ],
+)
 def test_numbers_out_of_their_ranges_are_refused(wrong):
     with pytest.raises(ConfigError, match="lines need P >= 1"):
         of(*SOME).split(**{"n_train": 4, "n_heldout": 4, **wrong})

@@ -214,7 +214,7 @@ def test_bytes_are_taken_as_they_are(tmp_path_factory, content):
 def test_bad_text_is_a_clear_error(tmp_path):
     file = tmp_path / "latin.txt"
     file.write_bytes(b"caf\xe9 au lait")
-    with pytest.raises(DataError, match=r"latin\.txt: not valid UTF-8: byte 3 \(0xe9\).*alphabet 'bytes'"):
+    with pytest.raises(DataError, match=r"latin\.txt: not valid UTF-8: byte 3 \(0xe9\).*data\.alphabet = 'bytes'"):
         load_text(file)
     file.write_text("abcdef")
     with pytest.raises(DataError, match=r"latin\.txt: the alphabet 'characters' has 6 symbols"):

@@ -5,8 +5,10 @@ no line holds, is a symbol as any other, to be learned and predicted, so that sa
 sample says ends at its first line end.
 """
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from taumem.data.alphabets import Alphabet
-from taumem.data.near_duplicates import sift
+from taumem.data.line_choice import choose
 from taumem.data.readers.listing import tell
 from taumem.data.readers.opening import IN_PACKAGE, check_memory, existing, in_memory, shown
 from taumem.data.readers.rows import read_lines
 from taumem.data.split import Split
-from taumem.errors import ConfigError, DataError
-from taumem.randomness import generator_for
+from taumem.errors import ConfigError, DataError, TaumemWarning, nearest_name
 from taumem.shapes import Items
 
 __all__ = ["ALIKE", "LINE_END", "Lines", "load_lines", "without_ends"]
@@ -34,6 +35,7 @@ Of a line of 31 symbols or more, one that differs in a single symbol is. Windows
 passage may be cut at two places; lines are not cut, and many share much by their nature: of 20,000 molecules, 80 %
 would go at 0.2, and 5 % at 0.5.
 """
+ALPHABETS_OF_LINES = ("characters", "bytes")
 LONGEST = 1024
 """Symbols of the longest line, where nothing is said: a longer one may be no item."""
 
@@ -55,6 +57,8 @@ class Lines:
     items: NDArray[Any]
     heldout: NDArray[Any] | None
     n_longer: int
+    _told: set[str] = field(default_factory=set, repr=False)
+    """What was said of them, so that it is said once."""
 
     @classmethod
     def of(
@@ -78,11 +82,13 @@ class Lines:
             max_length: of the longest line.
 
         Raises:
-            ConfigError: symbols that are said of bytes.
+            ConfigError: what is given is no list of strings, there is no such alphabet, a longest line of less than
+                one symbol, or symbols that are said of bytes.
             DataError: no lines, lines with line ends in them, with other symbols than those said, all longer than the
                 longest one may be, or longer than 1,024 symbols where that is not said.
         """
-        parts = [list(lines), list(heldout or ())]
+        parts = [_strings("lines", lines), [] if heldout is None else _strings("heldout", heldout)]
+        _refuse_options(alphabet, symbols, max_length)
         if not parts[0] or (heldout is not None and not parts[1]):
             raise DataError(f"{name}: there are no {'held-out ' if parts[0] else ''}lines in it.")
         texts = [LINE_END.join([*part, ""]) for part in parts]
@@ -100,13 +106,13 @@ class Lines:
         width = max_length or max(int(length.max(initial=1)) for length in lengths)
         if max_length is None and width > LONGEST:
             raise DataError(
-                f"{name}: its longest line has {width} symbols; say how many an item may have by max_length (longer "
-                f"ones are left out; unsaid, {LONGEST}). Is it one item per line?"
+                f"{name}: its longest line has {width} symbols; say how many an item may have by data.max_length "
+                f"(longer ones are left out; unsaid, {LONGEST}). Is it one item per line?"
             )
         tables = [_table(*part, end, width, name) for part in zip(numbers, lengths, strict=True)]
         n_longer = sum(int((length > width).sum()) for length in lengths)
         if not len(tables[0]) or (heldout is not None and not len(tables[1])):
-            raise DataError(f"{name}: all lines are longer than max_length = {width}; choose a larger one.")
+            raise DataError(f"{name}: all lines are longer than data.max_length = {width}; choose a larger one.")
         return cls(name, found, tables[0], tables[1] if heldout is not None else None, n_longer)
 
     @property
@@ -133,27 +139,26 @@ class Lines:
                 (0, 1].
 
         Raises:
-            ConfigError: numbers out of their ranges.
+            ConfigError: numbers out of their ranges, or that are not whole.
             DataError: there are fewer lines than that.
+
+        Warns:
+            TaumemWarning: once, how many lines were passed over, if any.
         """
-        if n_train < 1 or n_heldout < 0 or not 0 < resemblance <= 1:
+        whole = all(isinstance(number, Integral) for number in (n_train, n_heldout, seed))
+        if not whole or not isinstance(resemblance, Real) or n_train < 1 or n_heldout < 0 or not 0 < resemblance <= 1:
             raise ConfigError(
-                "lines need P >= 1, n_heldout >= 0 and a resemblance from above 0 to 1; got "
-                f"{n_train}, {n_heldout} and {resemblance}."
+                "lines need P >= 1, n_heldout >= 0 and a seed, all whole numbers, and a resemblance from above 0 to 1; "
+                f"got {n_train!r}, {n_heldout!r}, {seed!r} and {resemblance!r}."
             )
-        pool, others = _shuffled(self.items, seed, "lines"), self.heldout
-        others = pool if others is None else _shuffled(others, seed, "held-out lines")
-        kept = sift(others, n_heldout, resemblance=resemblance, padding=self.end).kept
-        heldout = others[kept]
-        pool = pool[kept[-1] + 1 :] if self.heldout is None and n_heldout else pool
-        train = pool[sift(pool, n_train, against=heldout, resemblance=resemblance, padding=self.end).kept]
-        if len(train) < n_train or len(heldout) < n_heldout:
-            raise DataError(
-                f"{self.name}: P = {n_train} lines + {n_heldout} held out are needed; of {len(self.items)} lines "
-                f"{len(heldout)} can be held out and {len(train)} are left to train on, without those that equal or "
-                "resemble another one. Choose a smaller P or n_heldout, or bring more lines."
-            )
-        parts = (torch.from_numpy(chosen.astype(np.int64)) for chosen in (train, heldout))
+        options = {"seed": seed, "resemblance": resemblance, "padding": self.end}
+        chosen = choose(self.items, self.heldout, n_train, n_heldout, **options)
+        if len(chosen.train) < n_train or len(chosen.heldout) < n_heldout:
+            raise DataError(f"{self.name}: {chosen.too_few(n_train, n_heldout)}")
+        if chosen.told and not self._told:
+            self._told.add(chosen.told)
+            warnings.warn(f"{self.name}: {chosen.told}.", TaumemWarning, stacklevel=2)
+        parts = (torch.from_numpy(part.astype(np.int64)) for part in (chosen.train, chosen.heldout))
         return Split.of(self.name, *parts, vocabulary=self.alphabet.vocabulary)
 
 
@@ -213,6 +218,25 @@ def _name_of(path: str) -> str:
     return shown(existing(path).name)
 
 
+def _strings(role: str, given: Sequence[str]) -> list[str]:
+    """The strings of a list, once it is known to be one."""
+    if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
+        raise ConfigError(f"{role} is a list of strings, one per item; got {type(given).__name__}.")
+    strings = list(given)
+    if others := [item for item in strings if not isinstance(item, str)]:
+        raise ConfigError(f"{role} is a list of strings; {len(others)} are none, such as {others[0]!r:.80}.")
+    return strings
+
+
+def _refuse_options(alphabet: str, symbols: str | None, max_length: int | None) -> None:
+    if alphabet not in ALPHABETS_OF_LINES:
+        raise ConfigError(f"lines have no alphabet {alphabet!r}; {nearest_name(str(alphabet), ALPHABETS_OF_LINES)}")
+    if symbols is not None and not isinstance(symbols, str):
+        raise ConfigError(f"symbols is a string of the characters that there may be; got {symbols!r:.80}.")
+    if max_length is not None and (not isinstance(max_length, Integral) or max_length < 1):
+        raise ConfigError(f"max_length is a whole number from 1, or None; got {max_length!r:.80}.")
+
+
 def _stated(name: str, found: Alphabet, symbols: str, lines: Sequence[str]) -> Alphabet:
     """The alphabet of the symbols that were said."""
     if found.name == "bytes":
@@ -235,8 +259,3 @@ def _table(numbers: NDArray[Any], lengths: NDArray[np.intp], end: int, width: in
     table = np.full((int(fits.sum()), width), end, numbers.dtype)
     table[np.arange(width) < lengths[fits, None]] = numbers[np.repeat(fits, lengths + 1) & (numbers != end)]
     return table
-
-
-def _shuffled(items: NDArray[Any], seed: int, purpose: str) -> NDArray[Any]:
-    shuffled: NDArray[Any] = items[torch.randperm(len(items), generator=generator_for(seed, purpose)).numpy()]
-    return shuffled

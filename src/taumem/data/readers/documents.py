@@ -38,7 +38,7 @@ def read_documents(
     *,
     as_bytes: bool = False,
     skip_unreadable: bool = False,
-    anyway: str = "take it as it is by the alphabet 'bytes'",
+    anyway: str = "take it as it is by data.alphabet = 'bytes'",
 ) -> Documents:
     """Read a file, or all files in a folder and in the folders inside it that are not hidden, sorted by their paths.
 

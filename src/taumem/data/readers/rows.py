@@ -3,11 +3,12 @@
 import csv
 import io
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from taumem.data.readers.documents import read_documents
 from taumem.data.readers.opening import reason_of, shown
-from taumem.errors import DataError, nearest_name, option
+from taumem.errors import DataError
 
 __all__ = ["lines_of", "read_lines", "rows_of"]
 
@@ -30,16 +31,19 @@ def read_lines(
 
     Raises:
         DataError: as :func:`~taumem.data.readers.documents.read_documents`; a table without the column, or no column
-            said; a cell of several lines; or nothing but blank lines.
+            said; a column of what is no table; a cell of several lines; or nothing but blank lines.
     """
     documents, notes = read_documents(path, as_bytes=as_bytes, skip_unreadable=skip_unreadable)
     read = [
-        _cells(file, text, column) if column or _is_table(file) else lines_of(text) for file, text in documents.items()
+        _cells(file, text, column) if column is not None or _is_table(file) else lines_of(text)
+        for file, text in documents.items()
+        if text
     ]
     items = [item for of_file in read for item in of_file if item.strip()]
     n_blank = sum(map(len, read)) - len(items)
     if not items:
-        raise DataError(f"{shown(path)}: expected one item per line; of its {n_blank} lines each is blank.")
+        why = f"of its {n_blank} lines each is blank" if n_blank else "no rows" if any(documents.values()) else ""
+        raise DataError(f"{shown(path)}: {f'expected one item per line; {why}' if why else 'is empty'}.")
     return items, [*notes, *([f"{n_blank} blank left out."] if n_blank else [])]
 
 
@@ -71,12 +75,23 @@ def rows_of(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _cells(path: Path, text: str, column: str | None) -> list[str]:
     """The cells of a column, blank where a row is too short to have one."""
+    if not _is_table(path):
+        raise DataError(
+            f"{shown(path)}: is no table (.csv, .tsv), so it has no column {column!r}; leave data.column out."
+        )
     rows = rows_of(path, text)
     _, header = next(rows, (0, list[str]()))
-    if column not in header:
-        said = nearest_name(column, header) if column else f"Known: {', '.join(header)}."
+    if column is None:
         raise DataError(
-            f"{shown(path)}: a table; say which of its columns holds the items by {option('column')}. {said}"
+            f"{shown(path)}: a table; say which of its columns holds the items: --set data.column=NAME. Its columns: "
+            f"{', '.join(header)}."
+        )
+    if column not in header:
+        small = {name.lower(): name for name in reversed(header)}
+        close = get_close_matches(column.lower(), small, n=1, cutoff=0.5)
+        nearest = f" (nearest: {small[close[0]]!r})" if close else ""
+        raise DataError(
+            f"{shown(path)}: no column {column!r}{nearest}; set data.column. Its columns: {', '.join(header)}."
         )
     place = header.index(column)
     cells = [(line, row[place] if place < len(row) else "") for line, row in rows]
