@@ -100,6 +100,40 @@ def test_many_images_are_told_how_far_a_forecast_reaches(photos):
     assert "reach P = 144 (4 times the largest), not all 320 items" in " ".join(few.cautions)
 
 
+@pytest.mark.parametrize(
+    ("n", "changes", "sizes", "batch_size"),
+    [
+        (400, [], (32, 64, 128), 16),
+        (180, [], (16, 32, 64), 8),
+        (40, [], (4, 8, 16), 2),
+        (19, [], (4, 8), 2),
+        (10, ["twins=false"], (4, 8), 2),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")
+def test_sizes_follow_from_how_many_distinct_lines_there_are(tmp_path, n, changes, sizes, batch_size):
+    names = [f"{k}-{k * k}" for k in range(n)]
+    (tmp_path / "names.txt").write_text("\n".join([*names, *names]))
+    experiment = sized(load_experiment("own-lines", [f"data.path={tmp_path / 'names.txt'}", *changes]))
+    assert experiment.sizes == sizes
+    assert experiment.training.batch_size == batch_size
+    ahead = outlook(experiment)
+    assert ahead.line.startswith(f"names.txt: {max(2, n // 5)} held out; P = ")
+    for n_train in sizes:
+        RunPlan(experiment, n_train, 0, "a" if experiment.twins else None).prepare()
+
+
+def test_too_few_lines_are_told_how_many_are_needed(tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(f"name {k}" for k in range(18)))
+    with pytest.raises(DataError, match=r"of 18 lines .* need 19 in all; 10 with twins = false"):
+        sized(load_experiment("own-lines", [f"data.path={tmp_path / 'names.txt'}"]))
+
+
+def test_steps_that_are_the_same_for_all_sizes_are_said_once(photos):
+    same = [*photos(40), "training.min_steps=60", "training.steps_per_example=0"]
+    assert outlook(chosen(same)).line.endswith("batches of 2, 60 steps.")
+
+
 def test_what_is_still_to_be_chosen_is_not_taken_for_chosen():
     experiment = load_experiment("own-images")
     with pytest.raises(ConfigError, match="n_train is 'auto'"):

@@ -171,7 +171,9 @@ class DataConfig(Section, ABC):
     """The kinds of model that such data take."""
 
     counts_items: ClassVar[bool] = False
-    """Whether a split holds all items of the data, so that sizes can be chosen from how many there are."""
+    """Whether the data are so many items, so that sizes can be chosen from how many there are."""
+    holds_all: ClassVar[bool] = True
+    """Where items are counted, whether a split holds all of them, not only as many as it was asked for."""
 
     source: str
 

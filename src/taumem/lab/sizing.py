@@ -10,7 +10,7 @@ from taumem.analysis.law import FAR
 from taumem.analysis.wording import plural, sizes_text
 from taumem.data import Split
 from taumem.errors import DataError
-from taumem.lab.domain import n_heldout_unless_said
+from taumem.lab.domain import Domain, n_heldout_unless_said
 from taumem.lab.experiment import Experiment
 from taumem.lab.plan import opened
 
@@ -49,16 +49,25 @@ def sized(experiment: Experiment) -> Experiment:
 def _chosen_sizes(experiment: Experiment) -> tuple[int, ...]:
     models = 2 if experiment.twins else 1
     domain, seed = opened(experiment.data), experiment.seeds[0]
+    largest = 2 * SMALLEST
     try:
-        split = domain.split(1, seed)
+        split = domain.split(models * largest, seed)
     except DataError as error:
         raise DataError(f"{error} {_needed(experiment)}") from error
-    largest = _power_of_two_up_to(min(LARGEST, len(split) // models))
-    sizes = tuple(size for k in reversed(range(N_SIZES)) if (size := largest // 2**k) >= SMALLEST)
-    if len(sizes) < 2:
+    if len(split) < models * largest:
         found = len(split) + len(split.heldout)
         raise DataError(f"{split.name}: {found} distinct items are too few. {_needed(experiment)}")
-    return sizes
+    while largest < LARGEST and (len(split) >= 2 * models * largest or _has(domain, 2 * models * largest, seed)):
+        largest *= 2
+    return tuple(size for k in reversed(range(N_SIZES)) if (size := largest // 2**k) >= SMALLEST)
+
+
+def _has(domain: Domain, n_train: int, seed: int) -> bool:
+    """Whether there are so many items to train on; a domain may look at no more of them than it is asked for."""
+    try:
+        return len(domain.split(n_train, seed)) >= n_train
+    except DataError:
+        return False
 
 
 def _needed(experiment: Experiment) -> str:
@@ -107,15 +116,24 @@ def outlook(experiment: Experiment) -> Outlook:
     domain = opened(experiment.data)
     split = domain.split(models * max(experiment.sizes), experiment.seeds[0])
     counted = experiment.data.counts_items
-    there = f"{len(split) + len(split.heldout):,} items, " if counted else ""
+    there = f"{len(split) + len(split.heldout):,} items, " if counted and experiment.data.holds_all else ""
     batch = experiment.training.batch_size
     line = (
         f"{split.name}: {there}{len(split.heldout):,} held out; P = {sizes_text(list(experiment.sizes))}, "
         f"{plural(len(experiment.seeds), 'seed')}, {plural(models, 'model')} each, batches of {batch}, "
-        f"{experiment.steps(min(experiment.sizes)):,} to {experiment.steps(max(experiment.sizes)):,} steps."
+        f"{_range(*(experiment.steps(of_all(experiment.sizes)) for of_all in (min, max)))} steps."
     )
     kind = domain.facts(split.first(1)).kind
     return Outlook(line, tuple(_cautions(experiment, split, counts_copies=kind != "strings", counted=counted)))
+
+
+def _range(least: int, most: int) -> str:
+    """Two numbers, or the one that they are.
+
+    >>> _range(60, 1200), _range(60, 60)
+    ('60 to 1,200', '60')
+    """
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _cautions(experiment: Experiment, split: Split, *, counts_copies: bool, counted: bool) -> Iterator[str]:

@@ -22,12 +22,17 @@ from taumem.record import DataFacts
 
 __all__ = ["LinesConfig"]
 
+MANY = 8192
+"""Of so many lines equal ones are counted, to say how many to hold out; those behind change it no more."""
+
 
 class LinesConfig(DataConfig):
     """One item per line; see :func:`taumem.data.load_lines`. P counts lines."""
 
     diffusions = (MaskedConfig, UniformConfig)
     models = (TransformerConfig, MLPConfig)
+    counts_items = True
+    holds_all = False
 
     source: Literal["lines"]
     path: str | None = None
@@ -42,13 +47,13 @@ class LinesConfig(DataConfig):
     max_length: int | None = Field(default=None, ge=1, le=65_536)
     """Symbols of the longest line; longer ones are left out. None takes the longest line's, up to 1,024."""
     resemblance: float = Field(default=ALIKE, gt=0, le=1)
-    """Share of passages of 8 symbols in common from which on two lines are near-duplicates; 1 keeps all but equals."""
+    """Share of passages of 8 symbols in common from which on two lines are near-duplicates; 1 for all of them."""
     notation: Literal["smiles"] | None = None
     """What lines are written in, so that valid ones and different ways to write the same are known; None: nothing."""
     skip_unreadable: bool = False
     """Whether to pass over files in a folder that are no texts, with a note that names them."""
     n_heldout: int | None = Field(default=None, ge=2)
-    """None holds out a fifth of the lines, at most 512."""
+    """None holds out a fifth of the lines, equal ones counted once, at most 512."""
 
     def open(self) -> "LineDomain":
         """Read the lines."""
@@ -57,8 +62,9 @@ class LinesConfig(DataConfig):
         options = {"column", "alphabet", "symbols", "max_length", "skip_unreadable"}
         lines = load_lines(self.path, self.heldout, **self.model_dump(include=options))
         there = lines.items if lines.heldout is None else lines.heldout
+        n_heldout = self.n_heldout or n_heldout_unless_said(len(np.unique(there[:MANY], axis=0)))
         canonical = canonical_smiles() if self.notation else None
-        return LineDomain(lines, self.resemblance, self.n_heldout or n_heldout_unless_said(len(there)), canonical)
+        return LineDomain(lines, self.resemblance, n_heldout, canonical)
 
 
 @dataclass(frozen=True, eq=False)

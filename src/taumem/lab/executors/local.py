@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from taumem.errors import RecordError
+from taumem.errors import RecordError, TaumemWarning
 from taumem.lab.interruption import Interrupted, children_ignore_ctrl_c, ctrl_c_is_known
 from taumem.lab.plan import RunPlan
 from taumem.lab.run import OnStep, make_run, make_runs_together
@@ -118,6 +118,8 @@ def _start_worker(steps: "Queue[tuple[int, int, int]]", stop: Event, workers: in
     # Ctrl-C reaches every process of the terminal; here the parent's flag counts, which lets a step end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.formatwarning = _in_words
+    for of_data in (r"taumem\.data\b", r"taumem\.lab\.domains\b"):  # the parent read them first, and has said it
+        warnings.filterwarnings("ignore", category=TaumemWarning, module=of_data)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(max(1, available_processors() // workers))
     _worker.update(steps=steps, stop=stop)
