@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from taumem import lab
 from taumem.analysis import Onset, usual_prior
 from taumem.cli import main
 from taumem.record import DataFacts, Measurement, RunHeader, RunKey, RunRecord, read_runs
@@ -310,6 +311,15 @@ def test_one_bad_record_does_not_hide_the_others(study, tmp_path, capsys):
     assert "unreadable" in capsys.readouterr().out
 
 
+def test_the_help_of_run_names_every_preset_but_the_demos_own(capsys):
+    assert taumem("run", "--help") == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    presets = [file.stem for file in (Path(lab.__file__).parent / "presets").glob("*.toml")]
+    assert [
+        name for name in presets if f"{name}," not in told and f"{name};" not in told and f"{name}." not in told
+    ] == []
+
+
 def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
@@ -389,7 +399,7 @@ def test_what_is_to_be_made_is_said_before_it_is_made_and_what_it_teaches(tmp_pa
     command = ["run", tmp_path / "tiny.toml", "-o", tmp_path / "out", "--workers", "1"]
     assert taumem(*command, "--set", "training.batch_size=8", "--set", "data.n_heldout=8") == 0
     told = capsys.readouterr().err
-    line = "mixture: 256 items, 8 held out; P = 8, 16, 1 seed, 2 models each, batches of 8, 20 to 20 steps."
+    line = "mixture: 256 items, 8 held out; P = 8, 16, 1 seed, 2 models each, batches of 8, 20 steps."
     assert told.index(line) < told.index("P = 8 is no larger than the batch size (8)") < told.index("runs: 0 %")
     assert told.count("0 % [0 %, 37 %]") == 1  # not once more when it has been made
 
