@@ -34,6 +34,7 @@ OF_VECTORS = (["LossGap", "EmpiricalGap"], ["Copies"])
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*passed over:taumem.errors.TaumemWarning")
 def test_a_run_says_what_its_items_are_and_is_asked_what_suits_them(tmp_path, monkeypatch, changes, kind, asked):
     monkeypatch.chdir(tmp_path)
     np.save("own.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype("uint8"))
