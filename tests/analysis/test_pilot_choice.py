@@ -118,3 +118,15 @@ def test_it_takes_no_fit_for_each_size_and_no_warning():
         start = time.process_time()
         next_pilot(clock, 1_000_000, spent=0)
     assert time.process_time() - start < 4
+
+
+def test_a_forecast_that_is_earlier_without_the_smallest_pilots_is_told_with_it():
+    steps = {16: 300.0, 32: 600.0, 64: 900.0, 128: 1200.0}  # bends down: the smallest make it late
+    onsets = tuple(Onset(s, s / 1.1, s * 1.1, "no", "tau_val", RunKey(p, 8)) for p, s in steps.items())
+    clock = ClockLaw("tau_val", onsets, onsets)
+    told = next_pilot(clock, 256, spent=1.0)
+    without = ClockLaw("tau_val", onsets[1:], onsets[1:]).forecasting().predict(256)
+    assert told.without_smallest == without
+    assert without.value < 0.97 * clock.forecasting().predict(256).value
+    assert any(sentence.startswith("Without the smallest pilots it is") for sentence in told.sentences)
+    assert next_pilot(ClockLaw("tau_val", onsets[2:], onsets[2:]), 256, spent=1.0).without_smallest is None

@@ -198,7 +198,9 @@ def test_a_forecast_says_its_three_units_which_of_them_is_supported_and_which_pi
     content = output_of(capsys, "forecast", study, "--n-train", "256", "--json")
     assert content["passes"]["value"] == pytest.approx(content["steps"]["value"] * 8 / 256)
     assert content["supported"] == ["steps"]
-    assert {"best", "reason", "beyond", "width_now", "budget", "spent_share"} == set(content["next_pilot"])
+    assert {"best", "reason", "beyond", "width_now", "budget", "spent_share", "without_smallest"} == set(
+        content["next_pilot"]
+    )
     assert taumem("forecast", study, "--n-train", "256") == 0
     told = " ".join(capsys.readouterr().out.split())
     assert f"{content['examples']['value']:,.0f} examples, {content['passes']['value']:.1f} passes" in told
