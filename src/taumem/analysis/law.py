@@ -15,16 +15,13 @@ from taumem.analysis.interval import Interval, check_confidence, finite_or_none
 from taumem.analysis.likelihood import Bounds
 from taumem.analysis.onset import Onset
 from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
-from taumem.analysis.prior import Prior
+from taumem.analysis.prior import Exponent, Prior, read_exponent
 from taumem.errors import ConfigError, TaumemWarning
 
-__all__ = ["FAR", "Exponent", "Law", "fit_law", "read_exponent", "whole_size"]
+__all__ = ["FAR", "Law", "fit_law", "whole_size"]
 
 FAR = 4.0
 """How many times the largest size a forecast may reach without a warning."""
-
-Exponent = float | tuple[float, float] | None
-"""Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
 
 
 @dataclass(frozen=True)
@@ -258,29 +255,6 @@ def fit_law(
         sources=tuple(sorted({o.source for o in onsets if o.source})),
         posterior=posterior,
     )
-
-
-def read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:
-    """Mean and standard deviation of what is known of an exponent beforehand, and the kind of that.
-
-    Raises:
-        ConfigError: it is no exponent.
-
-    >>> read_exponent((1.2, 0.2)), read_exponent(1), read_exponent(None)
-    ((1.2, 0.2, 'prior'), (1.0, 0.0, 'fixed'), (1.0, inf, 'free'))
-    """
-    if exponent is None:
-        return 1.0, math.inf, "free"
-    pair = exponent if isinstance(exponent, tuple | list) else (exponent, 0.0)
-    if len(pair) != 2 or not all(isinstance(x, int | float | np.integer) and math.isfinite(x) for x in pair):
-        raise ConfigError(
-            "an exponent is a finite number to fix it, a pair (mean, standard deviation) if it is known to within an "
-            f"uncertainty, or None to leave it free; got {exponent!r}."
-        )
-    value, sd = map(float, pair)
-    if pair is exponent and sd <= 0:
-        raise ConfigError(f"a pair for the exponent is (mean, standard deviation > 0); got {exponent}.")
-    return value, sd, "fixed" if sd == 0 else "prior"
 
 
 def whole_size(n_train: Any) -> int:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from taumem.analysis.law import Exponent, Law, fit_law, read_exponent
+from taumem.analysis.law import Law, fit_law
 from taumem.analysis.onset import Onset
-from taumem.analysis.prior import Prior, usual_prior
+from taumem.analysis.prior import Exponent, Prior, read_exponent, usual_prior
 from taumem.errors import ConfigError
 
 __all__ = ["ClockLaw"]
@@ -105,8 +105,8 @@ class ClockLaw:
     def of_each(
         cls,
         onsets: Sequence[Onset],
-        *,
         excluded: frozenset[int] = frozenset(),
+        *,
         floor: bool,
         confidence: float,
         kind: str = "",

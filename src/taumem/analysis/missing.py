@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from taumem.analysis.clocks import Clock, families
 from taumem.analysis.course import FEWEST_LOOKS
-from taumem.analysis.law import Exponent
 from taumem.analysis.laws import ClockLaw
+from taumem.analysis.prior import Exponent
 from taumem.analysis.wording import plural, sizes_text
 from taumem.record import RunRecord
 

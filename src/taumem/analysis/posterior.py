@@ -19,8 +19,7 @@ a, which Newton's method finds since the likelihood is all but log-concave there
 a low-discrepancy sequence; importance weights make up the difference. Nothing but the weights knows of the
 approximation.
 
-Reference: Severini, Mukerjee and Ghosh, Biometrika 89 (2002), on right-Haar priors; Roberts (2018), the R_d
-sequence.
+Reference: Severini, Mukerjee and Ghosh, Biometrika 89 (2002), on right-Haar priors; Roberts (2018), the R_d sequence.
 """
 
 import math

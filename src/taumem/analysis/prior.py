@@ -10,10 +10,16 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
+
+import numpy as np
 
 from taumem.errors import ConfigError
 
-__all__ = ["Prior", "usual_prior"]
+__all__ = ["Exponent", "Prior", "read_exponent", "usual_prior"]
+
+Exponent = float | tuple[float, float] | None
+"""Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
 
 FINEST = 0.02
 """The least standard error of log onsets that says something of the scatter from run to run; none was below 0.05."""
@@ -72,3 +78,26 @@ def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = 
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
     rows = table["full" if full_batches else "fixed"]["tau_val" if clock == "tau_val" else "others"]
     return Prior(**{name: tuple(pair) for name, pair in rows.get(kind, rows["unknown"]).items()})
+
+
+def read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:
+    """Mean and standard deviation of what is known of an exponent beforehand, and the kind of that.
+
+    Raises:
+        ConfigError: it is no exponent.
+
+    >>> read_exponent((1.2, 0.2)), read_exponent(1), read_exponent(None)
+    ((1.2, 0.2, 'prior'), (1.0, 0.0, 'fixed'), (1.0, inf, 'free'))
+    """
+    if exponent is None:
+        return 1.0, math.inf, "free"
+    pair = exponent if isinstance(exponent, tuple | list) else (exponent, 0.0)
+    if len(pair) != 2 or not all(isinstance(x, int | float | np.integer) and math.isfinite(x) for x in pair):
+        raise ConfigError(
+            "an exponent is a finite number to fix it, a pair (mean, standard deviation) if it is known to within an "
+            f"uncertainty, or None to leave it free; got {exponent!r}."
+        )
+    value, sd = map(float, pair)
+    if pair is exponent and sd <= 0:
+        raise ConfigError(f"a pair for the exponent is (mean, standard deviation > 0); got {exponent}.")
+    return value, sd, "fixed" if sd == 0 else "prior"

@@ -11,12 +11,13 @@ from taumem.analysis.differences import differences_of
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
-from taumem.analysis.law import Exponent, Law, whole_size
+from taumem.analysis.law import Law, whole_size
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.missing import unread, without_law
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
+from taumem.analysis.prior import Exponent
 from taumem.analysis.twins import checked_runs, each_once, find_twins
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunHeader, RunRecord
@@ -108,13 +109,8 @@ class Study:
         of_levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
         onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
         kinds = {record.header.data.kind for record in self.records}
-        return ClockLaw.of_each(
-            onsets,
-            excluded=self.excluded,
-            floor=self.floor,
-            confidence=self.confidence,
-            kind=kinds.pop() if len(kinds) == 1 else "",
-        )
+        kind = kinds.pop() if len(kinds) == 1 else ""
+        return ClockLaw.of_each(onsets, self.excluded, floor=self.floor, confidence=self.confidence, kind=kind)
 
     @property
     def laws(self) -> dict[str, Law]:
