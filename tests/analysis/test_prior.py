@@ -1,6 +1,7 @@
 """What forecasts assume beforehand: what the fit makes of it, by brute force, and what is no prior."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,3 +89,63 @@ def test_a_batch_as_large_as_the_only_size_is_no_batch_of_the_whole_set():
         Onset(s, s / 1.1, s * 1.1, "no", "tau_val", RunKey(16, 16, seed=k)) for k, s in enumerate((90.0, 99.0))
     )
     assert ClockLaw("tau_val", pair, pair).forecasting().prior == usual_prior()
+
+
+def test_without_a_scatter_and_with_any_floor_a_prior_is_an_exponent_known_to_within_an_uncertainty():
+    known = fit_law(onsets(STEPS), prior=Prior((1.2, 0.2)))
+    former = fit_law(onsets(STEPS), exponent=(1.2, 0.2), floor=True)
+    assert known.to_json() | {"prior": None} == former.to_json()
+    assert known.predict(128) == former.predict(128)
+
+
+def test_onsets_without_intervals_say_nothing_of_the_scatter_and_leave_it_to_the_pilots():
+    prior, bare = usual_prior(), onsets(STEPS, 0.0)
+    law, flat = fit_law(bare, prior=prior), fit_law(bare, prior=replace(prior, scatter=None))
+    assert law.predict(128) == flat.predict(128)
+    assert law.predict(128) != fit_law(onsets(STEPS), prior=prior).predict(128)
+
+
+def test_wide_intervals_widen_a_forecast_from_the_same_onsets():
+    widths = []
+    for error in (0.05, 0.1, 0.2, 0.4):
+        found = fit_law(onsets(STEPS, error), prior=usual_prior()).predict(128)
+        widths.append(math.log(found.high / found.low))
+    assert widths == sorted(widths)
+    assert widths[-1] > 2 * widths[0]
+
+
+@pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")
+@pytest.mark.parametrize("steps", [STEPS, {32: 250.0, 64: 480.0}])
+def test_a_farther_forecast_is_a_wider_one(steps):
+    law = fit_law(onsets(steps), prior=usual_prior())
+    found = [law.predict(reach * max(steps)) for reach in (1, 2, 4, 8, 16)]
+    widths = [math.log(each.high / each.low) for each in found]
+    assert widths == sorted(set(widths))
+
+
+@pytest.mark.parametrize("kind", ["", "images", "texts", "strings"])
+def test_many_precise_pilots_overrule_what_was_assumed(kind):
+    rng, prior = np.random.default_rng(0), usual_prior(kind=kind)
+    assert prior.exponent[0] > 1.3
+    within = math.exp(1.645 * 0.03)
+    pilots = []
+    for n_train in (16, 32, 64, 128, 256, 512):
+        for seed in range(5):
+            step = 8 * n_train * math.exp(0.03 * rng.standard_normal())
+            pilots.append(Onset(step, step / within, step * within, "no", "tau_val", RunKey(n_train, 8, seed=seed)))
+    law = fit_law(pilots, prior=prior)
+    assert law.exponent.value == pytest.approx(1.0, abs=0.03)  # no floor is below 0, so it comes a little later than 1
+    assert law.predict(2048).value == pytest.approx(8 * 2048, rel=0.04)
+    assert 8 * 2048 in law.predict(2048)
+    assert law.floor.high < 0.2 * 8 * 16
+
+
+def test_pilots_with_batches_of_the_whole_set_are_forecast_by_what_such_studies_taught():
+    def law(batch_size, clock="tau_val", kind="images"):
+        made = [replace(o, run=RunKey(o.n_train, batch_size or o.n_train), clock=clock) for o in onsets(STEPS)]
+        return ClockLaw(clock, tuple(made), tuple(made), kind=kind).forecasting()
+
+    assert law(None).prior == usual_prior(kind="images", full_batches=True)
+    assert law(8).prior == usual_prior(kind="images")
+    assert law(8, "tau_copy[0.05]", "texts").prior == usual_prior("tau_copy[0.05]", kind="texts")
+    assert law(None).predict(128).value < law(8).predict(128).value  # onsets grow more slowly there
