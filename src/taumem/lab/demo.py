@@ -32,8 +32,7 @@ __all__ = ["CLOCK", "CopyCount", "DemoResult", "demo", "forecast_and_prove"]
 CLOCK = "tau_val"
 """The clock that is forecast: the minimum of the held-out loss, three times less noisy than a small gap's threshold."""
 
-CONFIDENCE = 0.9
-N_SAMPLES = 512
+CONFIDENCE, N_SAMPLES = 0.9, 512
 AT_MOST = 3
 """How many times longer than forecast the target may train: it ends once its clock is located, at about 1.8 times."""
 
@@ -58,9 +57,8 @@ class CopyCount(BaseModel):
     n_train: int
     """Training examples P of the models."""
     step: int
-    """At least so long were they trained."""
     times: float | None
-    """The step over the clock as it was measured at this P; None where it was not located."""
+    """The step, the fewest that a model took, over the clock at this P; None where it was not located."""
     count: int
     n: int
     low: float
@@ -269,9 +267,9 @@ def _count_copies(plans: Sequence[RunPlan], folder: Path, step: int | None, cloc
         probe = Copies(prepared.split.train, prepared.split.heldout)
         denoiser = learner.averaged.eval()
         samples = prepared.sampler(n_each)(denoiser, generator_for(plan.seed, "demo samples", plan.half or ""))
-        reading = probe.measure(samples)
-        found.append(reading.estimates[0])
-        chance.append(reading.estimates[1])
+        copies, by_chance = probe.measure(samples).estimates[:2]
+        found.append(copies)
+        chance.append(by_chance)
         steps.append(learner.step)
     count = sum(round(e.value * e.count) for e in found)
     together = share("copy_fraction", count, n_each * len(plans))
@@ -294,9 +292,9 @@ def _sentence(forecast: Interval, measured: Interval, at_stop: CopyCount, late: 
         found = f"reached before the first look, at {measured.high:,.0f}"
     else:
         found = f"measured {measured.value:,.0f}"
-    trained_on = f"trained {late.step:,} steps" if late.times is None else f"trained {late.times:.1f} times its {CLOCK}"
+    long = f"{late.step:,} steps" if late.times is None else f"{late.times:.1f} times their {CLOCK}"
     return (
         f"Forecast {forecast.value:,.0f} steps [{forecast.low:,.0f}, {forecast.high:,.0f}]; {found}. "
         f"Stopping there: {at_stop.count} of {at_stop.n} samples are copies; "
-        f"P = {late.n_train} {trained_on}: {late.count / late.n:.0%}."
+        f"the models of P = {late.n_train}, trained {long}: {late.count / late.n:.0%}."
     )
