@@ -458,6 +458,16 @@ def test_a_floor_is_integrated_whatever_the_onsets_look_like(steps, exponent):
     assert 0 <= law.floor.low < law.floor.high < 3 * min(steps)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("steps", [(1000, 500, 250), (1e4, 1e2, 1), (750, 150, 2e-3), (1, 1e2, 1e4)])
+def test_onsets_that_no_exponent_beside_a_floor_fits_leave_one_within_its_ends(steps):
+    onsets = [onset(p, s) for p, s in zip((32, 64, 128), steps, strict=True)]
+    law = fit_law(onsets, exponent=None, floor=True)
+    assert law.posterior.effective_share > 0.04
+    assert 0 <= law.exponent.low < law.exponent.high <= 3
+    assert 0 < fit_law(onsets, exponent=(1.2, 0.2), floor=True).plausibility < 1
+
+
 @pytest.mark.parametrize("sizes", [(32,), (32, 64)])
 @pytest.mark.parametrize("halves", [("a", "b"), (None, None)])
 def test_with_a_usual_exponent_a_floor_needs_no_size_more(sizes, halves):

@@ -1,4 +1,5 @@
 import json
+import math
 import multiprocessing
 import socket
 from pathlib import Path
@@ -8,6 +9,7 @@ import torch
 from loops import HELDOUT, Net, Plain, loss, loss_of_global_torch, train
 
 import taumem
+from taumem.analysis import usual_prior
 from taumem.errors import ConfigError, RecordError
 from taumem.monitor.arguments import FORECAST_CONFIDENCE
 from taumem.monitor.pilot_folder import PilotFolder
@@ -249,13 +251,14 @@ def test_a_pilot_that_takes_much_longer_than_smaller_ones_says_so_at_each_doubli
         late({}, step)
     assert [f"by step {step:,}" in line for step, line in zip((LATE_STEPS, 2 * LATE_STEPS), lines, strict=True)]
     log.of_pilot(Subset(10, 0, (), ()), {"step": 300, "reason": "located", "since": 100, "message": "found."})
-    late = log.overdue(Subset(20, 0, (), ()))  # expected at about 100 * 2^1.2 = 230
-    late({}, 2000)
+    late = log.overdue(Subset(20, 0, (), ()))
+    expected = 100 * 2 ** usual_prior().exponent[0]
+    late({}, math.floor(10 * expected))
     assert len(lines) == 3
-    late({}, 2400)
+    late({}, step := math.ceil(10 * expected))
     late({"taumem/onset_step": 900.0}, 9000)
-    assert "Pilot 2 of 2, P = 20: tau_val is not located by step 2,400" in lines[-1]
-    assert "at about 230" in lines[-1]
+    assert f"Pilot 2 of 2, P = 20: tau_val is not located by step {step:,}" in lines[-1]
+    assert f"at about {expected:,.0f}" in lines[-1]
 
 
 def test_options_of_the_users_reach_the_guard_of_every_pilot(tmp_path):

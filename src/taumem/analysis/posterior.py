@@ -121,8 +121,7 @@ class _Problem:
         sigma, share, _ = np.moveaxis(nodes, -1, 0)
         value: Floats = np.zeros_like(sigma)
         if self.floor is not None:
-            alpha, beta = self.floor
-            value += special.xlogy(alpha - 1, share) + special.xlog1py(beta - 1, -share)
+            value += special.xlogy(self.floor[0] - 1, share) + special.xlog1py(self.floor[1] - 1, -share)
         if self.log_sigma is not None:
             mean, sd = self.log_sigma
             value -= 0.5 * ((np.log(sigma) - mean) / sd) ** 2
@@ -237,6 +236,8 @@ def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
     line = np.stack([np.ones_like(problem.x), problem.x], axis=1)[:, : len(precision)]
     start = np.linalg.lstsq(line, data.middle - problem.exponent * problem.x, rcond=None)[0]
     beta = np.tile(start if precision.max() == 0 else start * [1, 0], (len(nodes), 1))
+    ends = (-problem.exponent, STEEPEST - problem.exponent) if problem.has_floor else (-np.inf, np.inf)
+    beta[:, 1:] = np.clip(beta[:, 1:], *ends)
     height, gradient, hessian = evaluate(nodes, beta)
     pace = np.ones(len(nodes))
     moving = np.arange(len(nodes))
@@ -247,8 +248,7 @@ def _modes(problem: _Problem, nodes: Floats) -> tuple[Floats, Floats, Floats]:
         if not len(moving):
             break
         candidate = beta[moving] + pace[moving, None] * move
-        if problem.has_floor:
-            candidate[:, 1:] = np.clip(candidate[:, 1:], -problem.exponent, STEEPEST - problem.exponent)
+        candidate[:, 1:] = np.clip(candidate[:, 1:], *ends)
         found = evaluate(nodes[moving], candidate)
         better = found[0] >= height[moving]
         pace[moving] = np.where(better, np.minimum(2 * pace[moving], 1), pace[moving] / 4)
