@@ -26,7 +26,7 @@ def demo(
 ) -> None:
     """Forecast when an image model starts to memorize, then train it and see.
 
-    Built-in images, no network; under two minutes on two cores. Interrupted, the same command goes on.
+    Built-in images, no network; two minutes on two cores. Interrupted, the same command goes on.
 
     Parameters
     ----------
