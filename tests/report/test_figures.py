@@ -56,6 +56,18 @@ def test_excluded_sizes_are_diamonds_and_the_forecast_is_a_bar(law, forecast):
     assert tuple(bar.y) == (forecast.predicted.low, forecast.predicted.high)
 
 
+def test_a_forecast_lies_on_the_line_that_is_drawn(records):
+    study = Study.of(records, excluded={128})
+    made = study.forecast(128)
+    line = next(
+        t
+        for t in figures.law(study.excluding({128}, made)).data
+        if t.meta == "tau_val" and t.mode == "lines" and t.line.width
+    )
+    at = np.exp(np.interp(np.log(128), np.log(np.asarray(line.x, float)), np.log(np.asarray(line.y, float))))
+    assert at == pytest.approx(made.predicted.value, rel=0.01)
+
+
 def test_a_forecast_alone_draws_no_measurement(records, forecast):
     waiting = Study.of(
         [r for r in records if r.header.data.n_train < 64 and r.header.half == "a"],

@@ -64,8 +64,10 @@ def _add_clock(figure: go.Figure, clock: ClockLaw, study: Study, *, visible: boo
     if clock.free is not None:
         value, interval = power(clock.free.exponent).split(" ", 1)
         name = f"{clock.clock} ∝ P<sup>{value}</sup> {interval}"
-    if clock.drawn is not None and study.sizes:
-        _add_line(figure, clock.drawn, study.sizes, color, shared)
+    forecast = study.proof if study.proof is not None and study.proof.clock == clock.clock else None
+    law = forecast.law if forecast and forecast.law else clock.drawn  # the forecast lies on the line that it came from
+    if law is not None and study.sizes:
+        _add_line(figure, law, study.sizes, color, shared)
     fitted = [onset for onset in clock.onsets if onset.n_train not in study.excluded]
     excluded = [onset for onset in clock.onsets if onset.n_train in study.excluded]
     _add_onsets(figure, fitted, color, name, shared)
