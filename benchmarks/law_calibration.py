@@ -23,9 +23,10 @@ The tables:
   a floor has the same share in every study; of outliers, one pilot in ten is early or late by a factor of 2 (the new
   run is none); a scatter is twice what was drawn.
 
-Censoring: `right` ends each run of the largest size at that size's median onset, so that about half of them
-are censored; `grid` knows each onset only as an interval between looks whose steps grow by a ratio of 1.2;
-`both` does both.
+Censoring: `right` ends each run of the largest size at that size's median onset, so that about half of them are
+censored; `grid` knows each onset only as an interval between looks whose steps grow by a ratio of 1.2; `both` does
+both; `budget` ends each run of the largest size at twice the steps of the size before it, which, unlike the median, is
+nothing that only the planted law knows.
 
 What counts as kept was written down before the tables were made: 87 to 93 % of 500 studies (of which one standard error
 is 1.3 %) in each cell where what is planted is what is assumed. Of twins, whose correlation a handful of pairs cannot

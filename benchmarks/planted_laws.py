@@ -48,8 +48,8 @@ class Setting:
         """In what the studies are not what forecasts assume."""
         told = {
             f"a bend of {self.bend:+g}": self.bend,
-            f"a floor of {self.share or 0:.0%}": self.share is not None,
-            f"outliers, {self.outliers:.0%}": self.outliers,
+            f"a floor of {100 * (self.share or 0):g} %": self.share is not None,
+            f"outliers, {100 * self.outliers:g} %": self.outliers,
             f"scatter x {self.scatter:g}": self.scatter != 1,
         }
         return next((text for text, departs in told.items() if departs), "nothing")
@@ -122,6 +122,8 @@ def settings(table: str = "runs") -> Iterator[Setting]:
         for sizes, runs, twins in ((2, 1, None), (3, 1, None), (2, 1, 0.7), (3, 1, 0.7), (3, 2, None), (5, 3, 0.7)):
             for censoring in ("none", "right"):
                 yield Setting(sizes, runs, censoring, "prior", "forecast", twins)
+        for sizes, twins in ((2, None), (3, None), (2, 0.7), (3, 0.7)):
+            yield Setting(sizes, 1, "budget", "prior", "forecast", twins)
     if table == "bends":
         for sizes, runs, twins in ((3, 1, 0.8), (3, 2, None), (5, 3, None)):
             for bend in (-0.2, 0.0, 0.1, 0.2):
@@ -142,7 +144,10 @@ def simulated(setting: Setting, truth: Planted, rng: np.random.Generator) -> lis
     onsets = []
     for size in sizes:
         median = truth.median(setting, size)
-        end = median if size == sizes[-1] else math.inf
+        end = math.inf
+        if size == sizes[-1]:
+            before = [math.log(onset.step) for onset in onsets if onset.n_train == sizes[-2]]
+            end = 2 * math.exp(float(np.mean(before))) if setting.censoring == "budget" else median
         for seed in range(setting.runs):
             rho = setting.twins or 0.0
             shared = math.sqrt(rho) * rng.standard_normal()
@@ -163,7 +168,7 @@ def simulated(setting: Setting, truth: Planted, rng: np.random.Generator) -> lis
 
 
 def _censored(step: float, within: float, end: float, run: RunKey, censoring: str) -> Onset:
-    if censoring in ("right", "both") and step > end:
+    if censoring in ("right", "both", "budget") and step > end:
         return Onset(end, end, math.inf, "right", "tau", run)
     if censoring in ("grid", "both"):
         look = math.floor(math.log(step) / math.log(1.2))
