@@ -17,7 +17,7 @@ from taumem.analysis.evidence import error_of
 from taumem.record import RunKey
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-if not EXPERIMENTS.is_dir():
+if not (EXPERIMENTS / "prior").is_dir():
     pytest.skip("the studies are not part of the package", allow_module_level=True)
 sys.path.insert(0, str(EXPERIMENTS / "prior"))
 learn = import_module("learn")
