@@ -17,8 +17,8 @@ def section(study: Study) -> Iterator[Section]:
     text = "When each clock went off, against the number of training examples P. Choose which clocks to see. "
     if fitted:
         text += (
-            "The line is the law, with a free exponent where the onsets determine one, and of the clock that was forecast "
-            "the one that forecast it; the band is its prediction for a single run. "
+            "The line is the law, with a free exponent where the onsets determine one, and of the clock that was "
+            "forecast the one that forecast it; the band is its prediction for a single run. "
         )
     yield Section(
         "law",
