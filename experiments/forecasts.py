@@ -127,8 +127,7 @@ def show_each(made: Sequence[Made]) -> None:
     for each in made:
         first = next(iter(each.predicted))
         now, covered = each.predicted[first], each.covered(first)
-        errors = ("not reached" if (e := each.error(n)) is None else percent(e) for n in (first, "before"))
-        error, before = errors
+        error, before = ("not reached" if (e := each.error(n)) is None else percent(e) for n in (first, "before"))
         print(
             f"| {each.study} | {', '.join(map(str, each.pilots))} | {each.n_train} | {each.seed} | {now.value:,.0f} "
             f"| {now.low:,.0f} to {now.high:,.0f} | {', '.join(map(told, each.measured))} | {error} "

@@ -4,20 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textbook import edit_distance
 
 import taumem.audit.texts as texts_module
 from taumem.audit.texts import GROUPS, WAYS, TextComparison
 from taumem.data import load_english
 from taumem.errors import DataError
-
-
-def edit_distance(a: str, b: str) -> int:
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]
 
 
 def share(a: str, b: str) -> float:

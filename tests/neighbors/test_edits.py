@@ -3,20 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textbook import edit_distance
 
 import taumem.neighbors.edits as edits
 from taumem.neighbors import nearest_by_edits
 
 strings = st.text("abc", max_size=7)
-
-
-def edit_distance(one: str, two: str) -> int:
-    row = list(range(len(two) + 1))
-    for i, a in enumerate(one, 1):
-        last, row[0] = row[0], i
-        for j, b in enumerate(two, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
-    return row[-1]
 
 
 @given(st.lists(strings, max_size=5), st.lists(strings, min_size=1, max_size=9), st.sampled_from([1, 7, 2**24]))

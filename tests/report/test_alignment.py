@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from textbook import edit_distance
 
 from taumem.report.exhibits.alignment import CUT, GAP, MOST_SYMBOLS, aligned
 from taumem.report.exhibits.texts import SIGNS, VERBATIM
@@ -18,16 +19,6 @@ def shown(text: str) -> str:
     return "".join(SIGNS.get(c, c if c.isprintable() else "�") for c in text)
 
 
-def edits(a: str, b: str) -> int:
-    """The fewest symbols to change, put in or take out, by the textbook's table."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
-
-
 @given(TEXTS, TEXTS)
 def test_both_texts_are_there_whole_and_differ_at_the_fewest_places(sample, nearest):
     chunks = aligned(sample, nearest)
@@ -36,7 +27,7 @@ def test_both_texts_are_there_whole_and_differ_at_the_fewest_places(sample, near
     assert above.replace(GAP, "") == shown(sample)
     assert below.replace(GAP, "") == shown(nearest)
     differing = sum(len(s.sample) for chunk in chunks for s in chunk if s.mark == "differs")
-    assert differing == edits(sample, nearest)
+    assert differing == edit_distance(sample, nearest)
     assert all(s.sample == s.nearest for chunk in chunks for s in chunk if s.mark != "differs")
 
 

@@ -7,7 +7,7 @@ from taumem.analysis.forecast import Forecast
 from taumem.analysis.shares import FEWEST_HELDOUT, exact_interval
 from taumem.analysis.wording import factor, percent, sizes_text
 from taumem.errors import first_difference
-from taumem.record import RunRecord
+from taumem.record import RunRecord, take_whole_sets
 
 __all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast"]
 
@@ -90,8 +90,7 @@ def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) ->
     if unknown := set(excluded) - {record.header.data.n_train for record in records}:
         yield f"No run has P = {sizes_text(sorted(unknown))}, which was to be kept out of the fits."
     headers = [record.header for record in records if record.header.data.n_train not in excluded]
-    of_the_set = len(headers) > 1 and all(h.batch_size == h.data.n_train for h in headers)
-    if not (of_the_set and len({h.batch_size for h in headers}) > 1):  # there the whole set is what was asked for
+    if not take_whole_sets([header.key for header in headers]):  # there the whole set is what was asked for
         for batch_size in sorted({h.batch_size for h in headers}):
             if told := full_batches({h.data.n_train for h in headers if h.batch_size == batch_size}, batch_size):
                 yield told

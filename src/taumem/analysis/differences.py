@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from taumem.errors import ConfigError
-from taumem.record import RunHeader
+from taumem.record import RunHeader, take_whole_sets
 from taumem.record.header import LENGTH
 
 __all__ = ["KNOWN", "Difference", "Known", "differences_of", "recipe_of"]
@@ -162,8 +162,7 @@ def differences_of(
             "the run that is forecast is described by its header, or by a mapping of its settings, such as "
             f"{{'batch_size': 64}}; got {type(target).__name__}."
         )
-    several = len({header.data.n_train for header in pilots}) > 1
-    whole = several and all(header.batch_size == header.data.n_train for header in pilots)
+    whole = take_whole_sets([header.key for header in pilots])
     theirs = [_settings(header) | ({"batch_size": WHOLE} if whole else {}) for header in pilots]
     own = {_whole_key(key, theirs): value for key, value in _settings(target).items()}
     if whole and own.get("batch_size") == n_train:

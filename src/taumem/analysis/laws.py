@@ -7,6 +7,7 @@ from taumem.analysis.law import Law, fit_law
 from taumem.analysis.onset import Onset
 from taumem.analysis.prior import Exponent, Prior, read_exponent, usual_prior
 from taumem.errors import ConfigError
+from taumem.record import take_whole_sets
 
 __all__ = ["ClockLaw"]
 
@@ -43,8 +44,7 @@ class ClockLaw:
         Raises:
             ConfigError: it cannot be fitted.
         """
-        sizes = {onset.n_train for onset in self.fitted}  # at one size, a batch of it may be of that size by chance
-        full = len(sizes) > 1 and all(onset.batch_size == onset.n_train for onset in self.fitted)
+        full = take_whole_sets([onset.run for onset in self.fitted])
         fit = self._fit(usual_prior(self.clock, kind=self.kind, full_batches=full))
         if isinstance(fit, str):
             raise ConfigError(fit)

@@ -6,7 +6,7 @@ from taumem.record.curve import Curve
 from taumem.record.estimate import Estimate, Measurement, Reading
 from taumem.record.files import write_atomically
 from taumem.record.header import SCHEMA_VERSION, DataFacts, ItemKind, RunHeader
-from taumem.record.key import Half, RunKey
+from taumem.record.key import Half, RunKey, take_whole_sets
 from taumem.record.places import find_runs, read_runs
 from taumem.record.quantities import QUANTITIES, Quantity, family_of
 from taumem.record.run import RunRecord
@@ -32,6 +32,7 @@ __all__ = [
     "find_runs",
     "read_runs",
     "seal",
+    "take_whole_sets",
     "unseal",
     "write_atomically",
 ]

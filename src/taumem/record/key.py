@@ -1,9 +1,10 @@
 """Which run: the identity of a run as one value, and the words for it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Half", "RunKey"]
+__all__ = ["Half", "RunKey", "take_whole_sets"]
 
 Half = Literal["a", "b", "ab"]
 """Which of two disjoint training sets; ``ab`` for what was found in the pair of models trained on them."""
@@ -62,3 +63,12 @@ class RunKey:
         """Where runs stand when they are listed: by size, seed, experiment and half."""
         seed = -1 if self.seed is None else self.seed
         return self.n_train, seed, self.experiment, self.half or "", self.data, self.weights, self.batch_size
+
+
+def take_whole_sets(runs: Collection[RunKey]) -> bool:
+    """Whether each step was to take the whole training set: at one size, a batch may be as large by chance.
+
+    >>> take_whole_sets([RunKey(16, 16), RunKey(32, 32)]), take_whole_sets([RunKey(16, 16), RunKey(16, 16, seed=1)])
+    (True, False)
+    """
+    return len({run.n_train for run in runs}) > 1 and all(run.batch_size == run.n_train for run in runs)
