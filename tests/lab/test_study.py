@@ -43,7 +43,7 @@ def test_a_run_notes_how_it_was_measured_and_one_of_the_first_schema_that_had_no
     plan = RunPlan(tiny(), 8, 0, "a")
     make_run(plan, tmp_path / "unbroken")
     unbroken = RunRecord.read(tmp_path / "unbroken" / plan.name)
-    assert set(unbroken.header.probes) == {"LossGap", "EmpiricalGap", "Copies"}
+    assert set(unbroken.header.probes) == {"LossGap", "EmpiricalGap", "Copies", "OptimizerState"}
     assert unbroken.header.copy_rule == CopyRule(measure="gap_ratio", threshold=1 / 3, near_duplicates="one")
 
     def on_step(plan: RunPlan, step: int) -> None:

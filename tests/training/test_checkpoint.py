@@ -12,6 +12,7 @@ from torch import nn
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import RecordError
 from taumem.models import MLP, Preconditioned, UNet
+from taumem.record import RateSchedule
 from taumem.training import Learner, load_checkpoint, save_checkpoint, train
 from taumem.training import checkpoint as checkpoint_module
 
@@ -58,8 +59,12 @@ def assert_identical(one: Learner, other: Learner) -> None:
 RUNS = {
     "MLP": (mlp, {}, {}),
     "MLP averaged": (mlp, {"ema_window": 0.1}, {}),
-    "MLP with weight decay, clipping and warm-up": (mlp, {"weight_decay": 0.1}, {"clip": 0.1, "warmup": 12}),
-    "U-Net averaged": (unet, {"ema_window": 0.2}, {"warmup": 3}),
+    "MLP with weight decay, clipping and warm-up": (
+        mlp,
+        {"weight_decay": 0.1},
+        {"clip": 0.1, "schedule": RateSchedule(warmup=12)},
+    ),
+    "U-Net averaged": (unet, {"ema_window": 0.2}, {"schedule": RateSchedule("cosine", warmup=3, steps=40)}),
     "U-Net with dropout": (unet, {"ema_window": 0.1, "dropout": 0.3}, {}),
 }
 

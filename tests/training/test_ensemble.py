@@ -10,6 +10,7 @@ from torch import nn
 from taumem.diffusion import GaussianDiffusion, LinearBetas, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError
 from taumem.models import MLP, Categorical, OneHot, Preconditioned, TreeUNet, UNet
+from taumem.record import RateSchedule
 from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train, train_together
 
 MASKED, UNIFORM, GAUSSIAN = MaskedDiffusion(4, weighting="x0"), UniformDiffusion(4, LinearBetas()), GaussianDiffusion()
@@ -55,10 +56,19 @@ def mlp(seed: int) -> nn.Module:
 
 CASES = {
     "tree, masked": (MASKED, tree_masked, strings, {}, {}),
-    "tree, masked, averaged": (MASKED, tree_masked, strings, {"ema_window": 0.2}, {"warmup": 7}),
+    "tree, masked, averaged": (MASKED, tree_masked, strings, {"ema_window": 0.2}, {"schedule": RateSchedule(warmup=7)}),
     "tree, uniform": (UNIFORM, tree_uniform, strings, {"weight_decay": 0.1}, {"clip": 0.3}),
     "MLP, tokens": (MASKED, mlp_tokens, strings, {"ema_window": 0.1}, {"clip": 1e6}),
-    "MLP, all options": (GAUSSIAN, mlp, vectors, {"weight_decay": 0.1, "ema_window": 0.1}, {"clip": 0.3, "warmup": 12}),
+    "MLP, SGD": (GAUSSIAN, mlp, vectors, {"optimizer": "sgd", "effective_time": True}, {}),
+    "MLP, RMSprop": (GAUSSIAN, mlp, vectors, {"optimizer": "rmsprop", "effective_time": True}, {"clip": 0.3}),
+    "MLP, Adam": (GAUSSIAN, mlp, vectors, {"optimizer": "adam", "weight_decay": 0.1, "effective_time": True}, {}),
+    "MLP, all options": (
+        GAUSSIAN,
+        mlp,
+        vectors,
+        {"weight_decay": 0.1, "ema_window": 0.1},
+        {"clip": 0.3, "schedule": RateSchedule(warmup=12)},
+    ),
 }
 
 
@@ -288,9 +298,9 @@ def with_one_learner_twice() -> list[Member]:
     return [*members, copy.copy(members[0])]
 
 
-def of_sgd() -> list[Member]:
+def of_rprop() -> list[Member]:
     models = [mlp(k) for k in range(2)]
-    return [Member(Learner(m, torch.optim.SGD(m.parameters(), lr=0.1)), vectors(9), 0) for m in models]
+    return [Member(Learner(m, torch.optim.Rprop(m.parameters(), lr=0.1)), vectors(9), 0) for m in models]
 
 
 def with_dropout() -> list[Member]:
@@ -320,11 +330,10 @@ BAD = {
     "other averages": (averaged_otherwise, {}, "power_average"),
     "other items": (lambda: with_last(start()[2].learner, strings(9)), {}, "items.*differ"),
     "one learner twice": (with_one_learner_twice, {}, "share a learner"),
-    "another optimizer": (of_sgd, {}, "AdamW.*SGD"),
+    "another optimizer": (of_rprop, {}, "Learner.start.*Rprop"),
     "dropout": (with_dropout, {}, "dropout"),
     "no data": (lambda: with_last(start()[2].learner, vectors(0)), {}, "0 items"),
     "no batch": (start, {"batch_size": 0}, "batch size 0"),
-    "negative warm-up": (start, {"warmup": -1}, "warm-up -1"),
     "no clip": (start, {"clip": 0.0}, "clip.*0"),
 }
 

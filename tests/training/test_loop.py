@@ -15,6 +15,7 @@ from taumem.data import GaussianMixture
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import ConfigError
 from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned
+from taumem.record import RateSchedule
 from taumem.training import Learner, train
 from taumem.training.loop import batch_positions
 
@@ -171,7 +172,7 @@ def test_frozen_parameters_stay():
 @pytest.mark.parametrize(("warmup", "expected"), [(4, [0.25, 0.5, 0.75, 1, 1, 1]), (1, [1] * 6), (0, [1] * 6)])
 def test_the_learning_rate_rises_linearly_over_the_warmup_and_then_stays(warmup, expected):
     learner = Learner.start(denoiser(), learning_rate=2e-3)
-    steps = islice(train(learner, DIFFUSION, data(), batch_size=4, seed=0, warmup=warmup), 6)
+    steps = islice(train(learner, DIFFUSION, data(), batch_size=4, seed=0, schedule=RateSchedule(warmup=warmup)), 6)
     rates = [learner.optimizer.param_groups[0]["lr"] for _ in steps]
     assert rates == pytest.approx([2e-3 * share for share in expected])
 
@@ -211,7 +212,6 @@ def test_an_average_changes_nothing_about_the_training():
     [
         ({"batch_size": 0}, "batch size 0"),
         ({"batch_size": -3}, "batch size -3"),
-        ({"warmup": -1}, "warm-up -1"),
         ({"data": data(0)}, "0 items"),
         ({"clip": 0.0}, "clip.*0"),
         ({"clip": -1.0}, "clip.*-1"),

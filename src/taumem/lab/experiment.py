@@ -4,7 +4,7 @@ A study runs every training-set size in ``n_train`` with every seed, and with ``
 disjoint sets. What ``data``, ``diffusion`` and ``model`` may be is open: see :mod:`taumem.lab.sections`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, SerializeAsAny, field_validator, model_validator
 
@@ -14,7 +14,9 @@ from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domains.images import FashionMnistConfig
 from taumem.lab.networks import UNetConfig
 from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
+from taumem.record import RateSchedule
 from taumem.record.files import why_no_file_name
+from taumem.training.optimizers import OptimizerName
 
 __all__ = ["Experiment", "MonitorConfig", "TrainingConfig"]
 
@@ -29,10 +31,17 @@ class TrainingConfig(Config):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["P", "auto"] = 16
     """Training examples per step; ``"P"`` for the whole training set at every step, ``"auto"`` for 16 or fewer, below
     the smallest P, with as many more steps per example: see :func:`taumem.lab.sized`."""
+    optimizer: OptimizerName = "adamw"
     learning_rate: float = Field(default=3e-3, gt=0)
-    """Constant: a decay would freeze the clocks."""
+    """The highest: see the schedule."""
+    momentum: float | None = Field(default=None, ge=0, lt=1)
+    """Of SGD, 0.9 if not said; the other optimizers take none."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled from the gradient in AdamW, added to it in the others."""
     warmup: int = Field(default=0, ge=0, le=MOST_STEPS)
+    """Steps over which the rate rises linearly from 0."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """What the rate does after the warm-up; a decay falls to zero at the end of the run, and slows every clock down."""
     clip: float | None = Field(default=1.0, gt=0)
     """Largest norm of the gradient; 0 or None for no limit."""
     ema_window: float | None = Field(default=0.1, gt=0, lt=0.28)
@@ -54,6 +63,12 @@ class TrainingConfig(Config):
         if isinstance(value, int | float) and value < 0:
             raise ValueError("expected a number above 0, or 0 for none")
         return None if value == 0 else value
+
+    @model_validator(mode="after")
+    def _momentum_is_that_of_sgd(self) -> Self:
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(f"momentum is a setting of the optimizer 'sgd'; the optimizer is '{self.optimizer}'")
+        return self
 
     @field_validator("stop_at_clock")
     @classmethod
@@ -137,6 +152,8 @@ class Experiment(Config):
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"
             )
+        if self.training.together and self.training.schedule != "constant":
+            raise ValueError("training.together needs one rate for all runs; a schedule decays at the end of each")
         if self.training.together and self.training.batch_size == "P":
             raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
         if self.twins and self.monitor.n_samples == 1:
@@ -164,6 +181,14 @@ class Experiment(Config):
     def steps(self, n_train: int) -> int:
         """Optimizer steps of a run with P training examples."""
         return max(self.training.min_steps, round(self.training.steps_per_example * n_train))
+
+    def schedule(self, n_train: int) -> RateSchedule:
+        """The learning rate over a run with P training examples.
+
+        Raises:
+            ConfigError: the warm-up is as long as the run, after which the rate is to decay.
+        """
+        return RateSchedule(self.training.schedule, self.training.warmup, self.steps(n_train))
 
     def batch_size(self, n_train: int) -> int:
         """Training examples per step, for P training examples.

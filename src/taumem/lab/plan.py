@@ -22,7 +22,7 @@ from taumem.probes import Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
-from taumem.training import Learner
+from taumem.training import Learner, OptimizerState
 
 __all__ = ["PreparedRun", "RunPlan", "opened", "plans_of"]
 
@@ -167,6 +167,9 @@ class PreparedRun:
             learning_rate=training.learning_rate,
             weight_decay=training.weight_decay,
             ema_window=training.ema_window,
+            optimizer=training.optimizer,
+            momentum=0.9 if training.momentum is None else training.momentum,
+            effective_time=True,
         )
 
     def sampler(self, n_samples: int) -> Sampler:
@@ -181,16 +184,17 @@ class PreparedRun:
 
         return sampler
 
-    def monitor(self, record: RunRecord) -> Monitor:
-        """What is measured of the run, into its record."""
+    def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
+        """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
         config, seed = self.plan.experiment.monitor, self.plan.seed
         sets = {"train": self.split.train[: config.n_items], "heldout": self.split.heldout[: config.n_heldout_items]}
         if self.twin_items is not None:
             sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
         asked = Asked(self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed)
+        pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
         return Monitor(
             record,
-            self.domain.probes(asked),
+            [*pace, *self.domain.probes(asked)],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=self.domain.sample_probes(self.split),

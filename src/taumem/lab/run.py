@@ -48,7 +48,7 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
             running.prepared.split.train,
             batch_size=plan.batch_size,
             seed=plan.train_seed,
-            warmup=training.warmup,
+            schedule=plan.experiment.schedule(plan.n_train),
             clip=training.clip,
         )
         _follow(steps, [running], on_step)
@@ -85,7 +85,7 @@ def _finish_together(group: Sequence["_Running"], on_step: OnStep) -> None:
         in_training,
         group[0].prepared.diffusion,
         batch_size=plan.batch_size,
-        warmup=training.warmup,
+        schedule=plan.experiment.schedule(plan.n_train),
         clip=training.clip,
     )
     _follow(steps, group, on_step, leave=lambda running: in_training.remove(members[running]))
@@ -206,7 +206,7 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
     learner, path = prepared.learner(), folder / plan.name
     with RunRecord.open(path, _as_recorded(prepared.header(), path)) as record:
         refused = _bring_on(learner, record, plan, folder)
-        running = _Running(prepared, folder, learner, record, prepared.monitor(record))
+        running = _Running(prepared, folder, learner, record, prepared.monitor(record, learner))
         if not learner.step and not plan.keep and _last_look_is_whole(record):
             running.finished = running.is_finished_at(record.last_step)  # its weights are gone: it was sealed, perhaps
         if refused:

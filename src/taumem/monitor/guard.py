@@ -40,9 +40,10 @@ from taumem.monitor.watchman import Watchman
 from taumem.probes.asked_items import AskedItems
 from taumem.probes.asked_loss import AskedLoss
 from taumem.probes.item_losses import ItemLosses, TwinGap
-from taumem.probes.of_the_loop import OptimizerState, OwnMetric
+from taumem.probes.of_the_loop import OwnMetric
 from taumem.probes.probe import Probe, Sampler
 from taumem.record import RunHeader, RunRecord
+from taumem.training.pace import EffectiveTime, OptimizerState
 
 __all__ = ["Guard"]
 
@@ -84,7 +85,7 @@ class Guard:
             column); None counts no copies.
         twin: another model and its training items, disjoint from these: the gap between the two is measured too.
         metrics: functions of the model by name, whose numbers are recorded: a reward, a score.
-        optimizer: whose learning rate and gradient size are recorded.
+        optimizer: whose learning rate, gradient size and effective time are recorded (see ``docs/unit.md``).
         ema: averaged weights: a module, or an object with ``store``, ``copy_to`` and ``restore``.
         weights: which weights to watch: "raw", "ema", or "both" (two records, judged by the average); None: the
             average if there is one.
@@ -163,7 +164,8 @@ class Guard:
         if twin is not None:
             theirs = chosen(ItemSet.of(twin[1], "twin's items", collate=collate))
             twins.append(TwinGap(asked, sets["train"], twin[0], theirs))
-        alone: list[Probe] = [OptimizerState(optimizer)] if optimizer is not None else []
+        self._optimizer, self._time = optimizer, EffectiveTime()
+        alone: list[Probe] = [] if optimizer is None else [OptimizerState(optimizer, self._time)]
         alone += [OwnMetric(key, measure, seed=seed) for key, measure in (metrics or {}).items()]
         digests = sorted({digest for part in sets.values() for digest in part.digests})
         facts = facts_of(name, items, held, digests, sets["train"].few, n_train)
@@ -199,6 +201,7 @@ class Guard:
             folder=home,
             strict=strict,
         )
+        self._time.load(None, self.record.last_step)
 
     # --- what a loop calls ------------------------------------------------------------------------------------------
 
@@ -206,13 +209,15 @@ class Guard:
         """Look if a look is due; say whether to stop.
 
         Args:
-            model: as it is after the step: a module, or several in a tuple, list or dict; handed on to the loss.
+            model: as it is after the step: one module or several (tuple, list, dict), handed on to the loss.
             step: optimizer steps taken, from 1.
 
         Returns:
             True to stop: a rule says so, and ``on_onset`` is "stop".
         """
         watchman = self._watchman
+        if self._optimizer is not None and isinstance(step, int):
+            self._time.after(self._optimizer, step)
         try:
             if watchman.last < step < watchman.wake:
                 return False
@@ -271,7 +276,7 @@ class Guard:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs beside the record, of plain types."""
-        return self._watchman.state()
+        return {**self._watchman.state(), "time": self._time.state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where a run was interrupted; the record is read from its folder.
@@ -280,6 +285,7 @@ class Guard:
             ConfigError: it is not the state of a guard.
         """
         self._watchman.load(state)
+        self._time.load(state.get("time"), self._watchman.last)
 
     def close(self) -> None:
         """Let others write to the record; it can still be read, and the guard looks no more."""

@@ -10,6 +10,7 @@ from taumem.record.key import Half, RunKey, take_whole_sets
 from taumem.record.places import find_runs, read_runs
 from taumem.record.quantities import QUANTITIES, Quantity, family_of
 from taumem.record.run import RunRecord
+from taumem.record.schedule import RateSchedule
 from taumem.record.sealing import seal, unseal
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ItemKind",
     "Measurement",
     "Quantity",
+    "RateSchedule",
     "Reading",
     "RunHeader",
     "RunKey",

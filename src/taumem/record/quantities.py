@@ -108,6 +108,11 @@ QUANTITIES = {
         Quantity(
             "root_second_moment", "size of the gradient", "sqrt of the optimizer's running mean of squared gradients"
         ),
+        Quantity(
+            "effective_time",
+            "rate over size of the gradient",
+            "the sum over all steps of how far each moves the weights along a lasting gradient",
+        ),
         Quantity("agreement", SIMILARITY, "of the samples that two models draw from the same noise"),
         Quantity("agreement_chance", SIMILARITY, "of the samples that two models draw from different noise"),
     )

@@ -4,10 +4,13 @@ from taumem.training.checkpoint import load_checkpoint, save_checkpoint
 from taumem.training.ema import power_average
 from taumem.training.ensemble import Member, train_together
 from taumem.training.loop import Learner, Step, train
+from taumem.training.pace import EffectiveTime, OptimizerState
 
 __all__ = [
+    "EffectiveTime",
     "Learner",
     "Member",
+    "OptimizerState",
     "Step",
     "load_checkpoint",
     "power_average",

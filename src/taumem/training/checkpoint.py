@@ -57,6 +57,7 @@ def save_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
             "version": VERSION,
             "step": learner.step,
             "examples": learner.examples,
+            "time": learner.time.state() if learner.time is not None else None,
             "groups": optimizer["param_groups"],
             "record": record.mark if record is not None else None,
         }
@@ -125,6 +126,8 @@ def load_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
     for prefix, module in modules.items():
         module.load_state_dict(under(prefix))
     learner.step, learner.examples = step, examples
+    if learner.time is not None:
+        learner.time.load(facts.get("time"), step)
 
 
 def _sha256(facts: str, tensors: Mapping[str, Tensor]) -> str:

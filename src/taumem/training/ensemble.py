@@ -19,16 +19,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.optim import AdamW
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from taumem.diffusion.diffusion import Diffusion
 from taumem.diffusion.gaussian import per_item
 from taumem.errors import ConfigError
+from taumem.record import RateSchedule
 from taumem.shapes import Batch, Items, Times
-from taumem.training.loop import Draws, Learner, Step, check_options, set_learning_rate
+from taumem.training.loop import CONSTANT, Draws, Learner, Step, check_options, set_learning_rate
+from taumem.training.pace import EffectiveTime, divisors_of, rate_of
 
 __all__ = ["Member", "train_together"]
 
+OPTIMIZERS = (AdamW, Adam, SGD, RMSprop)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
@@ -44,7 +47,12 @@ class Member:
 
 
 def train_together(
-    members: list[Member], diffusion: Diffusion, *, batch_size: int, warmup: int = 0, clip: float | None = None
+    members: list[Member],
+    diffusion: Diffusion,
+    *,
+    batch_size: int,
+    schedule: RateSchedule = CONSTANT,
+    clip: float | None = None,
 ) -> Iterator[tuple[Step, ...]]:
     """Train all members at once, one step at a time, until none is left.
 
@@ -54,10 +62,11 @@ def train_together(
     closed), its learner gets tensors of its own and may be trained further by any means; the others notice nothing.
 
     Args:
-        members: the runs; all of one architecture, at one step, with the same options of AdamW and of the average.
+        members: the runs; all of one architecture, at one step, with one kind of optimizer, and with the same options
+            of it and of the average.
         diffusion: gives the loss.
         batch_size: examples per step, for each member.
-        warmup: steps over which the learning rate rises linearly from 0 to its value.
+        schedule: of the learning rate, for each member; constant if not said.
         clip: largest norm of the gradient of one member, or None.
 
     Yields:
@@ -65,8 +74,8 @@ def train_together(
 
     Raises:
         ConfigError: no members to begin with, members that do not agree (in which thing, the message says), dropout,
-            another optimizer than AdamW or another average than :func:`taumem.training.power_average`, an empty data
-            set, a batch size below 1, a negative warm-up, or a clip that is not positive.
+            another optimizer than the laboratory's or another average than :func:`taumem.training.power_average`, an
+            empty data set, a batch size below 1, or a clip that is not positive.
     """
     _check(members)
     ensemble: _Ensemble | None = None
@@ -78,9 +87,9 @@ def train_together(
                     ensemble = None
                 _check(members)
                 for member in members:
-                    check_options(len(member.data), batch_size, warmup, clip)
+                    check_options(len(member.data), batch_size, clip)
                 ensemble = _Ensemble(members, diffusion, batch_size)
-            yield ensemble.step(warmup, clip)
+            yield ensemble.step(schedule, clip)
     finally:
         if ensemble is not None:
             ensemble.release()
@@ -108,7 +117,7 @@ class _Ensemble:
         self.optimizer = self._joined_optimizer()
         self.losses = vmap(self._loss)
 
-    def step(self, warmup: int, clip: float | None) -> tuple[Step, ...]:
+    def step(self, schedule: RateSchedule, clip: float | None) -> tuple[Step, ...]:
         """Take one step of every member."""
         index = self.learners[0].step + 1
         drawn = zip(*(draws.at(index) for draws in self.draws), strict=True)
@@ -120,10 +129,11 @@ class _Ensemble:
         if clip is not None:
             _clip_each([p.grad for p in self.stacks.values() if p.grad is not None], clip)
         for optimizer in (self.optimizer, *(learner.optimizer for learner in self.learners)):
-            set_learning_rate(optimizer, index, warmup)
+            set_learning_rate(optimizer, schedule.at(index))
         self.optimizer.step()
         if not self.learners[0].optimizer.state:
             self._share_moments()
+        self._count_time(index)
         self._update_averages()
 
         for learner in self.learners:
@@ -150,12 +160,21 @@ class _Ensemble:
 
         return self.diffusion.loss(denoiser, x0, t, noise).mean()
 
-    def _joined_optimizer(self) -> AdamW:
+    def _count_time(self, index: int) -> None:
+        times = [learner.time for learner in self.learners if learner.time is not None]
+        if times and EffectiveTime.reads(index):
+            for time, size in zip(times, divisors_of(self.optimizer, len(self.learners)), strict=True):
+                time.size = size
+        rate = rate_of(self.optimizer) if times else 0.0
+        for time in times:
+            time.count(rate)
+
+    def _joined_optimizer(self) -> Optimizer:
         """Make one optimizer that goes on from where the members' own ones stand."""
         first = self.learners[0].optimizer
         trained = {id(p) for p in first.param_groups[0]["params"]}
         self.trained = [name for name, own in self.own.items() if id(own[0]) in trained]
-        optimizer = AdamW([self.stacks[name] for name in self.trained])
+        optimizer = cast(Callable[..., Optimizer], type(first))([self.stacks[name] for name in self.trained])
         optimizer.param_groups[0].update({k: v for k, v in first.param_groups[0].items() if k != "params"})
         for name in self.trained:
             slots = [
@@ -233,9 +252,9 @@ def _check(members: Sequence[Member]) -> None:
     learner = members[0].learner
     if any(isinstance(module, DROPOUTS) and module.p > 0 for module in learner.denoiser.modules()):
         raise ConfigError("the denoiser has dropout, whose draws members cannot have each its own; use train() for it.")
-    if type(learner.optimizer) is not AdamW or len(learner.optimizer.param_groups) != 1:
+    if type(learner.optimizer) not in OPTIMIZERS or len(learner.optimizer.param_groups) != 1:
         raise ConfigError(
-            f"members are trained by AdamW with one group of parameters, as Learner.start makes it; got "
+            f"members are trained by an optimizer with one group of parameters, as Learner.start makes it; got "
             f"{type(learner.optimizer).__name__} with {len(learner.optimizer.param_groups)}. Use train() for it."
         )
     if learner.average is not None and learner.average.multi_avg_fn is None:
@@ -260,6 +279,7 @@ def _traits(member: Member) -> dict[str, object]:
         settings = {"base_lr": group["lr"]} | {name: value for name, value in group.items() if name != "lr"}
         traits |= {f"optimizer's {name}": value for name, value in settings.items() if name != "params"}
         traits["optimizer's parameters"] = [places.get(id(p), "another model's") for p in group["params"]]
+    traits["effective time"] = "counted" if learner.time is not None else "not counted"
     average = learner.average
     traits["average"] = None if average is None else (average.multi_avg_fn, int(average.n_averaged))
     return traits

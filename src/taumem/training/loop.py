@@ -21,10 +21,15 @@ from torch.optim.swa_utils import AveragedModel
 from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.errors import ConfigError
 from taumem.randomness import generator_for
+from taumem.record import RateSchedule
 from taumem.shapes import Batch, Items, Times
 from taumem.training.ema import power_average
+from taumem.training.optimizers import OptimizerName, make_optimizer
+from taumem.training.pace import EffectiveTime
 
 __all__ = ["Learner", "Step", "train"]
+
+CONSTANT = RateSchedule()
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Learner:
     """Optimizer steps taken."""
     examples: int = 0
     """Training examples seen."""
+    time: EffectiveTime | None = None
+    """Counts the effective time, or None."""
 
     @classmethod
     def start(
@@ -60,19 +67,30 @@ class Learner:
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
         ema_window: float | None = None,
+        optimizer: OptimizerName = "adamw",
+        momentum: float = 0.9,
+        effective_time: bool = False,
     ) -> "Learner":
-        """Begin with Adam (AdamW where there is weight decay) and, if asked for, an average of the weights.
+        """Begin with an optimizer and, if asked for, an average of the weights.
 
         Args:
             denoiser: the model to train; it is trained in place.
-            learning_rate: constant, after the warm-up that :func:`train` may add. A decay would freeze the clocks.
-            weight_decay: AdamW's, decoupled; 0 for plain Adam.
+            learning_rate: its highest; :func:`train` may be given a schedule. A decay freezes the clocks.
+            weight_decay: decoupled in AdamW; 0 for plain Adam.
             ema_window: width of the average's window as a share of training; None for no average.
+            optimizer: see :func:`taumem.training.optimizers.make_optimizer`.
+            momentum: of SGD.
+            effective_time: whether to count it (see :mod:`taumem.training.pace`).
+
+        Raises:
+            ConfigError: no such optimizer, a momentum or a window out of its range.
         """
         parameters = [p for p in denoiser.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        made = make_optimizer(
+            optimizer, parameters, learning_rate=learning_rate, weight_decay=weight_decay, momentum=momentum
+        )
         average = None if ema_window is None else power_average(denoiser, ema_window)
-        return cls(denoiser, optimizer, average)
+        return cls(denoiser, made, average, time=EffectiveTime() if effective_time else None)
 
     @property
     def averaged(self) -> nn.Module:
@@ -87,7 +105,7 @@ def train(
     *,
     batch_size: int,
     seed: int,
-    warmup: int = 0,
+    schedule: RateSchedule = CONSTANT,
     clip: float | None = None,
 ) -> Iterator[Step]:
     """Train without end, one step at a time, from where the learner stands.
@@ -101,16 +119,16 @@ def train(
         data: the training items [P, ...], on the denoiser's device.
         batch_size: examples per step. It may exceed P: then items repeat within a batch, under different noise.
         seed: of the batches, times and noise.
-        warmup: steps over which the learning rate rises linearly from 0 to its value.
+        schedule: of the learning rate, such as ``RateSchedule(warmup=100)``; constant if not said.
         clip: largest norm of the gradient, or None.
 
     Yields:
         A Step after each update.
 
     Raises:
-        ConfigError: an empty data set, a batch size below 1, a negative warm-up, or a clip that is not positive.
+        ConfigError: an empty data set, a batch size below 1, or a clip that is not positive.
     """
-    check_options(len(data), batch_size, warmup, clip)
+    check_options(len(data), batch_size, clip)
     draws = Draws(diffusion, data, batch_size, seed)
     learner.denoiser.train()
     while True:
@@ -123,8 +141,10 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             nn.utils.clip_grad_norm_(learner.denoiser.parameters(), clip)
-        set_learning_rate(learner.optimizer, index, warmup)
+        set_learning_rate(learner.optimizer, schedule.at(index))
         learner.optimizer.step()
+        if learner.time is not None:
+            learner.time.after(learner.optimizer, index)
         if learner.average is not None:
             learner.average.update_parameters(learner.denoiser)
 
@@ -133,12 +153,11 @@ def train(
         yield Step(index, learner.examples, loss.detach())
 
 
-def check_options(n_train: int, batch_size: int, warmup: int, clip: float | None) -> None:
+def check_options(n_train: int, batch_size: int, clip: float | None) -> None:
     """Refuse what cannot be trained, before anything changes."""
-    if batch_size < 1 or warmup < 0 or n_train == 0:
+    if batch_size < 1 or n_train == 0:
         raise ConfigError(
-            f"training needs data, a batch size of at least 1 and a warm-up of at least 0; "
-            f"got {n_train} items, batch size {batch_size}, warm-up {warmup}."
+            f"training needs data and a batch size of at least 1; got {n_train} items, batch size {batch_size}."
         )
     if clip is not None and not clip > 0:
         raise ConfigError(
@@ -146,12 +165,11 @@ def check_options(n_train: int, batch_size: int, warmup: int, clip: float | None
         )
 
 
-def set_learning_rate(optimizer: Optimizer, index: int, warmup: int) -> None:
-    """Give the optimizer the learning rate of step ``index`` (from 1)."""
+def set_learning_rate(optimizer: Optimizer, share: float) -> None:
+    """Give the optimizer this share of its highest learning rate."""
     for group in optimizer.param_groups:
-        # The warm-up writes "lr"; a checkpoint must remember the rate that it rises to.
-        rate = group.setdefault("base_lr", group["lr"])
-        group["lr"] = rate * min(1.0, index / warmup if warmup else 1.0)
+        # The schedule writes "lr"; a checkpoint must remember the rate that it is a share of.
+        group["lr"] = group.setdefault("base_lr", group["lr"]) * share
 
 
 class Draws:
