@@ -28,7 +28,7 @@ BATCHES: dict[str, tuple[Any, ...]] = {
 }
 RATES = (3e-4, 1.2e-3, 4.8e-3)
 MIDDLE = 1.2e-3
-LENGTHS = {3e-4: 1.8, 1.2e-3: 1.0, 4.8e-3: 1.0}
+LENGTHS = {3e-4: 1.8, 0.025: 1.8}
 """How much longer a run takes at a rate."""
 
 
@@ -38,7 +38,7 @@ def arms_of(domain: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for rate in RATES:
         for batch in (small, large, whole) if rate == MIDDLE or domain != "text" else (small, whole):
             yield f"adamw-{rate:g}-B{batch}", {"learning_rate": rate, "batch_size": batch}
-    for rate in (0.025, 0.1) if domain in ("grammar", "mlp") else (0.1,):
+    for rate in (0.025, 0.1, 0.4) if domain in ("grammar", "mlp") else (0.1,):
         for batch in (small, large, whole) if domain in ("grammar", "mlp") else (small, whole):
             sgd = {"optimizer": "sgd", "learning_rate": rate, "batch_size": batch}
             yield f"sgd-{rate:g}-B{batch}", sgd
@@ -58,7 +58,7 @@ def experiment_of(domain: str, arm: str) -> Experiment:
     batch = changes["batch_size"]
     small, _, whole = BATCHES[domain]
     # Onsets fall about as B^-1/2; with batches of the whole set they grow about as P^1/2.
-    longer = LENGTHS.get(changes["learning_rate"], 1.8)
+    longer = LENGTHS.get(changes["learning_rate"], 1.0)
     per_example = (
         base.training.steps_per_example * longer * (1.4 if batch == small else 0.45 if batch == whole else 0.8)
     )

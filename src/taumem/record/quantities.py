@@ -113,6 +113,9 @@ QUANTITIES = {
             "rate over size of the gradient",
             "the sum over all steps of how far each moves the weights along a lasting gradient",
         ),
+        Quantity(
+            "heat", "loss", "that the gradient's noise adds if each weight is stiff: half their number x temperature"
+        ),
         Quantity("agreement", SIMILARITY, "of the samples that two models draw from the same noise"),
         Quantity("agreement_chance", SIMILARITY, "of the samples that two models draw from different noise"),
     )

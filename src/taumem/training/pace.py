@@ -1,18 +1,22 @@
-"""The pace of training: how far an optimizer's steps move weights along a lasting gradient, and the time that makes.
+"""The pace of training: how far an optimizer's steps move weights along a lasting gradient, and how hot they are.
 
 A step of Adam is not lr times the gradient but lr times the gradient over sqrt(v), v its running mean of squares. Most
 of a small batch's gradient is noise, so sqrt(v) is the noise's size, proportional to B^-1/2: Adam itself makes larger
-batches faster. In the time that counts what is left of that,
+batches faster. In the effective time that is taken out:
 
-    T = sum over steps of lr / mean(sqrt(v))         Adam, AdamW, RMSprop
-    T = sum over steps of lr / (1 - momentum)        SGD
+    T = sum over steps of mu        mu = lr / sqrt(mean(v))  for Adam, AdamW and RMSprop,   lr / (1 - momentum)  for SGD
 
-a lasting gradient moves the weights equally far whatever the batch size. ``docs/unit.md`` says how far onsets follow
-it, and where they stop to.
+with the mean over all N parameters. A lasting gradient moves weights as far per T whatever optimizer and batch size.
+The noise of the gradient heats them: mu mean(v) is the temperature of weights that move with mobility mu, and
+
+    heat = N mu mean(v) / 2
+
+the loss that equipartition would add if each parameter was a stiff direction. ``docs/unit.md`` says how onsets depend
+on the two, and where that ends.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,33 +31,37 @@ __all__ = ["EffectiveTime", "OptimizerState"]
 SECOND_MOMENTS = ("max_exp_avg_sq", "exp_avg_sq", "square_avg")
 """What optimizers call their running mean of squared gradients: Adam with amsgrad, Adam and its kin, RMSprop. The
 first that there is is what the step is divided by."""
-RAREST = 16
-"""Steps between two readings of v, at most: far fewer than its memory of 1 / (1 - beta_2) = 1,000."""
+RAREST = 64
+"""Steps between two readings of v, at most: far fewer than its memory."""
+MEMORY = 1000
+"""Steps over which the squared gradients of SGD are averaged, as those of Adam with beta_2 = 0.999 are."""
 
 
 class EffectiveTime:
     """Counts the effective time of a training, from its optimizer's state after each step.
 
-    The rate is read at every step; v at every step of the first 127, then at every second, fourth, ... of each
-    doubling, at least every 16th, and taken to stay in between. Steps at which all of v is zero count nothing: nothing
+    The rate is read at every step; v at every one of the first 63, then at every second, fourth, ... of each doubling,
+    at least every 64th, and taken to stay in between. Steps at which all of v is zero count nothing: nothing
     moves.
 
     Attributes:
         value: T so far, in units of the weights over the gradient; NaN where it is not known: an optimizer took a step
             that has neither v nor the settings of SGD, or training went back.
-        size: of the gradient that the rate is divided by, as it was read last; NaN before that.
+        heat: at the last reading, in units of the loss; NaN where it is not known: SGD whose gradients were gone.
         step: optimizer steps counted.
     """
 
     def __init__(self) -> None:
         self.value = 0.0
-        self.size = math.nan
+        self.heat = math.nan
         self.step = 0
+        self._divisor = math.nan
+        self._square = math.nan
 
     @staticmethod
     def reads(step: int) -> bool:
         """Whether v is read after this step (from 1)."""
-        return step % min(RAREST, 1 << max(step.bit_length() - 7, 0)) == 0
+        return step % min(RAREST, 1 << max(step.bit_length() - 6, 0)) == 0
 
     def after(self, optimizer: Optimizer, step: int) -> None:
         """Count the steps that led to ``step``; cheap enough to be called after every one.
@@ -67,41 +75,62 @@ class EffectiveTime:
             self.value = math.nan
         if passed and not math.isnan(self.value):
             try:
-                if passed > 1 or self.reads(step) or math.isnan(self.size):
-                    self.size = divisor_of(optimizer)
+                if passed > 1 or self.reads(step) or math.isnan(self._divisor):
+                    self.read(optimizer, mean_squares(optimizer)[0], step)
                 self.count(rate_of(optimizer), passed)
             except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):  # built in another way
                 self.value = math.nan
         self.step = step
 
+    def read(self, optimizer: Optimizer, square: float, step: int) -> None:
+        """Take what an optimizer divides by, and the heat, from the mean of its v, or of squared gradients."""
+        if divides(optimizer):
+            self._square = square
+            self._divisor = math.sqrt(square) + eps_of(optimizer) if square else 0.0
+        elif is_sgd(optimizer):
+            old, share = self._square, min(1.0, max(1 / step, (step - self.step) / MEMORY))
+            self._square = square if math.isnan(old) else old + share * (square - old)
+            self._divisor = 1.0
+        else:
+            self._divisor = math.nan
+        moved = rate_of(optimizer) / self._divisor if self._divisor else 0.0
+        self.heat = n_parameters(optimizer) * moved * self._square / 2
+
     def count(self, rate: float, n_steps: int = 1) -> None:
-        """Count steps of one rate, over the size that was read last."""
+        """Count steps of one rate, over the divisor that was read last."""
         self.step += n_steps
-        if self.size != 0:
-            self.value += n_steps * rate / self.size
+        if self._divisor != 0:
+            self.value += n_steps * rate / self._divisor
 
     def state(self) -> dict[str, float]:
         """What a resumed training needs, of plain types; empty where T is not known."""
-        return {} if math.isnan(self.value + self.size) else {"value": self.value, "size": self.size, "step": self.step}
+        if math.isnan(self.value) or math.isnan(self._divisor):
+            return {}
+        known = {"value": self.value, "divisor": self._divisor, "square": self._square, "heat": self.heat}
+        return {"step": self.step} | {name: number for name, number in known.items() if not math.isnan(number)}
 
     def load(self, state: Mapping[str, float] | None, step: int) -> None:
         """Go on from a state at a step; where steps were taken that nothing counted, T is not known.
 
         Args:
-            state: that was saved; None where none was.
+            state: that was saved; None or empty where none was.
             step: optimizer steps taken.
         """
-        state, self.step = state or {"value": 0.0, "size": math.nan, "step": 0}, step
-        self.value = state["value"] if state["step"] == step else math.nan
-        self.size = state["size"]
+        self.__init__()  # type: ignore[misc]
+        self.step = step
+        if state and state["step"] == step:
+            self.value, self._divisor = state["value"], state["divisor"]
+            self._square, self.heat = state.get("square", math.nan), state.get("heat", math.nan)
+        elif step:
+            self.value = math.nan
 
 
 class OptimizerState:
-    """Records what sets the pace of training: the learning rate, the size of the gradient that it is divided by, and T.
+    """Records what sets the pace of training: the rate, the size of the gradient, T and the heat.
 
     ``learning_rate``: the mean over all parameters. ``root_second_moment``: the mean over all parameters of sqrt(v), v
     the running mean of squared gradients, corrected for its start where the optimizer does so; left out where the
-    optimizer keeps none (SGD). ``effective_time``: what was counted, left out where it is not known.
+    optimizer keeps none (SGD). ``effective_time`` and ``heat``: what was counted, left out where it is not known.
 
     Of an optimizer that is spread over processes, what this process holds is read.
 
@@ -126,16 +155,23 @@ class OptimizerState:
 
     def measure(self, model: Any) -> Reading:
         """Read the state as it is now; the model is not asked."""
-        n = sum(p.numel() for group in self.optimizer.param_groups for p in group["params"])
+        n = n_parameters(self.optimizer)
         if not n:
             return Reading(())
         estimates = [Estimate(quantity="learning_rate", value=mean_rate(self.optimizer), count=n)]
-        root, n_moments = root_second_moment(self.optimizer)
-        if n_moments:
+        moments = list(_second_moments(self.optimizer))
+        if n_moments := sum(v.numel() for v, _ in moments):
+            root = float(_total([v.sqrt().sum() / start**0.5 for v, start in moments])) / n_moments
             estimates.append(Estimate(quantity="root_second_moment", value=root, count=n_moments))
-        if self.time is not None and math.isfinite(self.time.value):
-            estimates.append(Estimate(quantity="effective_time", value=self.time.value, count=n))
+        if self.time is not None:
+            counted = {"effective_time": self.time.value, "heat": self.time.heat}
+            estimates += [Estimate(quantity=k, value=x, count=n) for k, x in counted.items() if math.isfinite(x)]
         return Reading(tuple(estimates))
+
+
+def n_parameters(optimizer: Optimizer) -> int:
+    """How many numbers it changes."""
+    return sum(p.numel() for group in optimizer.param_groups for p in group["params"])
 
 
 def mean_rate(optimizer: Optimizer) -> float:
@@ -151,50 +187,63 @@ def rate_of(optimizer: Optimizer) -> float:
     return _mean((float(group["lr"]) * _amplified(group), group) for group in optimizer.param_groups)
 
 
-def divisor_of(optimizer: Optimizer) -> float:
-    """What the rate is divided by: mean(sqrt(v)) + eps; 1 for SGD; NaN for an optimizer that has neither."""
-    root, n = root_second_moment(optimizer)
-    if n:
-        return _with_eps(root, optimizer)
-    return 1.0 if all("dampening" in group for group in optimizer.param_groups) else math.nan
+def divides(optimizer: Optimizer) -> bool:
+    """Whether it divides its steps by the root of a running mean of squares."""
+    return next(_second_moments(optimizer), None) is not None
 
 
-def root_second_moment(optimizer: Optimizer) -> tuple[float, int]:
-    """The mean of sqrt(v) over all parameters that have a v, and their number; (0, 0) where none has."""
-    sums, numbers = [], 0
-    for roots in _roots(optimizer):
-        sums.append(roots.sum(dtype=torch.float32))
-        numbers += roots.numel()
-    # Added up where they are: a number that is asked for waits for all that the device has to do.
-    return (float(torch.stack([s.to(sums[0].device) for s in sums]).sum()) / numbers if numbers else 0.0), numbers
+def is_sgd(optimizer: Optimizer) -> bool:
+    """Whether it has the settings of SGD, of whatever library."""
+    return all("dampening" in group for group in optimizer.param_groups)
 
 
-def divisors_of(optimizer: Optimizer, n_members: int) -> list[float]:
-    """:func:`divisor_of` for each member of an ensemble, whose parameters are stacked along their first axis."""
-    roots = [root.flatten(1) for root in _roots(optimizer)]
-    if not roots:
-        return [divisor_of(optimizer)] * n_members
-    total = torch.stack([root.sum(1, dtype=torch.float32) for root in roots]).sum(0)
-    means = (total / sum(root.shape[1] for root in roots)).tolist()
-    return [_with_eps(mean, optimizer) for mean in means]
+def eps_of(optimizer: Optimizer) -> float:
+    """What is added to the root."""
+    return float(optimizer.param_groups[0].get("eps", 0.0))
 
 
-def _with_eps(root: float, optimizer: Optimizer) -> float:
-    return root + float(optimizer.param_groups[0].get("eps", 0.0)) if root else 0.0
+def mean_squares(optimizer: Optimizer, n_members: int = 1) -> list[float]:
+    """The mean of v over all parameters; where there is no v, of the squared gradients; NaN where there are none.
+
+    Args:
+        optimizer: that made a step.
+        n_members: of an ensemble, whose parameters are stacked along their first axis: a mean for each.
+    """
+    squares = list(_second_moments(optimizer)) or [
+        (_local(p.grad).square(), 1.0)
+        for group in optimizer.param_groups
+        for p in group["params"]
+        if isinstance(p.grad, Tensor) and not p.grad.is_sparse
+    ]
+    if not squares:
+        return [math.nan] * n_members
+    total = _total([v.reshape(n_members, -1).sum(1, dtype=torch.float32) / start for v, start in squares])
+    return [float(mean) for mean in (total * n_members / sum(v.numel() for v, _ in squares)).tolist()]
 
 
-def _roots(optimizer: Optimizer) -> Iterator[Tensor]:
-    """sqrt(v) of each parameter that has one, corrected for its start."""
+def _second_moments(optimizer: Optimizer) -> Iterator[tuple[Tensor, float]]:
+    """v of each parameter that has one, and by which factor it is short of the mean of squares."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             state = optimizer.state.get(parameter, {})
             moment = next((m for name in SECOND_MOMENTS if isinstance(m := state.get(name), Tensor)), None)
             if moment is not None and moment.is_floating_point():
-                local = getattr(moment, "to_local", None)  # of a DTensor, what is here
-                v = (local() if local else moment).detach()
+                v = _local(moment)
                 if isinstance(mean := state.get("grad_avg"), Tensor):  # RMSprop, centered
-                    v = (v - mean**2).clamp(min=0)
-                yield v.sqrt() / _start(group, state) ** 0.5
+                    v = (v - _local(mean) ** 2).clamp(min=0)
+                yield v, _start(group, state)
+
+
+def _total(sums: Sequence[Tensor]) -> Tensor:
+    """Added up where they are: a number that is asked for waits for all that a device has to do."""
+    return torch.stack([s.to(sums[0].device) for s in sums]).sum(0)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """What this process holds of a DTensor; of others, all."""
+    local = getattr(tensor, "to_local", None)
+    found: Tensor = local() if local else tensor
+    return found.detach()
 
 
 def _start(group: Mapping[str, Any], state: Mapping[str, Any]) -> float:
