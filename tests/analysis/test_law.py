@@ -238,7 +238,6 @@ def test_the_same_onsets_always_give_the_same_law():
         ([onset(32, 250), onset(32, 260)], {"exponent": None}, "or more different sizes.*fix the exponent"),
         ([onset(32, 250), onset(64, 500)], {"exponent": None, "floor": True}, "3 or more different sizes"),
         ([onset(32, 250), replace(onset(64, 500), clock="tau_split")], {}, "more than one clock"),
-        ([onset(32, 250), onset(64, 500, batch_size=32)], {}, "more than one batch size: 16, 32"),
         ([onset(32, 250), onset(64, 500, weights="ema")], {}, "more than one weights"),
         ([onset(32, 250), onset(64, 500, data="text8")], {}, "more than one data"),
         ([onset(32, 0), onset(64, 500)], {}, "no logarithm"),
@@ -274,8 +273,6 @@ def test_batches_of_the_whole_training_set_are_a_law_of_their_own():
     assert law.batch_size is None
     forecast = law.predict(256)
     assert forecast.examples.value == pytest.approx(256 * forecast.value)
-    with pytest.raises(ConfigError, match="more than one batch size"):
-        fit_law([*onsets, onset(256, 2000, batch_size=16)])
 
 
 def test_each_clock_gets_its_law_or_the_reason_why_it_has_none():

@@ -72,7 +72,7 @@ def test_the_likelihood_of_twins_is_that_of_two_correlated_normals(one, other, r
 
 def test_twins_that_are_not_alike_are_two_runs():
     data = bounds((1.0, 1.0), (0.5, 1.5), (2.0, math.inf), (-math.inf, -1.0))
-    paired = Bounds(data.log_size, data.low, data.high, np.array([[0, 1], [2, 3]]))
+    paired = Bounds(data.design, data.low, data.high, np.array([[0, 1], [2, 3]]))
     mu, sigma = np.array([0.1, 0.5, 1.0, 1.2]), np.array([0.7])
     assert log_likelihood(paired, mu, sigma, np.zeros(1)) == pytest.approx(log_likelihood(data, mu, sigma))
 
@@ -92,7 +92,7 @@ def test_the_slope_of_twins_is_the_derivative_where_one_of_them_is_located(rho):
 def test_bounds_far_in_the_tail_stay_finite(mu):
     data = bounds((0.0, 0.2), (0.0, math.inf), (-math.inf, 0.0))
     assert all(np.isfinite(part).all() for part in terms(data, np.full(3, mu), np.array([0.01])))
-    twins = Bounds(data.log_size[:2], data.low[1:], data.high[1:], np.array([[0, 1]]))
+    twins = Bounds(data.design[:2], data.low[1:], data.high[1:], np.array([[0, 1]]))
     assert np.isfinite(log_likelihood(twins, np.full(2, mu), np.array([0.01]), np.array([0.9])))
 
 

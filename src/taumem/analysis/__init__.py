@@ -23,9 +23,10 @@ from taumem.analysis.clocks import (
 )
 from taumem.analysis.differences import Difference
 from taumem.analysis.find import find_onsets
+from taumem.analysis.fitting import fit_law
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
-from taumem.analysis.law import Law, fit_law
+from taumem.analysis.law import Covariate, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
@@ -62,6 +63,7 @@ __all__ = [
     "ClockLaw",
     "CopiesExceed",
     "CopiesFound",
+    "Covariate",
     "Difference",
     "Forecast",
     "ForecastReached",

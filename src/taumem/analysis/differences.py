@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from taumem.analysis.design import WHOLE
+from taumem.analysis.settings import flat
 from taumem.errors import ConfigError
 from taumem.record import RunHeader, take_whole_sets
 from taumem.record.header import LENGTH
@@ -14,8 +16,6 @@ __all__ = ["KNOWN", "Difference", "Known", "differences_of", "recipe_of"]
 SECTIONS = ("data", "diffusion", "model", "training")
 ZERO_IS_NONE = ("ema_window", "clip")
 """Settings of which 0 says, as None does, that there is none."""
-WHOLE = "P"
-"""What a batch size is called where every batch is the whole training set."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ def _settings(run: RunHeader | Mapping[str, Any]) -> dict[str, Any]:
     """What changes the law, by keys that name their section, but for those of the training."""
     content = run.experiment if isinstance(run, RunHeader) else run
     has_sections = any(isinstance(content.get(name), Mapping) for name in SECTIONS)
-    flat = _flat(recipe_of(content) if has_sections else content)
-    settings = {key.removeprefix("training."): value for key, value in flat}
+    whole = recipe_of(content) if has_sections else content
+    settings = {key.removeprefix("training."): value for key, value in flat(whole)}
     for name in ("n_train", "data.n_heldout"):
         settings.pop(name, None)
     settings |= {name: None for name in ZERO_IS_NONE if settings.get(name) == 0}
@@ -245,12 +245,3 @@ def _settings(run: RunHeader | Mapping[str, Any]) -> dict[str, Any]:
         if run.batch_size and settings.get("batch_size") != WHOLE:
             settings["batch_size"] = run.batch_size
     return settings
-
-
-def _flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        name = f"{section}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        else:
-            yield name, list(value) if isinstance(value, tuple) else value

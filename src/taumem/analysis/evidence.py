@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from taumem.analysis.design import Design
 from taumem.analysis.interval import Interval
 from taumem.analysis.likelihood import Bounds
 from taumem.analysis.onset import Onset
@@ -27,8 +28,8 @@ def checked(onsets: Iterable[Onset], sizes_needed: int, *, free: bool) -> list[O
         free: whether fixing the exponent is worth a hint.
 
     Raises:
-        ConfigError: they are no onsets of one clock, data set, kind of weights and batch size; a run of a pair is given
-            twice; or too few were located.
+        ConfigError: they are no onsets of one clock, unit, data set and kind of weights; batch sizes are known of some
+            only; a run of a pair is given twice; or too few were located.
     """
     onsets = list(onsets) if isinstance(onsets, Iterable) else [onsets]
     if not onsets:
@@ -36,23 +37,20 @@ def checked(onsets: Iterable[Onset], sizes_needed: int, *, free: bool) -> list[O
     if wrong := sorted({type(o).__name__ for o in onsets if not isinstance(o, Onset)}):
         raise ConfigError(f"a law is fitted to onsets, such as find_onsets(runs) gives; got {', '.join(wrong)}.")
     _check_same(onsets, "clock", "a law belongs to one clock; fit each by itself")
+    _check_same(onsets, "unit", "fit those in steps and those in effective time by themselves")
     _check_same(onsets, "data", "fit each data set by itself")
     _check_same(onsets, "weights", "raw and averaged weights are different clocks; fit each by itself")
-    if any(onset.batch_size != onset.n_train for onset in onsets):
-        _check_same(
-            onsets, "batch_size", "the law holds at one batch size (or with every batch the whole training set)"
-        )
     _check_once(onsets)
     _check_enough(onsets, sizes_needed, free)
     return onsets
 
 
-def bounds_of(onsets: Sequence[Onset]) -> Bounds:
-    """Onsets as the likelihood sees them."""
+def bounds_of(onsets: Sequence[Onset], design: Design) -> Bounds:
+    """Onsets as the likelihood sees them, and the design their law has."""
     low, high = np.array([o.log_bounds for o in onsets]).T
     # First the one that is located to a step, if one is: what is known of the other then has a closed form.
     twins = [sorted(pair, key=lambda k: onsets[k].censored != "no") for pair in _alike(onsets) if len(pair) == 2]
-    return Bounds(np.log([float(o.n_train) for o in onsets]), low, high, np.array(twins, dtype=np.intp).reshape(-1, 2))
+    return Bounds(design.rows(onsets), low, high, np.array(twins, dtype=np.intp).reshape(-1, 2))
 
 
 def error_of(onsets: Sequence[Onset]) -> float:
@@ -72,21 +70,27 @@ def _error(onset: Onset) -> float:
     return min(sum(sides) / len(sides) / float(ndtri((1 + onset.confidence) / 2)), 1.0) if sides else 1.0
 
 
-def bend_of(onsets: Sequence[Onset]) -> Interval | None:
+def bend_of(onsets: Sequence[Onset], design: Design | None = None) -> Interval | None:
     """The change of the exponent from a size to its double: d^2 log tau / (d log P)^2 times log 2; twins count as one.
+
+    Args:
+        onsets: of one clock.
+        design: of their law; what else it depends on is free beside the bend. None where it depends on P alone.
 
     Returns:
         With its 95 % t interval; None where some onsets are bounds, or sizes or degrees of freedom are too few.
     """
-    if not bounds_of(onsets).exact.all():
+    if not all(onset.censored == "no" for onset in onsets):
         return None
     pairs = _alike(onsets)
     log_size = np.log([float(onsets[first].n_train) for first, *_ in pairs])
     x, y = log_size - log_size.mean(), np.array([np.mean([math.log(onsets[k].step) for k in pair]) for pair in pairs])
-    freedom = len(x) - 3
-    if freedom < 1 or len(set(log_size)) < 3:
+    others = design.rows([onsets[first] for first, *_ in pairs])[:, 1:] if design else np.empty((len(x), 0))
+    others = (others - others.mean(axis=0))[:, np.ptp(others, axis=0) > 0]
+    terms = np.column_stack([np.ones_like(x), x, x**2, others])
+    freedom = len(x) - terms.shape[1]
+    if freedom < 1 or len(set(log_size)) < 3 or np.linalg.matrix_rank(terms) < terms.shape[1]:
         return None
-    terms = np.stack([np.ones_like(x), x, x**2], axis=1)
     coefficients, *_ = np.linalg.lstsq(terms, y, rcond=None)
     scatter = float(((y - terms @ coefficients) ** 2).sum() / freedom)
     se = math.sqrt(scatter * float(np.linalg.inv(terms.T @ terms)[2, 2]))

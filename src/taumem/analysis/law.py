@@ -1,37 +1,71 @@
-"""The law tau_mem = c P^a: its fit to onsets, its forecasts, and how far to trust them."""
+"""The law tau_mem = c P^a: what it says, its forecasts, and how far to trust them."""
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from taumem.analysis.evidence import SIGNIFICANT, bend_of, bounds_of, checked, error_of
+from taumem.analysis.design import BatchSize, Design
+from taumem.analysis.evidence import SIGNIFICANT
 from taumem.analysis.interval import Interval, check_confidence, finite_or_none
-from taumem.analysis.likelihood import Bounds
-from taumem.analysis.onset import Onset
-from taumem.analysis.posterior import N_DRAWS, Posterior, integrate
-from taumem.analysis.prior import Exponent, Prior, read_exponent
+from taumem.analysis.onset import Unit
+from taumem.analysis.posterior import Floats, Posterior
+from taumem.analysis.prior import Kind, Prior
 from taumem.errors import ConfigError, TaumemWarning
 
-__all__ = ["FAR", "Law", "fit_law", "whole_size"]
+__all__ = ["FAR", "Covariate", "Law", "whole_size"]
 
 FAR = 4.0
-"""How many times the largest size a forecast may reach without a warning."""
+"""How many times the largest size, or the range of batch sizes, a forecast may reach without a warning."""
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """What a law says of a setting other than P and the batch size.
+
+    Attributes:
+        name: of the setting, such as ``training.learning_rate``.
+        coefficient: b, with its interval (empty where it is fixed).
+        kind: ``fixed``, ``free``, or ``prior`` for one known to within an uncertainty beforehand.
+        is_power: whether tau goes as (z / z_0)^b, as it does where all values are above 0; else as exp(b (z - z_0)).
+        reference: z_0, what most of the runs have.
+    """
+
+    name: str
+    coefficient: Interval
+    kind: Kind
+    is_power: bool
+    reference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain facts for a JSON file."""
+        return vars(self) | {"coefficient": self.coefficient.to_json()}
 
 
 @dataclass(frozen=True)
 class Law:
     """log tau ~ Normal(log(tau_0 + c P^a), sigma), as the onsets of one clock determine it.
 
+    Where runs differ in their batch sizes B, or in other settings z_j that the law was asked about, it is
+
+        tau_0 + c P^a (B / B_0)^-k prod (z_j / z_j0)^b_j
+
+    with exp(b_j (z_j - z_j0)) for a setting that is not always above 0. B_0 and z_j0 are what most of the runs have;
+    where every batch is the whole training set, B_0 is P, and the exponent of P is a - k.
+
     Attributes:
         clock: what was timed.
+        unit: of onsets and forecasts: ``steps``, or ``effective_time``, which is taken not to depend on B.
         exponent: a, with its interval (empty where it is fixed).
         exponent_kind: ``fixed``, ``free``, or ``prior`` for one known to within an uncertainty beforehand.
+        batch_exponent: k, with its interval; None where the law has none, and holds at one batch size.
+        batch_exponent_kind: what was known of k beforehand, in the same words; None where the law has none.
+        covariates: what it says of other settings.
         prior: what was assumed of exponent, floor and scatter together; None unless it was handed over.
         prefactor: c, in steps per P^a: steps per training example where the exponent is 1.
         floor: tau_0, in steps; None where it was not fitted.
@@ -42,6 +76,7 @@ class Law:
         n_censored: how many of them are bounds on one side (left or right).
         sizes: the distinct n_train, ascending.
         located_sizes: those of them at which an onset was located.
+        batch_sizes: the distinct ones, ascending.
         batch_size: of every run; None where they differ.
         linearity: two-sided probability of an exponent as far from 1 as the data's own (the t test's p-value
             when nothing is censored), in (0, 1]; None where the sizes cannot tell.
@@ -49,15 +84,21 @@ class Law:
         collapse: scatter of log tau around the law over the scatter of log tau itself, of the located onsets:
             0 when the law explains all, about 1 when it explains nothing; None where tau does not vary.
         bend: by how much the exponent grows from each size to its double, with its own 95 % interval: the quadratic
-            term of least squares in log P, which a straight law lacks. Twins count as one run. None where fewer than
-            three sizes or no degree of freedom are left (three sizes of one seed leave none), or some onsets are
-            bounds.
+            term of least squares in log P, beside what else the law depends on, which a straight law lacks. Twins count
+            as one run. None where fewer than three sizes or no degree of freedom are left (three sizes of one seed
+            leave none), or some onsets are bounds.
         sources: the runs.
+        design: the columns that the coefficients multiply.
+        posterior: draws of its parameters.
     """
 
     clock: str
+    unit: Unit
     exponent: Interval
-    exponent_kind: Literal["fixed", "free", "prior"]
+    exponent_kind: Kind
+    batch_exponent: Interval | None
+    batch_exponent_kind: Kind | None
+    covariates: tuple[Covariate, ...]
     prior: Prior | None
     prefactor: Interval
     floor: Interval | None
@@ -68,12 +109,14 @@ class Law:
     n_censored: int
     sizes: tuple[int, ...]
     located_sizes: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
     batch_size: int | None
     linearity: float | None
     plausibility: float | None
     collapse: float | None
     bend: Interval | None
     sources: tuple[str, ...]
+    design: Design = field(repr=False, compare=False)
     posterior: Posterior = field(repr=False, compare=False)
 
     @property
@@ -96,34 +139,74 @@ class Law:
         """The largest n_train whose onset was located."""
         return self.located_sizes[-1]
 
-    def predict(self, n_train: int, *, confidence: float | None = None) -> Interval:
+    @property
+    def takes_whole_sets(self) -> bool:
+        """Whether every batch is the whole training set."""
+        return self.design.takes_whole_sets
+
+    @property
+    def reference_batch_size(self) -> int | None:
+        """B_0: the batch size of most runs; None where it is P."""
+        return self.design.reference_batch_size
+
+    def predict(
+        self,
+        n_train: int,
+        *,
+        batch_size: BatchSize = None,
+        settings: Mapping[str, float] | None = None,
+        confidence: float | None = None,
+    ) -> Interval:
         """Forecast the onset of a new run: in it, the law's uncertainty and the scatter of single runs.
 
         An exponent that was fixed is taken for exact; give it a prior to have its uncertainty in the forecast.
 
         Args:
             n_train: number of training examples of the new run, at least 1.
+            batch_size: training examples a step of the new run, or ``"P"`` for the whole training set; None for the
+                batch size of the law's runs, where they have one.
+            settings: the values of the law's covariates in the new run, by name; others are passed over.
             confidence: probability of the interval, in (0, 1); the law's own if None.
 
         Returns:
-            The median and the interval, in steps; ``.examples`` has them in training examples seen.
+            The median and the interval, in the law's unit; of steps, ``.examples`` has them in training examples seen.
 
         Raises:
-            ConfigError: ``n_train`` or ``confidence`` is out of its range.
+            ConfigError: ``n_train``, ``batch_size`` or ``confidence`` is out of its range, the law's runs have several
+                batch sizes and none is named, the law has no exponent to carry it to this one, or a covariate's value
+                is missing.
 
         Warns:
             TaumemWarning: ``n_train`` is more than 4 times the largest size with a located onset, or all located
-                onsets are of one other size.
+                onsets are of one other size; the batch size is more than 4 times below or above those of the runs.
         """
         confidence = self.confidence if confidence is None else confidence
         check_confidence(confidence)
         n_train = whole_size(n_train)
-        self._warn_of(n_train)
-        median, low, high = (self._quantile(n_train, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
-        # No single batch size: every batch is the whole training set, here the new one.
-        return Interval(median, low, high, confidence, n_train if self.batch_size is None else self.batch_size)
+        row, batch_size = self.row(n_train, batch_size, settings)
+        self._warn_of(n_train, batch_size)
+        median, low, high = (self._quantile(row, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
+        return Interval(median, low, high, confidence, batch_size if self.unit == "steps" else None)
 
-    def _warn_of(self, n_train: int) -> None:
+    def row(
+        self, n_train: int, batch_size: BatchSize = None, settings: Mapping[str, float] | None = None
+    ) -> tuple[Floats, int]:
+        """What a run multiplies the coefficients by, [coefficients], and its batch size; see :meth:`predict`."""
+        settings = settings or {}
+        for each in self.covariates:
+            value = settings.get(each.name)
+            if (
+                not isinstance(value, int | float | np.number)
+                or not (0 if each.is_power else -math.inf) < value < math.inf
+            ):
+                raise ConfigError(
+                    f"{self.clock}: this law depends on {each.name}: give the run's, a number"
+                    f"{' above 0' if each.is_power else ''}, in settings={{'{each.name}': ...}}; got {value!r}."
+                )
+        size = self.design.batch_size_of(n_train, batch_size)
+        return self.design.row(n_train, size, settings), size
+
+    def _warn_of(self, n_train: int, batch_size: int) -> None:
         reach = n_train / self.largest_located
         if reach > FAR:
             warnings.warn(
@@ -140,10 +223,22 @@ class Law:
                 TaumemWarning,
                 stacklevel=3,
             )
+        is_own = self.takes_whole_sets and batch_size == n_train
+        if self.batch_exponent and not is_own and not self._is_near(batch_size):
+            warnings.warn(
+                f"{self.clock}: a forecast for batch size {batch_size:,} is more than {FAR:g} times away from those of "
+                f"the runs ({self.batch_sizes[0]:,} to {self.batch_sizes[-1]:,}), and nothing measured here speaks for "
+                "the law there. Add a pilot of a nearer one.",
+                TaumemWarning,
+                stacklevel=3,
+            )
 
-    def _quantile(self, n_train: int, probability: float) -> float:
+    def _is_near(self, batch_size: int) -> bool:
+        return self.batch_sizes[0] / FAR <= batch_size <= self.batch_sizes[-1] * FAR
+
+    def _quantile(self, row: Floats, probability: float) -> float:
         draws = self.posterior
-        center = draws.log_law(math.log(n_train))
+        center = draws.log_law(row)
 
         def excess(log_step: float) -> float:
             return float(draws.weight @ ndtr((log_step - center) / draws.sigma)) - probability
@@ -155,7 +250,11 @@ class Law:
         """Plain facts for a JSON file."""
         return {
             "clock": self.clock,
+            "unit": self.unit,
             "exponent": {**self.exponent.to_json(), "kind": self.exponent_kind},
+            "batch_exponent": self.batch_exponent
+            and {**self.batch_exponent.to_json(), "kind": self.batch_exponent_kind},
+            "covariates": [covariate.to_json() for covariate in self.covariates],
             "prior": None if self.prior is None else asdict(self.prior),
             "prefactor": self.prefactor.to_json(),
             "floor": None if self.floor is None else self.floor.to_json(),
@@ -165,96 +264,14 @@ class Law:
             "n_censored": self.n_censored,
             "sizes": list(self.sizes),
             "batch_size": self.batch_size,
+            "batch_sizes": list(self.batch_sizes),
+            "reference_batch_size": self.reference_batch_size,
             "linearity": self.linearity,
             "plausibility": self.plausibility,
             "collapse": None if self.collapse is None else finite_or_none(self.collapse),
             "bend": None if self.bend is None else self.bend.to_json(),
             "sources": list(self.sources),
         }
-
-
-def fit_law(
-    onsets: Iterable[Onset],
-    *,
-    exponent: Exponent = 1.0,
-    floor: bool = False,
-    prior: Prior | None = None,
-    confidence: float = 0.9,
-) -> Law:
-    """Fit tau = tau_0 + c P^a to the onsets of one clock, bounds included.
-
-    The intervals are those of a posterior under the right-Haar prior (see :mod:`taumem.analysis.posterior`):
-    the exact t intervals of regression when nothing is censored, no runs are twins, and at least about 2 degrees of
-    freedom remain. The two models of a pair of twins are taken to be alike, by how much is learned from the pairs.
-
-    Args:
-        onsets: of one clock, at one batch size, or all with batches of the whole training set (batch size P); any
-            order. Those of the halves ``a`` and ``b`` of one seed and size are a pair.
-        exponent: a number to fix it; None to leave it free; a pair (mean, standard deviation) if it is known
-            to within an uncertainty.
-        floor: also fit tau_0, the onset that small sizes cannot undercut.
-        prior: what is known of exponent, floor and scatter beforehand, in the place of ``exponent`` and ``floor``;
-            :func:`taumem.analysis.usual_prior` has what forecasts assume.
-        confidence: probability of the intervals, in (0, 1).
-
-    Raises:
-        ConfigError: the prior is none; clocks, data sets, weights or batch sizes differ; a run of a pair is given
-            twice; or too few onsets were located: 2 are needed, at different sizes where the exponent is free (and one
-            size more with a floor, but where the exponent is known to within an uncertainty).
-
-    >>> runs = [RunKey(n_train=p, batch_size=16) for p in (32, 64, 128)]
-    >>> pilots = [Onset(8 * r.n_train, 7 * r.n_train, 9 * r.n_train, "no", "tau_val", r) for r in runs]
-    >>> forecast = fit_law(pilots).predict(256)
-    >>> f"{forecast.value:.3g} steps, {forecast.examples.value:.3g} examples"
-    '2.05e+03 steps, 3.28e+04 examples'
-    """
-    check_confidence(confidence)
-    if prior is not None and not isinstance(prior, Prior):
-        raise ConfigError(f"a prior is a taumem.analysis.Prior, such as usual_prior() gives; got {prior!r}.")
-    value, sd, kind = read_exponent(exponent if prior is None else prior.exponent)
-    floor = floor or prior is not None
-    # With the exponent known to within an uncertainty the posterior is proper at one size, floor or not.
-    sizes_needed = {"fixed": 1 + floor, "prior": 1, "free": 2 + floor}[kind]
-    onsets = checked(onsets, sizes_needed, free=kind == "free")
-    located = [o for o in onsets if o.usable]
-    located_sizes = tuple(sorted({o.n_train for o in located}))
-    data = bounds_of(onsets)
-    share = prior.floor if prior is not None else (1.0, 1.0) if floor else None
-    log_sigma = prior.log_sigma(error_of(onsets)) if prior is not None else None
-    posterior = integrate(data, exponent=value, exponent_sd=sd, floor=share, log_sigma=log_sigma)
-    free = posterior if kind == "free" else None
-    if kind != "free" and len(located_sizes) >= 2 + floor:
-        free = integrate(data, exponent=1.0, exponent_sd=math.inf, floor=share, log_sigma=log_sigma)
-    tails = (0.5, (1 - confidence) / 2, (1 + confidence) / 2)
-
-    def interval(draws: np.ndarray[Any, np.dtype[np.float64]], *, log: bool = False) -> Interval:
-        ends = posterior.quantiles(draws, tails)
-        median, low, high = (math.exp(min(end, 700.0)) if log else end for end in ends)
-        return Interval(median, low, high, confidence)
-
-    batch_sizes = {o.batch_size for o in onsets}
-    return Law(
-        clock=onsets[0].clock,
-        exponent=interval(posterior.exponent),
-        exponent_kind=kind,
-        prior=prior,
-        prefactor=interval(posterior.log_prefactor, log=True),
-        floor=interval(posterior.floor) if floor else None,
-        sigma=interval(posterior.sigma),
-        twin_correlation=interval(posterior.rho) if len(data.twins) else None,
-        confidence=confidence,
-        n_onsets=len(onsets),
-        n_censored=len(onsets) - len(located),
-        sizes=tuple(sorted({o.n_train for o in onsets})),
-        located_sizes=located_sizes,
-        batch_size=batch_sizes.pop() if len(batch_sizes) == 1 else None,
-        linearity=None if free is None else _tails(free, 1.0, 0.0),
-        plausibility=None if free is None or kind == "free" else _tails(free, value, sd),
-        collapse=_collapse(bounds_of(located), posterior),
-        bend=bend_of(onsets),
-        sources=tuple(sorted({o.source for o in onsets if o.source})),
-        posterior=posterior,
-    )
 
 
 def whole_size(n_train: Any) -> int:
@@ -268,18 +285,3 @@ def whole_size(n_train: Any) -> int:
             f"a forecast needs a training-set size, a whole number of at least 1; got n_train = {n_train!r}."
         )
     return int(n_train)
-
-
-def _tails(free: Posterior, mean: float, sd: float) -> float:
-    """Two-sided probability of an exponent as far from Normal(mean, sd) as one that is left free."""
-    below = float(free.weight @ (ndtr((mean - free.exponent) / sd) if sd else free.exponent < mean))
-    return min(1.0, max(2 * min(below, 1 - below), 1 / N_DRAWS))
-
-
-def _collapse(located: Bounds, posterior: Posterior) -> float | None:
-    """Spread of log(tau / law) over the spread of log tau; both as standard deviations."""
-    y = located.middle
-    if len(y) < 2 or y.std() < 1e-12:
-        return None
-    law = [posterior.quantiles(posterior.log_law(float(x)), (0.5,))[0] for x in located.log_size]
-    return float((y - np.array(law)).std() / y.std())

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from taumem.analysis.law import Law, fit_law
+from taumem.analysis.fitting import fit_law
+from taumem.analysis.law import Law
 from taumem.analysis.onset import Onset
 from taumem.analysis.prior import Exponent, Prior, read_exponent, usual_prior
 from taumem.errors import ConfigError

@@ -33,16 +33,16 @@ AT, WEIGHTS = (1 + _NODES) / 2, _WEIGHTS / 2
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """Onsets as the likelihood sees them: natural logarithms of sizes and of steps, [onsets] each.
+    """Onsets as the likelihood sees them: natural logarithms of steps, [onsets] each, and what they may depend on.
 
     Attributes:
-        log_size: of the training sets.
+        design: of each onset the logarithm of its size, and what else its law depends on, [onsets, coefficients].
         low: lower ends; -infinity where nothing bounds an onset from below.
         high: upper ends.
         twins: the places of the two onsets of each pair, [pairs, 2]; the first is exact if one of them is.
     """
 
-    log_size: Floats
+    design: Floats
     low: Floats
     high: Floats
     twins: NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), dtype=np.intp))

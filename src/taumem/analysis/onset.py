@@ -1,14 +1,18 @@
 """When something set in, by one clock, in one run (or one pair of runs)."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from taumem.analysis.interval import finite_or_none
 from taumem.analysis.placing import Placed
 from taumem.record import RunKey
 
-__all__ = ["Onset"]
+__all__ = ["Onset", "Unit"]
+
+Unit = Literal["steps", "effective_time"]
+"""What an onset counts: optimizer steps, or the time that they make up, which is meant to hold at any batch size."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,16 @@ class Onset(Placed):
         run: the run or the pair of runs it was found in.
         rule: the clock's definition, in a sentence.
         confidence: probability that [low, high] is meant to hold the step, in (0, 1).
+        unit: of ``step``, ``low`` and ``high``.
+        settings: the numbers of the experiment, by keys such as ``training.learning_rate``; of a pair what both share.
     """
 
     clock: str
     run: RunKey
     rule: str = ""
     confidence: float = 0.9
+    unit: Unit = "steps"
+    settings: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def n_train(self) -> int:
@@ -75,6 +83,6 @@ class Onset(Placed):
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file; ``high`` is None where nothing bounds the onset."""
-        names = ("clock", "step", "low", "high", "censored", "n_train", "batch_size", "rule", "confidence")
+        names = ("clock", "step", "low", "high", "censored", "n_train", "batch_size", "rule", "confidence", "unit")
         facts = {name: getattr(self, name) for name in (*names, "source", "seed", "data", "weights", "examples")}
         return facts | {"high": finite_or_none(self.high)}

@@ -197,7 +197,7 @@ def planned_pilot(law: Law, n_train: int, target: int) -> PlannedPilot:
 def _given(law: Law, size: int, step: float) -> Law:
     """The law once one more run of this size has its onset at this step."""
     draws = law.posterior
-    distance = (math.log(step) - draws.log_law(math.log(size))) / draws.sigma
+    distance = (math.log(step) - draws.log_law(law.row(size, law.reference_batch_size)[0])) / draws.sigma
     weight = draws.weight * np.exp(-0.5 * distance**2) / draws.sigma
     return replace(law, posterior=replace(draws, weight=weight / weight.sum()))
 

@@ -16,10 +16,11 @@ import numpy as np
 
 from taumem.errors import ConfigError
 
-__all__ = ["Exponent", "Prior", "read_exponent", "usual_prior"]
+__all__ = ["Exponent", "Kind", "Prior", "read_exponent", "usual_prior"]
 
 Exponent = float | tuple[float, float] | None
 """Fixed; or known to within an uncertainty (mean, standard deviation); or free."""
+Kind = Literal["fixed", "free", "prior"]
 
 FINEST = 0.02
 """The least standard error of log onsets that says something of the scatter from run to run; none was below 0.05."""
@@ -34,6 +35,8 @@ class Prior:
         floor: alpha and beta of a Beta for the share of tau_0 in tau at the smallest size with a located onset.
         scatter: mean and standard deviation of a Normal for log(sigma / e), where e is the standard error of the
             logarithms of the onsets, as their intervals have it; None where nothing is known of sigma beforehand.
+        batch: mean and standard deviation of a Normal for k, the exponent of the batch size, with which a law of pilots
+            of one batch size can be carried to another; None where nothing is known of it beforehand.
 
     Raises:
         ConfigError: one of them is no pair of finite numbers, a standard deviation is not above 0, or a Beta has an
@@ -43,11 +46,12 @@ class Prior:
     exponent: tuple[float, float]
     floor: tuple[float, float] = (1.0, 1.0)
     scatter: tuple[float, float] | None = None
+    batch: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name, above_zero in (("exponent", (1,)), ("floor", (0, 1)), ("scatter", (1,))):
+        for name, above_zero in (("exponent", (1,)), ("floor", (0, 1)), ("scatter", (1,)), ("batch", (1,))):
             pair = getattr(self, name)
-            if pair is None and name == "scatter":
+            if pair is None and name in ("scatter", "batch"):
                 continue
             is_pair = isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(x, int | float) for x in pair)
             if not is_pair or not all(map(math.isfinite, pair)) or any(pair[k] <= 0 for k in above_zero):
@@ -80,7 +84,7 @@ def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = 
     return Prior(**{name: tuple(pair) for name, pair in rows.get(kind, rows["unknown"]).items()})
 
 
-def read_exponent(exponent: Exponent) -> tuple[float, float, Literal["fixed", "free", "prior"]]:
+def read_exponent(exponent: Exponent) -> tuple[float, float, Kind]:
     """Mean and standard deviation of what is known of an exponent beforehand, and the kind of that.
 
     Raises:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import Placed
+from taumem.analysis.settings import numbers_of
 from taumem.analysis.similarity import agreement_or_none
 from taumem.analysis.twins import TwinLosses, twin_losses
 from taumem.record import Curve, ItemKind, RunKey, RunRecord
@@ -36,6 +37,15 @@ class Seen:
         """Which run or pair it is."""
         key = self.record.header.key
         return key if self.twin is None else key.pair
+
+    @cached_property
+    def settings(self) -> dict[str, float]:
+        """The numbers of the experiment; of a pair what both share."""
+        numbers = numbers_of(self.record.header.experiment)
+        if self.twin is None:
+            return numbers
+        others = numbers_of(self.twin.header.experiment)
+        return {key: value for key, value in numbers.items() if others.get(key) == value}
 
     def curve(self, quantity: str) -> Curve | None:
         """A quantity of the run over training, averaged over diffusion times; None where none was measured past step 0.
@@ -129,4 +139,11 @@ class Clock:
         if placed is None:
             return None
         rule = self.rule.replace("{x}", self.x)
-        return Onset(**placed.__dict__, clock=self.name, run=seen.key, rule=rule, confidence=confidence)
+        return Onset(
+            **placed.__dict__,
+            clock=self.name,
+            run=seen.key,
+            rule=rule,
+            confidence=confidence,
+            settings=seen.settings,
+        )

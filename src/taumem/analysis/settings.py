@@ -1,0 +1,32 @@
+"""The settings of an experiment by keys that name their section, such as ``training.learning_rate``."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["flat", "numbers_of"]
+
+
+def flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting with its whole key, whatever it is nested in.
+
+    >>> list(flat({"training": {"clip": 1.0, "betas": (0.9, 0.999)}, "twins": True}))
+    [('training.clip', 1.0), ('training.betas', [0.9, 0.999]), ('twins', True)]
+    """
+    for key, value in content.items():
+        name = f"{section}{key}"
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, list(value) if isinstance(value, tuple) else value
+
+
+def numbers_of(experiment: Mapping[str, Any]) -> dict[str, float]:
+    """The settings that are finite numbers; what is on or off is 1 or 0.
+
+    >>> numbers_of({"training": {"learning_rate": 1e-3, "batch_size": "P"}, "twins": True})
+    {'training.learning_rate': 0.001, 'twins': 1.0}
+    """
+    return {
+        key: float(value) for key, value in flat(experiment) if isinstance(value, int | float) and math.isfinite(value)
+    }
