@@ -1,0 +1,102 @@
+"""Effective time over the steps of a run, and onsets in it.
+
+    T = sum over steps of mu,    heat = N mu v / 2
+
+mu is how far a step moves weights along a lasting gradient, v the mean squared gradient, N the number of weights
+(:mod:`taumem.training.pace`). In steps an onset depends on batch size, rate and optimizer; in T less, and what is left
+goes by the heat. ``docs/unit.md`` has the figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taumem.analysis.onset import Onset
+from taumem.record import RunRecord
+
+__all__ = ["NOISE", "Timeline", "in_effective_time"]
+
+Floats = NDArray[np.float64]
+
+NOISE = "noise"
+"""A setting of an onset in effective time: the mean heat until then, times sqrt(P). Law by law the logarithm of an
+onset rises in proportion to it."""
+FINE = 256
+"""Places, evenly spaced in log steps, at which the heat is averaged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """T and the heat over the steps of a run, as its looks have them: power laws of the step in between.
+
+    Attributes:
+        log_steps: of the looks, ascending, [looks].
+        log_times: the logarithms of T, [looks].
+        heats: in units of the loss, [looks]; None where the heat was not measured.
+    """
+
+    log_steps: Floats
+    log_times: Floats
+    heats: Floats | None
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Timeline | None":
+        """That of a run; None where its effective time was not measured."""
+        time, heat = record.curve_or_none("effective_time"), record.curve_or_none("heat")
+        if time is None or not (known := (time.steps > 0) & (time.values > 0)).any():
+            return None
+        log_steps = np.log(time.steps[known])
+        heats = None
+        if heat is not None and (heat.steps > 0).any():
+            heats = np.interp(log_steps, np.log(heat.steps[heat.steps > 0]), heat.values[heat.steps > 0])
+        return cls(log_steps, np.log(time.values[known]), heats)
+
+    def at(self, step: float) -> float:
+        """T at a step; in proportion to the step before the first look, infinite at an infinite one.
+
+        Args:
+            step: up to the last look, or infinite.
+        """
+        if not 0 < step < np.inf:
+            return float(step)
+        early = min(np.log(step) - self.log_steps[0], 0.0)
+        return float(np.exp(np.interp(np.log(step), self.log_steps, self.log_times) + early))
+
+    def heat_until(self, step: float) -> float | None:
+        """The heat on average over T until a step; None where it was not measured.
+
+        Args:
+            step: above 0.
+        """
+        if self.heats is None:
+            return None
+        log_steps = np.linspace(min(self.log_steps[0], np.log(step)), np.log(step), FINE)
+        times = np.array([0.0, *(self.at(float(np.exp(x))) for x in log_steps)])
+        heats = np.interp(log_steps, self.log_steps, self.heats)
+        passed = np.diff(times)
+        return float(passed @ heats / passed.sum())
+
+
+def in_effective_time(onset: Onset, records: Sequence[RunRecord]) -> Onset | None:
+    """An onset in effective time, with its noise among its settings; None where no run's time was measured.
+
+    Args:
+        onset: in steps.
+        records: the run, or both runs of the pair that it was found in: their times are averaged.
+    """
+    timelines = [timeline for record in records if (timeline := Timeline.of(record)) is not None]
+    if len(timelines) < len(records) or not records:
+        return None
+    ends = {name: _mean([line.at(getattr(onset, name)) for line in timelines]) for name in ("step", "low", "high")}
+    return replace(onset, **ends, unit="effective_time", settings={**onset.settings, **_noise(onset, timelines)})
+
+
+def _noise(onset: Onset, timelines: Sequence[Timeline]) -> Mapping[str, float]:
+    heats = [heat for line in timelines if (heat := line.heat_until(onset.step)) is not None]
+    return {NOISE: _mean(heats) * onset.n_train**0.5} if len(heats) == len(timelines) else {}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
