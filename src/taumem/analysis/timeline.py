@@ -89,8 +89,9 @@ def in_effective_time(onset: Onset, records: Sequence[RunRecord]) -> Onset | Non
     timelines = [timeline for record in records if (timeline := Timeline.of(record)) is not None]
     if len(timelines) < len(records) or not records:
         return None
-    ends = {name: _mean([line.at(getattr(onset, name)) for line in timelines]) for name in ("step", "low", "high")}
-    return replace(onset, **ends, unit="effective_time", settings={**onset.settings, **_noise(onset, timelines)})
+    step, low, high = (_mean([line.at(end) for line in timelines]) for end in (onset.step, onset.low, onset.high))
+    settings = {**onset.settings, **_noise(onset, timelines)}
+    return replace(onset, step=step, low=low, high=high, unit="effective_time", settings=settings)
 
 
 def _noise(onset: Onset, timelines: Sequence[Timeline]) -> Mapping[str, float]:
