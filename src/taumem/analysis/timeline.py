@@ -75,8 +75,8 @@ class Timeline:
         log_steps = np.linspace(min(self.log_steps[0], np.log(step)), np.log(step), FINE)
         times = np.array([0.0, *(self.at(float(np.exp(x))) for x in log_steps)])
         heats = np.interp(log_steps, self.log_steps, self.heats)
-        passed = np.diff(times)
-        return float(passed @ heats / passed.sum())
+        between = (heats + np.array([heats[0], *heats[:-1]])) / 2
+        return float(np.average(between, weights=np.diff(times)))
 
 
 def in_effective_time(onset: Onset, records: Sequence[RunRecord]) -> Onset | None:

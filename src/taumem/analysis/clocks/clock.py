@@ -47,6 +47,11 @@ class Seen:
         others = numbers_of(self.twin.header.experiment)
         return {key: value for key, value in numbers.items() if others.get(key) == value}
 
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """The run, or both."""
+        return (self.record,) if self.twin is None else (self.record, self.twin)
+
     def curve(self, quantity: str) -> Curve | None:
         """A quantity of the run over training, averaged over diffusion times; None where none was measured past step 0.
 
