@@ -2,9 +2,10 @@
 
     python experiments/unit/swap.py > experiments/unit/swap.tsv
 
-The grammar's network at P = 128 and 256, raw weights, three seeds, two rates. At each step two batches are drawn apart,
+The grammar's network at P = 128, raw weights, three seeds, two rates. At each step two batches are drawn apart,
 of B_m and of B_v examples; the step goes along the mean of the one's gradients, over the root of the mean of the
-other's squares. Where v's batch is the larger one, steps are longer at the same noise of their direction.
+other's squares, taken as one number for each tensor (a weight that the other batch does not touch would have no size
+to be divided by). Where v's batch is the larger one, steps are longer at the same noise of their direction.
 """
 
 import math
@@ -22,7 +23,7 @@ from taumem.probes import LossGap
 from taumem.record import Measurement, RunRecord
 from taumem.training.loop import Draws
 
-SIZES = (128, 256)
+SIZES = (128,)
 BATCHES = (16, 128)
 RATES = (3e-4, 1.2e-3)
 SEEDS = (0, 1, 2)
@@ -68,7 +69,7 @@ def trained(
                 m.lerp_(g, 1 - BETAS[0])
                 v.lerp_(h**2, 1 - BETAS[1])
                 own.lerp_(g**2, 1 - BETAS[1])
-                p.sub_(rate * (m / start_m) / ((v / start_v).sqrt() + EPS))
+                p.sub_(rate * (m / start_m) / ((v.mean() / start_v).sqrt() + EPS))
         mean_v, mean_own = (_mean(squares[name]) / start_v for name in ("v", "own"))
         mobility = rate / (math.sqrt(mean_v) + EPS)
         time += mobility

@@ -83,10 +83,20 @@ def test_a_lasting_gradient_moves_weights_by_it_times_the_time(make):
     assert way == pytest.approx(0.25 * time.value, rel=1e-3)
 
 
-def test_the_heat_is_half_the_weights_times_mobility_times_the_mean_square():
+def test_the_heat_is_half_of_mobility_times_square_added_up_over_the_weights():
     for make, mobility in ((LASTING["SGD with momentum"][0], 0.2), (LASTING["AdamW"][0], 0.02 / 0.25)):
         time, _, _ = under_a_lasting_gradient(make)
         assert time.heat == pytest.approx(10 * mobility * 0.25**2 / 2, rel=1e-4)
+
+
+def test_of_adam_each_weight_has_a_mobility_of_its_own():
+    p = nn.Parameter(torch.zeros(4))
+    optimizer, time = AdamW([p], lr=0.1, weight_decay=0.0, eps=0.0), EffectiveTime()
+    p.grad = torch.tensor([1.0, 2.0, 3.0, 6.0])
+    optimizer.step()
+    time.after(optimizer, 1)
+    assert time.value == pytest.approx(0.1 / 3)
+    assert time.heat == pytest.approx(sum(0.1 / g * g**2 / 2 for g in (1, 2, 3, 6)))
 
 
 def test_of_sgd_the_squared_gradients_are_averaged_over_the_steps():

@@ -27,7 +27,7 @@ from taumem.errors import ConfigError
 from taumem.record import RateSchedule
 from taumem.shapes import Batch, Items, Times
 from taumem.training.loop import CONSTANT, Draws, Learner, Step, check_options, set_learning_rate
-from taumem.training.pace import EffectiveTime, mean_squares, rate_of
+from taumem.training.pace import EffectiveTime, gradient_sizes, rate_of
 
 __all__ = ["Member", "train_together"]
 
@@ -163,9 +163,9 @@ class _Ensemble:
     def _count_time(self, index: int) -> None:
         times = [learner.time for learner in self.learners if learner.time is not None]
         if times and EffectiveTime.reads(index):
-            squares = mean_squares(self.optimizer, len(self.learners))
-            for learner, time, square in zip(self.learners, times, squares, strict=True):
-                time.read(learner.optimizer, square, index)
+            sizes = gradient_sizes(self.optimizer, len(self.learners))
+            for learner, time, size in zip(self.learners, times, sizes, strict=True):
+                time.read(learner.optimizer, size, index)
         rate = rate_of(self.optimizer) if times else 0.0
         for time in times:
             time.count(rate)

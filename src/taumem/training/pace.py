@@ -4,19 +4,20 @@ A step of Adam is not lr times the gradient but lr times the gradient over sqrt(
 of a small batch's gradient is noise, so sqrt(v) is the noise's size, proportional to B^-1/2: Adam itself makes larger
 batches faster. In the effective time that is taken out:
 
-    T = sum over steps of mu        mu = lr / sqrt(mean(v))  for Adam, AdamW and RMSprop,   lr / (1 - momentum)  for SGD
+    T = sum over steps of mu        mu = lr / mean(sqrt(v))  for Adam, AdamW and RMSprop,   lr / (1 - momentum)  for SGD
 
 with the mean over all N parameters. A lasting gradient moves weights as far per T whatever optimizer and batch size.
-The noise of the gradient heats them: mu mean(v) is the temperature of weights that move with mobility mu, and
+The noise of the gradient heats them: a weight of mobility mu whose gradient has the mean square v has the temperature
+mu v, which is lr sqrt(v) with Adam. Half of it, added up over the weights,
 
-    heat = N mu mean(v) / 2
+    heat = N lr mean(sqrt(v)) / 2   with Adam,    N lr / (1 - momentum) mean(g^2) / 2   with SGD
 
-the loss that equipartition would add if each parameter was a stiff direction. ``docs/unit.md`` says how onsets depend
+is the loss that equipartition would add if each of them was a stiff direction. ``docs/unit.md`` says how onsets depend
 on the two, and where that ends.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ class EffectiveTime:
         self.heat = math.nan
         self.step = 0
         self._divisor = math.nan
-        self._square = math.nan
+        self._size = math.nan
 
     @staticmethod
     def reads(step: int) -> bool:
@@ -76,25 +77,24 @@ class EffectiveTime:
         if passed and not math.isnan(self.value):
             try:
                 if passed > 1 or self.reads(step) or math.isnan(self._divisor):
-                    self.read(optimizer, mean_squares(optimizer)[0], step)
+                    self.read(optimizer, gradient_sizes(optimizer)[0], step)
                 self.count(rate_of(optimizer), passed)
             except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):  # built in another way
                 self.value = math.nan
         self.step = step
 
-    def read(self, optimizer: Optimizer, square: float, step: int) -> None:
-        """Take what an optimizer divides by, and the heat, from the mean of its v, or of squared gradients."""
+    def read(self, optimizer: Optimizer, size: float, step: int) -> None:
+        """Take what an optimizer divides by, and the heat, from what :func:`gradient_sizes` gives."""
         if divides(optimizer):
-            self._square = square
-            self._divisor = math.sqrt(square) + eps_of(optimizer) if square else 0.0
+            self._size = size
+            self._divisor = size + eps_of(optimizer) if size else 0.0
         elif is_sgd(optimizer):
-            old, share = self._square, min(1.0, max(1 / step, (step - self.step) / MEMORY))
-            self._square = square if math.isnan(old) else old + share * (square - old)
+            old, share = self._size, min(1.0, max(1 / step, (step - self.step) / MEMORY))
+            self._size = size if math.isnan(old) else old + share * (size - old)
             self._divisor = 1.0
         else:
             self._divisor = math.nan
-        moved = rate_of(optimizer) / self._divisor if self._divisor else 0.0
-        self.heat = n_parameters(optimizer) * moved * self._square / 2
+        self.heat = n_parameters(optimizer) * rate_of(optimizer) * self._size / 2
 
     def count(self, rate: float, n_steps: int = 1) -> None:
         """Count steps of one rate, over the divisor that was read last."""
@@ -106,7 +106,7 @@ class EffectiveTime:
         """What a resumed training needs, of plain types; empty where T is not known."""
         if math.isnan(self.value) or math.isnan(self._divisor):
             return {}
-        known = {"value": self.value, "divisor": self._divisor, "square": self._square, "heat": self.heat}
+        known = {"value": self.value, "divisor": self._divisor, "size": self._size, "heat": self.heat}
         return {"step": self.step} | {name: number for name, number in known.items() if not math.isnan(number)}
 
     def load(self, state: Mapping[str, float] | None, step: int) -> None:
@@ -120,7 +120,7 @@ class EffectiveTime:
         self.step = step
         if state and state["step"] == step:
             self.value, self._divisor = state["value"], state["divisor"]
-            self._square, self.heat = state.get("square", math.nan), state.get("heat", math.nan)
+            self._size, self.heat = state.get("size", math.nan), state.get("heat", math.nan)
         elif step:
             self.value = math.nan
 
@@ -159,9 +159,9 @@ class OptimizerState:
         if not n:
             return Reading(())
         estimates = [Estimate(quantity="learning_rate", value=mean_rate(self.optimizer), count=n)]
-        moments = list(_second_moments(self.optimizer))
-        if n_moments := sum(v.numel() for v, _ in moments):
-            root = float(_total([v.sqrt().sum() / start**0.5 for v, start in moments])) / n_moments
+        if divides(self.optimizer):
+            root = gradient_sizes(self.optimizer)[0]
+            n_moments = sum(v.numel() for v, _ in _second_moments(self.optimizer))
             estimates.append(Estimate(quantity="root_second_moment", value=root, count=n_moments))
         if self.time is not None:
             counted = {"effective_time": self.time.value, "heat": self.time.heat}
@@ -202,23 +202,25 @@ def eps_of(optimizer: Optimizer) -> float:
     return float(optimizer.param_groups[0].get("eps", 0.0))
 
 
-def mean_squares(optimizer: Optimizer, n_members: int = 1) -> list[float]:
-    """The mean of v over all parameters; where there is no v, of the squared gradients; NaN where there are none.
+def gradient_sizes(optimizer: Optimizer, n_members: int = 1) -> list[float]:
+    """The mean of sqrt(v) over all parameters; without v, that of squared gradients; NaN where there are none.
 
     Args:
         optimizer: that made a step.
         n_members: of an ensemble, whose parameters are stacked along their first axis: a mean for each.
     """
-    squares = list(_second_moments(optimizer)) or [
-        (_local(p.grad).square(), 1.0)
+    parts = [v.sqrt() / start**0.5 for v, start in _second_moments(optimizer)] or [
+        _local(p.grad).square()
         for group in optimizer.param_groups
         for p in group["params"]
         if isinstance(p.grad, Tensor) and not p.grad.is_sparse
     ]
-    if not squares:
+    if not parts:
         return [math.nan] * n_members
-    total = _total([v.reshape(n_members, -1).sum(1, dtype=torch.float32) / start for v, start in squares])
-    return [float(mean) for mean in (total * n_members / sum(v.numel() for v, _ in squares)).tolist()]
+    # Added up where they are: a number that is asked for waits for all that a device has to do.
+    sums = [part.reshape(n_members, -1).sum(1, dtype=torch.float32) for part in parts]
+    means = torch.stack([s.to(sums[0].device) for s in sums]).sum(0) * n_members / sum(p.numel() for p in parts)
+    return [float(mean) for mean in means.tolist()]
 
 
 def _second_moments(optimizer: Optimizer) -> Iterator[tuple[Tensor, float]]:
@@ -232,11 +234,6 @@ def _second_moments(optimizer: Optimizer) -> Iterator[tuple[Tensor, float]]:
                 if isinstance(mean := state.get("grad_avg"), Tensor):  # RMSprop, centered
                     v = (v - _local(mean) ** 2).clamp(min=0)
                 yield v, _start(group, state)
-
-
-def _total(sums: Sequence[Tensor]) -> Tensor:
-    """Added up where they are: a number that is asked for waits for all that a device has to do."""
-    return torch.stack([s.to(sums[0].device) for s in sums]).sum(0)
 
 
 def _local(tensor: Tensor) -> Tensor:
