@@ -159,6 +159,7 @@ def test_of_an_unknown_kind_more_is_left_open():
 
 def test_what_ships_is_a_table_as_it_is_learned():
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
+    of_batches = table.pop("batch")
     assert set(table) == set(learn.STUDIES)
     for batches, clocks in table.items():
         assert set(clocks) == set(learn.CLOCKS)
@@ -166,6 +167,7 @@ def test_what_ships_is_a_table_as_it_is_learned():
             assert set(kinds) in ({"unknown"}, {"unknown", *learn.KINDS.values()})
             for kind, row in kinds.items():
                 assert set(row) == set(learn.as_table(POPULATION))
+                row["batch"] = of_batches[clock]
                 prior = Prior(**{name: tuple(pair) for name, pair in row.items()})  # which refuses what is no prior
                 assert prior.scatter is not None
                 full = batches == "full"
@@ -174,3 +176,15 @@ def test_what_ships_is_a_table_as_it_is_learned():
     assert {b: {c: set(rows) for c, rows in clocks.items()} for b, clocks in left_out.items()} == {
         batches: {clock: set(learn.STUDIES[batches]) for clock in learn.CLOCKS} for batches in learn.STUDIES
     }
+
+
+@pytest.mark.parametrize("clocks", learn.CLOCKS)
+def test_k_is_a_mean_over_domains_and_as_wide_as_domains_and_rates_are_apart(clocks):
+    laws = learn.batch_exponents(learn.CLOCKS[clocks])
+    mean, sd = learn.of_batches(laws)
+    assert usual_prior(learn.CLOCKS[clocks][0]).batch == (mean, sd)
+    of_domains = [np.mean([law.batch_exponent.value for law in of.values()]) for of in laws.values()]
+    assert len(of_domains) == 3
+    assert mean == pytest.approx(np.mean(of_domains), abs=0.006)
+    assert all(abs(k - mean) < 2 * sd for k in (*of_domains, *learn.K_BY_RATE[0]))
+    assert sd > max(np.std(of_domains), np.std(learn.K_BY_RATE[0]) / 2)

@@ -78,15 +78,74 @@ def test_with_full_batches_a_step_is_a_pass_and_both_are_supported():
 
 def test_a_run_that_differs_from_its_pilots_is_told_in_which_things_and_none_of_the_units_is_supported(records):
     study = Study.of(records)
-    forecast = study.forecast(256, target={"batch_size": 64, "learning_rate": 1e-4})
-    assert [(d.name, d.pilots) for d in forecast.differences] == [("batch size", "16"), ("learning rate", None)]
+    forecast = study.forecast(256, target={"weights": "ema", "learning_rate": 1e-4})
+    assert [(d.name, d.pilots) for d in forecast.differences] == [("averaged weights", "raw"), ("learning rate", None)]
     assert forecast.supported == ()
-    assert forecast.support.startswith("The run differs from the pilots (batch size): ")
+    assert forecast.support.startswith("The run differs from the pilots (averaged weights): ")
     assert forecast.predicted == study.forecast(256).predicted
     assert json.loads(json.dumps(forecast.to_json()))["differences"][1]["pilots"] is None
     assert study.forecast(256, target=records[0].header).differences == ()
     with pytest.raises(ConfigError, match="described by its header, or by a mapping"):
         study.forecast(256, target="a run")
+
+
+def test_a_forecast_is_carried_to_another_batch_size_by_what_other_studies_showed(records):
+    study = Study.of(records)
+    own, forecast = study.forecast(256), study.forecast(256, batch_size=64)
+    mean, sd = usual_prior().batch
+    assert own == study.forecast(256, batch_size=16)
+    assert (forecast.predicted.batch_size, forecast.examples.value) == (64, 64 * forecast.predicted.value)
+    # without the floor, which does not move, it would be 4^-mean
+    assert 4**-mean < forecast.predicted.value / own.predicted.value < 1
+    assert forecast.predicted.high / forecast.predicted.low > own.predicted.high / own.predicted.low
+    (difference,) = forecast.differences
+    assert (difference.pilots, difference.target, difference.is_carried) == ("16", "64", True)
+    assert "by B^-k with k = 0.7" in str(difference)
+    assert "as other studies showed it, not these pilots" in forecast.support
+    assert forecast.supported == ("steps",)
+    for target in (
+        {"batch_size": 64},
+        {"training": {"batch_size": 64}},
+        records[0].header.model_copy(update={"batch_size": 64}),
+    ):
+        assert study.forecast(256, target=target).predicted == forecast.predicted
+    both = study.forecast(64, batch_size="P", target={"batch_size": 32, "weights": "ema"})
+    assert both.predicted == study.forecast(64, batch_size=64).predicted
+    assert [(d.name, d.is_carried) for d in both.differences] == [("batch size", True), ("averaged weights", False)]
+    assert both.supported == ()
+    assert forecast.law.batch_exponent.high - forecast.law.batch_exponent.low == pytest.approx(2 * 1.645 * sd, rel=0.1)
+
+
+def test_runs_of_several_batch_sizes_are_one_law_and_a_forecast_names_its_own(records, tmp_path):
+    k, mixed = 0.6, list(records)
+    for n_train in SIZES[1:]:
+        loss = items_of(
+            heldout(T, 8.0 * n_train * (n_train / 16) ** -k), 48, np.random.default_rng(n_train), noise=0.02
+        )
+        run = header(n_train).model_copy(update={"batch_size": n_train})
+        mixed.append(written(tmp_path, run, [curve("heldout_loss", T, loss)]))
+    study = Study.of(mixed)
+    law = study.laws["tau_val"]
+    assert k in law.batch_exponent
+    assert 1 in law.exponent
+    assert law.predict(128, batch_size="P").value == pytest.approx(8 * 128 * 8**-k, rel=0.15)
+    forecast = study.forecast(256, batch_size=64)
+    assert "as the pilots show it" in forecast.support
+    assert study.next_pilot(256, batch_size=64).spent_share > 0
+    with pytest.raises(ConfigError, match="batches of 16, 32, 64, 128: name the batch size"):
+        study.forecast(256)
+    assert not any("no larger than the batch size" in caution for caution in study.cautions)
+    assert not any("One batch size" in sentence for sentence in study.missing())
+
+
+def test_onsets_carry_the_numbers_of_their_experiment(tmp_path):
+    experiment = {"training": {"learning_rate": 1e-3, "batch_size": "P", "betas": [0.9, 0.99]}, "twins": True}
+    loss = items_of(heldout(T, 300.0), 48, np.random.default_rng(0), noise=0.02)
+    run = written(tmp_path, header(experiment=experiment), [curve("heldout_loss", T, loss)])
+    found = next(onset for onset in find_onsets([run]) if onset.clock == "tau_val")
+    assert found.settings == {"training.learning_rate": 1e-3, "twins": 1.0}
+    assert found.unit == "steps"
+    assert "settings" not in repr(found)
 
 
 def test_a_batch_size_that_was_not_recorded_leaves_steps_alone():

@@ -192,6 +192,35 @@ def planted(monkeypatch, onsets=PLANTED):
     monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)
 
 
+SEVERAL = [
+    Onset(9 * p * (b / 8) ** -0.7, 8.0 * p, 10.0 * p, "no", "tau_val", RunKey(p, b, seed=s))
+    for p in (16, 32, 64)
+    for b in (8, p)
+    for s in (0, 1)
+]
+
+
+def test_runs_of_several_batch_sizes_are_printed_as_one_law_and_forecast_at_the_one_that_is_named(
+    study, capsys, monkeypatch
+):
+    planted(monkeypatch, SEVERAL)
+    assert taumem("fit", study) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "0.7 [" in told
+    assert "steps are those at batch size 8, to which runs of other batch sizes were brought" in told
+    assert taumem("forecast", study, "--n-train", "128") == 2
+    assert "name the batch size" in capsys.readouterr().err
+    for batch_size, given in ((32, "32"), (128, "P")):
+        content = output_of(capsys, "forecast", study, "--n-train", "128", "--batch-size", given, "--json")
+        assert content["examples"]["value"] == pytest.approx(batch_size * content["steps"]["value"])
+    assert taumem("forecast", study, "--n-train", "128", "--batch-size", "32") == 0
+    came = capsys.readouterr()
+    assert "by tau = tau_0 + c P^a B^-k with a = " in " ".join(came.out.split())
+    assert "as the pilots show it" in came.out
+    for wrong in ("0", "p", "1.5", "-3"):
+        assert taumem("forecast", study, "--n-train", "128", "--batch-size", wrong) == 2
+
+
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
 def test_a_forecast_says_its_three_units_which_of_them_is_supported_and_which_pilot_is_next(study, capsys, monkeypatch):
     planted(monkeypatch)

@@ -1,15 +1,17 @@
 """Figures show what was planted."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 from planted_study import STEPS_PER_EXAMPLE
+from reading import Page
 
-from taumem.analysis import Forecast, Study, gap_sym
-from taumem.record import Curve
-from taumem.report import figures
+from taumem.analysis import Forecast, Onset, Study, gap_sym
+from taumem.record import Curve, RunKey
+from taumem.report import figures, page_of
 from taumem.report.figures.lines import Line, add_lines, lines_of, share_axis
 
 
@@ -66,6 +68,25 @@ def test_a_forecast_lies_on_the_line_that_is_drawn(records):
     )
     at = np.exp(np.interp(np.log(128), np.log(np.asarray(line.x, float)), np.log(np.asarray(line.y, float))))
     assert at == pytest.approx(made.predicted.value, rel=0.01)
+
+
+def test_onsets_of_several_batch_sizes_lie_on_one_line(records):
+    study = Study.of(records)
+    vars(study)["onsets"] = tuple(
+        Onset(6 * p * (b / 16) ** -0.7 * f, 5.0 * p, 7.0 * p, "no", "tau_val", RunKey(p, b))
+        for p, b, f in product((32, 64, 128), (16, 64), (0.97, 1.03))
+    )
+    figure = figures.law(study)
+    points = next(t for t in figure.data if t.meta == "tau_val" and t.mode == "markers")
+    assert np.asarray(points.y, float) == pytest.approx(6 * np.asarray(points.x, float), rel=0.1)
+    assert len(set(points.marker.color)) == 2
+    assert "batch size 64" in " ".join(row[0] for row in points.customdata)
+    assert figure.layout.yaxis.title.text == "onset (optimizer steps), × (B / 16)<sup>k</sup> at batch size B"
+    page = Page(page_of(study))
+    assert "tau_val grows as P" in page.words
+    assert "falls as B" in page.words
+    assert "k, of the batch size" in page.words
+    assert "steps per example are those at batch size 16" in page.words
 
 
 def test_a_forecast_alone_draws_no_measurement(records, forecast):

@@ -7,7 +7,7 @@ from taumem.analysis.forecast import Forecast
 from taumem.analysis.shares import FEWEST_HELDOUT, exact_interval
 from taumem.analysis.wording import factor, percent, sizes_text
 from taumem.errors import first_difference
-from taumem.record import RunRecord, take_whole_sets
+from taumem.record import RunRecord
 
 __all__ = ["cautions_of", "few_heldout", "full_batches", "of_a_forecast"]
 
@@ -90,10 +90,10 @@ def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) ->
     if unknown := set(excluded) - {record.header.data.n_train for record in records}:
         yield f"No run has P = {sizes_text(sorted(unknown))}, which was to be kept out of the fits."
     headers = [record.header for record in records if record.header.data.n_train not in excluded]
-    if not take_whole_sets([header.key for header in headers]):  # there the whole set is what was asked for
-        for batch_size in sorted({h.batch_size for h in headers}):
-            if told := full_batches({h.data.n_train for h in headers if h.batch_size == batch_size}, batch_size):
-                yield told
+    # Of several batch sizes, or of the whole set, the law takes it into account.
+    batch_sizes = {header.batch_size for header in headers}
+    if len(batch_sizes) == 1 and (told := full_batches({h.data.n_train for h in headers}, batch_sizes.pop())):
+        yield told
     counted = [
         record.header.data.n_heldout
         for record in records
@@ -108,7 +108,7 @@ def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:
     if len(names := sorted({header.name for header in headers})) > 1:
         yield (
             f"Several experiments in one ({', '.join(names)}): means and laws are over all of their runs. Give each "
-            "by itself, unless they differ in their sizes and seeds alone."
+            "by itself, unless they differ in their sizes, batch sizes and seeds alone."
         )
     keys = [header.key for header in headers]
     if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):

@@ -1,17 +1,17 @@
 """How the run that is forecast differs from its pilots, and what is known of what that does."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from taumem.analysis.design import WHOLE
+from taumem.analysis.design import WHOLE, BatchSize
 from taumem.analysis.settings import flat
 from taumem.errors import ConfigError
 from taumem.record import RunHeader, take_whole_sets
 from taumem.record.header import LENGTH
 
-__all__ = ["KNOWN", "Difference", "Known", "differences_of", "recipe_of"]
+__all__ = ["KNOWN", "Difference", "Known", "batch_size_of", "differences_of", "recipe_of"]
 
 SECTIONS = ("data", "diffusion", "model", "training")
 ZERO_IS_NONE = ("ema_window", "clip")
@@ -35,14 +35,14 @@ class Known:
     source: str = ""
 
 
+BATCH = Known(
+    "batch size",
+    ("batch_size",),
+    "steps fall about as B^-0.5 to B^-0.9 with Adam, so that neither steps nor examples nor passes stay",
+    "docs/unit.md",
+)
 KNOWN = (
-    Known(
-        "batch size",
-        ("batch_size",),
-        "steps fall about as B^-0.55 to B^-0.88 at one rate with Adam, so that neither steps nor examples nor passes "
-        "stay",
-        "docs/forecasts.md",
-    ),
+    BATCH,
     Known(
         "learning rate",
         ("learning_rate", "lr"),
@@ -120,6 +120,7 @@ class Difference:
         target: how it is in the run.
         effect: what is known of it, a clause.
         source: of that; empty where nothing is known.
+        is_carried: whether the forecast takes it into account.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Difference:
     target: str
     effect: str
     source: str
+    is_carried: bool = False
 
     def __str__(self) -> str:
         source = f" ({self.source})" if self.source else ""
@@ -134,11 +136,21 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file."""
-        return {name: getattr(self, name) for name in ("name", "pilots", "target", "effect", "source")}
+        return {name: getattr(self, name) for name in ("name", "pilots", "target", "effect", "source", "is_carried")}
+
+
+def batch_size_of(target: RunHeader | Mapping[str, Any]) -> Any:
+    """What a description of a run says of its batch size; None where it does not."""
+    return _settings(_described(target)).get("batch_size")
 
 
 def differences_of(
-    pilots: Sequence[RunHeader], target: RunHeader | Mapping[str, Any], n_train: int
+    pilots: Sequence[RunHeader],
+    target: RunHeader | Mapping[str, Any],
+    n_train: int,
+    *,
+    batch_size: BatchSize = None,
+    carried: str = "",
 ) -> tuple[Difference, ...]:
     """Name what differs between pilots and the run that is forecast.
 
@@ -149,6 +161,8 @@ def differences_of(
         pilots: their headers.
         target: the run's header, or its settings: nested, as an experiment has them, or by keys alone.
         n_train: number of training examples of the run.
+        batch_size: of the run; None for what the target says.
+        carried: how the forecast was brought from the pilots' batch size to this one, a clause; empty where it was not.
 
     Returns:
         What differs first, then what the pilots' records do not say; each in the order of ``KNOWN``, unknown things
@@ -157,14 +171,12 @@ def differences_of(
     Raises:
         ConfigError: the target is neither, or a setting's name is nearly that of one that is known.
     """
-    if not isinstance(target, RunHeader | Mapping):
-        raise ConfigError(
-            "the run that is forecast is described by its header, or by a mapping of its settings, such as "
-            f"{{'batch_size': 64}}; got {type(target).__name__}."
-        )
+    target = _described(target)
     whole = take_whole_sets([header.key for header in pilots])
     theirs = [_settings(header) | ({"batch_size": WHOLE} if whole else {}) for header in pilots]
     own = {_whole_key(key, theirs): value for key, value in _settings(target).items()}
+    if batch_size is not None:
+        own["batch_size"] = batch_size
     if whole and own.get("batch_size") == n_train:
         own["batch_size"] = WHOLE
     _refuse_misspelt(own, theirs)
@@ -173,7 +185,18 @@ def differences_of(
         groups.setdefault(_known(key), {})[key] = value
     ordered = sorted(groups, key=lambda known: KNOWN.index(known) if known in KNOWN else len(KNOWN))
     found = [difference for known in ordered for difference in _compared(known, groups[known], theirs)]
+    if carried:
+        found = [replace(d, effect=carried, is_carried=True) if d.name == BATCH.name else d for d in found]
     return tuple(sorted(found, key=lambda difference: difference.pilots is None))
+
+
+def _described(target: object) -> RunHeader | Mapping[str, Any]:
+    if not isinstance(target, RunHeader | Mapping):
+        raise ConfigError(
+            "the run that is forecast is described by its header, or by a mapping of its settings, such as "
+            f"{{'batch_size': 64}}; got {type(target).__name__}."
+        )
+    return target
 
 
 def _refuse_misspelt(own: Iterable[str], theirs: Sequence[Mapping[str, Any]]) -> None:

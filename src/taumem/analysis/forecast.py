@@ -7,6 +7,7 @@ from typing import Any
 from taumem.analysis.differences import Difference
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import Law
+from taumem.analysis.reach import carried
 
 __all__ = ["Forecast"]
 
@@ -33,12 +34,12 @@ class Forecast:
 
     @property
     def examples(self) -> Interval | None:
-        """In training examples seen, at the pilots' batch size; None where that is not known."""
+        """In training examples seen, at the run's batch size; None where that is not known."""
         return self.predicted.examples
 
     @property
     def passes(self) -> Interval | None:
-        """In passes over the data, at the pilots' batch size; None where that is not known.
+        """In passes over the data, at the run's batch size; None where that is not known.
 
         >>> Forecast("tau_val", 400, Interval(1000.0, 900.0, 1100.0, confidence=0.9, batch_size=16)).passes.value
         40.0
@@ -47,33 +48,46 @@ class Forecast:
 
     @property
     def supported(self) -> tuple[str, ...]:
-        """In which units the pilots speak for the number; in none where the run is known to differ from them."""
+        """In which units the pilots speak for the number; in none where the run is known to differ from them.
+
+        A run at another batch size, to which the law was carried, does not differ by that.
+        """
         if self.law is None or self._named:
             return ()
-        return ("steps",) if self.law.batch_size is not None else ("steps", "passes")
+        return ("steps", "passes") if self._takes_whole_sets else ("steps",)
 
     @property
     def support(self) -> str:
         """For which of steps, examples and passes the pilots speak, a sentence; empty where there are no pilots."""
-        if self.law is None:
+        law, batch_size = self.law, self.predicted.batch_size
+        if law is None:
             return ""
         if self._named:
             return (
                 f"The run differs from the pilots ({', '.join(self._named)}): they speak for none of its steps, "
                 "examples and passes, and the numbers are those of a run like theirs."
             )
-        if self.law.batch_size is None:
+        if law.unit != "steps":
+            return "The pilots speak for effective time, which is taken not to depend on the batch size."
+        if self._takes_whole_sets:
             return "The pilots speak for steps with the whole training set, each of which is a pass."
-        if self.law.batch_size == 0:
+        if not batch_size:
             return "The pilots speak for steps at their batch size, which was not recorded."
-        return (
-            f"The pilots speak for steps at batch size {self.law.batch_size:,}; examples and passes are these steps "
-            "counted otherwise, and hold at no other batch size."
-        )
+        if law.batch_sizes == (batch_size,):
+            return (
+                f"The pilots speak for steps at batch size {batch_size:,}; examples and passes are these steps counted "
+                "otherwise, and hold at no other batch size."
+            )
+        return f"S{carried(law, batch_size)[1:]}; examples and passes are these steps counted otherwise."
+
+    @property
+    def _takes_whole_sets(self) -> bool:
+        """Whether the run does as all pilots did."""
+        return self.law is not None and self.law.takes_whole_sets and self.predicted.batch_size == self.n_train
 
     @property
     def _named(self) -> list[str]:
-        return [difference.name for difference in self.differences if difference.pilots is not None]
+        return [each.name for each in self.differences if each.pilots is not None and not each.is_carried]
 
     @property
     def relative_error(self) -> float | None:

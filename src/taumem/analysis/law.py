@@ -16,12 +16,10 @@ from taumem.analysis.interval import Interval, check_confidence, finite_or_none
 from taumem.analysis.onset import Unit
 from taumem.analysis.posterior import Floats, Posterior
 from taumem.analysis.prior import Kind, Prior
+from taumem.analysis.reach import FAR, beyond
 from taumem.errors import ConfigError, TaumemWarning
 
 __all__ = ["FAR", "Covariate", "Law", "whole_size"]
-
-FAR = 4.0
-"""How many times the largest size, or the range of batch sizes, a forecast may reach without a warning."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +143,11 @@ class Law:
         return self.design.takes_whole_sets
 
     @property
+    def spans_batch_sizes(self) -> bool:
+        """Whether runs of several batch sizes share it, by k."""
+        return self.batch_exponent is not None and len(self.batch_sizes) > 1 and not self.takes_whole_sets
+
+    @property
     def reference_batch_size(self) -> int | None:
         """B_0: the batch size of most runs; None where it is P."""
         return self.design.reference_batch_size
@@ -184,7 +187,8 @@ class Law:
         check_confidence(confidence)
         n_train = whole_size(n_train)
         row, batch_size = self.row(n_train, batch_size, settings)
-        self._warn_of(n_train, batch_size)
+        for sentence in beyond(self, n_train, batch_size):
+            warnings.warn(sentence, TaumemWarning, stacklevel=2)
         median, low, high = (self._quantile(row, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
         return Interval(median, low, high, confidence, batch_size if self.unit == "steps" else None)
 
@@ -206,35 +210,14 @@ class Law:
         size = self.design.batch_size_of(n_train, batch_size)
         return self.design.row(n_train, size, settings), size
 
-    def _warn_of(self, n_train: int, batch_size: int) -> None:
-        reach = n_train / self.largest_located
-        if reach > FAR:
-            warnings.warn(
-                f"{self.clock}: a forecast for P = {n_train:,} reaches {reach:.3g} times beyond the largest "
-                f"size with a located onset (P = {self.largest_located:,}); past {FAR:g} times, nothing "
-                "measured here speaks for the law. Add a larger pilot.",
-                TaumemWarning,
-                stacklevel=3,
-            )
-        if self.located_sizes != (n_train,) and len(self.located_sizes) == 1:
-            warnings.warn(
-                f"{self.clock}: located at one size only (P = {self.largest_located:,}); how it grows with P is what "
-                "was assumed, and nothing measured here speaks for it. Add a pilot of another size.",
-                TaumemWarning,
-                stacklevel=3,
-            )
-        is_own = self.takes_whole_sets and batch_size == n_train
-        if self.batch_exponent and not is_own and not self._is_near(batch_size):
-            warnings.warn(
-                f"{self.clock}: a forecast for batch size {batch_size:,} is more than {FAR:g} times away from those of "
-                f"the runs ({self.batch_sizes[0]:,} to {self.batch_sizes[-1]:,}), and nothing measured here speaks for "
-                "the law there. Add a pilot of a nearer one.",
-                TaumemWarning,
-                stacklevel=3,
-            )
-
-    def _is_near(self, batch_size: int) -> bool:
-        return self.batch_sizes[0] / FAR <= batch_size <= self.batch_sizes[-1] * FAR
+    def to_reference(self, n_train: int, batch_size: int) -> float:
+        """By what the onset of a run at this batch size is multiplied to stand beside those at B_0: without a floor
+        (B / B_0)^k, with the median of k; 1 where k is not in the law."""
+        if self.batch_exponent is None or self.covariates:
+            return 1.0
+        there, here = (self.row(n_train, size)[0] for size in (self.reference_batch_size, batch_size))
+        apart = self.posterior.log_law(there) - self.posterior.log_law(here)
+        return math.exp(self.posterior.quantiles(apart, (0.5,))[0])
 
     def _quantile(self, row: Floats, probability: float) -> float:
         draws = self.posterior

@@ -1,7 +1,7 @@
 """The laws of a clock, each fitted once, and the reason where one cannot be fitted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from taumem.analysis.fitting import fit_law
 from taumem.analysis.law import Law
@@ -40,13 +40,16 @@ class ClockLaw:
         return fit if isinstance(fit, Law) else None
 
     def forecasting(self) -> Law:
-        """The law that forecasts rest on: with a floor, and what finished studies taught of all three.
+        """The law that forecasts rest on: with a floor, and what finished studies taught of all that is in it.
 
         Raises:
             ConfigError: it cannot be fitted.
         """
         full = take_whole_sets([onset.run for onset in self.fitted])
-        fit = self._fit(usual_prior(self.clock, kind=self.kind, full_batches=full))
+        prior = usual_prior(self.clock, kind=self.kind, full_batches=full)
+        if any(onset.unit != "steps" for onset in self.fitted):
+            prior = replace(prior, batch=None)  # it is of steps
+        fit = self._fit(prior)
         if isinstance(fit, str):
             raise ConfigError(fit)
         return fit

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from taumem.analysis.clocks import Clock, families
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.laws import ClockLaw
+from taumem.analysis.phase import PhaseDiagram
 from taumem.analysis.prior import Exponent
 from taumem.analysis.wording import plural, sizes_text
 from taumem.record import RunRecord
 
-__all__ = ["unread", "without_law"]
+__all__ = ["of_the_diagram", "unread", "unvaried", "without_law"]
 
 PER_ITEM = "of each item"
 """What the needs of a clock say that is read off the losses of items."""
@@ -47,6 +48,38 @@ def _why_unread(clock: Clock, records: Sequence[RunRecord]) -> str:
     if looks >= FEWEST_LOOKS:
         return ", and no run here has them."
     return f"; the runs here have {plural(looks, 'look')}. Train longer, or look more often (monitor.per_doubling)."
+
+
+def of_the_diagram(phase: PhaseDiagram | None, why_none: str) -> Iterator[str]:
+    """Say what a phase diagram lacks, or why there is none.
+
+    Args:
+        phase: the diagram, if there is one.
+        why_none: empty where there is one, or none to draw.
+    """
+    if why_none:
+        yield f"No phase diagram: {why_none}"
+    if phase is not None and phase.left_out:
+        yield (
+            "The phase diagram leaves out runs in which copies and levels were not both counted: "
+            f"{', '.join(phase.left_out)}."
+        )
+
+
+def unvaried(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Say what the runs have in common, so that what it does was not measured.
+
+    Args:
+        records: the runs.
+    """
+    if records and len({record.header.seed for record in records}) == 1:
+        yield "One seed only: how far an onset moves from seed to seed was not measured."
+    sizes = {record.header.batch_size for record in records}
+    if len(sizes) == 1 and (size := sizes.pop()):
+        yield (
+            f"One batch size only ({size:,}): every onset in steps holds at this batch size. Nothing here says what "
+            "another one would give, and a forecast for one rests on what other studies showed."
+        )
 
 
 def without_law(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from taumem.analysis.design import BatchSize
 from taumem.analysis.feasibility import TO_LOCATE
 from taumem.analysis.interval import Interval
 from taumem.analysis.law import Law
@@ -43,12 +44,14 @@ class PlannedPilot:
         steps: that it will take, about: three times its onset, since a minimum is known once the loss has risen.
         cost_share: what it costs as a share of the forecast run, in examples seen.
         width_then: of the forecast's interval with it, log(high / low): the mean over where its onset may come.
+        batch_size: that it is meant to have, where the pilots so far have several; None for the one that they have.
     """
 
     n_train: int
     steps: float
     cost_share: float
     width_then: float
+    batch_size: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file."""
@@ -104,7 +107,8 @@ class NextPilot:
     def _told(self, pilot: PlannedPilot) -> str:
         now, then = (number(math.exp(width)) for width in (self.width_now, pilot.width_then))
         cost = f"about {number(pilot.steps)} steps, {percent(pilot.cost_share)} of the forecast run"
-        return f"P = {pilot.n_train:,} ({cost}) brings the interval's ends to a factor of {then} apart, from {now}"
+        which = f"P = {pilot.n_train:,}{f' in batches of {pilot.batch_size:,}' if pilot.batch_size else ''}"
+        return f"{which} ({cost}) brings the interval's ends to a factor of {then} apart, from {now}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file."""
@@ -114,7 +118,9 @@ class NextPilot:
         return pilots | {name: getattr(self, name) for name in names} | {"without_smallest": without}
 
 
-def next_pilot(clock: ClockLaw, n_train: int, *, spent: float, budget: float = 0.1) -> NextPilot:
+def next_pilot(
+    clock: ClockLaw, n_train: int, *, spent: float, batch_size: BatchSize = None, budget: float = 0.1
+) -> NextPilot:
     """Find the size whose run would narrow the forecast's interval most per step.
 
     Tried are the sizes of the pilots, each with one more run, and doublings of the smallest (of a single one, halves
@@ -123,6 +129,8 @@ def next_pilot(clock: ClockLaw, n_train: int, *, spent: float, budget: float = 0
     Args:
         clock: with the onsets of the pilots.
         n_train: number of training examples of the run that is forecast.
+        batch_size: of that run, as in :meth:`taumem.analysis.Law.predict`; the pilot that is made next has the batch
+            size of most of those so far.
         spent: what the pilots so far cost, in training examples seen (in steps where the batch size is not known).
         budget: what the next one may cost, as a share of the forecast run, above 0.
 
@@ -134,10 +142,10 @@ def next_pilot(clock: ClockLaw, n_train: int, *, spent: float, budget: float = 0
     law = clock.forecasting()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TaumemWarning)  # the forecast has said how far it reaches
-        now = law.predict(n_train)
+        now = law.predict(n_train, batch_size=batch_size)
         width_now = width_of(now)
-        planned = [planned_pilot(law, size, n_train) for size in _sizes(law, n_train)]
-        without = _without_smallest(clock, law, n_train)
+        planned = [planned_pilot(law, size, n_train, batch_size) for size in _sizes(law, n_train)]
+        without = _without_smallest(clock, law, n_train, batch_size)
     helping = [pilot for pilot in planned if width_now - pilot.width_then > max(HELPS * width_now, LEAST)]
     helping.sort(key=lambda pilot: (pilot.width_then - width_now) / pilot.cost_share)
     best = next((pilot for pilot in helping if pilot.cost_share <= budget), None)
@@ -152,27 +160,31 @@ def next_pilot(clock: ClockLaw, n_train: int, *, spent: float, budget: float = 0
     )
 
 
-def _without_smallest(clock: ClockLaw, law: Law, n_train: int) -> Interval | None:
+def _without_smallest(clock: ClockLaw, law: Law, n_train: int, batch_size: BatchSize) -> Interval | None:
     if len(law.located_sizes) < 3 or n_train <= law.largest_located:
         return None
     larger = tuple(onset for onset in clock.fitted if onset.n_train > law.sizes[0])
-    return replace(clock, fitted=larger).forecasting().predict(n_train)
+    return replace(clock, fitted=larger).forecasting().predict(n_train, batch_size=batch_size)
 
 
 def _sizes(law: Law, n_train: int) -> Iterator[int]:
-    if n_train <= law.largest_located or (law.batch_size and law.sizes[-1] <= law.batch_size):
+    if n_train <= law.largest_located or (law.reference_batch_size and law.sizes[-1] <= law.reference_batch_size):
         return  # nothing is extrapolated, or the law is none of larger sizes
     smallest = law.sizes[0]
     halves = (smallest // 4, smallest // 2) if len(law.sizes) == 1 else ()  # else there are smaller ones than need be
     doublings = (smallest << k for k in range(n_train.bit_length()))
-    yield from sorted({p for p in (*halves, *doublings, *law.sizes) if max(law.batch_size or 0, 1) < p < n_train})
+    yield from sorted(
+        {p for p in (*halves, *doublings, *law.sizes) if max(law.reference_batch_size or 0, 1) < p < n_train}
+    )
 
 
 def _why_none(law: Law, n_train: int, planned: list[PlannedPilot], budget: float, width_now: float) -> str:
     if n_train <= law.largest_located:
         return f"P = {n_train:,} is no larger than the pilots, and its own run is the one to make"
-    if law.batch_size and law.sizes[-1] <= law.batch_size:
-        return f"those so far are no larger than the batch ({law.batch_size:,}), and make no law of larger ones"
+    if law.reference_batch_size and law.sizes[-1] <= law.reference_batch_size:
+        return (
+            f"those so far are no larger than the batch ({law.reference_batch_size:,}), and make no law of larger ones"
+        )
     if width_now < NARROW:
         return f"the interval is narrow already (its ends are a factor of {number(math.exp(width_now))} apart)"
     if not any(pilot.cost_share <= budget for pilot in planned):
@@ -180,18 +192,21 @@ def _why_none(law: Law, n_train: int, planned: list[PlannedPilot], budget: float
     return f"none within {percent(budget)} of the forecast run narrows the interval by {percent(HELPS)} or more"
 
 
-def planned_pilot(law: Law, n_train: int, target: int) -> PlannedPilot:
+def planned_pilot(law: Law, n_train: int, target: int, batch_size: BatchSize = None) -> PlannedPilot:
     """What one more pilot is expected to cost, and to do to the interval of a forecast.
 
     Args:
         law: of the pilots so far.
         n_train: number of training examples of the pilot.
         target: that of the run that is forecast.
+        batch_size: of the run that is forecast.
     """
-    onset = law.predict(n_train, confidence=THIRDS)
-    widths = [width_of(_given(law, n_train, step).predict(target)) for step in (onset.low, onset.value, onset.high)]
-    cost_share = TO_LOCATE * _cost(onset) / _cost(law.predict(target))
-    return PlannedPilot(n_train, TO_LOCATE * onset.value, cost_share, float(np.mean(widths)))
+    onset = law.predict(n_train, batch_size=law.reference_batch_size, confidence=THIRDS)
+    laws = [_given(law, n_train, step) for step in (onset.low, onset.value, onset.high)]
+    widths = [width_of(with_it.predict(target, batch_size=batch_size)) for with_it in laws]
+    cost_share = TO_LOCATE * _cost(onset) / _cost(law.predict(target, batch_size=batch_size))
+    own = law.reference_batch_size if law.spans_batch_sizes else None
+    return PlannedPilot(n_train, TO_LOCATE * onset.value, cost_share, float(np.mean(widths)), own)
 
 
 def _given(law: Law, size: int, step: float) -> Law:

@@ -2,7 +2,8 @@
 
 The table is ``priors.json``, made by ``experiments/prior/learn.py``: how exponents, floors and scatters of studies are
 distributed, by the kind of items, for tau_val and for other clocks, with batches of one size and of the whole training
-set, with which onsets grow much more slowly in P. ``docs/forecasts.md`` says how it was learned and what it is worth.
+set, with which onsets grow much more slowly in P; and how much sooner onsets come with larger batches.
+``docs/forecasts.md`` says how it was learned and what it is worth.
 """
 
 import json
@@ -71,7 +72,7 @@ class Prior:
 
 @cache
 def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = False) -> Prior:
-    """What forecasts assume.
+    """What forecasts assume: of k, what studies with Adam showed, at rates within a factor of ten.
 
     Args:
         clock: which; all but ``tau_val`` have one in common.
@@ -80,8 +81,10 @@ def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = 
         full_batches: whether every batch is the whole training set.
     """
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
-    rows = table["full" if full_batches else "fixed"]["tau_val" if clock == "tau_val" else "others"]
-    return Prior(**{name: tuple(pair) for name, pair in rows.get(kind, rows["unknown"]).items()})
+    clocks = "tau_val" if clock == "tau_val" else "others"
+    rows = table["full" if full_batches else "fixed"][clocks]
+    row = rows.get(kind, rows["unknown"]) | {"batch": table["batch"][clocks]}
+    return Prior(**{name: tuple(pair) for name, pair in row.items()})
 
 
 def read_exponent(exponent: Exponent) -> tuple[float, float, Kind]:

@@ -6,20 +6,22 @@ from functools import cached_property
 from typing import Any
 
 from taumem.analysis.cautions import cautions_of
-from taumem.analysis.clocks import CLOCKS
-from taumem.analysis.differences import differences_of
+from taumem.analysis.clocks.table import check_forecastable
+from taumem.analysis.design import BatchSize
+from taumem.analysis.differences import batch_size_of, differences_of
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Law, whole_size
 from taumem.analysis.laws import ClockLaw
-from taumem.analysis.missing import unread, without_law
+from taumem.analysis.missing import of_the_diagram, unread, unvaried, without_law
 from taumem.analysis.onset import Onset
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
+from taumem.analysis.reach import carried
 from taumem.analysis.twins import checked_runs, each_once, find_twins
-from taumem.errors import ConfigError, nearest_name
+from taumem.errors import ConfigError
 from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Study"]
@@ -156,19 +158,27 @@ class Study:
             return str(error)
 
     def forecast(
-        self, n_train: int, clock: str = "tau_val", *, target: RunHeader | Mapping[str, Any] | None = None
+        self,
+        n_train: int,
+        clock: str = "tau_val",
+        *,
+        batch_size: BatchSize = None,
+        target: RunHeader | Mapping[str, Any] | None = None,
     ) -> Forecast:
-        """Forecast how long a run on more data may train, by tau = tau_0 + c P^a.
+        """Forecast how long a run on more data may train, by tau = tau_0 + c P^a B^-k.
 
         Args:
             n_train: number of training examples P of the run to forecast, at least 1.
             clock: which clock.
+            batch_size: its training examples a step B, or ``"P"`` for the whole training set; None for what the target
+                says, or else for the pilots' own, where they have one.
             target: what the run will be, so that what differs from the pilots is named: its header, or its settings,
                 such as ``{"batch_size": 64, "learning_rate": 1e-4}`` or what an experiment's ``model_dump()`` gives.
 
         Raises:
             ConfigError: these runs have no such clock, it does not grow with P as a power, too few of its onsets were
-                located, or ``n_train`` or ``target`` is none.
+                located, they have several batch sizes and none is named, or ``n_train``, ``batch_size`` or ``target``
+                is none.
 
         Warns:
             TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or all onsets that were
@@ -176,38 +186,42 @@ class Study:
         """
         n_train = whole_size(n_train)
         law = self._forecast_clock(clock).forecasting()
-        pilots = [record.header for record in self._pilots]
-        differences = () if target is None else differences_of(pilots, target, n_train)
-        return Forecast(clock, n_train, law.predict(n_train), law=law, differences=differences)
+        if batch_size is None and target is not None and law.batch_exponent is not None:
+            batch_size = batch_size_of(target)
+        predicted = law.predict(n_train, batch_size=batch_size)
+        differences = differences_of(
+            [record.header for record in self._pilots],
+            {} if target is None else target,
+            n_train,
+            batch_size=batch_size,
+            carried=carried(law, predicted.batch_size or 0),
+        )
+        return Forecast(clock, n_train, predicted, law=law, differences=differences)
 
-    def next_pilot(self, n_train: int, clock: str = "tau_val", *, budget: float = 0.1) -> NextPilot:
+    def next_pilot(
+        self, n_train: int, clock: str = "tau_val", *, batch_size: BatchSize = None, budget: float = 0.1
+    ) -> NextPilot:
         """Find the size whose run would narrow a forecast's interval most per step.
 
         Args:
             n_train: number of training examples P of the run that is forecast, at least 1.
             clock: which clock.
+            batch_size: of that run, as in :meth:`forecast`.
             budget: what the next pilot may cost, as a share of the run that is forecast, above 0.
 
         Raises:
             ConfigError: as for :meth:`forecast`, or the budget is out of its range.
         """
         spent = sum(record.last_step * (record.header.batch_size or 1) for record in self._pilots)
-        return next_pilot(self._forecast_clock(clock), whole_size(n_train), spent=spent, budget=budget)
+        law = self._forecast_clock(clock)
+        return next_pilot(law, whole_size(n_train), batch_size=batch_size, spent=spent, budget=budget)
 
     @property
     def _pilots(self) -> list[RunRecord]:
         return [record for record in self.records if record.header.data.n_train not in self.excluded]
 
     def _forecast_clock(self, clock: str) -> ClockLaw:
-        found = list(dict.fromkeys(onset.clock for onset in self.onsets))
-        if clock not in found:
-            if clock in CLOCKS:
-                raise ConfigError(f"these runs have no {clock}, which needs {CLOCKS[clock].needs}.")
-            raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, found)}")
-        if clock in CLOCKS and CLOCKS[clock].grammar_level is not None:
-            raise ConfigError(
-                f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast."
-            )
+        check_forecastable(clock, dict.fromkeys(onset.clock for onset in self.onsets))
         return next(each for each in self.clocks if each.clock == clock)
 
     # --- what it is about ---------------------------------------------------------------------------------------------
@@ -262,25 +276,10 @@ class Study:
         """Say, one sentence each, which questions could not be asked, and why."""
         yield from self.unread()
         yield from self.without_law()
-        yield from self._missing_of_the_diagram()
-        if self.records and len({record.header.seed for record in self.records}) == 1:
-            yield "One seed only: how far an onset moves from seed to seed was not measured."
-        if len(self.batch_sizes) == 1 and self.batch_sizes[0]:
-            yield (
-                f"One batch size only ({self.batch_sizes[0]:,}): every onset in steps holds at this batch size, and "
-                "nothing here says what another one would give."
-            )
+        yield from of_the_diagram(self.phase, self.no_phase)
+        yield from unvaried(self.records)
         if self.proof is None:
             yield "No forecast was handed in, so none is held against a measurement."
-
-    def _missing_of_the_diagram(self) -> Iterator[str]:
-        if self.no_phase:
-            yield f"No phase diagram: {self.no_phase}"
-        if self.phase is not None and self.phase.left_out:
-            yield (
-                "The phase diagram leaves out runs in which copies and levels were not both counted: "
-                f"{', '.join(self.phase.left_out)}."
-            )
 
     def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
         """Plain facts for a JSON file: onsets, laws and phases.

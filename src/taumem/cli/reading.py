@@ -24,6 +24,7 @@ from taumem.cli.tables import show_cautions, show_forecast, show_study
 from taumem.errors import ConfigError
 
 if TYPE_CHECKING:
+    from taumem.analysis.design import BatchSize
     from taumem.record import RunHeader
 
 __all__ = ["fit", "forecast", "report"]
@@ -44,7 +45,7 @@ def fit(
     output: OutputFile | None = None,
     json: Json = False,
 ) -> None:
-    """Find the clocks of runs and fit the law tau = c P^a to each.
+    """Find the clocks of runs and fit the law tau = c P^a to each; of runs of several batch sizes, tau = c P^a B^-k.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ def forecast(
     *,
     n_train: Whole,
     clock: str = "tau_val",
+    batch_size: str | None = None,
     target: str | None = None,
     exclude: Excluded = None,
     confidence: Confidence = CONFIDENCE,
@@ -97,8 +99,8 @@ def forecast(
 ) -> None:
     """Forecast how long a run on more data may train, from the clocks of smaller runs.
 
-    The law is tau = tau_0 + c P^a. What is assumed of it before the pilots are seen, finished studies taught: see
-    docs/forecasts.md.
+    The law is tau = tau_0 + c P^a B^-k, where B is the batch size. What is assumed of it before the pilots are seen,
+    finished studies taught: see docs/forecasts.md.
 
     Parameters
     ----------
@@ -108,6 +110,9 @@ def forecast(
         Number of training examples P of the run to forecast.
     clock
         Which clock; see `taumem fit`.
+    batch_size
+        Training examples per step of the run, or P for the whole training set; unless said, what the target says, or
+        else the pilots' own.
     target
         What the run will be: an experiment (a .toml or .json file, or a preset) or a run that has begun. What differs
         from the pilots is named, with what is known of its effect.
@@ -122,8 +127,8 @@ def forecast(
     from taumem.record import read_runs
 
     study = Study.of(read_runs(*runs), excluded=set(exclude or ()), confidence=one_confidence(confidence, level))
-    forecast = study.forecast(n_train, clock, target=_target(target))
-    next_pilot = study.next_pilot(n_train, clock)
+    forecast = study.forecast(n_train, clock, batch_size=_batch_size(batch_size), target=_target(target))
+    next_pilot = study.next_pilot(n_train, clock, batch_size=forecast.predicted.batch_size)
     if json:
         print_json(forecast.to_json() | {"next_pilot": next_pilot.to_json()})
     else:
@@ -173,6 +178,17 @@ def _check_suffix(file: Path, suffix: str) -> None:
     is_device = Path("/dev") in file.absolute().parents
     if file.suffix.lower() != suffix and not is_device and (file.is_file() or not file.exists()):
         raise ConfigError(f"-o {file}: a {suffix} file is written here; call it {file.with_suffix(suffix)}.")
+
+
+def _batch_size(given: str | None) -> "BatchSize":
+    """A whole number, or P."""
+    from taumem.analysis.design import WHOLE
+
+    if given is None or given == WHOLE:
+        return given
+    if not given.isdecimal() or int(given) < 1:
+        raise ConfigError(f"--batch-size: expected a whole number of at least 1, or P; got {given}.")
+    return int(given)
 
 
 def _target(source: str | None) -> "RunHeader | dict[str, Any] | None":

@@ -10,7 +10,7 @@ from rich.table import Column
 from taumem.cli.console import add_row, err, new_table, out, show_table
 
 if TYPE_CHECKING:
-    from taumem.analysis import Forecast, Interval, NextPilot, Onset, PhaseDiagram, Study
+    from taumem.analysis import Forecast, Interval, Law, NextPilot, Onset, PhaseDiagram, Study
     from taumem.lab import Outlook
     from taumem.lab.demo import DemoResult
 
@@ -76,7 +76,8 @@ def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Itera
         )
     for difference in forecast.differences:
         if difference.pilots is not None:
-            err.print(f"[yellow]differs:[/] {escape(str(difference))}", soft_wrap=True)
+            how = "carried" if difference.is_carried else "differs"
+            err.print(f"[yellow]{how}:[/] {escape(str(difference))}", soft_wrap=True)
     if unsaid := [difference.name for difference in forecast.differences if difference.pilots is None]:
         err.print(
             f"[yellow]not compared,[/] since the pilots do not say it: {escape(', '.join(unsaid))}.", soft_wrap=True
@@ -90,10 +91,13 @@ def show_forecast(forecast: "Forecast", next_pilot: "NextPilot", cautions: Itera
         f"side, stop at {predicted.low:,.0f}.",
         soft_wrap=True,
     )
-    exponent = f"a = {law.exponent.value:.2f} \\[{law.exponent.low:.2f}, {law.exponent.high:.2f}]"
+    exponent = escape(f"a = {wording.power(law.exponent)}")
+    formula, k = "tau = tau_0 + c P^a", ""
+    if law.batch_exponent is not None and law.spans_batch_sizes:
+        formula, k = f"{formula} B^-k", f" and {escape(f'k = {wording.power(law.batch_exponent)}')}"
     out.print(
-        f"[dim]From {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by tau = tau_0 + c P^a with "
-        f"{exponent} (assumed before the pilots were seen: {usually}).[/]",
+        f"[dim]From {law.n_onsets} onsets at P = {', '.join(map(str, law.sizes))}, by {formula} with {exponent} "
+        f"(assumed before the pilots were seen: {usually}){k}.[/]",
         soft_wrap=True,
     )
     out.print(f"[dim]{forecast.support}[/]", soft_wrap=True)
@@ -138,16 +142,20 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
     sizes = sorted({onset.n_train for onset in study.onsets})
     found = list(dict.fromkeys(onset.clock for onset in study.onsets))
     copied = _copied(study.phase)
-    whole = [Column(name, no_wrap=True) for name in ("clock", "exponent" if exponent is None else "steps per example")]
-    table = new_table(whole[0], *(f"P={n}" for n in sizes), whole[1], "p(a=1)")
+    several = next((law for law in laws.values() if law.spans_batch_sizes), None)
+    names = ("clock", "exponent" if exponent is None else "steps per example", *(("k",) if several else ()))
+    whole = [Column(name, no_wrap=True) for name in names]
+    table = new_table(whole[0], *(f"P={n}" for n in sizes), *whole[1:], "p(a=1)")
     for clock in found:
         law = laws.get(clock)
-        cells = [_onsets_in_words([o for o in study.onsets if o.clock == clock and o.n_train == n]) for n in sizes]
+        own = [onset for onset in study.onsets if onset.clock == clock]
+        cells = [_onsets_in_words([onset for onset in own if onset.n_train == n], law) for n in sizes]
         add_row(
             table,
             clock,
             *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
             _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
+            *((_interval_in_words(law.batch_exponent) if law and law.batch_exponent else "-",) if several else ()),
             "" if law is None or law.linearity is None else wording.p_value(law.linearity),
         )
     show_table(table)
@@ -155,6 +163,12 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
         "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
         "< where some had reached it by the first look.[/]"
     )
+    if several:
+        out.print(
+            f"[dim]Onsets fall as B^-k with the batch size B: of a clock with a k, steps are those at batch size "
+            f"{several.reference_batch_size:,}, to which runs of other batch sizes were brought by it.[/]",
+            soft_wrap=True,
+        )
     if copied:
         out.print(
             "[dim]( ) where some or all runs had not learned the level when copies were seen, or the run ended; a "
@@ -199,10 +213,13 @@ def _copied(phase: "PhaseDiagram | None") -> set[tuple[str, int]]:
     return {(at.clock, size.n_train) for size in sizes for at in size.levels if at.n_learned < at.n_runs}
 
 
-def _onsets_in_words(onsets: "Sequence[Onset]") -> str:
+def _onsets_in_words(onsets: "Sequence[Onset]", law: "Law | None") -> str:
+    """Their geometric mean, at the law's own batch size where it spans several."""
     if not onsets:
         return ""
-    mean = math.exp(sum(math.log(onset.step) for onset in onsets) / len(onsets))
+    brought = law.to_reference if law and law.spans_batch_sizes else lambda n_train, batch_size: 1.0
+    steps = [onset.step * brought(onset.n_train, onset.batch_size) for onset in onsets]
+    mean = math.exp(sum(map(math.log, steps)) / len(steps))
     kinds = {onset.censored for onset in onsets}
     return f"{'>' if 'right' in kinds else '<' if 'left' in kinds else ''}{mean:,.0f}"
 

@@ -47,7 +47,7 @@ def _environment() -> jinja2.Environment:
 
 def _raised(text: str) -> Markup:
     """Escape a text, and set exponents such as the one of ``P^0.97`` above the line."""
-    return Markup(re.sub(r"\^(-?\d+(?:\.\d+)?)", r"<sup>\1</sup>", str(escape(_unbroken(text)))))
+    return Markup(re.sub(r"\^(-?(?:\d+(?:\.\d+)?|k\b))", r"<sup>\1</sup>", str(escape(_unbroken(text)))))
 
 
 def _unbroken(text: str) -> str:

@@ -60,6 +60,8 @@ def _law(clock: ClockLaw) -> str:
     """What the law of a clock says, where there is one: as much as its intervals carry."""
     free, linear = clock.free, clock.linear
     grows = "" if free is None else f"{clock.clock} grows as P^{power(free.exponent)}"
+    if free is not None and free.batch_exponent is not None:
+        grows += f" and falls as B^-k with the batch size, k = {power(free.batch_exponent)}"
     if free is not None and free.exponent.high - free.exponent.low >= TOO_WIDE:
         return f"{grows}: an interval so wide says next to nothing. Add sizes, or seeds."
     if free is not None and free.is_refuted:
@@ -67,7 +69,7 @@ def _law(clock: ClockLaw) -> str:
     if linear is None:
         return f"{grows}."
     rate = f"{number(linear.prefactor.value)} steps per example"
-    rate += "" if not linear.batch_size else f" at batch size {linear.batch_size:,}"
+    rate += f" at batch size {linear.reference_batch_size:,}" if linear.reference_batch_size else ""
     if linear.prefactor.spans_much:
         rate += f", known to within {factor(linear.prefactor.low, linear.prefactor.high)} only: add sizes, or seeds"
     return f"{grows}: {rate}." if grows else f"{clock.clock} comes at {rate}, if it is proportional to P."

@@ -4,7 +4,7 @@ Rules are fixed before the studies that report them. To add a clock, add a row; 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from taumem.analysis.clocks.clock import Clock, Seen
@@ -12,10 +12,10 @@ from taumem.analysis.clocks.losses import LEARNED, MIDWAY, TURNED, tau_gap, tau_
 from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed, right_censored
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, nearest_name
 from taumem.record import ItemKind
 
-__all__ = ["CLOCKS", "add_clock", "families", "level_clock"]
+__all__ = ["CLOCKS", "add_clock", "check_forecastable", "families", "level_clock"]
 
 N_LEVELS = 16
 """Levels of a grammar that are timed: strings of more have 65,536 tokens at least."""
@@ -41,6 +41,24 @@ def families() -> dict[str, list[Clock]]:
     for clock in CLOCKS.values():
         found.setdefault(clock.family, []).append(clock)
     return found
+
+
+def check_forecastable(clock: str, found: Collection[str]) -> None:
+    """Refuse a clock that these runs do not have, or that does not grow with P as a power.
+
+    Args:
+        clock: its name.
+        found: the clocks that the runs have.
+
+    Raises:
+        ConfigError: it is refused.
+    """
+    if clock not in found:
+        if clock in CLOCKS:
+            raise ConfigError(f"these runs have no {clock}, which needs {CLOCKS[clock].needs}.")
+        raise ConfigError(f"these runs have no clock '{clock}'; {nearest_name(clock, found)}")
+    if clock in CLOCKS and CLOCKS[clock].grammar_level is not None:
+        raise ConfigError(f"{clock} does not grow in proportion to P: `taumem fit` has its own law, and no forecast.")
 
 
 def level_clock(grammar_level: int) -> Clock:
