@@ -7,7 +7,8 @@ import pytest
 from planted import header
 
 from taumem.analysis import find_onsets, fit_law
-from taumem.analysis.timeline import NOISE, Timeline
+from taumem.analysis.onset import NOISE
+from taumem.analysis.timeline import Timeline
 from taumem.errors import ConfigError
 from taumem.record import Measurement, RunRecord
 

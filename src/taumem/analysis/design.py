@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.onset import Onset
+from taumem.analysis.onset import NOISE, Onset
 from taumem.analysis.prior import Exponent, Kind, read_exponent
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import take_whole_sets
@@ -29,6 +29,7 @@ __all__ = [
     "Design",
     "confounded",
     "design_of",
+    "named",
 ]
 
 Floats = NDArray[np.float64]
@@ -182,13 +183,11 @@ def design_of(
             f"onsets of {_listed(sorted(counts))} training examples a step, where 0 is a batch size that was not "
             "recorded: a law needs that of each, or none."
         )
-    given = (covariates,) if isinstance(covariates, str) else covariates
-    named = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
     design = Design(
         coefficients=(
             _coefficient(SIZE, exponent, SIZE_ENDS, always=True),
             *((_coefficient(BATCH_SIZE, known, BATCH_ENDS),) if has_batch_exponent else ()),
-            *(_covariate(name, known, onsets) for name, known in named.items()),
+            *(_covariate(name, known, onsets) for name, known in named(covariates).items()),
         ),
         batch_sizes=tuple(sorted(counts)),
         takes_whole_sets=whole,
@@ -197,6 +196,12 @@ def design_of(
     )
     _check_told_apart(design, [onset for onset in onsets if onset.usable])
     return design
+
+
+def named(covariates: Covariates) -> dict[str, Exponent]:
+    """What is known of the coefficient of each covariate, by its name."""
+    given = (covariates,) if isinstance(covariates, str) else covariates
+    return dict(given) if isinstance(given, Mapping) else dict.fromkeys(given)
 
 
 def confounded(design: Design, located: Sequence[Onset]) -> tuple[str, ...]:
@@ -242,7 +247,7 @@ def _covariate(name: str, known: Exponent, onsets: Sequence[Onset]) -> Coefficie
             f"{nearest_name(name, names) if names else 'they have none at all'}"
         )
     values = [float(onset.settings[name]) for onset in onsets]
-    is_power = min(values) > 0
+    is_power = min(values) > 0 and name != NOISE
     reach = max(values) - min(values)
     ends = POWER_ENDS if is_power or not reach else (-FURTHEST / reach, FURTHEST / reach)
     counts = Counter(values)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.special import ndtr
 
-from taumem.analysis.design import AutoExponent, Covariates, confounded, design_of
+from taumem.analysis.design import AutoExponent, Covariates, confounded, design_of, named
 from taumem.analysis.evidence import bend_of, bounds_of, checked, error_of
 from taumem.analysis.integration import N_DRAWS, integrate
 from taumem.analysis.interval import Interval, check_confidence
 from taumem.analysis.law import Covariate, Law
 from taumem.analysis.likelihood import Bounds
-from taumem.analysis.onset import Onset
+from taumem.analysis.onset import NOISE, Onset
 from taumem.analysis.posterior import Floats, Posterior
 from taumem.analysis.prior import Exponent, Prior, read_exponent
 from taumem.errors import ConfigError
@@ -73,8 +73,11 @@ def fit_law(
     # With the exponent known to within an uncertainty the posterior is proper at one size, floor or not.
     sizes_needed = {"fixed": 1 + floor, "prior": 1, "free": 2 + floor}[kind]
     onsets = checked(onsets, sizes_needed, free=kind == "free")
-    if prior is not None and prior.batch is not None and all(onset.batch_size for onset in onsets):
+    is_in_steps = onsets[0].unit == "steps"
+    if is_in_steps and prior is not None and prior.batch is not None and all(onset.batch_size for onset in onsets):
         batch_exponent = prior.batch
+    if not is_in_steps and prior is not None and prior.noise is not None and all(NOISE in o.settings for o in onsets):
+        covariates = {NOISE: prior.noise} | named(covariates)
     design = design_of(onsets, exponent, batch_exponent, covariates)
     located = [o for o in onsets if o.usable]
     located_sizes = tuple(sorted({o.n_train for o in located}))

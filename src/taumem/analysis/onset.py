@@ -9,10 +9,12 @@ from taumem.analysis.interval import finite_or_none
 from taumem.analysis.placing import Placed
 from taumem.record import RunKey
 
-__all__ = ["Onset", "Unit"]
+__all__ = ["NOISE", "Onset", "Unit"]
 
 Unit = Literal["steps", "effective_time"]
 """What an onset counts: optimizer steps, or the time that they make up, which is meant to hold at any batch size."""
+NOISE = "noise"
+"""A setting of onsets in effective time: the heat of the weights until then, times sqrt(P) (``docs/unit.md``)."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ class Prior:
         batch: mean and standard deviation of a Normal for k, the exponent of the batch size, with which a law of pilots
             of one batch size can be carried to another; None where nothing is known of it beforehand.
 
+        noise: mean and standard deviation of a Normal for what log tau in effective time gains per unit of noise (see
+            :data:`taumem.analysis.onset.NOISE`); None to leave that out.
+
     Raises:
         ConfigError: one of them is no pair of finite numbers, a standard deviation is not above 0, or a Beta has an
             alpha or beta that is not.
@@ -48,14 +51,15 @@ class Prior:
     floor: tuple[float, float] = (1.0, 1.0)
     scatter: tuple[float, float] | None = None
     batch: tuple[float, float] | None = None
+    noise: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name, above_zero in (("exponent", (1,)), ("floor", (0, 1)), ("scatter", (1,)), ("batch", (1,))):
+        for name in ("exponent", "floor", "scatter", "batch", "noise"):
             pair = getattr(self, name)
-            if pair is None and name in ("scatter", "batch"):
+            if pair is None and name not in ("exponent", "floor"):
                 continue
             is_pair = isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(x, int | float) for x in pair)
-            if not is_pair or not all(map(math.isfinite, pair)) or any(pair[k] <= 0 for k in above_zero):
+            if not is_pair or not all(map(math.isfinite, pair)) or pair[1] <= 0 or (name == "floor" and pair[0] <= 0):
                 of = "alpha and beta above 0" if name == "floor" else "a mean and a standard deviation above 0"
                 raise ConfigError(f"a prior's {name} is a pair, {of}; got {pair!r}.")
 
@@ -84,6 +88,8 @@ def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = 
     clocks = "tau_val" if clock == "tau_val" else "others"
     rows = table["full" if full_batches else "fixed"][clocks]
     row = rows.get(kind, rows["unknown"]) | {"batch": table["batch"][clocks]}
+    if kind in table["noise"][clocks]:
+        row |= {"noise": table["noise"][clocks][kind]}
     return Prior(**{name: tuple(pair) for name, pair in row.items()})
 
 

@@ -7,22 +7,24 @@ mu is how far a step moves weights along a lasting gradient, v the mean squared 
 goes by the heat. ``docs/unit.md`` has the figures.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taumem.analysis.onset import Onset
+from taumem.analysis.interval import Interval
+from taumem.analysis.law import Law
+from taumem.analysis.onset import NOISE, Onset
+from taumem.analysis.placing import last_passage
+from taumem.errors import TaumemWarning
 from taumem.record import RunRecord
 
-__all__ = ["NOISE", "Timeline", "in_effective_time"]
+__all__ = ["Timeline", "in_effective_time", "reached"]
 
 Floats = NDArray[np.float64]
 
-NOISE = "noise"
-"""A setting of an onset in effective time: the mean heat until then, times sqrt(P). Law by law the logarithm of an
-onset rises in proportion to it."""
 FINE = 256
 """Places, evenly spaced in log steps, at which the heat is averaged."""
 
@@ -77,6 +79,43 @@ class Timeline:
         heats = np.interp(log_steps, self.log_steps, self.heats)
         between = (heats + np.array([heats[0], *heats[:-1]])) / 2
         return float(np.average(between, weights=np.diff(times)))
+
+
+def reached(law: Law, record: RunRecord, n_train: int, *, confidence: float | None = None) -> Interval | None:
+    """At which step a run reaches an onset that a law in effective time forecasts.
+
+    The law is asked at each look, at the noise that the run has met by then.
+
+    Args:
+        law: of onsets in effective time.
+        record: the run, as far as it has come.
+        n_train: its number of training examples P.
+        confidence: probability of the interval; the law's own if None.
+
+    Returns:
+        In steps: where T passes the forecast's median, its lower and its upper end, each infinite where it has not yet;
+        None where the run's effective time (or the heat, if the law needs it) was not measured.
+    """
+    timeline = Timeline.of(record)
+    if timeline is None:
+        return None
+    forecasts = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TaumemWarning)  # each look would say it again
+        for log_step in timeline.log_steps:
+            heat = timeline.heat_until(float(np.exp(log_step)))
+            if heat is None and law.covariates:
+                return None
+            settings = {} if heat is None else {NOISE: heat * n_train**0.5}
+            forecasts.append(law.predict(n_train, settings=settings, confidence=confidence))
+    ends = np.log([(f.value, f.low, f.high) for f in forecasts])
+    value, low, high = (_passage(timeline.log_steps, timeline.log_times - end) for end in ends.T)
+    return Interval(value, low, high, forecasts[0].confidence)
+
+
+def _passage(log_steps: Floats, ahead: Floats) -> float:
+    """The step from which on T is ahead of what was forecast for good; infinite where it is not yet."""
+    return float(np.exp(last_passage(log_steps, ahead[None, :], 0.0)[0]))
 
 
 def in_effective_time(onset: Onset, records: Sequence[RunRecord]) -> Onset | None:
