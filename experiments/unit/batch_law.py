@@ -35,6 +35,8 @@ SCAN = HERE.parent / "text" / "scan.jsonl"
 RATE = "training.learning_rate=1e-3"
 COLORS = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
 """Viridis, from small batches to large ones."""
+SYMBOLS = {"left": "triangle-down-open", "right": "triangle-up-open"}
+"""Of bounds: they point to where the onset lies."""
 
 
 def main() -> None:
@@ -122,7 +124,7 @@ def carried(clocks: str) -> Iterator[tuple[str, ...]]:
 def drawn(laws: dict[str, Law]) -> go.Figure:
     """Onsets as measured (left) and brought to one batch size by their law (right), a row for each domain."""
     titles = [title for domain, law in laws.items() for title in _titles(domain, law)]
-    figure = make_subplots(len(laws), 2, subplot_titles=titles, horizontal_spacing=0.1, vertical_spacing=0.08)
+    figure = make_subplots(len(laws), 2, subplot_titles=titles, horizontal_spacing=0.1, vertical_spacing=0.1)
     sizes = sorted({o.batch_size for domain in laws for o in joint_onsets(domain, "tau_val")})
     for row, (domain, law) in enumerate(laws.items(), start=1):
         onsets = joint_onsets(domain, "tau_val")
@@ -137,7 +139,7 @@ def drawn(laws: dict[str, Law]) -> go.Figure:
                     marker={
                         "color": _color(batch_size, sizes),
                         "size": 8,
-                        "symbol": ["circle" if o.usable else "triangle-up-open" for o in own],
+                        "symbol": [SYMBOLS.get(o.censored, "circle") for o in own],
                     },
                     name=f"B = {batch_size}",
                     legendgroup=str(batch_size),
@@ -153,7 +155,8 @@ def drawn(laws: dict[str, Law]) -> go.Figure:
         type="log", title_text="training examples P", tickvals=ticks, ticktext=[f"{p:,}" for p in ticks]
     )
     figure.update_yaxes(type="log", title_text="tau_val (steps)", dtick="D2")
-    figure.update_layout(template="simple_white", font={"size": 12}, legend={"orientation": "h", "y": -0.06})
+    legend = {"orientation": "h", "y": -0.06}
+    figure.update_layout(template="simple_white", font={"size": 12}, legend=legend, margin={"t": 30, "b": 10, "r": 20})
     return figure
 
 
