@@ -8,6 +8,7 @@
 """
 
 import argparse
+import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ from taumem.lab.studies import sweep
 from taumem.record import RunRecord
 
 HERE = Path(__file__).parent
+NOISES = HERE / "noise.json"
 SEEDS = (10, 11)
 PILOTS: dict[str, tuple[int, ...]] = {"grammar": (32, 64, 128), "images": (16, 32, 64), "text": (16, 32, 64)}
 TARGET = {"grammar": 256, "images": 128, "text": 128}
@@ -70,7 +72,7 @@ def experiment_of(domain: str, name: str) -> Experiment:
 
 
 def forecasts(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Every forecast: domain, setting, clock, seed, and for each forecaster the forecast, its interval and its error."""
+    """Every forecast: domain, setting, clock, seed, and of each forecaster the forecast, its interval and error."""
     for domain in PILOTS:
         for name, is_pilot, _ in settings_of(domain):
             place = next((p for p in (folder / domain / name, folder / f"{domain}.sealed") if p.exists()), None)
@@ -119,11 +121,17 @@ def _forecast(
 def _by(how: str, steps: list[Onset], times: list[Onset], prior: Prior, target: RunRecord, n_train: int) -> Interval:
     if how == "steps":
         return fit_law(steps, prior=prior).predict(n_train, batch_size=target.header.batch_size)
-    law = fit_law(times, prior=replace(prior, noise=prior.noise if how == "T, noise" else None))
+    law = fit_law(times, prior=replace(prior, noise=_noise(times[0].clock, target) if how == "T, noise" else None))
     found = reached(law, target, n_train)
     if found is None:
         raise ConfigError("no effective time: was measured in the run")
     return found
+
+
+def _noise(clock: str, target: RunRecord) -> tuple[float, float]:
+    table = json.loads(NOISES.read_text(encoding="utf-8"))
+    mean, sd = table["tau_val" if clock == "tau_val" else "others"][target.header.data.kind]
+    return mean, sd
 
 
 def _covered(forecast: Interval, measured: Onset) -> str:

@@ -2,7 +2,7 @@
 
     python experiments/unit/tables.py                       # from the sealed studies beside this file
     python experiments/unit/tables.py --runs FOLDER         # from the folders that arms.py made
-    python experiments/unit/tables.py --priors              # writes what noise does into analysis/priors.json
+    python experiments/unit/tables.py --noise               # writes what noise does into noise.json
 
 Tables in Markdown, as docs/unit.md has them.
 """
@@ -24,7 +24,7 @@ from taumem.errors import ConfigError, TaumemError
 from taumem.record import RunRecord, write_atomically
 
 HERE = Path(__file__).parent
-PRIORS = HERE.parents[1] / "src/taumem/analysis/priors.json"
+NOISES = HERE / "noise.json"
 CLOCKS = ("tau_val", "tau_gap[0.1]", "tau_gap[0.2]", "tau_copy[0.05]")
 KINDS = {"grammar": "strings", "images": "images", "text": "texts"}
 LEARNED = "adamw-"
@@ -131,18 +131,17 @@ def noise_of(arms: Arms, clock: str) -> tuple[float, float] | None:
     return coefficient.value, math.hypot(half(coefficient) / 1.645, FURTHER * coefficient.value)
 
 
-def write_priors(studies: dict[str, Arms]) -> None:
-    """Put what noise does into the table of priors."""
-    table = json.loads(PRIORS.read_text(encoding="utf-8"))
-    table["noise"] = {"tau_val": {}, "others": {}}
+def write_noise(studies: dict[str, Arms]) -> None:
+    """Write what noise does, by kind of items: a mean and a standard deviation, for tau_val and for other clocks."""
+    table: dict[str, dict[str, list[float]]] = {"tau_val": {}, "others": {}}
     for domain, kind in KINDS.items():
         for name, clocks in (("tau_val", CLOCKS[:1]), ("others", CLOCKS[1:])):
             found = [noise for clock in clocks if (noise := noise_of(studies[domain], clock)) is not None]
             if found:
                 mean, sd = np.mean(found, axis=0)
-                table["noise"][name][kind] = [round(float(mean), 2), round(float(sd), 2)]
-    write_atomically(PRIORS, json.dumps(table, indent=1) + "\n")
-    print(json.dumps(table["noise"]))
+                table[name][kind] = [round(float(mean), 2), round(float(sd), 2)]
+    write_atomically(NOISES, json.dumps(table, indent=2) + "\n")
+    print(json.dumps(table))
 
 
 def row(*cells: object) -> str:
@@ -154,12 +153,12 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, help="folder that arms.py wrote to; the sealed studies if not said")
-    parser.add_argument("--priors", action="store_true", help="write what noise does into analysis/priors.json")
+    parser.add_argument("--noise", action="store_true", help="write what noise does into noise.json")
     asked = parser.parse_args()
     places = {d: asked.runs / d if asked.runs else HERE / f"{d}.sealed" for d in DOMAINS}
     studies = {domain: arms_in(place) for domain, place in places.items() if place.exists()}
-    if asked.priors:
-        write_priors(studies)
+    if asked.noise:
+        write_noise(studies)
         return
     heads = (
         "steps",

@@ -1,14 +1,12 @@
 """Every onset that the records of some runs hold, in a fixed order."""
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
 from taumem.analysis.clocks import CLOCKS, Seen
 from taumem.analysis.interval import check_confidence
-from taumem.analysis.onset import Onset, Unit
+from taumem.analysis.onset import Onset, Unit, checked_unit
 from taumem.analysis.timeline import in_effective_time
 from taumem.analysis.twins import checked_runs, find_twins
-from taumem.errors import ConfigError
 from taumem.record import RunRecord
 
 __all__ = ["find_onsets"]
@@ -30,8 +28,7 @@ def find_onsets(records: Sequence[RunRecord], *, confidence: float = 0.9, unit: 
             range, or there is no such unit.
     """
     check_confidence(confidence)
-    if unit not in get_args(Unit):
-        raise ConfigError(f"onsets are counted in {' or '.join(get_args(Unit))}; got {unit!r}.")
+    checked_unit(unit)
     records = checked_runs(records)
     seen = [Seen(record) for record in records] + [Seen(a, b) for a, b in find_twins(records)]
     return list(_onsets(sorted(seen, key=lambda each: each.key.order), confidence, unit))

@@ -45,11 +45,10 @@ class ClockLaw:
         Raises:
             ConfigError: it cannot be fitted.
         """
-        full = take_whole_sets([onset.run for onset in self.fitted])
+        in_steps = all(onset.unit == "steps" for onset in self.fitted)
+        full = in_steps and take_whole_sets([onset.run for onset in self.fitted])
         prior = usual_prior(self.clock, kind=self.kind, full_batches=full)
-        if any(onset.unit != "steps" for onset in self.fitted):
-            prior = replace(prior, batch=None)  # it is of steps
-        fit = self._fit(prior)
+        fit = self._fit(prior if in_steps else replace(prior, batch=None))
         if isinstance(fit, str):
             raise ConfigError(fit)
         return fit

@@ -10,7 +10,7 @@ from taumem.analysis.prior import Exponent
 from taumem.analysis.wording import plural, sizes_text
 from taumem.record import RunRecord
 
-__all__ = ["of_the_diagram", "unread", "unvaried", "without_law"]
+__all__ = ["of_the_diagram", "unread", "untimed", "unvaried", "without_law"]
 
 PER_ITEM = "of each item"
 """What the needs of a clock say that is read off the losses of items."""
@@ -48,6 +48,25 @@ def _why_unread(clock: Clock, records: Sequence[RunRecord]) -> str:
     if looks >= FEWEST_LOOKS:
         return ", and no run here has them."
     return f"; the runs here have {plural(looks, 'look')}. Train longer, or look more often (monitor.per_doubling)."
+
+
+def untimed(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Say of which runs the effective time is not known, and why.
+
+    Args:
+        records: the runs.
+    """
+    without = [record for record in records if record.steps and record.curve_or_none("effective_time") is None]
+    if not without:
+        return
+    named = {record.header.probes.get("OptimizerState", {}).get("optimizer") for record in without}
+    optimizers = sorted(name for name in named if name)
+    yield f"{plural(len(without), 'run')} of {len(records)} without an effective time" + (
+        f": of {', '.join(optimizers)} no second moment of the gradients could be read, or training went on from "
+        "where it was not counted."
+        if optimizers
+        else ": made before it was recorded, or by a loop whose optimizer the guard was not given (optimizer=...)."
+    )
 
 
 def of_the_diagram(phase: PhaseDiagram | None, why_none: str) -> Iterator[str]:

@@ -3,18 +3,30 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from taumem.analysis.interval import finite_or_none
 from taumem.analysis.placing import Placed
+from taumem.errors import ConfigError
 from taumem.record import RunKey
 
-__all__ = ["NOISE", "Onset", "Unit"]
+__all__ = ["NOISE", "Onset", "Unit", "checked_unit"]
 
 Unit = Literal["steps", "effective_time"]
 """What an onset counts: optimizer steps, or the time that they make up, which is meant to hold at any batch size."""
 NOISE = "noise"
 """A setting of onsets in effective time: the heat of the weights until then, times sqrt(P) (``docs/unit.md``)."""
+
+
+def checked_unit(unit: Unit) -> Unit:
+    """The unit, if there is such a one.
+
+    Raises:
+        ConfigError: there is not.
+    """
+    if unit not in get_args(Unit):
+        raise ConfigError(f"onsets are counted in {' or '.join(get_args(Unit))}; got {unit!r}.")
+    return unit
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,6 @@ def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = 
     clocks = "tau_val" if clock == "tau_val" else "others"
     rows = table["full" if full_batches else "fixed"][clocks]
     row = rows.get(kind, rows["unknown"]) | {"batch": table["batch"][clocks]}
-    if kind in table["noise"][clocks]:
-        row |= {"noise": table["noise"][clocks][kind]}
     return Prior(**{name: tuple(pair) for name, pair in row.items()})
 
 

@@ -14,8 +14,8 @@ from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Law, whole_size
 from taumem.analysis.laws import ClockLaw
-from taumem.analysis.missing import of_the_diagram, unread, unvaried, without_law
-from taumem.analysis.onset import Onset
+from taumem.analysis.missing import of_the_diagram, unread, untimed, unvaried, without_law
+from taumem.analysis.onset import Onset, Unit, checked_unit
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
@@ -40,6 +40,7 @@ class Study:
         proof: a forecast that is held against a measurement, or None.
         floor: whether laws have a tau_0, the onset that small sizes cannot undercut.
         confidence: probability of every interval.
+        unit: of onsets and laws.
     """
 
     records: tuple[RunRecord, ...]
@@ -47,6 +48,7 @@ class Study:
     proof: Forecast | None = None
     floor: bool = False
     confidence: float = 0.9
+    unit: Unit = "steps"
 
     @classmethod
     def of(
@@ -57,8 +59,9 @@ class Study:
         proof: Forecast | None = None,
         floor: bool = False,
         confidence: float = 0.9,
+        unit: Unit = "steps",
     ) -> "Study":
-        """Bring runs together, as they stand now: what is measured of a run under way later belongs to another study.
+        """Bring runs together as they stand now; what is measured later of a run under way belongs to another study.
 
         Args:
             records: of one study, in any order.
@@ -66,16 +69,16 @@ class Study:
             proof: what was forecast, if anything, and what was measured.
             floor: also fit tau_0 in each law.
             confidence: probability of every interval, in (0, 1).
+            unit: of onsets and laws; in effective time, runs whose time was not measured have none.
 
         Raises:
-            ConfigError: these are no runs, two of them are the same half of the same pair, or the confidence is out of
-                its range.
+            ConfigError: these are no runs, two are the same half of a pair, or there is no such unit.
         """
         check_confidence(confidence)
         records = list(each_once(record.as_it_stands() for record in checked_runs(records)))
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
-        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence)
+        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, checked_unit(unit))
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.records)} runs of {', '.join(self.experiments) or 'nothing'}, P = {self.sizes}>"
@@ -102,7 +105,7 @@ class Study:
     @cached_property
     def onsets(self) -> tuple[Onset, ...]:
         """Of every clock, in the order of the clocks."""
-        return tuple(find_onsets(self.records, confidence=self.confidence))
+        return tuple(find_onsets(self.records, confidence=self.confidence, unit=self.unit))
 
     @cached_property
     def clocks(self) -> tuple[ClockLaw, ...]:
@@ -148,7 +151,7 @@ class Study:
 
     @cached_property
     def _phase(self) -> PhaseDiagram | str:
-        if not has_levels(self.records):
+        if not has_levels(self.records) or self.unit != "steps":  # its axes are steps
             return ""
         try:
             return PhaseDiagram.of(
@@ -168,7 +171,7 @@ class Study:
         """Forecast how long a run on more data may train, by tau = tau_0 + c P^a B^-k.
 
         Args:
-            n_train: number of training examples P of the run to forecast, at least 1.
+            n_train: number of training examples P of that run, at least 1.
             clock: which clock.
             batch_size: its training examples a step B, or ``"P"`` for the whole training set; None for what the target
                 says, or else for the pilots' own, where they have one.
@@ -176,13 +179,11 @@ class Study:
                 such as ``{"batch_size": 64, "learning_rate": 1e-4}`` or what an experiment's ``model_dump()`` gives.
 
         Raises:
-            ConfigError: these runs have no such clock, it does not grow with P as a power, too few of its onsets were
-                located, they have several batch sizes and none is named, or ``n_train``, ``batch_size`` or ``target``
-                is none.
+            ConfigError: these runs have no such clock, it is no power of P, too few of its onsets were located, several
+                batch sizes and none is named, or ``n_train``, ``batch_size`` or ``target`` is none.
 
         Warns:
-            TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or all onsets that were
-                located are of one size.
+            TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or only one size has any.
         """
         n_train = whole_size(n_train)
         law = self._forecast_clock(clock).forecasting()
@@ -229,8 +230,8 @@ class Study:
     @property
     def sizes(self) -> list[int]:
         """The distinct numbers of training examples, ascending; that of the forecast included."""
-        sizes = {record.header.data.n_train for record in self.records}
-        return sorted(sizes | ({self.proof.n_train} if self.proof else set()))
+        of_proof = {self.proof.n_train} if self.proof else set()
+        return sorted({record.header.data.n_train for record in self.records} | of_proof)
 
     @property
     def batch_sizes(self) -> list[int]:
@@ -264,7 +265,8 @@ class Study:
         Args:
             wanted: the families to speak of; empty for all that concern the data.
         """
-        return unread(self.records, {onset.clock for onset in self.onsets}, wanted)
+        yield from untimed(self.records) if self.unit == "effective_time" else ()
+        yield from unread(self.records, {onset.clock for onset in self.onsets}, wanted)
 
     def without_law(self, exponent: Exponent = None) -> Iterator[str]:
         """Say which clocks have no law with this exponent, and why: once for all that lack the same."""
@@ -274,10 +276,8 @@ class Study:
 
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which questions could not be asked, and why."""
-        yield from self.unread()
-        yield from self.without_law()
-        yield from of_the_diagram(self.phase, self.no_phase)
-        yield from unvaried(self.records)
+        yield from (*self.unread(), *self.without_law())
+        yield from (*of_the_diagram(self.phase, self.no_phase), *unvaried(self.records))
         if self.proof is None:
             yield "No forecast was handed in, so none is held against a measurement."
 
@@ -289,6 +289,7 @@ class Study:
         """
         laws, reasons = self.fits(exponent)
         return {
+            "unit": self.unit,
             "confidence": self.confidence,
             "cautions": list(self.cautions),
             "exponents": {clock: law.to_json()["exponent"] for clock, law in laws.items()},

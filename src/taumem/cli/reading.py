@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.markup import escape
@@ -39,6 +39,7 @@ def fit(
     *,
     free: bool = True,
     floor: bool = False,
+    unit: Literal["steps", "effective-time"] = "steps",
     exclude: Excluded = None,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
@@ -55,6 +56,8 @@ def fit(
         Whether the exponent is free; --no-free fixes it to 1.
     floor
         Also fit tau_0, the onset that small sizes cannot undercut: tau = tau_0 + c P^a.
+    unit
+        Of onsets and laws: optimizer steps, or the effective time that they make up (see docs/unit.md).
     exclude
         A size P to keep out of the fits, such as one that is no larger than the batch size; once for each.
     confidence
@@ -70,7 +73,11 @@ def fit(
     if output is not None:
         _check_suffix(output, ".json")
     study = Study.of(
-        read_runs(*runs), excluded=set(exclude or ()), floor=floor, confidence=one_confidence(confidence, level)
+        read_runs(*runs),
+        excluded=set(exclude or ()),
+        floor=floor,
+        confidence=one_confidence(confidence, level),
+        unit="steps" if unit == "steps" else "effective_time",
     )
     exponent = None if free else 1.0
     content = study.to_json(exponent) | {"report": None}

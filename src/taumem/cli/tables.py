@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show_cautions", "show_demo", "show_forecast", "show_outlook", "show_study"]
 
+_UNITS = {"steps": "optimizer steps", "effective_time": "effective time"}
 EXPECTED = ("tau_gen", "tau_val")
 """The clocks that a run has as a rule: where one is missing, the table says why."""
 
@@ -160,7 +161,7 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
         )
     show_table(table)
     out.print(
-        "[dim]tau in optimizer steps, geometric mean over runs; > where some or all runs had not reached it, "
+        f"[dim]tau in {_UNITS[study.unit]}, geometric mean over runs; > where some or all runs had not reached it, "
         "< where some had reached it by the first look.[/]"
     )
     if several:
