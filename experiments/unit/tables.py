@@ -73,14 +73,15 @@ def explained(domain: str, arms: Arms) -> Iterator[str]:
     groups = {
         "all": lambda arm: not arm.startswith(("ema", "rmsprop", "warmup", "cosine")),
         "Adam": lambda arm: arm.startswith("adamw"),
-        "Adam, the two lower rates": lambda arm: arm.startswith(("adamw-0.0003", "adamw-0.0012")),
+        "Adam, 3e-4": lambda arm: arm.startswith("adamw-0.0003"),
+        "Adam, 3e-4 and 1.2e-3": lambda arm: arm.startswith(("adamw-0.0003", "adamw-0.0012")),
         "SGD": lambda arm: arm.startswith("sgd"),
     }
     for clock in CLOCKS:
         steps, times = (onsets_of(arms, clock, unit) for unit in ("steps", "effective_time"))
         for group, belongs in groups.items():
             in_steps, in_time = (pooled(own for arm, own in of.items() if belongs(arm)) for of in (steps, times))
-            if len(in_steps) < 12 or len({(o.n_train, o.batch_size) for o in in_steps}) < 6:
+            if len(in_steps) < 9 or len({(o.n_train, o.batch_size) for o in in_steps}) < 6:
                 continue
             plain = law_or_none(in_steps, batch_exponent=0.0)
             passes = law_or_none(in_steps, batch_exponent=1.0)
