@@ -246,7 +246,7 @@ def test_a_target_is_an_experiment_or_a_run_and_what_differs_is_named(study, cap
     assert output_of(capsys, "forecast", study, "--n-train", "128", "--target", run, "--json")["differences"] == []
     assert taumem("forecast", study, "--n-train", "128", "--target", "images") == 0
     told = capsys.readouterr()
-    assert "differs: batch size 4 in the pilots, 16 in the run: " in told.err
+    assert "carried: batch size 4 in the pilots, 16 in the run: " in told.err
     assert "differs: data set source mixture" in told.err
     assert "they speak for none of its steps, examples and passes" in told.out
 

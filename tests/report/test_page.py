@@ -331,10 +331,11 @@ def test_a_forecast_as_wide_as_a_guess_is_said_to_say_nothing(records):
 
 def test_the_page_says_a_forecast_in_three_units_and_what_its_run_differs_in(records):
     some = [record for record in records if record.header.data.n_train < 128]
-    made = Study.of(some).forecast(128, target={"batch_size": 64, "augmentation": "flips"})
+    made = Study.of(some).forecast(128, target={"batch_size": 64, "weights": "ema", "augmentation": "flips"})
     page = Page(page_of(Study.of(records, excluded={128}, proof=made)))
     assert "in passes over the data" in page.words
-    assert "The run differs from the pilots (batch size)" in page.words
+    assert "The run differs from the pilots (averaged weights)" in page.words
+    assert "as other studies showed it, not these pilots" in page.words
     assert "not recorded" in page.words
 
 

@@ -16,6 +16,8 @@ __all__ = ["KNOWN", "Difference", "Known", "batch_size_of", "differences_of", "r
 SECTIONS = ("data", "diffusion", "model", "training")
 ZERO_IS_NONE = ("ema_window", "clip")
 """Settings of which 0 says, as None does, that there is none."""
+RENAMED = {"training.schedule": "lr_schedule"}
+"""What is called otherwise among settings without their sections."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,9 @@ def _settings(run: RunHeader | Mapping[str, Any]) -> dict[str, Any]:
     content = run.experiment if isinstance(run, RunHeader) else run
     has_sections = any(isinstance(content.get(name), Mapping) for name in SECTIONS)
     whole = recipe_of(content) if has_sections else content
-    settings = {key.removeprefix("training."): value for key, value in flat(whole)}
+    # A diffusion has a schedule, too; a constant rate has none.
+    settings = {RENAMED.get(key, key.removeprefix("training.")): value for key, value in flat(whole)}
+    settings |= {"lr_schedule": None} if settings.get("lr_schedule") == "constant" else {}
     for name in ("n_train", "data.n_heldout"):
         settings.pop(name, None)
     settings |= {name: None for name in ZERO_IS_NONE if settings.get(name) == 0}
