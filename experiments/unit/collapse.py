@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from tables import HERE, Arms, arms_in, law_or_none, onsets_of, pooled, row
+from tables import HERE, Arms, arms_in, fitted, onsets_of, pooled, row
 
 from taumem.analysis import Onset
 from taumem.analysis.onset import NOISE
@@ -65,10 +65,12 @@ Point = tuple[Onset, float, str]
 
 def panels_of(arms: Arms) -> dict[str, list[Point]]:
     """All points of a domain by unit."""
-    drawn = {arm: of for arm, of in arms.items() if arm.rpartition("-B")[0] in COLORS}
-    steps, times = (onsets_of(drawn, CLOCK, unit) for unit in ("steps", "effective_time"))
-    law = law_or_none(pooled(times.values()), covariates=[NOISE])
-    per_noise = law.covariates[0].coefficient.value if law else math.nan
+    steps, times = (
+        {arm: of for arm, of in onsets_of(arms, CLOCK, unit).items() if arm.rpartition("-B")[0] in COLORS}
+        for unit in ("steps", "effective_time")
+    )
+    fit = fitted(pooled(times.values()), "noise")
+    per_noise = fit.coefficients["noise"][0] if fit else math.nan
 
     def points(found: Located, unit: Callable[[Onset], float]) -> list[Point]:
         return [(o, unit(o), arm.rpartition("-B")[0]) for arm, own in found.items() for o in own if o.usable]

@@ -12,16 +12,19 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from arms import DOMAINS
+from scipy.special import stdtrit
 
-from taumem import find_onsets, fit_law, read_runs
-from taumem.analysis import Law, Onset
+from taumem import find_onsets, read_runs
+from taumem.analysis import Onset
 from taumem.analysis.onset import NOISE
-from taumem.errors import ConfigError, TaumemError
-from taumem.record import RunRecord, write_atomically
+from taumem.analysis.timeline import in_effective_time
+from taumem.errors import TaumemError
+from taumem.record import write_atomically
 
 HERE = Path(__file__).parent
 NOISES = HERE / "noise.json"
@@ -32,22 +35,27 @@ LEARNED = "adamw-"
 FURTHER = 0.3
 """Relative uncertainty that is added to what noise does: clocks and data differ by as much."""
 
-Arms = dict[str, list[RunRecord]]
+Arms = dict[str, dict[str, list[Onset]]]
+"""Onsets of all clocks by unit and by arm."""
 
 
 def arms_in(place: Path) -> Arms:
-    """The runs of a domain by arm."""
-    arms: Arms = defaultdict(list)
-    for record in read_runs(place):
-        if record.measurements:
-            arms[record.header.name.split("-", 2)[2]].append(record)
-    return arms
+    """The onsets of a domain."""
+    runs = {record.header.key: record for record in read_runs(place) if record.measurements}
+    steps: dict[str, list[Onset]] = defaultdict(list)
+    times: dict[str, list[Onset]] = defaultdict(list)
+    for onset in find_onsets(list(runs.values())):
+        arm = onset.run.experiment.split("-", 2)[2]
+        if onset.clock in CLOCKS:
+            steps[arm].append(onset)
+            if (in_time := in_effective_time(onset, [runs[onset.run]])) is not None:
+                times[arm].append(in_time)
+    return {"steps": steps, "effective_time": times}
 
 
 def onsets_of(arms: Arms, clock: str, unit: str) -> dict[str, list[Onset]]:
     """The onsets of a clock by arm."""
-    found = {arm: find_onsets(records, unit=unit) for arm, records in arms.items()}
-    return {arm: own for arm, of in found.items() if (own := [o for o in of if o.clock == clock])}
+    return {arm: own for arm, of in arms[unit].items() if (own := [o for o in of if o.clock == clock])}
 
 
 def pooled(onsets: Iterable[Sequence[Onset]]) -> list[Onset]:
@@ -55,52 +63,77 @@ def pooled(onsets: Iterable[Sequence[Onset]]) -> list[Onset]:
     return [o for own in onsets for o in own if o.usable]
 
 
-def law_or_none(onsets: Sequence[Onset], **options: object) -> Law | None:
-    """A law with a free exponent, if there can be one."""
-    try:
-        return fit_law(onsets, exponent=None, **options)
-    except ConfigError:
+@dataclass(frozen=True)
+class Fit:
+    """A power law by least squares in logarithms.
+
+    Attributes:
+        coefficients: by name: each with half the width of its 90 % t interval.
+        scatter: of the logarithms about the law.
+    """
+
+    coefficients: dict[str, tuple[float, float]]
+    scatter: float
+
+    def told(self, name: str) -> str:
+        """A coefficient with half its interval."""
+        return "{:.2f} ± {:.2f}".format(*self.coefficients[name]) if name in self.coefficients else ""
+
+
+def fitted(onsets: Sequence[Onset], *names: str, passes: bool = False) -> Fit | None:
+    """The fit of log tau to log P and to what is named; None where the onsets cannot tell.
+
+    Args:
+        onsets: located ones.
+        names: ``B`` (its exponent is -k), ``rate`` or ``noise``, beside P.
+        passes: whether tau is counted in passes over the data.
+    """
+    values = {
+        "P": [math.log(o.n_train) for o in onsets],
+        "B": [-math.log(o.batch_size) for o in onsets],
+        "rate": [-math.log(o.settings["training.learning_rate"]) for o in onsets],
+        "noise": [o.settings.get(NOISE, math.nan) for o in onsets],
+    }
+    used = ("P", *names)
+    design = np.column_stack([np.ones(len(onsets)), *(values[name] for name in used)])
+    freedom = len(onsets) - design.shape[1]
+    if freedom < 2 or not np.isfinite(design).all() or np.linalg.matrix_rank(design) < design.shape[1]:
         return None
-
-
-def scatter(onsets: Sequence[Onset], law: Law | None) -> str:
-    """The scatter about a law, in log."""
-    return "" if law is None else f"{law.sigma.value:.2f}"
+    y = np.log([o.step * (o.batch_size / o.n_train if passes else 1) for o in onsets])
+    found, *_ = np.linalg.lstsq(design, y, rcond=None)
+    rest = y - design @ found
+    scatter = math.sqrt(rest @ rest / freedom)
+    halves = stdtrit(freedom, 0.95) * scatter * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
+    pairs = zip(found[1:].tolist(), halves[1:].tolist(), strict=True)
+    return Fit(dict(zip(used, pairs, strict=True)), scatter)
 
 
 def explained(domain: str, arms: Arms) -> Iterator[str]:
-    """A line for each clock: the scatter that is left in each unit, over all arms and over those of Adam."""
+    """A line for each clock and group of arms: the scatter that is left in each unit."""
     groups = {
         "all": lambda arm: not arm.startswith(("ema", "rmsprop", "warmup", "cosine")),
         "Adam": lambda arm: arm.startswith("adamw"),
-        "Adam, 3e-4": lambda arm: arm.startswith("adamw-0.0003"),
         "Adam, 3e-4 and 1.2e-3": lambda arm: arm.startswith(("adamw-0.0003", "adamw-0.0012")),
+        "Adam, 3e-4": lambda arm: arm.startswith("adamw-0.0003"),
         "SGD": lambda arm: arm.startswith("sgd"),
     }
     for clock in CLOCKS:
         steps, times = (onsets_of(arms, clock, unit) for unit in ("steps", "effective_time"))
         for group, belongs in groups.items():
             in_steps, in_time = (pooled(own for arm, own in of.items() if belongs(arm)) for of in (steps, times))
-            if len(in_steps) < 9 or len({(o.n_train, o.batch_size) for o in in_steps}) < 6:
+            if len(in_steps) < 9:
                 continue
-            plain = law_or_none(in_steps, batch_exponent=0.0)
-            passes = law_or_none(in_steps, batch_exponent=1.0)
-            batch = law_or_none(in_steps)
-            rate = law_or_none(in_steps, covariates=["training.learning_rate"])
-            time, noise = law_or_none(in_time), law_or_none(in_time, covariates=[NOISE])
-            cells = [scatter(in_steps, law) for law in (plain, passes, batch, rate, time, noise)]
-            k = batch.batch_exponent if batch else None
-            numbers = [
-                "" if noise is None else f"{noise.exponent.value:.2f} ± {half(noise.exponent):.2f}",
-                "" if noise is None else f"{noise.covariates[0].coefficient.value:.2f}",
-                "" if k is None else f"{k.value:.2f} ± {half(k):.2f}",
-            ]
-            yield row(domain, f"`{clock}`", group, len(in_steps), *cells, *numbers)
-
-
-def half(interval: object) -> float:
-    """Half the width of an interval."""
-    return (interval.high - interval.low) / 2  # type: ignore[attr-defined]
+            fits = (
+                fitted(in_steps),
+                fitted(in_steps, passes=True),
+                batch := fitted(in_steps, "B"),
+                fitted(in_steps, "B", "rate"),
+                fitted(in_time),
+                noise := fitted(in_time, "noise"),
+            )
+            told = ("" if fit is None else f"{fit.scatter:.2f}" for fit in fits)
+            numbers = (noise.told("P"), noise.told("noise")) if noise else ("", "")
+            yield row(domain, f"`{clock}`", group, len(in_steps), *told, *numbers, batch.told("B") if batch else "")
 
 
 def by_arm(domain: str, arms: Arms, clock: str) -> Iterator[str]:
@@ -109,27 +142,20 @@ def by_arm(domain: str, arms: Arms, clock: str) -> Iterator[str]:
     for family in sorted({arm.rpartition("-B")[0] for arm in steps}):
         mine = [arm for arm in steps if arm.rpartition("-B")[0] == family]
         in_steps, in_time = pooled(steps[arm] for arm in mine), pooled(times.get(arm, ()) for arm in mine)
-        if len(in_steps) < 5:
-            continue
-        law, in_t = law_or_none(in_steps), law_or_none(in_time, batch_exponent=None)
-        cells = []
-        for each in (law, in_t):
-            k = each.batch_exponent if each else None
-            cells += [
-                "" if each is None else f"{each.exponent.value:.2f} ± {half(each.exponent):.2f}",
-                "" if k is None else f"{k.value:.2f} ± {half(k):.2f}",
-            ]
-        yield row(domain, f"`{clock}`", family, len(in_steps), *cells)
+        if len(in_steps) >= 5:
+            fits = [fitted(of, "B") or fitted(of) for of in (in_steps, in_time)]
+            cells = [fit.told(name) if fit else "" for fit in fits for name in ("P", "B")]
+            yield row(domain, f"`{clock}`", family, len(in_steps), *cells)
 
 
 def noise_of(arms: Arms, clock: str) -> tuple[float, float] | None:
     """What log tau gains per unit of noise: mean and standard deviation."""
     onsets = pooled(own for arm, own in onsets_of(arms, clock, "effective_time").items() if arm.startswith(LEARNED))
-    law = law_or_none(onsets, covariates=[NOISE]) if len(onsets) >= 8 else None
-    if law is None:
+    fit = fitted(onsets, "noise") if len(onsets) >= 8 else None
+    if fit is None:
         return None
-    coefficient = law.covariates[0].coefficient
-    return coefficient.value, math.hypot(half(coefficient) / 1.645, FURTHER * coefficient.value)
+    value, half = fit.coefficients["noise"]
+    return value, math.hypot(half / 1.645, FURTHER * value)
 
 
 def write_noise(studies: dict[str, Arms]) -> None:
