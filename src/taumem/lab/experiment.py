@@ -16,6 +16,7 @@ from taumem.lab.networks import UNetConfig
 from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
 from taumem.record import RateSchedule
 from taumem.record.files import why_no_file_name
+from taumem.training import Augmentation
 from taumem.training.optimizers import OptimizerName
 
 __all__ = ["Experiment", "MonitorConfig", "TrainingConfig"]
@@ -46,6 +47,10 @@ class TrainingConfig(Config):
     """Largest norm of the gradient; 0 or None for no limit."""
     ema_window: float | None = Field(default=0.1, gt=0, lt=0.28)
     """Width of the weights' average as a share of training; 0 or None measures the raw weights."""
+    flips: bool = False
+    """Whether each image of a batch is mirrored left-right with probability 1/2; probes ask about images unchanged."""
+    shifts: int = Field(default=0, ge=0, le=4096)
+    """Each image of a batch is shifted by up to so many pixels, in both directions."""
     min_steps: int = Field(default=300, ge=1, le=MOST_STEPS)
     steps_per_example: float = Field(default=30.0, ge=0, le=1e6)
     """A run of P training examples takes max(min_steps, steps_per_example * P) optimizer steps, at most."""
@@ -56,6 +61,11 @@ class TrainingConfig(Config):
     runs, such as ``tau_val``; None runs to the end."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to the images of a batch."""
+        return Augmentation(self.flips, self.shifts)
 
     @field_validator("clip", "ema_window", mode="before")
     @classmethod
@@ -148,6 +158,10 @@ class Experiment(Config):
             if not isinstance(chosen, fitting):
                 kinds = " or ".join(f"'{config.tag}'" for config in fitting)
                 raise ValueError(f"data.source '{self.data.source}' takes {key}.kind {kinds}; got '{chosen.kind}'")
+        if self.training.augmentation and not self.data.are_images:
+            raise ValueError(
+                f"training.flips and training.shifts are for images; data.source '{self.data.source}' has none"
+            )
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"

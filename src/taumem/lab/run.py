@@ -50,6 +50,7 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
             seed=plan.train_seed,
             schedule=plan.experiment.schedule(plan.n_train),
             clip=training.clip,
+            augmentation=training.augmentation,
         )
         _follow(steps, [running], on_step)
 
@@ -87,6 +88,7 @@ def _finish_together(group: Sequence["_Running"], on_step: OnStep) -> None:
         batch_size=plan.batch_size,
         schedule=plan.experiment.schedule(plan.n_train),
         clip=training.clip,
+        augmentation=training.augmentation,
     )
     _follow(steps, group, on_step, leave=lambda running: in_training.remove(members[running]))
 

@@ -170,6 +170,8 @@ class DataConfig(Section, ABC):
     models: ClassVar[tuple[type[ModelConfig], ...]]
     """The kinds of model that such data take."""
 
+    are_images: ClassVar[bool] = False
+    """Whether the items are images, which can be mirrored and shifted in training."""
     counts_items: ClassVar[bool] = False
     """Whether the data are so many items, so that sizes can be chosen from how many there are."""
     holds_all: ClassVar[bool] = True

@@ -119,6 +119,7 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
     largest = {plan.seed: plan for plan in sorted(plans, key=lambda plan: plan.n_train)}
     for plan in largest.values():
         prepared = plan.prepare()
+        plan.experiment.training.augmentation.check(prepared.split.train)
     prepared.learner()
 
 

@@ -1,5 +1,6 @@
 """Training: a generator of steps, many runs in one batched program, the average of the weights, checkpoints."""
 
+from taumem.training.augmentation import Augmentation
 from taumem.training.checkpoint import load_checkpoint, save_checkpoint
 from taumem.training.ema import power_average
 from taumem.training.ensemble import Member, train_together
@@ -7,6 +8,7 @@ from taumem.training.loop import Learner, Step, train
 from taumem.training.pace import EffectiveTime, OptimizerState
 
 __all__ = [
+    "Augmentation",
     "EffectiveTime",
     "Learner",
     "Member",

@@ -26,7 +26,8 @@ from taumem.diffusion.gaussian import per_item
 from taumem.errors import ConfigError
 from taumem.record import RateSchedule
 from taumem.shapes import Batch, Items, Times
-from taumem.training.loop import CONSTANT, Draws, Learner, Step, check_options, set_learning_rate
+from taumem.training.augmentation import Augmentation
+from taumem.training.loop import CONSTANT, NONE, Draws, Learner, Step, check_options, set_learning_rate
 from taumem.training.pace import EffectiveTime, gradient_sizes, rate_of
 
 __all__ = ["Member", "train_together"]
@@ -53,6 +54,7 @@ def train_together(
     batch_size: int,
     schedule: RateSchedule = CONSTANT,
     clip: float | None = None,
+    augmentation: Augmentation = NONE,
 ) -> Iterator[tuple[Step, ...]]:
     """Train all members at once, one step at a time, until none is left.
 
@@ -68,6 +70,7 @@ def train_together(
         batch_size: examples per step, for each member.
         schedule: of the learning rate, for each member; constant if not said.
         clip: largest norm of the gradient of one member, or None.
+        augmentation: of images, drawn for each member by its own seed; none if not said.
 
     Yields:
         A Step for each member, in the list's order, after each update.
@@ -75,7 +78,7 @@ def train_together(
     Raises:
         ConfigError: no members to begin with, members that do not agree (in which thing, the message says), dropout,
             another optimizer than the laboratory's or another average than :func:`taumem.training.power_average`, an
-            empty data set, a batch size below 1, or a clip that is not positive.
+            empty data set, a batch size below 1, a clip that is not positive, or an augmentation of what is no image.
     """
     _check(members)
     ensemble: _Ensemble | None = None
@@ -88,7 +91,7 @@ def train_together(
                 _check(members)
                 for member in members:
                     check_options(len(member.data), batch_size, clip)
-                ensemble = _Ensemble(members, diffusion, batch_size)
+                ensemble = _Ensemble(members, diffusion, batch_size, augmentation)
             yield ensemble.step(schedule, clip)
     finally:
         if ensemble is not None:
@@ -98,12 +101,14 @@ def train_together(
 class _Ensemble:
     """The members' tensors, each stacked along a new first axis of E members, and the program that trains them."""
 
-    def __init__(self, members: Sequence[Member], diffusion: Diffusion, batch_size: int) -> None:
+    def __init__(
+        self, members: Sequence[Member], diffusion: Diffusion, batch_size: int, augmentation: Augmentation
+    ) -> None:
         self.members = list(members)
         self.learners = [member.learner for member in members]
         self.diffusion = diffusion
         self.batch_size = batch_size
-        self.draws = [Draws(diffusion, member.data, batch_size, member.seed) for member in members]
+        self.draws = [Draws(diffusion, member.data, batch_size, member.seed, augmentation) for member in members]
         for learner in self.learners:
             learner.denoiser.train()
         self.own = _across(learner.denoiser for learner in self.learners)

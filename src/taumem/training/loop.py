@@ -23,6 +23,7 @@ from taumem.errors import ConfigError
 from taumem.randomness import generator_for
 from taumem.record import RateSchedule
 from taumem.shapes import Batch, Items, Times
+from taumem.training.augmentation import Augmentation
 from taumem.training.ema import power_average
 from taumem.training.optimizers import OptimizerName, make_optimizer
 from taumem.training.pace import EffectiveTime
@@ -30,6 +31,7 @@ from taumem.training.pace import EffectiveTime
 __all__ = ["Learner", "Step", "train"]
 
 CONSTANT = RateSchedule()
+NONE = Augmentation()
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def train(
     seed: int,
     schedule: RateSchedule = CONSTANT,
     clip: float | None = None,
+    augmentation: Augmentation = NONE,
 ) -> Iterator[Step]:
     """Train without end, one step at a time, from where the learner stands.
 
@@ -121,15 +124,17 @@ def train(
         seed: of the batches, times and noise.
         schedule: of the learning rate, such as ``RateSchedule(warmup=100)``; constant if not said.
         clip: largest norm of the gradient, or None.
+        augmentation: of images; none if not said.
 
     Yields:
         A Step after each update.
 
     Raises:
-        ConfigError: an empty data set, a batch size below 1, or a clip that is not positive.
+        ConfigError: an empty data set, a batch size below 1, a clip that is not positive, or an augmentation of
+            anything but images.
     """
     check_options(len(data), batch_size, clip)
-    draws = Draws(diffusion, data, batch_size, seed)
+    draws = Draws(diffusion, data, batch_size, seed, augmentation)
     learner.denoiser.train()
     while True:
         index = learner.step + 1
@@ -180,13 +185,21 @@ class Draws:
         data: the training items [P, ...].
         batch_size: examples per step.
         seed: of everything.
+        augmentation: of the items of each batch.
+
+    Raises:
+        ConfigError: an augmentation that the items do not take.
     """
 
-    def __init__(self, diffusion: Diffusion, data: Items, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, diffusion: Diffusion, data: Items, batch_size: int, seed: int, augmentation: Augmentation = NONE
+    ) -> None:
+        augmentation.check(data)
         self.diffusion = diffusion
         self.data = data
         self.batch_size = batch_size
         self.seed = seed
+        self.augmentation = augmentation
         # A step asks for the order of its pass, or of two; so did the one before.
         self._order = lru_cache(maxsize=2)(_order_of_pass)
 
@@ -195,7 +208,7 @@ class Draws:
         device = self.data.device
         generator = generator_for(self.seed, "train", index, device=device)
         positions = batch_positions(len(self.data), self.batch_size, index, self.seed, order=self._order)
-        x0 = self.data[positions.to(device)]
+        x0 = self.augmentation.of(self.data[positions.to(device)], self.seed, index)
         t = stratified_times(self.batch_size, generator)
         return x0, t, self.diffusion.noise(x0, generator)
 

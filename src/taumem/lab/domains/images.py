@@ -23,6 +23,7 @@ class FashionMnistConfig(DataConfig):
 
     diffusions = (GaussianConfig,)
     models = (UNetConfig, MLPConfig)
+    are_images = True
     counts_items = True
 
     source: Literal["fashion-mnist"] = "fashion-mnist"
@@ -44,6 +45,7 @@ class ImagesConfig(DataConfig):
 
     diffusions = (GaussianConfig,)
     models = (UNetConfig, MLPConfig)
+    are_images = True
     counts_items = True
 
     source: Literal["images"]
