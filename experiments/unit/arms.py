@@ -8,15 +8,17 @@ rates span a factor of 16 with Adam; batches hold 8 (or 16), 32 (or 64) or all P
 came out, and ``python experiments/unit/tables.py`` prints it.
 """
 
-import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from taumem.errors import TaumemError, nearest_name
+from taumem.errors import TaumemError
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import load_experiment
-from taumem.lab.studies import sweep
+
+sys.path.append(str(Path(__file__).parents[1]))
+from making_arms import changed, make_arms
 
 HERE = Path(__file__).parent
 DOMAINS = ("grammar", "images", "text", "mlp")
@@ -66,30 +68,13 @@ def experiment_of(domain: str, arm: str) -> Experiment:
     lengths = {"steps_per_example": round(per_example, 2), "min_steps": round(base.training.min_steps * longer)}
     # A batched program makes many small runs faster, where all have one batch size and one rate.
     together = domain in ("grammar", "mlp") and batch != whole and "schedule" not in changes
-    content = base.model_dump(mode="json")
-    content["name"] = f"unit-{domain}-{arm}"
-    content["training"] |= lengths | {"together": together} | changes
-    return Experiment.model_validate(content)
-
-
-def main() -> None:
-    """Make the arms that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("domain", choices=DOMAINS)
-    parser.add_argument("arms", nargs="*", help="all if none is named")
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "runs", help="folder of the runs")
-    parser.add_argument("--workers", type=int, help="processes at once; one per processor if not said")
-    asked = parser.parse_args()
-    known = dict(arms_of(asked.domain))
-    if unknown := [arm for arm in asked.arms if arm not in known]:
-        parser.error(f"no arm '{unknown[0]}'; {nearest_name(unknown[0], known)}")
-    for arm in asked.arms or known:
-        sweep(experiment_of(asked.domain, arm), asked.output / asked.domain / arm, workers=asked.workers)
-        print(f"{asked.domain}/{arm}: made", flush=True)
+    training = lengths | {"together": together} | changes
+    return changed(base, f"unit-{domain}-{arm}", {"training": training})
 
 
 if __name__ == "__main__":
     try:
-        main()
+        every = {name: [arm for arm, _ in arms_of(name)] for name in DOMAINS}
+        make_arms(__doc__.splitlines()[0], every, experiment_of, HERE / "runs")
     except TaumemError as error:
         raise SystemExit(f"error: {error}") from None
