@@ -28,10 +28,10 @@ from making_arms import changed
 
 HERE = Path(__file__).parent
 RATES = {
-    "grammar": (3e-4, 8.5e-4, 2.4e-3, 6.8e-3, 1.92e-2),
-    "vectors": (2.5e-4, 1e-3, 4e-3, 1.6e-2),
+    "grammar": (4e-4, 1.2e-3, 3.6e-3, 1.08e-2),
+    "vectors": (4e-4, 1.2e-3, 3.6e-3, 1.08e-2),
 }
-LONGER = {3e-4: 1.5, 2.5e-4: 1.5}
+LONGER = {4e-4: 1.5}
 """By rate, how much longer runs may take than the TOML says."""
 CONFIDENCE = 0.9
 
