@@ -98,6 +98,15 @@ def located(onsets: Sequence[Onset]) -> str:
     return "" if n == len(onsets) else f" ({n} of {len(onsets)})"
 
 
+def bound(onsets: Sequence[Onset], base: Sequence[Onset]) -> str:
+    """By which factor every run's bound is above the base's onset of its size and seed, where those are located."""
+    steps = {(o.n_train, o.seed): o.step for o in base if o.usable}
+    pairs = [(o, steps[o.n_train, o.seed]) for o in onsets if (o.n_train, o.seed) in steps]
+    if not pairs or any(onset.censored != "right" for onset, _ in pairs):
+        return "-"
+    return f"> {min(onset.low / step for onset, step in pairs):.2f}"
+
+
 def print_factors(domain: str) -> None:
     """By arm and clock, the factor and what it does to the exponent."""
     print(f"\n{domain}\n")
@@ -116,7 +125,7 @@ def print_factors(domain: str) -> None:
             both = joined(onsets_of(domain, "base", clock), onsets)
             factor, shift = coefficient(both, "z"), coefficient(both, "z", "z log P")
             if sum(o.usable for o in onsets) < 3 or factor is None:
-                cells.append(f"-{located(onsets)} | -")
+                cells.append(f"{bound(onsets, onsets_of(domain, 'base', clock))}{located(onsets)} | -")
                 continue
             cell = text(factor[1], of_log=True) + located(onsets) + " | " + ("-" if shift is None else text(shift[1]))
             cells.append(cell)
@@ -127,8 +136,10 @@ def print_equivalents(domain: str) -> None:
     """By augmentation and clock, the size of the training set that would do the same, over P."""
     for clock in CLOCKS:
         base = onsets_of(domain, "base", clock)
+        if sum(onset.usable for onset in base) < FEWEST:
+            continue
         for arm in (arm for arm in AUGMENTED if arm in arms_of(domain)):
-            found = coefficient(joined(base, onsets_of(domain, arm, clock)), "z") if base else None
+            found = coefficient(joined(base, onsets_of(domain, arm, clock)), "z")
             if found is not None:
                 law, b = found
                 a = law.exponent.value
