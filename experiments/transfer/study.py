@@ -65,6 +65,20 @@ class Outcome:
     steps: int
 
 
+@dataclass(frozen=True)
+class Stop:
+    """What a seed's forecast at one rate comes to, against the lowest look of the same run at P."""
+
+    seed: int
+    rate: float
+    step: int
+    low: int
+    high: int
+    best_step: int
+    loss: float
+    best_loss: float
+
+
 class Runs:
     """The runs of a domain, a folder for each rate."""
 
@@ -115,22 +129,43 @@ def _choice(runs: Runs, seed: int) -> Choice:
     eighth, half, rates = runs.pilots[0], runs.pilots[-1], RATES[runs.domain]
     rate = min(rates, key=lambda rate: runs.lowest(rate, half, seed)[0])
     of_eighth = min(rates, key=lambda rate: runs.lowest(rate, eighth, seed)[0])
-    try:
-        study = Study.of(runs.read(rate, size, seed) for size in runs.pilots)
-        forecast = study.forecast(runs.target).predicted
-        step, low, high, has = forecast.value, forecast.low, forecast.high, True
-    except ConfigError:
-        step, low, high, has = 2 * runs.lowest(rate, half, seed)[1], 0, 0, False
+    forecast = _forecast(runs, rate, seed)
+    has = forecast is not None
+    step, low, high = forecast or (2 * runs.lowest(rate, half, seed)[1], 0, 0)
     return Choice(
         seed,
         rate,
-        *(round(number) for number in (step, low, high)),
+        step,
+        low,
+        high,
         has,
         of_eighth,
         8 * runs.lowest(of_eighth, eighth, seed)[1],
         runs.steps(runs.pilots, seed),
         runs.steps([eighth], seed),
     )
+
+
+def _forecast(runs: Runs, rate: float, seed: int) -> tuple[int, int, int] | None:
+    """The median of tau_val at P and its interval, from the pilots at a rate; None where they give none."""
+    try:
+        study = Study.of(runs.read(rate, size, seed) for size in runs.pilots)
+        predicted = study.forecast(runs.target).predicted
+    except ConfigError:
+        return None
+    return round(predicted.value), round(predicted.low), round(predicted.high)
+
+
+def stops(runs: Runs) -> list[Stop]:
+    """For each seed and rate with a forecast, what stopping there comes to."""
+    found = []
+    for seed in runs.base.seeds:
+        for rate in RATES[runs.domain]:
+            if (forecast := _forecast(runs, rate, seed)) is not None:
+                loss, step = runs.stopped(rate, seed, forecast[0])
+                best_loss, best_step = runs.lowest(rate, runs.target, seed)
+                found.append(Stop(seed, rate, step, *forecast[1:], best_step, loss, best_loss))
+    return found
 
 
 def outcomes(runs: Runs, choices: Iterable[Choice]) -> list[Outcome]:
@@ -176,6 +211,20 @@ def table(domain: str, found: list[Outcome]) -> None:
         print(f"| {way} | {percent} | {factors[0]} | {same} of {len(of_way)} | {factors[1]} |")
 
 
+def table_of_stops(domain: str, found: list[Stop]) -> None:
+    """Print, for each rate, what stopping at the forecast step costs."""
+    print(f"\n{domain}, at each rate\n\n| rate | forecasts | loss over the lowest, less 1 | stop / lowest | held |")
+    print("|---|---|---|---|---|")
+    for rate in dict.fromkeys(stop.rate for stop in sorted(found, key=lambda stop: stop.rate)):
+        here = [stop for stop in found if stop.rate == rate]
+        loss = mean_and_interval([math.log(stop.loss / stop.best_loss) for stop in here])
+        step = mean_and_interval([math.log(stop.step / stop.best_step) for stop in here])
+        percent = "{:.2f} % [{:.2f}, {:.2f}]".format(*(100 * math.expm1(x) for x in loss))
+        factor = "{:.2f} [{:.2f}, {:.2f}]".format(*map(math.exp, step))
+        held = sum(stop.low <= stop.best_step <= stop.high for stop in here)
+        print(f"| {rate:g} | {len(here)} | {percent} | {factor} | {held} of {len(here)} |")
+
+
 def mean_and_interval(values: list[float]) -> tuple[float, float, float]:
     """The mean, and its interval by Student's t."""
     mean, n = float(np.mean(values)), len(values)
@@ -185,7 +234,7 @@ def mean_and_interval(values: list[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def write(file: Path, rows: list[Choice] | list[Outcome]) -> None:
+def write(file: Path, rows: list[Choice] | list[Outcome] | list[Stop]) -> None:
     """Write rows, with their names above."""
     with file.open("w", newline="") as out:
         writer = csv.DictWriter(out, [f.name for f in fields(rows[0])], delimiter="\t", lineterminator="\n")
@@ -213,6 +262,7 @@ def main() -> None:
         for domain in [asked.domain] if asked.domain else RATES:
             if (file := HERE / f"{domain}.outcomes.tsv").exists():
                 table(domain, read(file, Outcome))
+                table_of_stops(domain, read(HERE / f"{domain}.stops.tsv", Stop))
         return
     if asked.domain is None:
         parser.error(f"which domain? there are {', '.join(RATES)}")
@@ -226,6 +276,7 @@ def main() -> None:
         print(f"{asked.domain}, rate {rate:g}: made", flush=True)
     if asked.step == "target":
         write(HERE / f"{asked.domain}.outcomes.tsv", outcomes(runs, read(choices, Choice)))
+        write(HERE / f"{asked.domain}.stops.tsv", stops(runs))
 
 
 if __name__ == "__main__":
