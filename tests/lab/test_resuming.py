@@ -329,3 +329,26 @@ def test_weights_are_read_without_a_record(unbroken):
     learner = PLAN.prepare().learner()
     load_checkpoint(learner, unbroken / "checkpoints" / "00000032.safetensors")
     assert learner.step == 32
+
+
+def decaying(min_steps: int, **changes) -> Experiment:
+    short = longer(min_steps)
+    return short.model_copy(update={"training": short.training.model_copy(update={"schedule": "cosine"} | changes)})
+
+
+def test_a_run_whose_rate_decays_is_another_run_at_another_length(tmp_path):
+    sweep(decaying(60), tmp_path / "study", workers=1)
+    with pytest.raises(RecordError, match="holds another experiment"):
+        sweep(decaying(150), tmp_path / "study", workers=1)
+    make_run(RunPlan(decaying(60), 8, 0, None), tmp_path / "run")
+    with pytest.raises(RecordError, match="min_steps"):
+        make_run(RunPlan(decaying(150), 8, 0, None), tmp_path / "run")
+    make_run(RunPlan(decaying(60, stop_at_clock="tau_val"), 8, 0, None), tmp_path / "run")
+
+
+def test_a_rate_that_decays_is_zero_at_the_end_of_each_run(tmp_path):
+    (record,) = sweep(decaying(60), tmp_path, workers=1)
+    rates = record.curve("learning_rate")
+    assert rates.values[-1] == pytest.approx(0, abs=1e-12)
+    assert rates.values[0] == pytest.approx(1e-2, rel=0.05)
+    assert record.curve("effective_time").values[-1] > 0

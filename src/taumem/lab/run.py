@@ -16,7 +16,7 @@ from taumem.lab.pace import SavingPace
 from taumem.lab.plan import PreparedRun, RunPlan
 from taumem.monitor import Monitor
 from taumem.record import RunHeader, RunRecord
-from taumem.record.header import LENGTH, read_header
+from taumem.record.header import free_length, read_header
 from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train, train_together
 
 __all__ = ["OnStep", "make_run", "make_runs_together"]
@@ -253,6 +253,7 @@ def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
     if not (path / "run.json").exists():
         return header
     recorded = read_header(path)[0].experiment
-    length = {name: header.experiment["training"][name] for name in LENGTH}  # it may have been made longer
+    training = header.experiment["training"]
+    length = {name: training[name] for name in free_length(training)}  # it may have been made longer
     same = recorded | {"training": recorded.get("training", {}) | length}
     return header.model_copy(update={"experiment": same}) if recipe_of(same) == header.experiment else header

@@ -14,7 +14,7 @@ from taumem.lab.plan import RunPlan, plans_of
 from taumem.lab.sizing import sized
 from taumem.record import RunRecord, write_atomically
 from taumem.record.files import make_folder, refuse_a_link, saying_why
-from taumem.record.header import LENGTH
+from taumem.record.header import free_length
 from taumem.record.sealed import twin_of
 
 __all__ = ["claim", "sweep"]
@@ -91,7 +91,8 @@ def claim(folder: Path, experiment: Experiment) -> None:
 
 def _grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with the sizes and seeds of both, and the length of the new one."""
-    length = {name: getattr(experiment.training, name) for name in LENGTH}
+    free = free_length(experiment.training.model_dump())
+    length = {name: getattr(experiment.training, name) for name in free}
     as_long = existing.model_copy(update={"training": existing.training.model_copy(update=length)})
     if as_long.recipe != experiment.recipe:
         difference = first_difference(as_long.recipe, experiment.recipe)

@@ -19,6 +19,7 @@ __all__ = [
     "ItemKind",
     "RunHeader",
     "first_problem",
+    "free_length",
     "header_text",
     "parse_header",
     "read_header",
@@ -115,7 +116,8 @@ class RunHeader(BaseModel):
         earlier schemas did not say.
         """
         apart = ("device", "versions", "schema_version", "copy_rule", "probes", "steps")
-        deeper: dict[str, Any] = {"data": {"kind"}, "experiment": {"training": set(LENGTH)}}
+        length = set(free_length(self.experiment.get("training")))
+        deeper: dict[str, Any] = {"data": {"kind"}, "experiment": {"training": length}}
         return self.model_dump(mode="json", exclude=deeper | dict.fromkeys(apart, True))
 
     @property
@@ -133,6 +135,17 @@ class RunHeader(BaseModel):
     def noted(self) -> dict[str, Any]:
         """What the probes noted: the rule of a copy and their settings, by name."""
         return self.probes | ({"copy rule": self.copy_rule.model_dump()} if self.copy_rule else {})
+
+
+def free_length(training: Any) -> tuple[str, ...]:
+    """Which words of a run's length may change while it stays the same run.
+
+    Args:
+        training: that section of an experiment. A rate that decays does so until the run's end: another length is
+            another run, which may end early all the same.
+    """
+    decays = isinstance(training, dict) and training.get("schedule", "constant") != "constant"
+    return tuple(name for name in LENGTH if name.startswith("stop_at")) if decays else LENGTH
 
 
 def read_header(folder: Path) -> tuple[RunHeader, int]:
