@@ -113,11 +113,12 @@ def onset_forecast(
         ConfigError: it is no forecast, one of another size, or a study that has none.
 
     Warns:
-        TaumemWarning: the pilots had batches of another size, or what else speaks against the forecast.
+        TaumemWarning: a forecast for batches of another size, or what else speaks against it.
     """
     if forecast is None or isinstance(forecast, Interval):
         return forecast
-    made = forecast.forecast(n_train) if isinstance(forecast, Study) else forecast
+    run = None if batch_size is None else {"batch_size": batch_size}  # to which the pilots' law is carried
+    made = forecast.forecast(n_train, target=run) if isinstance(forecast, Study) else forecast
     if not isinstance(made, Forecast):
         raise ConfigError(
             "forecast is a Study of pilots (see taumem.pilot), a Forecast or an Interval; got "
@@ -127,16 +128,17 @@ def onset_forecast(
         raise ConfigError(f"the forecast is for P = {made.n_train:,}, and these are {n_train:,} training items.")
     if made.law is None:
         return made.predicted
-    if batch_size is not None and made.law.batch_size not in (None, 0, batch_size):
+    forecast_at = made.predicted.batch_size or None
+    if batch_size is not None and forecast_at not in (None, batch_size):
         warnings.warn(
-            f"the pilots had batches of {made.law.batch_size:,}, and this run has {batch_size:,}: the forecast holds "
-            "at the pilots' batch size, learning rate and schedule.",
+            f"the forecast is for batches of {forecast_at:,}, and this run has {batch_size:,}: it holds at the pilots' "
+            "batch size, learning rate and schedule. Hand over the Study, or study.forecast(P, batch_size=...).",
             TaumemWarning,
             stacklevel=4,
         )
     for caution in of_a_forecast(made):
         warnings.warn(caution, TaumemWarning, stacklevel=4)
-    return made.law.predict(n_train, confidence=FORECAST_CONFIDENCE)
+    return made.law.predict(n_train, batch_size=forecast_at, confidence=FORECAST_CONFIDENCE)
 
 
 def chosen_rule(
