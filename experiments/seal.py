@@ -37,7 +37,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/emoji": {"digits": 4},
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
+    "unit/grammar": {"digits": 2},
+    "unit/images": {"digits": 3},
+    "unit/text": {"digits": 3},
+    "unit/mlp": {"digits": 3},
+    "unit/across": {"digits": 3},
 }
+ARMS = "unit/"
+"""Studies of several settings each, whose laws are another script's."""
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
 LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")
 
@@ -55,7 +62,8 @@ def main() -> None:
             extra = agreement_of_twins(read_runs(folder)) if "pictures" in options else None
             file = seal(folder, **options, short_errors=True, extra=extra, replace=True)
             print(f"{file.relative_to(HERE)}: {file.stat().st_size / 1e6:.2f} MB")
-        write_tables(folder)
+        if not name.startswith(ARMS):
+            write_tables(folder)
 
 
 def write_tables(study: Path) -> None:

@@ -2,7 +2,7 @@
 
     python experiments/unit/across.py grammar                  # makes the runs: grammar, images, text
     python experiments/unit/across.py --table                  # every forecast, from the sealed runs
-    python experiments/unit/across.py --table -o FOLDER        # from the folders
+    python experiments/unit/across.py --table -o FOLDER        # from a folder of runs
 
 ``experiments/unit/README.md`` has the rule, which was written down before any of these runs was read.
 """
@@ -71,23 +71,17 @@ def experiment_of(domain: str, name: str) -> Experiment:
     return Experiment.model_validate(content)
 
 
-def forecasts(folder: Path) -> Iterator[tuple[str, ...]]:
+def forecasts(records: list[RunRecord]) -> Iterator[tuple[str, ...]]:
     """Every forecast: domain, setting, clock, seed, and of each forecaster the forecast, its interval and error."""
     for domain in PILOTS:
+        runs = {
+            of: [r for r in records if r.header.name == f"across-{domain}-{of}"] for of, _, _ in settings_of(domain)
+        }
         for name, is_pilot, _ in settings_of(domain):
-            place = next((p for p in (folder / domain / name, folder / f"{domain}.sealed") if p.exists()), None)
-            if is_pilot or place is None:
-                continue
-            pilots = "sgd-pilots" if name.startswith("sgd") else "pilots"
-            runs = {of: _runs(folder, domain, of) for of in (name, pilots)}
+            pilots = runs["sgd-pilots" if name.startswith("sgd") else "pilots"]
             for clock, seed in product(CLOCKS, SEEDS):
-                yield from _forecast(domain, name, clock, seed, runs[name], runs[pilots])
-
-
-def _runs(folder: Path, domain: str, name: str) -> list[RunRecord]:
-    sealed = folder / f"{domain}.sealed"
-    records = read_runs(sealed if sealed.exists() else folder / domain / name)
-    return [record for record in records if record.header.name == f"across-{domain}-{name}"]
+                if not is_pilot and any(r.header.seed == seed for r in runs[name]):
+                    yield from _forecast(domain, name, clock, seed, runs[name], pilots)
 
 
 def _forecast(
@@ -140,7 +134,7 @@ def _covered(forecast: Interval, measured: Onset) -> str:
 
 def print_table(folder: Path) -> None:
     """Every forecast, and of each forecaster the median error, the mean and how many runs were covered."""
-    rows = list(forecasts(folder))
+    rows = list(forecasts(read_runs(folder)))
     heads = [f"{how}{what}" for how in FORECASTERS for what in (": forecast", ", error", ", covered")]
     print(f"| data | run | clock | seed | measured | {' | '.join(heads)} |", f"|{'---|' * (5 + len(heads))}", sep="\n")
     for row in rows:

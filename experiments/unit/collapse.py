@@ -79,7 +79,7 @@ def panels_of(arms: Arms) -> dict[str, list[Point]]:
         "steps": points(steps, lambda o: o.step),
         "passes": points(steps, lambda o: o.step * o.batch_size / o.n_train),
         "effective time T": points(times, lambda o: o.step),
-        f"T exp(-{per_noise:.2f} noise)": points(times, lambda o: o.step * math.exp(-per_noise * o.settings[NOISE])),
+        "T, noise taken out": points(times, lambda o: o.step * math.exp(-per_noise * o.settings[NOISE])),
     }
 
 
