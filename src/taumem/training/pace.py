@@ -32,7 +32,7 @@ __all__ = ["EffectiveTime", "OptimizerState"]
 SECOND_MOMENTS = ("max_exp_avg_sq", "exp_avg_sq", "square_avg")
 """What optimizers call their running mean of squared gradients: Adam with amsgrad, Adam and its kin, RMSprop. The
 first that there is is what the step is divided by."""
-RAREST = 64
+RAREST = 256
 """Steps between two readings of v, at most: far fewer than its memory."""
 MEMORY = 1000
 """Steps over which the squared gradients of SGD are averaged, as those of Adam with beta_2 = 0.999 are."""
@@ -41,8 +41,8 @@ MEMORY = 1000
 class EffectiveTime:
     """Counts the effective time of a training, from its optimizer's state after each step.
 
-    The rate is read at every step; v at every one of the first 63, then at every second, fourth, ... of each doubling,
-    at least every 64th, and taken to stay in between. Steps at which all of v is zero count nothing: nothing
+    The rate is read at every step; v at every one of the first 31, then at every second, fourth, ... of each doubling,
+    at least every 256th, and taken to stay in between. Steps at which all of v is zero count nothing: nothing
     moves.
 
     Attributes:
@@ -58,11 +58,12 @@ class EffectiveTime:
         self.step = 0
         self._divisor = math.nan
         self._size = math.nan
+        self._read_at = 0
 
     @staticmethod
     def reads(step: int) -> bool:
         """Whether v is read after this step (from 1)."""
-        return step % min(RAREST, 1 << max(step.bit_length() - 6, 0)) == 0
+        return step % min(RAREST, 1 << max(step.bit_length() - 5, 0)) == 0
 
     def after(self, optimizer: Optimizer, step: int) -> None:
         """Count the steps that led to ``step``; cheap enough to be called after every one.
@@ -89,8 +90,9 @@ class EffectiveTime:
             self._size = size
             self._divisor = size + eps_of(optimizer) if size else 0.0
         elif is_sgd(optimizer):
-            old, share = self._size, min(1.0, max(1 / step, (step - self.step) / MEMORY))
-            self._size = size if math.isnan(old) else old + share * (size - old)
+            share = min(1.0, (step - self._read_at) / min(step, MEMORY))  # it stands for all steps since the last
+            self._size = size if math.isnan(self._size) else self._size + share * (size - self._size)
+            self._read_at = step
             self._divisor = 1.0
         else:
             self._divisor = math.nan
@@ -107,7 +109,9 @@ class EffectiveTime:
         if math.isnan(self.value) or math.isnan(self._divisor):
             return {}
         known = {"value": self.value, "divisor": self._divisor, "size": self._size, "heat": self.heat}
-        return {"step": self.step} | {name: number for name, number in known.items() if not math.isnan(number)}
+        return {"step": self.step, "read_at": self._read_at} | {
+            name: number for name, number in known.items() if not math.isnan(number)
+        }
 
     def load(self, state: Mapping[str, float] | None, step: int) -> None:
         """Go on from a state at a step; where steps were taken that nothing counted, T is not known.
@@ -119,7 +123,7 @@ class EffectiveTime:
         self.__init__()  # type: ignore[misc]
         self.step = step
         if state and state["step"] == step:
-            self.value, self._divisor = state["value"], state["divisor"]
+            self.value, self._divisor, self._read_at = state["value"], state["divisor"], int(state["read_at"])
             self._size, self.heat = state.get("size", math.nan), state.get("heat", math.nan)
         elif step:
             self.value = math.nan
