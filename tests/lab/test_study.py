@@ -134,3 +134,10 @@ def test_averaged_weights_are_the_ones_that_are_measured(tmp_path):
     plain = sweep(raw, tmp_path / "raw", workers=1)[0]
     assert (averaged.header.weights, plain.header.weights) == ("ema", "raw")
     assert not np.allclose(averaged.curve("train_loss").values, plain.curve("train_loss").values)
+
+
+def test_a_warm_up_that_leaves_a_decay_no_steps_is_refused_before_anything_is_made(tmp_path):
+    training = {"batch_size": 4, "min_steps": 60, "steps_per_example": 0, "schedule": "cosine", "warmup": 60}
+    with pytest.raises(ConfigError, match="past the warm-up of 60 steps; got 60"):
+        sweep(tiny(training=training), tmp_path / "study")
+    assert not (tmp_path / "study").exists()

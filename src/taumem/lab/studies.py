@@ -112,11 +112,13 @@ def _grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experi
 
 
 def check_data_and_network(plans: Sequence[RunPlan]) -> None:
-    """Refuse a size that the data do not have, and a network that cannot be: now, not an hour from now.
+    """Refuse a size that the data do not have, a network or a schedule that cannot be: now, not an hour from now.
 
     Raises:
-        TaumemError: the one or the other.
+        TaumemError: one of them.
     """
+    for plan in plans:
+        plan.experiment.schedule(plan.n_train)
     largest = {plan.seed: plan for plan in sorted(plans, key=lambda plan: plan.n_train)}
     for plan in largest.values():
         prepared = plan.prepare()
