@@ -71,7 +71,17 @@ def test_run_leaves_runs_a_report_and_the_experiment(study):
 
 def test_run_prints_one_json_object(study, capsys):
     content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
-    assert set(content) == {"cautions", "confidence", "exponents", "laws", "not_fitted", "onsets", "report", "seconds"}
+    assert set(content) == {
+        "cautions",
+        "confidence",
+        "exponents",
+        "laws",
+        "not_fitted",
+        "onsets",
+        "report",
+        "seconds",
+        "unit",
+    }
     assert Path(content["report"]).exists()
     assert {"tau_gen", "tau_val", "tau_gap[0.2]"} <= {o["clock"] for o in content["onsets"]}
 
