@@ -268,6 +268,38 @@ def test_optimizer_and_metrics_are_recorded():
     assert record.curve("root_second_moment").values[-1] == pytest.approx(float(torch.cat(roots).mean()), rel=1e-5)
 
 
+def test_effective_time_is_counted_at_every_call_and_goes_on_where_it_was_saved(tmp_path):
+    def run(first: int, last: int, model, optimizer, guard) -> None:
+        for step in range(first, last + 1):
+            optimizer.zero_grad()
+            loss(model, TRAIN[:4], torch.Generator().manual_seed(step)).mean().backward()
+            optimizer.step()
+            guard(model, step)
+
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+    with guarded(optimizer=optimizer, folder=tmp_path) as guard:
+        run(1, 21, model, optimizer, guard)
+    time = guard.record.curve("effective_time")
+    assert time.values == pytest.approx(0.02 * time.steps)
+    again = guarded(optimizer=optimizer, folder=tmp_path)
+    again.load_state_dict(json.loads(json.dumps(guard.state_dict())))  # step 21 needed no look
+    run(22, 40, model, optimizer, again)
+    time = again.record.curve("effective_time")
+    assert time.values == pytest.approx(0.02 * time.steps)
+
+
+def test_of_a_run_that_goes_on_without_its_state_no_effective_time_is_known(tmp_path):
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    with guarded(optimizer=optimizer, folder=tmp_path) as guard:
+        train(guard, model=model, optimizer=optimizer, steps=16)
+        known = len(guard.record.curve("effective_time"))
+    with guarded(optimizer=optimizer, folder=tmp_path) as guard:
+        guard.look(model, 17)
+        assert len(guard.record.curve("effective_time")) == known
+
+
 def test_twins_have_a_gap_of_their_own_without_held_out_items():
     model, twin = Net(), Net()
     guard = guarded(heldout=None, twin=(twin, HELDOUT), rule="balanced", strict=True)

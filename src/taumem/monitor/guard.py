@@ -201,7 +201,7 @@ class Guard:
             folder=home,
             strict=strict,
         )
-        self._time.load(None, self.record.last_step)
+        self._time.load({"step": self.record.last_step})
 
     # --- what a loop calls ------------------------------------------------------------------------------------------
 
@@ -216,8 +216,8 @@ class Guard:
             True to stop: a rule says so, and ``on_onset`` is "stop".
         """
         watchman = self._watchman
-        if self._optimizer is not None and isinstance(step, int):
-            self._time.after(self._optimizer, step)
+        if self._optimizer is not None and hasattr(step, "__index__"):
+            self._time.after(self._optimizer, int(step))
         try:
             if watchman.last < step < watchman.wake:
                 return False
@@ -285,7 +285,7 @@ class Guard:
             ConfigError: it is not the state of a guard.
         """
         self._watchman.load(state)
-        self._time.load(state.get("time"), self._watchman.last)
+        self._time.load(state.get("time") or {"step": self._watchman.last})
 
     def close(self) -> None:
         """Let others write to the record; it can still be read, and the guard looks no more."""

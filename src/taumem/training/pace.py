@@ -113,20 +113,18 @@ class EffectiveTime:
             name: number for name, number in known.items() if not math.isnan(number)
         }
 
-    def load(self, state: Mapping[str, float] | None, step: int) -> None:
+    def load(self, state: Mapping[str, float] | None, step: int | None = None) -> None:
         """Go on from a state at a step; where steps were taken that nothing counted, T is not known.
 
         Args:
-            state: that was saved; None or empty where none was.
-            step: optimizer steps taken.
+            state: that was saved, or the step alone where nothing was counted; None or empty where none was.
+            step: optimizer steps taken; those of the state if None.
         """
-        self.__init__()  # type: ignore[misc]
-        self.step = step
-        if state and state["step"] == step:
-            self.value, self._divisor, self._read_at = state["value"], state["divisor"], int(state["read_at"])
-            self._size, self.heat = state.get("size", math.nan), state.get("heat", math.nan)
-        elif step:
-            self.value = math.nan
+        step = int((state or {}).get("step", 0)) if step is None else step
+        known = state if state and state["step"] == step else {}
+        self.value = known.get("value", math.nan if step else 0.0)
+        self.step, self._read_at = step, int(known.get("read_at", 0))
+        self.heat, self._size, self._divisor = (known.get(name, math.nan) for name in ("heat", "size", "divisor"))
 
 
 class OptimizerState:
