@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from planted import header
 
-from taumem.analysis import find_onsets, fit_law
+from taumem.analysis import Study, find_onsets, fit_law
 from taumem.analysis.onset import NOISE
-from taumem.analysis.timeline import Timeline
+from taumem.analysis.timeline import Timeline, in_effective_time, reached
 from taumem.errors import ConfigError
+from taumem.monitor.arguments import onset_forecast
 from taumem.record import Measurement, RunRecord
+from taumem.report import write_report
 
 LOOKS = (8, 16, 64, 256, 1024, 4096)
 
@@ -90,8 +92,6 @@ def test_twins_have_the_mean_of_their_times():
         b.header,
         (m.model_copy(update={"value": 3 * m.value}) if m.quantity == "effective_time" else m for m in b.measurements),
     )
-    from taumem.analysis.timeline import in_effective_time
-
     (onset, *_) = find_onsets([a])
     assert in_effective_time(onset, [a, slower]).step == pytest.approx(2 * Timeline.of(a).at(onset.step))
     assert in_effective_time(onset, [a, RunRecord.of(b.header, [])]) is None
@@ -111,3 +111,32 @@ def test_a_law_in_time_takes_runs_of_any_batch_size():
 def test_there_are_two_units():
     with pytest.raises(ConfigError, match="steps or effective_time; got 'passes'"):
         find_onsets([run()], unit="passes")
+
+
+def test_an_onset_past_the_last_known_time_has_none():
+    whole = run(turn=300.0)
+    lost = RunRecord.of(whole.header, (m for m in whole.measurements if m.quantity != "effective_time" or m.step <= 64))
+    assert any(o.clock == "tau_val" for o in find_onsets([whole], unit="effective_time"))
+    assert not any(o.clock == "tau_val" for o in find_onsets([lost], unit="effective_time"))
+
+
+def test_a_law_in_time_says_at_which_step_a_run_reaches_it():
+    pilots = [run(n_train=p, turn=5.0 * p, seed=k) for k, p in enumerate((32, 64, 128))]
+    law = fit_law([o for o in find_onsets(pilots, unit="effective_time") if o.clock == "tau_val"])
+    target = run(n_train=256, turn=1280.0, batch_size=128)
+    found = reached(law, target, 256)
+    assert Timeline.of(target).at(found.value) == pytest.approx(law.predict(256).value, rel=0.02)
+    assert found.low < found.value < found.high
+    assert reached(law, RunRecord.of(target.header, ()), 256) is None
+
+
+def test_effective_time_is_refused_where_steps_are_meant(tmp_path):
+    study = Study.of([run(n_train=p, turn=5.0 * p, seed=k) for k, p in enumerate((32, 64, 128))], unit="effective_time")
+    assert study.forecast(256).predicted.batch_size is None
+    with pytest.raises(ConfigError, match="compared by their steps"):
+        study.next_pilot(256)
+    with pytest.raises(ConfigError, match="a page is about steps"):
+        write_report(tmp_path / "page.html", study)
+    with pytest.raises(ConfigError, match="a guard's forecast"):
+        onset_forecast(study, 256, 16)
+    assert all(math.isnan(onset.examples) and onset.to_json()["examples"] is None for onset in study.onsets)

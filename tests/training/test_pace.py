@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from taumem.diffusion import GaussianDiffusion
+from taumem.errors import ConfigError
 from taumem.models import MLP, Preconditioned
 from taumem.record import RateSchedule
 from taumem.training import EffectiveTime, Learner, Member, OptimizerState, load_checkpoint, save_checkpoint, train
@@ -237,3 +238,45 @@ def test_of_a_spread_tensor_what_is_here_is_read():
     time = EffectiveTime()
     time.after(optimizer, 1)
     assert time.value == pytest.approx(0.01 / 0.2)
+
+
+def test_frozen_weights_have_no_heat_and_adadelta_no_effective_time():
+    moving, frozen = nn.Parameter(torch.zeros(10)), nn.Parameter(torch.zeros(990), requires_grad=False)
+    heats = []
+    for parameters in ([moving], [moving, frozen]):
+        optimizer, time = AdamW(parameters, lr=0.02, weight_decay=0.0), EffectiveTime()
+        moving.grad = torch.full_like(moving, 0.25)
+        optimizer.step()
+        time.after(optimizer, 1)
+        heats.append(time.heat)
+    assert heats[0] == pytest.approx(heats[1])
+    time, _, _ = under_a_lasting_gradient(lambda p: torch.optim.Adadelta(p))
+    assert math.isnan(time.value)
+
+
+def test_an_optimizer_that_raises_costs_the_time_and_its_heat_alone():
+    p = nn.Parameter(torch.zeros(3))
+    optimizer, time = SGD([p], lr=0.1, momentum=0.5), EffectiveTime()
+    p.grad = torch.ones(3)
+    optimizer.step()
+    time.after(optimizer, 1)
+    assert time.heat > 0
+    optimizer.param_groups[0]["momentum"] = 1.0
+    time.after(optimizer, 2)
+    assert math.isnan(time.value)
+    assert math.isnan(time.heat)
+
+
+def test_gradients_that_were_set_to_zero_say_nothing_of_heat():
+    p = nn.Parameter(torch.zeros(3))
+    optimizer, time = SGD([p], lr=0.1), EffectiveTime()
+    p.grad = torch.zeros(3)
+    time.after(optimizer, 1)
+    assert time.value == pytest.approx(0.1)
+    assert math.isnan(time.heat)
+
+
+@pytest.mark.parametrize("state", [[1.0], {"step": "a"}, {"step": 3, "value": "much"}])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(ConfigError, match="not the state of an effective time"):
+        EffectiveTime().load(state)

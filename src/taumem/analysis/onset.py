@@ -10,10 +10,10 @@ from taumem.analysis.placing import Placed
 from taumem.errors import ConfigError
 from taumem.record import RunKey
 
-__all__ = ["NOISE", "Onset", "Unit", "checked_unit"]
+__all__ = ["NOISE", "Onset", "Unit", "checked_unit", "refuse_time"]
 
 Unit = Literal["steps", "effective_time"]
-"""What an onset counts: optimizer steps, or the time that they make up, which is meant to hold at any batch size."""
+"""What an onset counts: optimizer steps, or the time that they make up (``docs/unit.md``)."""
 NOISE = "noise"
 """A setting of onsets in effective time: the heat of the weights until then, times sqrt(P) (``docs/unit.md``)."""
 
@@ -27,6 +27,16 @@ def checked_unit(unit: Unit) -> Unit:
     if unit not in get_args(Unit):
         raise ConfigError(f"onsets are counted in {' or '.join(get_args(Unit))}; got {unit!r}.")
     return unit
+
+
+def refuse_time(unit: Unit, why: str) -> None:
+    """Refuse effective time where only steps make sense.
+
+    Raises:
+        ConfigError: the unit is not steps.
+    """
+    if unit != "steps":
+        raise ConfigError(f"{why}: hand over a Study in steps, not in effective time.")
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class Onset(Placed):
         >>> Onset(500, 450, 560, "no", "tau_val", RunKey(n_train=64, batch_size=16)).examples
         8000
         """
-        return self.step * self.batch_size
+        return self.step * self.batch_size if self.unit == "steps" else math.nan
 
     @property
     def log_bounds(self) -> tuple[float, float]:
@@ -99,4 +109,4 @@ class Onset(Placed):
         """Plain facts for a JSON file; ``high`` is None where nothing bounds the onset."""
         names = ("clock", "step", "low", "high", "censored", "n_train", "batch_size", "rule", "confidence", "unit")
         facts = {name: getattr(self, name) for name in (*names, "source", "seed", "data", "weights", "examples")}
-        return facts | {"high": finite_or_none(self.high)}
+        return facts | {"high": finite_or_none(self.high), "examples": finite_or_none(self.examples)}

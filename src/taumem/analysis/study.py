@@ -15,7 +15,7 @@ from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Law, whole_size
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.missing import of_the_diagram, unread, untimed, unvaried, without_law
-from taumem.analysis.onset import Onset, Unit, checked_unit
+from taumem.analysis.onset import Onset, Unit, checked_unit, refuse_time
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
@@ -91,8 +91,7 @@ class Study:
             proof: a forecast that is held against a measurement.
         """
         study = replace(self, excluded=frozenset(sizes), proof=proof)
-        if "onsets" in vars(self):
-            vars(study)["onsets"] = self.onsets
+        vars(study).update({name: value for name, value in vars(self).items() if name == "onsets"})
         return study
 
     # --- what is read off the runs ------------------------------------------------------------------------------------
@@ -213,6 +212,7 @@ class Study:
         Raises:
             ConfigError: as for :meth:`forecast`, or the budget is out of its range.
         """
+        refuse_time(self.unit, "pilots are compared by their steps")
         spent = sum(record.last_step * (record.header.batch_size or 1) for record in self._pilots)
         law = self._forecast_clock(clock)
         return next_pilot(law, whole_size(n_train), batch_size=batch_size, spent=spent, budget=budget)

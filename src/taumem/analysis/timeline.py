@@ -3,10 +3,11 @@
     T = sum over steps of mu,    heat = N mu v / 2
 
 mu is how far a step moves weights along a lasting gradient, v the mean squared gradient, N the number of weights
-(:mod:`taumem.training.pace`). In steps an onset depends on batch size, rate and optimizer; in T less, and what is left
-goes by the heat. ``docs/unit.md`` has the figures.
+(:mod:`taumem.training.pace`). At low rates onsets in T hardly depend on batch size and optimizer; at others the heat
+tells some of what they depend on. ``docs/unit.md`` has the figures.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,6 +67,10 @@ class Timeline:
         early = min(np.log(step) - self.log_steps[0], 0.0)
         return float(np.exp(np.interp(np.log(step), self.log_steps, self.log_times) + early))
 
+    def reaches(self, step: float) -> bool:
+        """Whether T is known at a step."""
+        return bool(math.log(step) <= self.log_steps[-1] + 1e-9)
+
     def heat_until(self, step: float) -> float | None:
         """The heat on average over T until a step; None where it was not measured.
 
@@ -124,8 +129,12 @@ def in_effective_time(onset: Onset, records: Sequence[RunRecord]) -> Onset | Non
     Args:
         onset: in steps.
         records: the run, or both runs of the pair that it was found in: their times are averaged.
+
+    Returns:
+        The onset; None where T is not known up to it.
     """
-    timelines = [timeline for record in records if (timeline := Timeline.of(record)) is not None]
+    known = [timeline for record in records if (timeline := Timeline.of(record)) is not None]
+    timelines = [timeline for timeline in known if onset.censored == "right" or timeline.reaches(onset.step)]
     if len(timelines) < len(records) or not records:
         return None
     step, low, high = (_mean([line.at(end) for line in timelines]) for end in (onset.step, onset.low, onset.high))

@@ -218,11 +218,14 @@ def _onsets_in_words(onsets: "Sequence[Onset]", law: "Law | None") -> str:
     """Their geometric mean, at the law's own batch size where it spans several."""
     if not onsets:
         return ""
+    from taumem.analysis import wording
+
     brought = law.to_reference if law and law.spans_batch_sizes else lambda n_train, batch_size: 1.0
     steps = [onset.step * brought(onset.n_train, onset.batch_size) for onset in onsets]
     mean = math.exp(sum(map(math.log, steps)) / len(steps))
     kinds = {onset.censored for onset in onsets}
-    return f"{'>' if 'right' in kinds else '<' if 'left' in kinds else ''}{mean:,.0f}"
+    told = f"{mean:,.0f}" if onsets[0].unit == "steps" else wording.number(mean)
+    return f"{'>' if 'right' in kinds else '<' if 'left' in kinds else ''}{told}"
 
 
 def _interval_in_words(interval: "Interval") -> str:

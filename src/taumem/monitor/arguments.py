@@ -11,6 +11,7 @@ import torch
 import taumem
 from taumem.analysis import Forecast, Interval, Study
 from taumem.analysis.cautions import of_a_forecast
+from taumem.analysis.onset import refuse_time
 from taumem.analysis.stopping import AnyOf, ForecastReached, Located, StoppingRule, rule_named
 from taumem.errors import ConfigError, TaumemWarning, nearest_name
 from taumem.monitor.weights import check_average
@@ -128,6 +129,7 @@ def onset_forecast(
         raise ConfigError(f"the forecast is for P = {made.n_train:,}, and these are {n_train:,} training items.")
     if made.law is None:
         return made.predicted
+    refuse_time(made.law.unit, "a guard's forecast is of a step")
     forecast_at = made.predicted.batch_size or None
     if batch_size is not None and forecast_at not in (None, batch_size):
         warnings.warn(

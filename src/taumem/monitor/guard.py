@@ -11,6 +11,7 @@
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -216,9 +217,8 @@ class Guard:
             True to stop: a rule says so, and ``on_onset`` is "stop".
         """
         watchman = self._watchman
-        if self._optimizer is not None and hasattr(step, "__index__"):
-            self._time.after(self._optimizer, int(step))
         try:
+            self._time.after(self._optimizer, index(step)) if self._optimizer is not None else None
             if watchman.last < step < watchman.wake:
                 return False
         except TypeError:  # no number: told as what goes wrong in a visit is

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from taumem.analysis import Study
+from taumem.analysis.onset import refuse_time
 from taumem.errors import ConfigError
 from taumem.record import write_atomically
 from taumem.report import figures
@@ -38,7 +39,7 @@ def write_report(
         The path.
 
     Raises:
-        ConfigError: what should be a study is none.
+        ConfigError: what should be a study is none, or one in effective time.
     """
     content = page_of(study, title=title, sentence=sentence, reproduce=reproduce)
     path = Path(path)
@@ -55,6 +56,7 @@ def page_of(
             f"a page is of a Study, such as Study.of(read_runs(FOLDER)); got a {type(study).__name__}. "
             "write_report takes the file first, then the study."
         )
+    refuse_time(study.unit, "a page is about steps")
     return render(
         "layout.html.j2",
         folder="sections",

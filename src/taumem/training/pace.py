@@ -74,14 +74,14 @@ class EffectiveTime:
         """
         passed = step - self.step
         if passed < 0:
-            self.value = math.nan
+            self.value = self.heat = math.nan
         if passed and not math.isnan(self.value):
             try:
                 if passed > 1 or self.reads(step) or math.isnan(self._divisor):
                     self.read(optimizer, gradient_sizes(optimizer)[0], step)
                 self.count(rate_of(optimizer), passed)
-            except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):  # built in another way
-                self.value = math.nan
+            except Exception:  # it is built in another way, and a training does not die of that
+                self.value = self.heat = math.nan
         self.step = step
 
     def read(self, optimizer: Optimizer, size: float, step: int) -> None:
@@ -90,13 +90,14 @@ class EffectiveTime:
             self._size = size
             self._divisor = size + eps_of(optimizer) if size else 0.0
         elif is_sgd(optimizer):
+            size = size or math.nan  # gradients that were set to zero say nothing
             share = min(1.0, (step - self._read_at) / min(step, MEMORY))  # it stands for all steps since the last
             self._size = size if math.isnan(self._size) else self._size + share * (size - self._size)
             self._read_at = step
             self._divisor = 1.0
         else:
             self._divisor = math.nan
-        self.heat = n_parameters(optimizer) * rate_of(optimizer) * self._size / 2
+        self.heat = n_trained(optimizer) * rate_of(optimizer) * self._size / 2
 
     def count(self, rate: float, n_steps: int = 1) -> None:
         """Count steps of one rate, over the divisor that was read last."""
@@ -119,12 +120,19 @@ class EffectiveTime:
         Args:
             state: that was saved, or the step alone where nothing was counted; None or empty where none was.
             step: optimizer steps taken; those of the state if None.
+
+        Raises:
+            ConfigError: it is none.
         """
-        step = int((state or {}).get("step", 0)) if step is None else step
-        known = state if state and state["step"] == step else {}
-        self.value = known.get("value", math.nan if step else 0.0)
-        self.step, self._read_at = step, int(known.get("read_at", 0))
-        self.heat, self._size, self._divisor = (known.get(name, math.nan) for name in ("heat", "size", "divisor"))
+        try:
+            step = int((state or {}).get("step", 0)) if step is None else step
+            known = state if state and state["step"] == step else {}
+            numbers = [float(known.get(name, math.nan)) for name in ("value", "heat", "size", "divisor")]
+            read_at = int(known.get("read_at", 0))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ConfigError(f"not the state of an effective time ({type(error).__name__}: {error}).") from None
+        self.value, self.heat, self._size, self._divisor = numbers if step or "value" in known else (0.0, *numbers[1:])
+        self.step, self._read_at = step, read_at
 
 
 class OptimizerState:
@@ -176,6 +184,13 @@ def n_parameters(optimizer: Optimizer) -> int:
     return sum(p.numel() for group in optimizer.param_groups for p in group["params"])
 
 
+def n_trained(optimizer: Optimizer) -> int:
+    """How many of these have a second moment, or else a gradient: frozen ones have neither. All where none has."""
+    moments = sum(v.numel() for v, _ in _second_moments(optimizer))
+    moved = sum(p.numel() for group in optimizer.param_groups for p in group["params"] if p.grad is not None)
+    return moments or moved or n_parameters(optimizer)
+
+
 def mean_rate(optimizer: Optimizer) -> float:
     """The learning rate, on average over all parameters."""
     return _mean((float(group["lr"]), group) for group in optimizer.param_groups)
@@ -191,7 +206,9 @@ def rate_of(optimizer: Optimizer) -> float:
 
 def divides(optimizer: Optimizer) -> bool:
     """Whether it divides its steps by the root of a running mean of squares."""
-    return next(_second_moments(optimizer), None) is not None
+    states = (optimizer.state.get(p, {}) for group in optimizer.param_groups for p in group["params"])
+    # Adadelta keeps squares too, and multiplies by another root.
+    return next(_second_moments(optimizer), None) is not None and not any("acc_delta" in state for state in states)
 
 
 def is_sgd(optimizer: Optimizer) -> bool:
@@ -211,18 +228,21 @@ def gradient_sizes(optimizer: Optimizer, n_members: int = 1) -> list[float]:
         optimizer: that made a step.
         n_members: of an ensemble, whose parameters are stacked along their first axis: a mean for each.
     """
-    parts = [v.sqrt() / start**0.5 for v, start in _second_moments(optimizer)] or [
-        _local(p.grad).square()
+    # Each is added up before the next is made, and where it is: a number that is asked for waits for the device.
+    pairs = [(_sums(v.sqrt(), n_members) / start**0.5, v.numel()) for v, start in _second_moments(optimizer)] or [
+        (_sums(_local(p.grad).float().square(), n_members), p.grad.numel())
         for group in optimizer.param_groups
         for p in group["params"]
         if isinstance(p.grad, Tensor) and not p.grad.is_sparse
     ]
-    if not parts:
+    if not pairs:
         return [math.nan] * n_members
-    # Added up where they are: a number that is asked for waits for all that a device has to do.
-    sums = [part.reshape(n_members, -1).sum(1, dtype=torch.float32) for part in parts]
-    means = torch.stack([s.to(sums[0].device) for s in sums]).sum(0) * n_members / sum(p.numel() for p in parts)
-    return [float(mean) for mean in means.tolist()]
+    total = torch.stack([sums.to(pairs[0][0].device) for sums, _ in pairs]).sum(0)
+    return [float(mean) for mean in (total * n_members / sum(n for _, n in pairs)).tolist()]
+
+
+def _sums(part: Tensor, n_members: int) -> Tensor:
+    return part.reshape(n_members, -1).sum(1, dtype=torch.float32)
 
 
 def _second_moments(optimizer: Optimizer) -> Iterator[tuple[Tensor, float]]:
