@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from regression import t_intervals
 from scipy import stats
 
 from taumem.analysis import Onset, Prior, Study, fit_law
@@ -38,17 +39,8 @@ def planted(sizes, batch_sizes, repeats=2, *, floor=0.0, sigma=0.15, seed=0, k=K
 
 
 def least_squares(onsets, columns, at, confidence):
-    """Regression of log tau on 1 and these columns: estimates, t intervals, and the interval of a new run."""
-    y = np.log([o.step for o in onsets])
-    design = np.column_stack([np.ones(len(y)), *columns])
-    beta, *_ = np.linalg.lstsq(design, y, rcond=None)
-    freedom = len(y) - design.shape[1]
-    s = math.sqrt(np.sum((y - design @ beta) ** 2) / freedom)
-    covariance = np.linalg.inv(design.T @ design)
-    t = stats.t.ppf((1 + confidence) / 2, freedom)
-    reach = t * s * np.sqrt(np.diag(covariance))
-    new = t * s * math.sqrt(1 + at @ covariance @ at)
-    return [(b - r, b + r) for b, r in zip(beta, reach, strict=True)], (at @ beta - new, at @ beta + new)
+    """Regression of log tau on 1 and these columns: t intervals of the coefficients, and the interval of a new run."""
+    return t_intervals(np.log([o.step for o in onsets]), columns, at, confidence)[:2]
 
 
 def ends(interval):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from regression import t_intervals
 from scipy import stats
 
 from taumem.analysis import ClockLaw, Onset, fit_law
@@ -38,19 +39,11 @@ def planted(sizes, seeds, *, exponent=1.0, sigma=0.15, seed=0):
 def t_interval(onsets, n_train, confidence, free):
     """Ordinary regression of log tau on log P: the intervals of the prefactor, the exponent and a new run."""
     x, y = np.log([o.n_train for o in onsets]), np.log([o.step for o in onsets])
-    design = np.stack([np.ones_like(x), x], 1) if free else np.ones((len(x), 1))
-    y = y if free else y - x
-    beta, *_ = np.linalg.lstsq(design, y, rcond=None)
-    dof = len(x) - design.shape[1]
-    s = math.sqrt(np.sum((y - design @ beta) ** 2) / dof)
-    covariance = np.linalg.inv(design.T @ design)
-    t = stats.t.ppf((1 + confidence) / 2, dof)
-    half = t * s * np.sqrt(np.diag(covariance))
-    at = np.array([1, math.log(n_train)])[: design.shape[1]]
-    center = at @ beta + (0 if free else math.log(n_train))
-    reach = t * s * math.sqrt(1 + at @ covariance @ at)
-    pairs = [(b - h, b + h) for b, h in zip(beta, half, strict=True)]
-    return pairs, (center - reach, center + reach), 2 * stats.t.sf(abs(beta[-1] - 1) / half[-1] * t, dof)
+    at = math.log(n_train)
+    if free:
+        return t_intervals(y, [x], np.array([1, at]), confidence)
+    pairs, new, p_value = t_intervals(y - x, [], np.array([1]), confidence)
+    return pairs, (new[0] + at, new[1] + at), p_value
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 8])

@@ -64,8 +64,11 @@ class Timeline:
         """
         if not 0 < step < np.inf:
             return float(step)
-        early = min(np.log(step) - self.log_steps[0], 0.0)
-        return float(np.exp(np.interp(np.log(step), self.log_steps, self.log_times) + early))
+        return float(self._times_at(np.log([step]))[0])
+
+    def _times_at(self, log_steps: Floats) -> Floats:
+        early = np.minimum(log_steps - self.log_steps[0], 0.0)
+        return np.asarray(np.exp(np.interp(log_steps, self.log_steps, self.log_times) + early))
 
     def reaches(self, step: float) -> bool:
         """Whether T is known at a step."""
@@ -80,10 +83,9 @@ class Timeline:
         if self.heats is None:
             return None
         log_steps = np.linspace(min(self.log_steps[0], np.log(step)), np.log(step), FINE)
-        times = np.array([0.0, *(self.at(float(np.exp(x))) for x in log_steps)])
         heats = np.interp(log_steps, self.log_steps, self.heats)
         between = (heats + np.array([heats[0], *heats[:-1]])) / 2
-        return float(np.average(between, weights=np.diff(times)))
+        return float(np.average(between, weights=np.diff(self._times_at(log_steps), prepend=0.0)))
 
 
 def reached(law: Law, record: RunRecord, n_train: int, *, confidence: float | None = None) -> Interval | None:
