@@ -148,6 +148,26 @@ def by_arm(domain: str, arms: Arms, clock: str) -> Iterator[str]:
             yield row(domain, f"`{clock}`", family, len(in_steps), *cells)
 
 
+def by_size(domain: str, arms: Arms, clock: str) -> Iterator[str]:
+    """A line for each arm and size: located runs, and the means (geometric of onsets) in steps, in T and of the heat."""
+    times = onsets_of(arms, clock, "effective_time")
+    for arm, own in onsets_of(arms, clock, "steps").items():
+        for n_train in sorted({o.n_train for o in own}):
+            steps, in_time = (pooled([[o for o in of if o.n_train == n_train]]) for of in (own, times[arm]))
+            if steps:
+                middle = (math.exp(np.mean([math.log(o.step) for o in of])) for of in (steps, in_time))
+                heat = np.mean([o.settings[NOISE] for o in in_time]) / n_train**0.5
+                means = (*(f"{mean:,.0f}" for mean in middle), f"{heat:.3f}")
+                yield row(
+                    domain,
+                    f"`{clock}`",
+                    arm,
+                    n_train,
+                    f"{len(steps)} of {sum(o.n_train == n_train for o in own)}",
+                    *means,
+                )
+
+
 def noise_of(arms: Arms, clock: str) -> tuple[float, float] | None:
     """What log tau gains per unit of noise: mean and standard deviation."""
     onsets = pooled(own for arm, own in onsets_of(arms, clock, "effective_time").items() if arm.startswith(LEARNED))
@@ -206,6 +226,11 @@ def main() -> None:
     for domain, arms in studies.items():
         for clock in CLOCKS:
             print(*by_arm(domain, arms, clock), sep="\n")
+    print()
+    print(row("data", "clock", "arm", "P", "located", "steps", "T", "heat"), row(*["---"] * 8), sep="\n")
+    for domain, arms in studies.items():
+        for clock in CLOCKS[1:3]:
+            print(*by_size(domain, arms, clock), sep="\n")
 
 
 if __name__ == "__main__":
