@@ -149,7 +149,7 @@ def by_arm(domain: str, arms: Arms, clock: str) -> Iterator[str]:
 
 
 def by_size(domain: str, arms: Arms, clock: str) -> Iterator[str]:
-    """A line for each arm and size: located runs, and the means (geometric of onsets) in steps, in T and of the heat."""
+    """A line for each arm and size: located runs, the geometric means of onsets in steps and in T, and the heat."""
     times = onsets_of(arms, clock, "effective_time")
     for arm, own in onsets_of(arms, clock, "steps").items():
         for n_train in sorted({o.n_train for o in own}):
