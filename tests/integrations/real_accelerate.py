@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import ProjectConfiguration
 from loops import HELDOUT, TRAIN, Net, loss, same, state_of
-from stand_ins import stopped_in_two_processes
+from stand_ins import leave, stopped_in_two_processes
 from torch.utils.data import DataLoader, TensorDataset
 
 import taumem
@@ -208,5 +208,5 @@ if __name__ == "__main__":  # one of two processes
     script = Script(folder / "out", guard, saves=1000)
     rank, kind = script.accelerator.process_index, script.accelerator.distributed_type
     (folder / f"stopped-{rank}").write_text(f"{script.step} {str(kind).split('.')[-1]}")
-    script.accelerator.wait_for_everyone()
     script.accelerator.end_training()
+    leave()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from loops import HELDOUT, TRAIN, Net, loss, same, state_of
-from stand_ins import stopped_in_two_processes
+from stand_ins import leave, stopped_in_two_processes
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ExportableState
@@ -172,3 +172,4 @@ if __name__ == "__main__":  # one of two processes
     guard = made(folder / "run")  # before the processes have met
     trainer = trained(folder / "out", TransformersGuard(guard), save_total_limit=1)
     (folder / f"stopped-{trainer.args.process_index}").write_text(str(trainer.state.global_step))
+    leave()
