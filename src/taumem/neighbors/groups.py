@@ -178,9 +178,13 @@ class _Around:
         n = min(most, len(known) // 4)
         distances, places = nearest(items, known, k=n + 1, memory=memory)
         places = places if among is None else among.to(places.device)[places]
-        is_itself = places == torch.arange(len(items), device=places.device)[:, None]
-        # Among many equal items it may not be there; then one of them is as good.
-        order = is_itself.int().argsort(dim=1, descending=True, stable=True)[:, 1:]
+        everyone = torch.arange(len(items), device=places.device)
+        # One too many was asked for: itself goes. Among many equal items it may not be there; then one of them is as
+        # good. The last one goes where an item is not looked among.
+        goes = places == everyone[:, None]
+        if among is not None:
+            goes[:, -1] |= ~torch.isin(everyone, among.to(places.device))
+        order = goes.int().argsort(dim=1, descending=True, stable=True)[:, 1:]
         return cls(distances.gather(1, order), places.gather(1, order), len(items) / len(known))
 
     def inverse_dimensions(self) -> Float[Tensor, "n"]:
