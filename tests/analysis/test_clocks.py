@@ -12,6 +12,7 @@ from taumem.analysis import (
     gap_sym,
     tau_copy,
     tau_gap,
+    tau_gap_base,
     tau_gap_grown,
     tau_gap_sym,
     tau_gen,
@@ -343,6 +344,20 @@ def test_a_set_that_is_hard_by_chance_moves_the_gap_and_not_its_growth():
     same = [tau_gap_grown(each, loss, threshold=0.1).step for each in (train, harder)]
     assert same[0] == pytest.approx(same[1])
     assert same[0] == pytest.approx(400, rel=0.05)
+
+
+def test_what_a_pretrained_model_found_easier_at_step_0_is_no_growth():
+    steps = np.concatenate([[0.0], T])
+    for easier in (1.0, 0.7):
+        items = [items_of(np.full_like(steps, 0.4), n, np.random.default_rng(n), noise=0.02) for n in (16, 64)]
+        at_once, loss = curve("train_loss", steps, easier * items[0]), curve("heldout_loss", steps, items[1])
+        assert tau_gap(at_once, loss, threshold=0.2).censored == ("left" if easier < 1 else "right")
+        assert tau_gap_base(at_once, loss, threshold=0.1).censored == "right"
+        gap = np.concatenate([[0.0], np.maximum(ramp(T, 400, 0.2), 0)])[:, None]
+        opened = curve("train_loss", steps, easier * items[1] * (1 - gap))
+        assert tau_gap_base(opened, loss, threshold=0.2).step == pytest.approx(400, rel=0.05)
+    with pytest.raises(ConfigError, match="no look at it"):
+        tau_gap_base(*gap_curves(np.maximum(ramp(T, 400, 0.1), 0)), threshold=0.1)
 
 
 # --- the smoother -----------------------------------------------------------------------------------

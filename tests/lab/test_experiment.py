@@ -8,6 +8,7 @@ from taumem.errors import ConfigError
 from taumem.lab import Experiment, load_experiment, preset_names
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.experiment import MonitorConfig, TrainingConfig
+from taumem.lab.pretraining import LatentsConfig, PretrainingConfig
 from taumem.lab.sections import DataConfig, DiffusionConfig, ModelConfig
 
 GRAMMAR = 'name = "x"\nn_train = [8]\n[data]\nsource = "grammar"\nv = 4\nm = 2\ns = 2\nL = 2\n'
@@ -218,6 +219,8 @@ def test_every_key_and_preset_is_documented():
         "data": DataConfig.members.values(),
         "diffusion": DiffusionConfig.members.values(),
         "model": ModelConfig.members.values(),
+        "pretraining": (PretrainingConfig,),
+        "latents": (LatentsConfig,),
         "training": (TrainingConfig,),
         "monitor": (MonitorConfig,),
     }

@@ -13,6 +13,7 @@ from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domains.images import FashionMnistConfig
 from taumem.lab.networks import UNetConfig
+from taumem.lab.pretraining import LatentsConfig, PretrainingConfig
 from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
 from taumem.record import RateSchedule
 from taumem.record.files import why_no_file_name
@@ -59,6 +60,8 @@ class TrainingConfig(Config):
     stop_at_clock: str | None = None
     """A run ends once this clock is located, but not before min_steps: it has nothing more to tell then. Of single
     runs, such as ``tau_val``; None runs to the end."""
+    lora_rank: int | None = Field(default=None, ge=1, le=65_536)
+    """Rank of adapters (LoRA) that are trained in place of a pretrained network's own weights; 0 or None for none."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
 
@@ -67,7 +70,7 @@ class TrainingConfig(Config):
         """What is done to the images of a batch."""
         return Augmentation(self.flips, self.shifts)
 
-    @field_validator("clip", "ema_window", mode="before")
+    @field_validator("clip", "ema_window", "lora_rank", mode="before")
     @classmethod
     def _none_is_zero_in_toml(cls, value: Any) -> Any:
         if isinstance(value, int | float) and value < 0:
@@ -125,6 +128,10 @@ class Experiment(Config):
     data: Annotated[SerializeAsAny[DataConfig], PlainValidator(DataConfig.named)] = FashionMnistConfig()
     diffusion: Annotated[SerializeAsAny[DiffusionConfig], PlainValidator(DiffusionConfig.named)] = GaussianConfig()
     model: Annotated[SerializeAsAny[ModelConfig], PlainValidator(ModelConfig.named)] = UNetConfig()
+    pretraining: PretrainingConfig | None = None
+    """What the network has learned before; None for fresh weights."""
+    latents: LatentsConfig | None = None
+    """Where diffusion takes place; None for the items themselves."""
     training: TrainingConfig = TrainingConfig()
     monitor: MonitorConfig = MonitorConfig()
 
@@ -174,6 +181,29 @@ class Experiment(Config):
             raise ValueError("twins are compared by 2 samples or more; monitor.n_samples is 1 (0 for none)")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
             raise ValueError("training.stop_at_copies needs samples to count copies among; monitor.n_samples is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _start_fits(self) -> "Experiment":
+        start, training = self.pretraining, self.training
+        if start is None:
+            if self.latents is not None or training.lora_rank is not None:
+                key, what = ("latents", "its autoencoder") if self.latents else ("training.lora_rank", "what it adapts")
+                raise ValueError(f"{key} needs a section [pretraining], on whose data {what} is trained")
+            return self
+        if not isinstance(self.diffusion, start.data.diffusions) or not isinstance(self.model, start.data.models):
+            raise ValueError(
+                f"pretraining.data.source '{start.data.source}' does not take diffusion.kind '{self.diffusion.kind}' "
+                f"and model.kind '{self.model.kind}', which are those of data.source '{self.data.source}'"
+            )
+        if self.latents is not None and not (self.data.are_images and start.data.are_images):
+            raise ValueError(f"[latents] are those of images; data.source '{self.data.source}' has none")
+        if training.lora_rank is not None and start.steps == 0:
+            raise ValueError("training.lora_rank adapts a pretrained network; pretraining.steps is 0")
+        if training.lora_rank is not None and training.together:
+            raise ValueError("training.together trains whole networks; set training.lora_rank = 0, or together = false")
+        if self.latents is not None and training.augmentation:
+            raise ValueError("training.flips and training.shifts are for pixels; [latents] have none")
         return self
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Generator
+from torch import Generator, nn
 
 import taumem
 from taumem.data import Split
@@ -16,13 +16,16 @@ from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, DataError
 from taumem.lab.domain import Asked, Domain
 from taumem.lab.experiment import Experiment
+from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
+from taumem.models import Autoencoder
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
 from taumem.training import Learner, OptimizerState
+from taumem.training.adapters import add_adapters
 
 __all__ = ["PreparedRun", "RunPlan", "opened", "plans_of"]
 
@@ -39,6 +42,8 @@ class RunPlan:
     keep: tuple[int, ...] = ()
     """Steps whose checkpoint is kept, besides the last."""
     device: str = "cpu"
+    pretrained: Pretrained | None = None
+    """What it starts from, where the experiment has a pretraining."""
 
     @property
     def name(self) -> str:
@@ -79,7 +84,12 @@ class RunPlan:
         domain = opened(self.experiment.data)
         split, twin_items = self._sets(domain)
         split = replace(split, train=split.train.to(self.device), heldout=split.heldout.to(self.device))
-        return PreparedRun(self, domain, split, twin_items, self.experiment.diffusion.build(split.vocabulary))
+        diffusion = self.experiment.diffusion.build(split.vocabulary)
+        if self.pretrained is None or self.experiment.latents is None:
+            return PreparedRun(self, domain, split, split, twin_items, diffusion)
+        autoencoder = self.pretrained.load_autoencoder(self.experiment.latents, split.item_shape).to(self.device)
+        twin_items = None if twin_items is None else autoencoder.encode(twin_items.to(self.device))
+        return PreparedRun(self, domain, split, encoded(split, autoencoder), twin_items, diffusion, autoencoder)
 
     def _sets(self, domain: Domain) -> tuple[Split, Items | None]:
         """The run's training set and held-out data, and the twin's training items."""
@@ -108,11 +118,13 @@ def opened(data: DataConfig) -> Domain:
     return data.open()
 
 
-def plans_of(experiment: Experiment, *, keep: tuple[int, ...] = (), device: str = "cpu") -> list[RunPlan]:
+def plans_of(
+    experiment: Experiment, *, keep: tuple[int, ...] = (), device: str = "cpu", pretrained: Pretrained | None = None
+) -> list[RunPlan]:
     """All runs of an experiment: sizes x seeds x halves."""
     halves: tuple[Literal["a", "b"] | None, ...] = ("a", "b") if experiment.twins else (None,)
     return [
-        RunPlan(experiment, n_train, seed, half, keep, device)
+        RunPlan(experiment, n_train, seed, half, keep, device, pretrained)
         for n_train in experiment.sizes
         for seed in experiment.seeds
         for half in halves
@@ -125,18 +137,22 @@ class PreparedRun:
 
     plan: RunPlan
     domain: Domain
+    data: Split
+    """The run's training set and the held-out data, as they came, on the plan's device."""
     split: Split
-    """The run's training set and the held-out data, on the plan's device."""
+    """What is trained and measured on: the same, or their latents."""
     twin_items: Items | None
-    """The training items of the other half; None where there is none."""
+    """The training items of the other half, likewise; None where there is none."""
     diffusion: Diffusion
+    autoencoder: Autoencoder | None = None
+    """Of latents, where there are any."""
 
     def header(self) -> RunHeader:
         """What the record says the run is."""
         plan, experiment = self.plan, self.plan.experiment
         return RunHeader(
             name=experiment.name,
-            data=self.domain.facts(self.split),
+            data=self.domain.facts(self.data),
             seed=plan.seed,
             half=plan.half,
             batch_size=plan.batch_size,
@@ -153,17 +169,16 @@ class PreparedRun:
         )
 
     def learner(self) -> Learner:
-        """A learner with fresh weights, at step 0.
+        """A learner at step 0: with fresh weights, or with those that were learned before.
 
         Raises:
             ConfigError: a network that cannot be.
+            RecordError: what it starts from cannot be read.
         """
         model, training = self.plan.experiment.model, self.plan.experiment.training
         model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
-        generator = generator_for(self.plan.seed, "weights", self.plan.half or "")
-        denoiser = model.build(self.domain, self.split.item_shape, self.diffusion, generator)
         return Learner.start(
-            denoiser.to(self.plan.device),
+            self._denoiser().to(self.plan.device),
             learning_rate=training.learning_rate,
             weight_decay=training.weight_decay,
             ema_window=training.ema_window,
@@ -172,17 +187,36 @@ class PreparedRun:
             effective_time=True,
         )
 
+    def _denoiser(self) -> nn.Module:
+        plan, experiment = self.plan, self.plan.experiment
+        generator = generator_for(plan.seed, "weights", plan.half or "")
+        denoiser = experiment.model.build(self.domain, self.split.item_shape, self.diffusion, generator)
+        if plan.pretrained is not None and experiment.pretraining is not None and experiment.pretraining.steps:
+            plan.pretrained.load_network(denoiser)
+        if (rank := experiment.training.lora_rank) is not None:
+            add_adapters(denoiser, rank, generator_for(plan.seed, "adapters", plan.half or ""))
+        return denoiser
+
     def sampler(self, n_samples: int) -> Sampler:
-        """A function that draws this many samples from a denoiser."""
+        """A function that draws this many samples from a denoiser: of latents the images that they stand for."""
         experiment, device = self.plan.experiment, self.plan.device
         draw = experiment.diffusion.build_sampler(self.diffusion, experiment.monitor.sampling_steps)
 
         def sampler(denoiser: Denoiser, generator: Generator) -> Items:
             if device != "cpu":
                 generator = generator_for(generator.initial_seed(), "device", device=device)
-            return draw(denoiser, n_samples, self.split.item_shape, generator)
+            drawn = draw(denoiser, n_samples, self.split.item_shape, generator)
+            return drawn if self.autoencoder is None else self.autoencoder.decode(drawn)
 
         return sampler
+
+    @property
+    def _comparable(self) -> Split:
+        """What samples are compared with: of latents the images that they stand for."""
+        if self.autoencoder is None:
+            return self.split
+        decode = self.autoencoder.decode
+        return replace(self.split, train=decode(self.split.train), heldout=decode(self.split.heldout))
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
@@ -197,7 +231,7 @@ class PreparedRun:
             [*pace, *self.domain.probes(asked)],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
-            sample_probes=self.domain.sample_probes(self.split),
+            sample_probes=self.domain.sample_probes(self._comparable),
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
             seed=seed,
         )

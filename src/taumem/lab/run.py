@@ -216,6 +216,8 @@ def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
             warnings.warn(
                 f"{refused} {path.name}: {what_now}; what is measured again is the same.", TaumemWarning, stacklevel=2
             )
+        if plan.pretrained is not None and not learner.step and not record.last_step:
+            running.monitor.look(learner.averaged, 0, 0, samples=True)  # the start that the run is compared with
         last = record.last_step
         if learner.step > last or (learner.step == last and not _last_look_is_whole(record)):
             running.look()  # what stopped it came before the look at this step had been written, or another run's had

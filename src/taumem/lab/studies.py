@@ -1,6 +1,7 @@
 """Making a study: all the runs of an experiment, in one folder."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -10,7 +11,8 @@ from taumem.errors import ConfigError, RecordError, first_difference
 from taumem.lab.executors import available_processors, execute
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import read_experiment
-from taumem.lab.plan import RunPlan, plans_of
+from taumem.lab.plan import RunPlan, opened, plans_of
+from taumem.lab.pretrained import Pretrained, pretrain, pretraining_steps
 from taumem.lab.sizing import sized
 from taumem.record import RunRecord, write_atomically
 from taumem.record.files import make_folder, refuse_a_link, saying_why
@@ -57,14 +59,25 @@ def sweep(
     plans = plans_of(experiment, keep=keep, device=device)
     check_data_and_network(plans)
     claim(folder, experiment)
-    total = sum(plan.steps for plan in plans)
+    before = pretraining_steps(experiment)
+    total = before + sum(plan.steps for plan in plans)
     reached: dict[str, int] = {}
 
     def on_step(plan: RunPlan, step: int) -> None:
         reached[plan.name] = step
-        progress(sum(reached.values()), total)
+        progress(before + sum(reached.values()), total)
 
     progress(0, total)
+    if experiment.pretraining is not None:
+        pretrained = Pretrained(folder / "pretrained")
+        pretrain(
+            experiment,
+            opened(experiment.pretraining.data),
+            pretrained.folder,
+            device=device,
+            on_step=lambda step: progress(step, total),
+        )
+        plans = [replace(plan, pretrained=pretrained) for plan in plans]
     workers = available_processors() if workers is None and device == "cpu" else workers or 1
     execute(plans, folder, workers=workers, on_step=on_step, together=experiment.training.together)
     progress(total, total)

@@ -1,5 +1,6 @@
 """Denoisers: networks, and exact optima."""
 
+from taumem.models.autoencoder import Autoencoder
 from taumem.models.belief import BeliefDenoiser, Beliefs, propagate
 from taumem.models.categorical import Categorical, OneHot
 from taumem.models.empirical import EmpiricalDenoiser
@@ -13,6 +14,7 @@ from taumem.models.unet import UNet
 
 __all__ = [
     "MLP",
+    "Autoencoder",
     "BeliefDenoiser",
     "Beliefs",
     "Categorical",

@@ -20,7 +20,7 @@ from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["LEARNED", "TURNED", "tau_gap", "tau_gap_grown", "tau_gap_sym", "tau_gen", "tau_val"]
+__all__ = ["LEARNED", "TURNED", "tau_gap", "tau_gap_base", "tau_gap_grown", "tau_gap_sym", "tau_gen", "tau_val"]
 
 TURNED = 4.0
 """Standard errors by which a loss must have risen, or fallen, to have done so (docs/clocks.md has the error rates)."""
@@ -142,6 +142,30 @@ def tau_gap_grown(train_loss: Curve, heldout_loss: Curve, *, threshold: float, c
     return _passed(x, 1 - np.divide(ratios, before, out=ratios.copy(), where=before > 0), threshold, confidence)
 
 
+def tau_gap_base(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confidence: float = 0.9) -> Placed:
+    """Find where the gap has grown by a threshold since step 0: of a run that starts from a pretrained model.
+
+    A pretrained model knows something from the first step on, and may find the training set easier or harder than the
+    held-out set. Here train / held-out is divided by what it was at step 0; once 1 - that passes the threshold for
+    good, as in :func:`tau_gap`, the clock strikes.
+
+    Args:
+        train_loss: with the loss of each item, at step 0 too.
+        heldout_loss: with the loss of each item, under the same noise, at step 0 too.
+        threshold: of the growth, in (0, 1).
+        confidence: probability of the interval, in (0, 1).
+
+    Raises:
+        ConfigError: per-item losses were not kept, or there is no common look at step 0, or none after it.
+    """
+    x, _, ratios = _ratios(train_loss, heldout_loss)
+    started = [curve.at_steps(np.zeros(1, np.int64)).items for curve in (train_loss, heldout_loss) if 0 in curve.steps]
+    train, heldout = [items for items in started if items is not None] if len(started) == 2 else (None, None)
+    if train is None or heldout is None:
+        raise ConfigError("tau_gap_base compares with the losses at step 0; there was no look at it.")
+    return _passed(x, 1 - ratios / _resampled_ratios(train, heldout), threshold, confidence)
+
+
 def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9) -> Placed:
     """Find where the symmetrized gap of two runs passes a threshold for good.
 
@@ -170,10 +194,14 @@ def _ratios(train_loss: Curve, heldout_loss: Curve, *, fewest: int = 1) -> tuple
     common = np.intersect1d(train_loss.steps, heldout_loss.steps)
     x, train = log_steps_and_items(train_loss.at_steps(common), fewest)
     _, heldout = log_steps_and_items(heldout_loss.at_steps(common), fewest)
+    return x, heldout.mean(1), _resampled_ratios(train, heldout)
+
+
+def _resampled_ratios(train: Floats, heldout: Floats) -> Floats:
+    """Train / held-out of each look, as measured (row 0) and for resampled items: the same ones at every look."""
     of_train, of_heldout = paired_shares(train.shape[1], heldout.shape[1])
-    measured = heldout.mean(1)
     resampled = resampled_means(train, of_train) / resampled_means(heldout, of_heldout)
-    return x, measured, np.vstack([train.mean(1) / measured, resampled])
+    return np.vstack([train.mean(1) / heldout.mean(1), resampled])
 
 
 def _passed(x: Floats, gaps: Floats, threshold: float, confidence: float) -> Placed:

@@ -8,7 +8,17 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from taumem.analysis.clocks.clock import Clock, Seen
-from taumem.analysis.clocks.losses import LEARNED, MIDWAY, TURNED, tau_gap, tau_gap_grown, tau_gap_sym, tau_gen, tau_val
+from taumem.analysis.clocks.losses import (
+    LEARNED,
+    MIDWAY,
+    TURNED,
+    tau_gap,
+    tau_gap_base,
+    tau_gap_grown,
+    tau_gap_sym,
+    tau_gen,
+    tau_val,
+)
 from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed, right_censored
@@ -90,6 +100,13 @@ def _read_gap(
     if min(train.values.min(), heldout.values.min()) < 0:  # likelihoods, say: nothing is relative to them
         return None
     return place(train, heldout, threshold=threshold, confidence=confidence)
+
+
+def _read_gap_base(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+    curves = [seen.items_curve(name) for name in ("train_loss", "heldout_loss")]
+    if any(curve is None or 0 not in curve.steps for curve in curves):
+        return None
+    return _read_gap(seen, confidence, threshold=threshold, place=tau_gap_base)
 
 
 def _read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
@@ -208,6 +225,15 @@ def _all() -> Iterator[Clock]:
         rule="Train / held-out loss, divided by what it was at the three looks around "
         f"{MIDWAY:g} of the held-out loss's fall, is below 1 by {{x}} for good, interpolated in log step. {CERTAINLY}",
         needs="training and held-out losses above 0 with the loss of each item, at 3 or more of the same looks",
+    )
+    yield from _passing(
+        (0.10, 0.20),
+        (("#a0522d", "#d9895f"), ("#5f2f17", "#f2c3a7")),
+        family="tau_gap_base",
+        read=_read_gap_base,
+        rule="Train / held-out loss, divided by what it was at step 0 (of the pretrained model), is below 1 by {x} for "
+        f"good, interpolated in log step. {CERTAINLY}",
+        needs="training and held-out losses above 0 with the loss of each item, at step 0 and at the same later looks",
     )
     yield from _passing(
         (0.10, 0.15, 0.20),

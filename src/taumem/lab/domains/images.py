@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from taumem.data import Images, Split, load_fashion_mnist, load_images, resize
+from taumem.data.fashion_mnist import N_CLASSES
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said, nearness
@@ -31,11 +32,16 @@ class FashionMnistConfig(DataConfig):
     """Side in pixels to bring the images to; None keeps 28."""
     pad_to: int | None = Field(default=None, ge=1, le=16_384)
     """Side in pixels to pad to, with background, before that."""
+    classes: tuple[Annotated[int, Field(ge=0, lt=N_CLASSES)], ...] | None = Field(default=None, min_length=1)
+    """Which of the ten classes (0 T-shirt, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag,
+    9 ankle boot); None for all."""
     n_heldout: int = Field(default=512, ge=1)
 
     def open(self) -> "ImageDomain":
         """Read the images."""
         images = load_fashion_mnist()
+        if self.classes is not None:  # classes take turns
+            images = images[[k for k in range(len(images)) if k % N_CLASSES in self.classes]]
         images = images if self.size is None else resize(images, self.size, pad_to=self.pad_to)
         return ImageDomain(self.source, images, self.n_heldout)
 
