@@ -13,7 +13,7 @@ from taumem.record.header import LENGTH
 
 __all__ = ["KNOWN", "Difference", "Known", "batch_size_of", "differences_of", "recipe_of"]
 
-SECTIONS = ("data", "diffusion", "model", "training")
+SECTIONS = ("data", "diffusion", "model", "pretraining", "latents", "training")
 ZERO_IS_NONE = ("ema_window", "clip")
 """Settings of which 0 says, as None does, that there is none."""
 RENAMED = {"training.schedule": "lr_schedule"}
@@ -44,6 +44,19 @@ BATCH = Known(
     "docs/unit.md",
 )
 KNOWN = (
+    Known(
+        "pretrained network",
+        ("pretraining", "pretrained", "base_model", "pretrained_model_name_or_path"),
+        "TODO",
+        "docs/finetuning.md",
+    ),
+    Known(
+        "adapters",
+        ("lora_rank", "rank", "lora_alpha"),
+        "TODO",
+        "docs/finetuning.md",
+    ),
+    Known("latents", ("latents", "autoencoder", "vae")),
     BATCH,
     Known(
         "learning rate",

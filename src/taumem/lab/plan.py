@@ -158,6 +158,7 @@ class PreparedRun:
             batch_size=plan.batch_size,
             steps=plan.steps,
             weights="raw" if experiment.training.ema_window is None else "ema",
+            pretrained=experiment.pretraining is not None and experiment.pretraining.steps > 0,
             device=plan.device,
             versions={
                 "taumem": taumem.__version__,

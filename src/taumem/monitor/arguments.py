@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from typing import Any, Literal, get_args
 
-import torch
-
-import taumem
 from taumem.analysis import Forecast, Interval, Study
 from taumem.analysis.cautions import of_a_forecast
 from taumem.analysis.onset import refuse_time
@@ -30,7 +27,6 @@ __all__ = [
     "due_steps",
     "onset_forecast",
     "stop_step_of",
-    "versions",
     "whole_step",
 ]
 
@@ -199,11 +195,6 @@ def _each(rule: StoppingRule) -> tuple[StoppingRule, ...]:
 
 def _named(name: str, stop: Interval | None) -> StoppingRule:
     return ForecastReached(stop) if name == ForecastReached.name and stop is not None else rule_named(name)
-
-
-def versions() -> dict[str, str]:
-    """What a record says of the software."""
-    return {"taumem": taumem.__version__, "torch": torch.__version__}
 
 
 def whole_step(step: object) -> int:

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import taumem
 from taumem.data.item_set import ItemSet, leaves
 from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.probes import Copies, TextCopies
 from taumem.probes.asked_items import AskedItems
 from taumem.probes.isolation import random_states_kept
 from taumem.probes.probe import SampleProbe
-from taumem.record import DataFacts, ItemKind
+from taumem.record import DataFacts, ItemKind, RunHeader
 
-__all__ = ["apart", "common_places", "facts_of", "first_columns", "probe_of_copies"]
+__all__ = ["apart", "common_places", "facts_of", "first_columns", "header_of", "probe_of_copies"]
 
 BLOCK = 256
 """Items that are picked out together."""
@@ -115,6 +116,19 @@ def facts_of(
         n_heldout=len(heldout) if heldout else 0,
         item_shape=shape,
         kind=kind,
+    )
+
+
+def header_of(facts: DataFacts, *, seed: int, batch_size: int, pretrained: bool) -> RunHeader:
+    """What a guard's record says of the run; how long it will be nobody knows."""
+    return RunHeader(
+        name=facts.name,
+        data=facts,
+        seed=seed,
+        batch_size=batch_size,
+        steps=0,
+        pretrained=pretrained,
+        versions={"taumem": taumem.__version__, "torch": torch.__version__},
     )
 
 

@@ -29,9 +29,8 @@ from taumem.monitor.arguments import (
     chosen_rule,
     onset_forecast,
     stop_step_of,
-    versions,
 )
-from taumem.monitor.asked import apart, common_places, facts_of, probe_of_copies
+from taumem.monitor.asked import apart, common_places, facts_of, header_of, probe_of_copies
 from taumem.monitor.budget import Budget
 from taumem.monitor.cadence import LogCadence
 from taumem.monitor.observer import Observer
@@ -43,7 +42,7 @@ from taumem.probes.asked_loss import AskedLoss
 from taumem.probes.item_losses import ItemLosses, TwinGap
 from taumem.probes.of_the_loop import OwnMetric
 from taumem.probes.probe import Probe, Sampler
-from taumem.record import RunHeader, RunRecord
+from taumem.record import RunRecord
 from taumem.training.pace import EffectiveTime, OptimizerState
 
 __all__ = ["Guard"]
@@ -96,6 +95,7 @@ class Guard:
         budget: largest share of wall time that looks may take: looks that cannot be afforded wait. None for no limit.
         sinks: told the numbers of each look: ``log(dict, step)``, or objects with such a method.
         n_train: number of training examples P, where it is not that of the items: groups, say.
+        pretrained: whether training starts from a pretrained model, which ``guard.look(model, 0)`` shows before step 1.
         seed: of the choice of items, of noise and of samples.
         name: of the run.
         strict: raise what goes wrong in a look.
@@ -136,6 +136,7 @@ class Guard:
         budget: float | None = 0.02,
         sinks: Sequence[Sink | object] = (),
         n_train: int | None = None,
+        pretrained: bool = False,
         seed: int = 0,
         name: str = "guard",
         strict: bool = False,
@@ -170,11 +171,9 @@ class Guard:
         alone += [OwnMetric(key, measure, seed=seed) for key, measure in (metrics or {}).items()]
         digests = sorted({digest for part in sets.values() for digest in part.digests})
         facts = facts_of(name, items, held, digests, sets["train"].few, n_train)
-        header = RunHeader(name=name, data=facts, seed=seed, batch_size=batch_size or 0, steps=0, versions=versions())
+        header = header_of(facts, seed=seed, batch_size=batch_size or 0, pretrained=pretrained)
         onset = onset_forecast(forecast, facts.n_train, batch_size)
-        self.rule = chosen_rule(
-            rule, onset, heldout=held is not None, sampler=sampler is not None, twin=twin is not None
-        )
+        self.rule = chosen_rule(rule, onset, heldout=held is not None, sampler=sampler is not None, twin=bool(twin))
         self.stop_step = stop_step_of(self.rule)
         self.on_onset = on_onset
         self.strict = strict

@@ -77,6 +77,8 @@ class RunHeader(BaseModel):
     """Optimizer steps the run was planned for; 0 where nobody said."""
     weights: str = "raw"
     """Which weights were measured: ``raw``, or ``ema`` for their exponential moving average."""
+    pretrained: bool = False
+    """Whether training started from a pretrained model, which is what the look at step 0 shows."""
     device: str = "cpu"
     versions: dict[str, str] = Field(default_factory=dict)
     experiment: dict[str, Any] = Field(default_factory=dict)
