@@ -37,6 +37,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/emoji": {"digits": 4},
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
+    **{
+        f"finetuning/{name}": {"digits": 4} | ({} if name.startswith("text") else {"pictures": 8, "shades": 64})
+        for name in (
+            "pixels-full",
+            "pixels-lora4",
+            "latents-full",
+            "latents-lora4",
+            "latents-lora16",
+            "latents-scratch",
+            "text-full",
+            "text-lora4",
+        )
+    },
     "unit/grammar": {"digits": 2},
     "unit/images": {"digits": 3},
     "unit/text": {"digits": 3},
