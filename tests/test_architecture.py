@@ -16,6 +16,7 @@ SRC = ROOT / "src"
 LAYERS = (  # from top to bottom; the parts of one layer do not know each other
     {"__main__"},
     {"cli"},
+    {"doctor"},
     {"lab", "report", "integrations"},
     {"monitor", "audit"},
     {"probes", "training"},
@@ -94,7 +95,7 @@ def test_no_torch_at_the_waist_and_beyond():
             assert not {name.split(".")[0] for name in reached(module)} & {"torch", "jaxtyping", "safetensors"}, module
 
 
-@pytest.mark.parametrize("module", ["taumem", *TORCH_FREE])
+@pytest.mark.parametrize("module", ["taumem", "taumem.doctor", *TORCH_FREE])
 def test_importing_it_brings_no_torch(module):
     command = f"import sys, {module}; assert 'torch' not in sys.modules, 'torch came along'"
     subprocess.run([sys.executable, "-c", command], check=True)

@@ -1,7 +1,7 @@
 """The sets that an audit compares, freed of what would mislead it: items that are there twice, or on both sides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from taumem.audit.repeats import (
 from taumem.audit.settings import Settings
 from taumem.data.gathered import Gathered, gather_all
 from taumem.data.groups import read_groups
-from taumem.data.stored import Stored
 from taumem.errors import DataError, option
 from taumem.record.audit import Duplicates, NotRun
 
@@ -105,7 +104,7 @@ def bring_together(
     dropped = (0, 0)
     if others:
         kept, dropped = _fresh(others, marks, marks_of_others, belongs)
-        others, marks_of_others = _only(others, kept), [marks_of_others[place] for place in kept.tolist()]
+        others, marks_of_others = others.only(kept.tolist()), [marks_of_others[place] for place in kept.tolist()]
         belongs = (belongs[0], [belongs[1][place] for place in kept.tolist()]) if belongs else None
     marks_of_samples = marks_of(samples)
     identical, of_samples = numbered(marks), numbered(marks_of_samples)
@@ -175,13 +174,6 @@ def _belonging(groups: object | None, items: Gathered, others: Gathered | None) 
 def taken(part: Gathered, places: NDArray[np.int64]) -> Any:
     """Some items of a set."""
     return [part.items[place] for place in places] if isinstance(part.items, list) else part.items[places]
-
-
-def _only(part: Gathered, places: NDArray[np.int64]) -> Gathered:
-    if len(places) == len(part):
-        return part
-    items = part.items.only(places) if isinstance(part.items, Stored) else taken(part, places)
-    return replace(part, items=items, names=[part.names[place] for place in places])
 
 
 def _not_looked_for(items: Gathered, is_missing: bool, is_asked_for: bool) -> tuple[NotRun, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from taumem.data.agreement import MANY, agree
@@ -68,6 +69,18 @@ class Gathered:
     def paths(self) -> list[str]:
         """The names, with that of their folder in front if they are in one: it tells items of several sets apart."""
         return [f"{Path(self.source).name}/{name}" for name in self.names] if self.in_folder else list(self.names)
+
+    def only(self, places: Sequence[int]) -> "Gathered":
+        """Some of the items."""
+        if len(places) == len(self):
+            return self
+        names = [self.names[place] for place in places]
+        if isinstance(self.items, list):
+            return replace(self, items=[self.items[place] for place in places], names=names)
+        at = np.asarray(places, np.int64)
+        return replace(
+            self, items=self.items.only(at) if isinstance(self.items, Stored) else self.items[at], names=names
+        )
 
 
 class Inputs(NamedTuple):

@@ -15,7 +15,7 @@ from taumem.data.sources.source import Options, Source
 from taumem.data.sources.texts import of_documents, of_text_column, of_texts, texts_in
 from taumem.errors import DataError
 
-__all__ = ["IN_MEMORY", "read_source"]
+__all__ = ["IN_MEMORY", "holds_images", "read_source"]
 
 IN_MEMORY = "in memory"
 """The place of what is from no file."""
@@ -45,31 +45,12 @@ def read_source(given: object, what: str, options: Options) -> Source:
     return of_array(array_in(given, what), what, what, IN_MEMORY, options)
 
 
-@in_memory
-def _from_path(path: Path, options: Options) -> Source:
-    path = existing(path)
-    name = path.name.lower()
-    if not path.is_dir() and name.endswith(OF_ARRAYS):
-        key = options.take("key") if name.endswith(".npz") else None
-        values = read_array(path, key, most=most_in_memory())
-        return of_array(values, shown(path), path.name, str(path), options)
-    if path.is_dir() and is_saved_dataset(path):
-        return _of_column(open_column(f"{PREFIX}{path}"), options)
-    if path.is_dir():
-        return of_image_files(path, options) if _holds_images(path) else of_documents(path, options)
-    is_text = name.removesuffix(".gz").endswith(TEXT_ENDINGS)
-    if looks_like_a_picture(name) and not is_text:
-        raise DataError(f"{shown(path)}: a single picture; name the folder that it is in.")
-    is_images = not is_text and (name.endswith((".bin", "-ubyte", ".gz")) or "idx" in name)
-    return of_image_files(path, options) if is_images else of_documents(path, options)
+def holds_images(folder: Path) -> bool:
+    """Whether the items in a folder are pictures, or else texts.
 
-
-def _of_column(column: Column, options: Options) -> Source:
-    return of_image_column(column, options) if column.kind == "images" else of_text_column(column, options)
-
-
-def _holds_images(folder: Path) -> bool:
-    """Whether the items in a folder are pictures, or else texts."""
+    Raises:
+        DataError: it is empty, or holds arrays.
+    """
     if is_cifar10_folder(folder):
         return True
     listing = list_files(folder, is_picture)
@@ -83,3 +64,26 @@ def _holds_images(folder: Path) -> bool:
             f"{shown(folder)}: holds arrays, such as {shown(arrays[0].name)}; give one file with all items."
         )
     return False
+
+
+@in_memory
+def _from_path(path: Path, options: Options) -> Source:
+    path = existing(path)
+    name = path.name.lower()
+    if not path.is_dir() and name.endswith(OF_ARRAYS):
+        key = options.take("key") if name.endswith(".npz") else None
+        values = read_array(path, key, most=most_in_memory())
+        return of_array(values, shown(path), path.name, str(path), options)
+    if path.is_dir() and is_saved_dataset(path):
+        return _of_column(open_column(f"{PREFIX}{path}"), options)
+    if path.is_dir():
+        return of_image_files(path, options) if holds_images(path) else of_documents(path, options)
+    is_text = name.removesuffix(".gz").endswith(TEXT_ENDINGS)
+    if looks_like_a_picture(name) and not is_text:
+        raise DataError(f"{shown(path)}: a single picture; name the folder that it is in.")
+    is_images = not is_text and (name.endswith((".bin", "-ubyte", ".gz")) or "idx" in name)
+    return of_image_files(path, options) if is_images else of_documents(path, options)
+
+
+def _of_column(column: Column, options: Options) -> Source:
+    return of_image_column(column, options) if column.kind == "images" else of_text_column(column, options)
