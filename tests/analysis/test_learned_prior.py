@@ -160,7 +160,7 @@ def test_of_an_unknown_kind_more_is_left_open():
 def test_what_ships_is_a_table_as_it_is_learned():
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
     of_batches = table.pop("batch")
-    assert set(table) == set(learn.STUDIES)
+    assert set(table) == {*learn.STUDIES, "finetuning"}
     for batches, clocks in table.items():
         assert set(clocks) == set(learn.CLOCKS)
         for clock, kinds in clocks.items():
@@ -170,8 +170,8 @@ def test_what_ships_is_a_table_as_it_is_learned():
                 row["batch"] = of_batches[clock]
                 prior = Prior(**{name: tuple(pair) for name, pair in row.items()})  # which refuses what is no prior
                 assert prior.scatter is not None
-                full = batches == "full"
-                assert usual_prior(learn.CLOCKS[clock][0], kind=kind, full_batches=full) == prior
+                of = {"full_batches": batches == "full", "pretrained": batches == "finetuning"}
+                assert usual_prior(learn.CLOCKS[clock][0], kind=kind, **of) == prior
     left_out = json.loads(learn.WITHOUT.read_text(encoding="utf-8"))
     assert {b: {c: set(rows) for c, rows in clocks.items()} for b, clocks in left_out.items()} == {
         batches: {clock: set(learn.STUDIES[batches]) for clock in learn.CLOCKS} for batches in learn.STUDIES
