@@ -1,7 +1,7 @@
 """Stand-ins of trainers: their hooks, in the order in which they are called, around a small network.
 
-Written from the sources at the commits that docs/trainers.md names: what is called, with what, where and when is that of
-the trainer, and nothing else is.
+Written from the sources at the commits that docs/trainers.md names: what is called, with what, where and when is that
+of the trainer, and nothing else is.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-N_TRAIN, N_HELDOUT, BATCH, LIMIT = 8, 32, 4, 3000
+N_TRAIN, N_HELDOUT, BATCH, LIMIT = 8, 16, 4, 1000
 _drawn = torch.randn(N_TRAIN + N_HELDOUT, 8, generator=torch.Generator().manual_seed(0))
 TRAIN, HELDOUT = _drawn[:N_TRAIN], _drawn[N_TRAIN:]
 

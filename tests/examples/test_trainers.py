@@ -32,7 +32,7 @@ def test_a_guarded_trainer_stops_keeps_a_checkpoint_and_trains_as_without_a_guar
     made = []
 
     def strict(*arguments, **options):
-        made.append(taumem_guard(*arguments, **options, strict=True, budget=None, n_draws=2))
+        made.append(taumem_guard(*arguments, **options, strict=True, budget=None, n_draws=8))
         return made[-1]
 
     taumem_guard = taumem.Guard
