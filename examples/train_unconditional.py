@@ -128,6 +128,7 @@ def main(given=None):
                     save(accelerator, args.output, step, args.keep)
         if guarded.stopped:
             break
+    guard.close()
     print(guard.verdict)
     return guard.verdict
 

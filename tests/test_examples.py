@@ -14,10 +14,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 FRAMEWORKS = {
-    "guard_diffusers_unet": ("accelerate", "diffusers"),
     "guard_lightning_ddpm": ("lightning",),
     "guard_monai_ignite": ("ignite", "monai", "einops"),
     "guard_transformers_masked_lm": ("transformers", "accelerate"),
+    "train_unconditional": ("accelerate", "diffusers"),
 }
 """Examples with a framework, and what they import."""
 
@@ -34,6 +34,7 @@ def load(name: str) -> ModuleType:
 def test_every_example_is_tested_here():
     tested = {"forecast_a_run", "monitor_and_record", "total_memorization", "grammar_in_python", "audit_samples"}
     tested |= {"guard_your_loop", "guard_without_heldout", "guard_flow_matching", *FRAMEWORKS}
+    tested |= {"diffusers_lora"}  # in tests/examples/
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
 
@@ -63,10 +64,11 @@ def test_a_foreign_trainer_stops_and_its_checkpoint_to_keep_exists(name, tmp_pat
     missing = [package for package in FRAMEWORKS[name] if importlib.util.find_spec(package) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
+    output = f'["--output", {str(tmp_path)!r}]' if name == "train_unconditional" else f"pathlib.Path({str(tmp_path)!r})"
     # In a process of its own: frameworks take long to import, and change what others do.
     script = f"""
 import importlib, pathlib, sys
-verdict = importlib.import_module({name!r}).main(pathlib.Path({str(tmp_path)!r}))
+verdict = importlib.import_module({name!r}).main({output})
 assert verdict.stop and verdict.reason == "gap_opened", verdict
 assert pathlib.Path(verdict.checkpoint.path).exists(), verdict.checkpoint
 """
