@@ -4,7 +4,7 @@
     python examples/diffusers_lora.py --folder photos --model ... --pilots 12 24  # nothing is held out: pilots say when
 
 Captions: a text file beside each image, or metadata.jsonl with "file_name" and "text"; --prompt for images without one.
-Needs: pip install 'taumem[diffusers]' transformers.
+Needs: pip install 'taumem[diffusers,transformers]'.
 """
 
 import argparse

@@ -96,6 +96,13 @@ def test_each_pilot_trains_a_fresh_lora_and_leaves_the_model_itself(made):
     assert all(torch.equal(kept[name], weight) for name, weight in before.items())
 
 
+@pytest.mark.parametrize("kind", ["sd"])
+def test_training_ends_at_the_update_at_which_the_guard_says_stop(made):
+    updates = []
+    trained(made, lambda model, step: updates.append(step) or step == 2)
+    assert updates == [1, 2]
+
+
 def test_a_guarded_training_ends_in_the_weights_of_one_without_a_guard(made):
     alone = trained(made, lambda model, step: False)
     cadence = taumem.LogCadence(1, 2)
