@@ -56,7 +56,10 @@ from .models import UNet as UNet
 from .monitor import Guard as Guard
 from .monitor import LogCadence as LogCadence
 from .monitor import Monitor as Monitor
+from .monitor import load_weights as load_weights
 from .monitor import pilot as pilot
+from .monitor import probe_of as probe_of
+from .monitor import scan as scan
 from .neighbors import distinct_items as distinct_items
 from .neighbors import gap_ratio as gap_ratio
 from .neighbors import nearest as nearest

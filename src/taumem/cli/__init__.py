@@ -5,7 +5,14 @@ cannot be used (one line says why, and what to do); 3 a gate could not be decide
 goes on from there); 141 the reader of the output has gone (``taumem ls | head``).
 """
 
-from taumem.cli import auditing, checking, files, making, reading  # noqa: F401 (each puts its verbs into the app)
+from taumem.cli import (  # noqa: F401 (each puts its verbs into the app)
+    auditing,
+    checking,
+    files,
+    making,
+    reading,
+    scanning,
+)
 from taumem.cli.entry import app, main
 
 __all__ = ["app", "main"]

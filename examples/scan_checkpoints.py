@@ -1,0 +1,98 @@
+"""Which checkpoint of a LoRA to keep: a run that saved 12 of them, and the file that a scan, a guard and an audit read.
+
+Plain torch, so that it runs anywhere: a base network that knows other images, and adapters of rank 8 that learn 24 new
+ones. Run: python examples/scan_checkpoints.py. It is a probe file too: after the training that it does,
+
+    taumem scan lora-run --with examples/scan_checkpoints.py
+"""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import taumem
+
+images = taumem.resize(taumem.load_fashion_mnist(), 16, pad_to=32)  # yours: taumem.load_images("folder")
+train, heldout = images[:24], images[5000:5064]  # what the LoRA was trained on, and others of their kind
+
+
+def loss(model, x0, generator=None):
+    """The training's own loss, one number per item: flow matching here."""
+    t = torch.rand(len(x0), 1, generator=generator)
+    noise = torch.randn(x0.shape, generator=generator).flatten(1)
+    velocity = model(torch.cat([(1 - t) * x0.flatten(1) + t * noise, t], dim=1))
+    return (velocity - (noise - x0.flatten(1))).square().mean(dim=1)
+
+
+@cache
+def base():
+    """The model that all checkpoints adapt, loaded once; only when it is needed, so that a guard may read this file."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(257, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(), nn.Linear(256, 256))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(600):
+        optimizer.zero_grad()
+        loss(model, images[1000 + torch.randint(2000, (32,))]).mean().backward()
+        optimizer.step()
+    return model.requires_grad_(False)
+
+
+class Adapted(nn.Module):
+    """A linear layer of the base, with a low-rank correction."""
+
+    def __init__(self, layer, rank=8):
+        super().__init__()
+        self.layer = layer
+        self.down = nn.Parameter(torch.randn(rank, layer.in_features) / layer.in_features**0.5)
+        self.up = nn.Parameter(torch.zeros(layer.out_features, rank))
+
+    def forward(self, x):
+        return self.layer(x) + x @ self.down.T @ self.up.T
+
+
+def adapted():
+    return nn.Sequential(*(Adapted(part) if isinstance(part, nn.Linear) else part for part in base()))
+
+
+def load(path):
+    model = adapted()
+    missing, unknown = model.load_state_dict(taumem.load_weights(path), strict=False)  # the adapters alone are saved
+    assert not unknown and not [name for name in missing if ".layer." not in name]  # strict=False hides a mistake
+    return model
+
+
+def sample(model, n, generator):
+    x = torch.randn(n, 256, generator=generator)
+    for t in torch.linspace(1, 0.05, 20):
+        x = x - 0.05 * model(torch.cat([x, t.expand(n, 1)], dim=1))
+    return x.view(n, 1, 16, 16)
+
+
+def train_and_save(folder, steps=1536, every=128):
+    """A trainer as others are: a checkpoint now and then, and no question asked."""
+    model = adapted()
+    torch.manual_seed(1)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        loss(model, train[torch.randint(len(train), (8,))]).mean().backward()
+        optimizer.step()
+        if step % every == 0:
+            weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+            (folder / f"checkpoint-{step}").mkdir(parents=True)
+            save_file(weights, folder / f"checkpoint-{step}" / "adapters.safetensors")
+
+
+def main(folder):
+    train_and_save(folder / "lora-run")
+    found = taumem.scan(folder / "lora-run", __file__, folder=folder / "scan")
+    print(found)
+    return found
+
+
+if __name__ == "__main__":
+    main(Path(tempfile.mkdtemp(prefix="scan-")))
