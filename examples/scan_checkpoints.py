@@ -1,6 +1,6 @@
-"""Which checkpoint of a LoRA to keep: a run that saved 12 of them, and the file that a scan, a guard and an audit read.
+"""Which checkpoint of a LoRA to keep: a run that saved 20 of them, and the file that a scan, a guard and an audit read.
 
-Plain torch, so that it runs anywhere: a base network that knows other images, and adapters of rank 8 that learn 24 new
+Plain torch, so that it runs anywhere: a base network that knows other images, and adapters of rank 16 that learn 24 new
 ones. Run: python examples/scan_checkpoints.py. It is a probe file too: after the training that it does,
 
     taumem scan lora-run --with examples/scan_checkpoints.py
@@ -21,22 +21,23 @@ train, heldout = images[:24], images[5000:5064]  # what the LoRA was trained on,
 
 
 def loss(model, x0, generator=None):
-    """The training's own loss, one number per item: flow matching here."""
+    """The training's own loss, one number per item."""
     t = torch.rand(len(x0), 1, generator=generator)
     noise = torch.randn(x0.shape, generator=generator).flatten(1)
-    velocity = model(torch.cat([(1 - t) * x0.flatten(1) + t * noise, t], dim=1))
-    return (velocity - (noise - x0.flatten(1))).square().mean(dim=1)
+    clean = model(torch.cat([(1 - t) * x0.flatten(1) + t * noise, t], dim=1))
+    return (clean - x0.flatten(1)).square().mean(dim=1)
 
 
 @cache
 def base():
     """The model that all checkpoints adapt, loaded once; only when it is needed, so that a guard may read this file."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(257, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(), nn.Linear(256, 256))
+    model = nn.Sequential(nn.Linear(257, 384), nn.SiLU(), nn.Linear(384, 384), nn.SiLU(), nn.Linear(384, 256))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(600):
         optimizer.zero_grad()
-        loss(model, images[1000 + torch.randint(2000, (32,))]).mean().backward()
+        upside_down = images[1000 + torch.randint(2000, (32,))].flip(2)  # it knows something else
+        loss(model, upside_down).mean().backward()
         optimizer.step()
     return model.requires_grad_(False)
 
@@ -44,7 +45,7 @@ def base():
 class Adapted(nn.Module):
     """A linear layer of the base, with a low-rank correction."""
 
-    def __init__(self, layer, rank=8):
+    def __init__(self, layer, rank=16):
         super().__init__()
         self.layer = layer
         self.down = nn.Parameter(torch.randn(rank, layer.in_features) / layer.in_features**0.5)
@@ -68,15 +69,16 @@ def load(path):
 def sample(model, n, generator):
     x = torch.randn(n, 256, generator=generator)
     for t in torch.linspace(1, 0.05, 20):
-        x = x - 0.05 * model(torch.cat([x, t.expand(n, 1)], dim=1))
+        clean = model(torch.cat([x, t.expand(n, 1)], dim=1))
+        x = x + 0.05 / t * (clean - x)
     return x.view(n, 1, 16, 16)
 
 
-def train_and_save(folder, steps=1536, every=128):
+def train_and_save(folder, steps=640, every=32):
     """A trainer as others are: a checkpoint now and then, and no question asked."""
     model = adapted()
     torch.manual_seed(1)
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=2e-3)
     for step in range(1, steps + 1):
         optimizer.zero_grad()
         loss(model, train[torch.randint(len(train), (8,))]).mean().backward()

@@ -24,6 +24,9 @@ __all__ = ["CONFIDENCE", "Choice", "as_good_as_best", "choices_of", "replayed", 
 CONFIDENCE = 0.95
 """Of all comparisons with the best together, and of each change from one checkpoint to the next."""
 
+FEW = 6
+"""Steps that a sentence lists."""
+
 CheckpointOf = Callable[[Verdict], Checkpoint | None]
 """From a verdict to the checkpoint that exists and comes next to what it would keep."""
 
@@ -92,24 +95,53 @@ def _choice(rule: StoppingRule, record: RunRecord, checkpoint_of: CheckpointOf) 
     verdict = replace(verdict, checkpoint=found)
     if found is None:
         return Choice(rule.name, verdict, f"{verdict.message} That is so of the first checkpoint: none is before it.")
+    if not verdict.stop and "balanced" in rule.name and (first := _first_as_good(record, checkpoint_of, verdict)):
+        verdict = replace(verdict, checkpoint=first)
+        return Choice(rule.name, verdict, _why_first(record, first.step), _beyond(record, first.step))
     return Choice(rule.name, verdict, " ".join(_reasons(verdict, found, record)), _beyond(record, found.step))
 
 
+def _first_as_good(record: RunRecord, checkpoint_of: CheckpointOf, verdict: Verdict) -> Checkpoint | None:
+    """Of so few checkpoints that no gap can be seen to open, the first that exists of those as good as the best."""
+    curve = record.curve_or_none("heldout_loss")
+    if curve is None or (curve.steps > 0).sum() >= FEWEST_LOOKS:
+        return None
+    for step in as_good_as_best(curve):
+        found = checkpoint_of(replace(verdict, keep=step, reason=Reason.GAP_OPENED))
+        if found is not None and found.step == step > 0:
+            return found
+    return None
+
+
+def _why_first(record: RunRecord, step: int) -> str:
+    """Why the first of those as good as the best."""
+    loss, gap = record.curve("heldout_loss"), record.curve_or_none("gap")
+    best = int(loss.steps[np.argmin(loss.values)])
+    if step == best:
+        return "Its held-out loss is the lowest, and that of every one before is higher for certain."
+    pair = None if gap is None else gap.at_steps(np.array([step, best]))
+    gaps = f", and its gap is {percent(pair.values[0])} in place of {percent(pair.values[1])}" if pair else ""
+    return f"It is the first whose held-out loss cannot be told from the lowest, that of step {best:,}{gaps}."
+
+
 def _reasons(verdict: Verdict, found: Checkpoint, record: RunRecord) -> Iterator[str]:
+    steps = [step for step in record.steps if step > 0]
     if verdict.stop:
         yield verdict.message
-    if verdict.reason in (Reason.NO_ONSET, Reason.LOSS_TURNED):
-        yield "Its held-out loss is the lowest." if not verdict.stop else ""
-        steps = [step for step in record.steps if step > 0]
-        if not verdict.stop and len(steps) > 1 and found.step == steps[-1]:
-            yield "It is the last one: a later one might be better."
-        if len(steps) > 1 and found.step == steps[0]:
-            yield "It is the first one: an earlier one might be better."
-    else:
-        yield (
-            f"Up to {'there' if verdict.reason is Reason.GAP_OPENED else 'the checkpoint before'} its held-out loss "
-            "is the lowest."
+    if verdict.reason is Reason.LOSS_TURNED:
+        pass
+    elif verdict.stop and verdict.interval is not None:
+        before, since = verdict.interval
+        when = f"between steps {before:,} and {since:,}" if before else f"by step {since:,}, the first"
+        until = (
+            f"up to step {verdict.step:,}, when that was certain" if verdict.reason is Reason.GAP_OPENED else "before"
         )
+        yield f"It began {when}; of those {until}, this one has the lowest held-out loss."
+    else:
+        yield "Its held-out loss is the lowest."
+        if len(steps) > 1 and found.step in (steps[0], steps[-1]):
+            which = ("first", "an earlier") if found.step == steps[0] else ("last", "a later")
+            yield "It is the {} one: {} one might be better.".format(*which)
     if verdict.keep is not None and found.step != verdict.keep:
         yield f"(Step {verdict.keep:,} would be better, and no checkpoint of it is there any more.)"
     if not verdict.stop:
@@ -164,29 +196,29 @@ def as_good_as_best(curve: Curve, confidence: float = CONFIDENCE) -> tuple[int, 
 
 
 def what_they_tell(record: RunRecord) -> str:
-    """What so many checkpoints can tell about their held-out loss, in a sentence or two; empty where there is none."""
+    """What so many checkpoints can tell about their held-out loss, in a few sentences; empty where there is none."""
     curve = record.curve_or_none("heldout_loss")
-    if curve is None or len(curve) < 2:
-        return ""
-    best = int(curve.steps[np.argmin(curve.values)])
-    others = [step for step in as_good_as_best(curve) if step != best]
-    items = int(curve.counts.min())
+    return "" if curve is None or len(curve) < 2 else " ".join(_told(record, curve))
+
+
+def _told(record: RunRecord, curve: Curve) -> Iterator[str]:
+    best, certain = int(curve.steps[np.argmin(curve.values)]), percent(CONFIDENCE)
+    good = as_good_as_best(curve)
+    others = [step for step in good if step != best]
+    items = plural(int(curve.counts.min()), "held-out item")
     if not others:
-        told = f"Step {best:,} has the lowest held-out loss for certain ({percent(CONFIDENCE)})."
-    elif len(others) == len(curve) - 1:
-        told = f"{plural(items, 'held-out item')} cannot tell any of the {len(curve)} checkpoints from the best."
+        yield f"Step {best:,} has the lowest held-out loss, for certain ({certain})."
+    elif len(good) == len(curve):
+        yield f"Step {best:,} has the lowest held-out loss, but {items} cannot tell any of the {len(curve)} from it."
     else:
-        listed = ", ".join(f"{step:,}" for step in others)
-        told = (
-            f"{plural(items, 'held-out item')} cannot tell it from step {listed}; all others are worse "
-            f"({percent(CONFIDENCE)})."
-        )
-        told = f"Step {best:,} has the lowest held-out loss; {told}"
+        which = f"steps {', '.join(f'{step:,}' for step in others)}"
+        if len(others) > FEW:
+            which = f"{len(others)} others of the {len(curve)}, from step {min(good):,} to {max(good):,}"
+        yield f"Step {best:,} has the lowest held-out loss; {items} cannot tell it from {which} ({certain})."
     if others and (earliest := min(others)) < best:
-        told += f" Of these step {earliest:,} has seen its training items least often."
+        yield f"Of these step {earliest:,} comes first: where copies matter more than the last bit of quality, keep it."
     if (looks := int((curve.steps > 0).sum())) < FEWEST_LOOKS:
-        told += (
-            f" From {looks} checkpoints no clock can be read, and no rule can tell a turn from noise: that takes "
-            f"{FEWEST_LOOKS}, better 20 (save more often)."
+        yield (
+            "Whether the held-out loss has turned, or a gap opened since the first look, cannot be told from noise by "
+            f"{plural(looks, 'checkpoint')}: that takes {FEWEST_LOOKS}, better 20 (save more often)."
         )
-    return told

@@ -121,7 +121,7 @@ def scan(
 def _show(found: "Scan") -> None:
     from taumem.analysis.checkpoint_choice import what_they_tell
 
-    show_cautions((*found.notes, *found.study.cautions))
+    show_cautions(found.notes)
     for name, why in found.passed_over.items():
         err.print(f"[yellow]passed over:[/] {escape(name)}: {escape(why)}", soft_wrap=True)
     _show_checkpoints(found)
@@ -132,10 +132,9 @@ def _show(found: "Scan") -> None:
         if sentence:
             out.print(escape(sentence), soft_wrap=True)
     out.print()
-    table = new_table("policy", "keep", Column("why", overflow="fold"))
     for choice in found.choices[1:]:
-        add_row(table, choice.policy, "-" if choice.keep is None else f"{choice.keep:,}", choice.reason)
-    show_table(table)
+        keep = "-" if choice.keep is None else f"{choice.keep:,}"
+        out.print(f"{choice.policy:<10} [bold]{keep:>8}[/]  {escape(choice.reason)}", soft_wrap=True)
     for why in found.choice.verdict.not_checked:
         out.print(f"[dim]Not checked: {escape(why)}[/]", soft_wrap=True)
 
@@ -180,11 +179,12 @@ def _show_clocks(found: "Scan") -> None:
     from taumem.analysis.wording import onset_span, state
 
     onsets = found.study.onsets
-    if onsets:
+    if located := [onset for onset in onsets if onset.censored != "right"]:
         out.print()
         table = new_table("clock", f"{found.unit} [90 %]", "")
-        for onset in onsets:
+        for onset in located:
             add_row(table, onset.clock, onset_span(onset), state(onset))
         show_table(table)
-    for sentence in found.study.unread(("tau_gen", "tau_val")):
+    if later := [onset.clock for onset in onsets if onset.censored == "right"]:
+        sentence = f"Not reached by {found.unit} {found.record.last_step:,}: {', '.join(later)}."
         out.print(f"[dim]{escape(sentence)}[/]", soft_wrap=True)
