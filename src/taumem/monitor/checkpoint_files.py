@@ -10,7 +10,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from taumem.errors import DataError
@@ -141,14 +140,16 @@ def _of_file(file: Path) -> dict[str, Any]:
             return dict(load_file(file))
         found = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        what = str(error).split("GLOBAL ")[-1].split(" was not")[0] if "GLOBAL " in str(error) else "objects"
+        _, _, of_what = str(error).partition("Unsupported global: GLOBAL ")
+        objects = f" (of {of_what.split()[0]})" if of_what else ""
         raise DataError(
-            f"{file}: is a pickle that runs code when it is opened ({what}), which taumem does not do. If you trust "
-            "it, open it in load(path) as its trainer does, or save its weights once: safetensors.torch.save_file("
-            "model.state_dict(), 'weights.safetensors')."
+            f"{file}: is a pickle{objects} that runs code when it is opened, which taumem does not do, or is damaged. "
+            "If you trust it, open it in load(path) as its trainer does; or save its weights once, by "
+            "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
         ) from None
-    except (SafetensorError, OSError, RuntimeError, ValueError, LookupError, EOFError, AttributeError) as error:
-        raise DataError(f"{file}: cannot be read as weights, or is damaged ({str(error).splitlines()[0]}).") from None
+    except Exception as error:  # of a damaged file, whatever its parsers raise
+        told = next(iter(str(error).splitlines()), "")
+        raise DataError(f"{file}: cannot be read as weights, or is damaged ({type(error).__name__}: {told}).") from None
     if not isinstance(found, dict):
         raise DataError(f"{file}: holds {type(found).__name__}; expected weights by name.")
     return found

@@ -16,12 +16,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from taumem.data.item_set import ItemSet
-from taumem.errors import ConfigError, TaumemError, nearest_name
+from taumem.errors import ConfigError, TaumemError
+from taumem.probes.isolation import modules_of
 
 __all__ = ["ProbeFile", "probe_of"]
 
@@ -87,8 +89,12 @@ class ProbeFile:
         """
         with self.saying_where("load", f"({path.name!r})"):
             model = self.module.load(path)
-        if model is None:
-            raise ConfigError(f"{self.path.name}: load({path.name!r}) gave None; it returns the model: return model.")
+        if not modules_of(model) and not callable(model):
+            what = "None" if model is None else type(model).__name__
+            raise ConfigError(
+                f"{self.path.name}: load({path.name!r}) gave {what}; it returns the model: a torch.nn.Module, or several "
+                "in a tuple, list or dict."
+            )
         return model
 
     def guard_arguments(self, n_samples: int | None = None) -> dict[str, Any]:
@@ -140,9 +146,8 @@ class ProbeFile:
         has, file = vars(self.module), self.path.name
         for name in WANTED:
             if name not in has:
-                near = [known for known in has if not known.startswith("_") and known not in WANTED]
-                hint = nearest_name(name, near).partition("?")[0] + "? " if near else ""
-                hint = hint if hint.startswith("did you mean") else ""
+                near = get_close_matches(name, set(has) - set(WANTED), n=1, cutoff=0.7)
+                hint = f"did you mean {near[0]!r}? " if near else ""
                 raise ConfigError(f"{file}: it has no {name}; {hint}expected {(CALLED | ITEMS)[name]}.")
         arguments: dict[str, tuple[str, ...]] = {"load": ("path",), "sample": ("model", "n", "generator")}
         has_times = has.get("times") is not None or has.get("timesteps") is not None

@@ -26,8 +26,6 @@ __all__ = ["scan"]
 
 LEDGER = "checkpoints.json"
 """Which file each look was at: another file of the same step is not taken for it."""
-TRIES = 2
-"""Checkpoints one after another that cannot be loaded before any was: then it is not they that are at fault."""
 N_SAMPLES = 64
 
 Progress = Callable[[int, int], None]
@@ -114,7 +112,7 @@ class _Scanner:
         self.passed_over: dict[str, str] = {}
         self.notes: list[str] = []
         self.known = _read_ledger(ledger)
-        self._n_failed = 0
+        self._failures: set[str] = set()
         former = {entry["probe"] for entry in self.known.values()}
         if former - {file.digest}:
             self.notes.append(
@@ -173,24 +171,23 @@ class _Scanner:
     def _look(self, path: Path, step: int) -> str:
         """Score a checkpoint; say why, if that cannot be done though it can of others."""
         try:
-            model = self.file.load(path)
-        except (ConfigError, DataError) as error:
-            self._n_failed += 1
-            if not self.known and self._n_failed >= TRIES:
+            self._ask(self.file.load(path), step)
+        except (ConfigError, DataError, RecordError) as error:  # of a full disk writing the ledger will tell
+            what = str(error).replace(path.name, "")
+            if not self.known and what in self._failures:  # of two, and of none that is better: they are not at fault
                 raise
-            return str(error)
-        if not all(bool(p.isfinite().all()) for module in modules_of(model) for p in module.parameters(recurse=False)):
-            return "its weights are not finite: training had diverged"
-        try:
-            self.guard.look(model, step)
-        except (RecordError, DataError) as error:  # it has diverged; or the disk is full, which the ledger will say
+            self._failures.add(what)
             return str(error)
         finally:
-            del model
-            gc.collect()
+            gc.collect()  # before the next model is loaded
             if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                 torch.cuda.empty_cache()
         return ""
+
+    def _ask(self, model: Any, step: int) -> None:
+        if not all(bool(p.isfinite().all()) for module in modules_of(model) for p in module.parameters(recurse=False)):
+            raise DataError("its weights are not finite: training had diverged")
+        self.guard.look(model, step)
 
 
 def _read_ledger(file: Path) -> dict[str, dict[str, str]]:
