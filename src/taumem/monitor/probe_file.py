@@ -92,8 +92,8 @@ class ProbeFile:
         if not modules_of(model) and not callable(model):
             what = "None" if model is None else type(model).__name__
             raise ConfigError(
-                f"{self.path.name}: load({path.name!r}) gave {what}; it returns the model: a torch.nn.Module, or several "
-                "in a tuple, list or dict."
+                f"{self.path.name}: load({path.name!r}) gave {what}; it returns the model: a torch.nn.Module, or "
+                "several in a tuple, list or dict."
             )
         return model
 
