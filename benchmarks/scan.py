@@ -97,9 +97,8 @@ def curve(items: np.ndarray) -> Curve:
 
 def best(runs: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    print(
-        "| checkpoints | items | true losses | scatter | best not in the set | size of the set |\n|---|---|---|---|---|---|"
-    )
+    print("| checkpoints | items | true losses | scatter | best not in the set | size of the set |")
+    print("|---|---|---|---|---|---|")
     for looks in (2, 6, 20):
         for n in (8, 16, 64):
             for shape in ("all alike", "two alike", "a valley"):
