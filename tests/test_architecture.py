@@ -21,12 +21,12 @@ LAYERS = (  # from top to bottom; the parts of one layer do not know each other
     {"monitor", "audit"},
     {"probes", "training"},
     {"models", "neighbors", "analysis"},
-    {"diffusion", "data"},
+    {"diffusion", "data", "logs"},
     {"record"},
     {"errors", "shapes", "randomness"},
 )
 ALLOWED_BESIDE = {("lab", "report")}
-TORCH_FREE = ("taumem.record", "taumem.analysis", "taumem.report", "taumem.errors")
+TORCH_FREE = ("taumem.record", "taumem.logs", "taumem.analysis", "taumem.report", "taumem.errors")
 FRAMEWORKS = {"accelerate", "diffusers", "ignite", "lightning", "pytorch_lightning", "transformers"}
 
 FILES = {

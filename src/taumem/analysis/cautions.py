@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from taumem.analysis.differences import recipe_of
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.shares import FEWEST_HELDOUT, exact_interval
-from taumem.analysis.wording import factor, percent, sizes_text
+from taumem.analysis.wording import factor, percent, plural, sizes_text
 from taumem.errors import first_difference
 from taumem.record import RunRecord
 
@@ -94,6 +94,11 @@ def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) ->
     batch_sizes = {header.batch_size for header in headers}
     if len(batch_sizes) == 1 and (told := full_batches({h.data.n_train for h in headers}, batch_sizes.pop())):
         yield told
+    if logged := [record for record in records if "log" in record.header.probes]:
+        yield (
+            f"{plural(len(logged), 'run')} of {len(records)} from logs of other trainers: their losses are means "
+            "without items, whose intervals know the jitter of the curve and nothing else."
+        )
     counted = [
         record.header.data.n_heldout
         for record in records

@@ -14,10 +14,22 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CERTAIN", "FEWEST_LOOKS", "ROUNDING", "SPIKE", "Course", "half_doubling", "jitter", "looks_per_doubling"]
+__all__ = [
+    "CERTAIN",
+    "FEWEST_LOOKS",
+    "LASTING",
+    "ROUNDING",
+    "SPIKE",
+    "Course",
+    "half_doubling",
+    "jitter",
+    "looks_per_doubling",
+]
 
 FEWEST_LOOKS = 8
 """Looks past step 0, below which the noise of a course is not known."""
+LASTING = 3
+"""Looks that a rise must have lasted, at least, where one asks at every look: one or two that spike are no turn."""
 CERTAIN = 1.645
 """Standard errors from the limit that is passed with a probability of 95 %."""
 SPIKE = 0.25
@@ -94,6 +106,16 @@ class Course:
             return cls(x, np.log(mean), losses / mean[:, None])
         size = float(np.abs(mean).max()) or 1.0
         return cls(x, mean / size, losses / size)
+
+    @classmethod
+    def of_mean(cls, x: Floats, mean: Floats) -> "Course":
+        """Follow a loss of which the mean alone is known: what of its noise its items make shows in its jitter, or not.
+
+        Args:
+            x: log steps of the looks, ascending, at least 8.
+            mean: of the loss at each look.
+        """
+        return cls.of(x, np.repeat(mean[:, None], 2, axis=1))
 
     @property
     def rise(self) -> float:

@@ -29,6 +29,7 @@ def unread(records: Sequence[RunRecord], found: Collection[str], wanted: Collect
     for family, members in families().items():
         first = members[0]
         concerned = family in wanted if wanted else not first.concerns or bool(first.concerns & kinds)
+        concerned &= not first.instead_of
         if concerned and not any(clock.name in found for clock in members):
             alike.setdefault((first.needs, _why_unread(first, records)), []).append(family)
     for (needs, why), clocks in alike.items():
@@ -41,8 +42,8 @@ def _why_unread(clock: Clock, records: Sequence[RunRecord]) -> str:
         return ", and no run here has them."
     if all(curve.items is None for curve in curves):
         return (
-            ". The losses here are means alone, which do not tell a change from noise: record the loss of each item "
-            "with them, always of the same items (Estimate(..., items=[...]), or let LossGap measure it)."
+            ". The losses here are means alone, whose noise shows only in their own jitter: record the loss of each "
+            "item with them, always of the same items (Estimate(..., items=[...]), or let LossGap measure it)."
         )
     looks = max(int((curve.steps > 0).sum()) for curve in curves if curve.items is not None)
     if looks >= FEWEST_LOOKS:

@@ -81,7 +81,7 @@ def usual_prior(
     """What forecasts assume: of k, what studies with Adam showed, at rates within a factor of ten.
 
     Args:
-        clock: which; all but ``tau_val`` have one in common.
+        clock: which; all but ``tau_val``, of items or of means, have one in common.
         kind: of the items, as records call it: ``images``, ``texts``, ``strings``; of any other it is not known what
             their studies have in common, and more is left open.
         full_batches: whether every batch is the whole training set.
@@ -89,7 +89,7 @@ def usual_prior(
             fine-tuning taught another prior, one for all kinds of items.
     """
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
-    clocks = "tau_val" if clock == "tau_val" else "others"
+    clocks = "tau_val" if clock in ("tau_val", "tau_val_mean") else "others"
     rows = table["full" if full_batches else "finetuning" if pretrained else "fixed"][clocks]
     row = rows.get(kind, rows["unknown"]) | {"batch": table["batch"][clocks]}
     return Prior(**{name: tuple(pair) for name, pair in row.items()})

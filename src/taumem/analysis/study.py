@@ -26,7 +26,7 @@ from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Study"]
 
-HEADLINE_CLOCKS = ("tau_val", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
+HEADLINE_CLOCKS = ("tau_val", "tau_val_mean", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
 """Which clock speaks for a study that forecasts none: the first of these with a law."""
 
 

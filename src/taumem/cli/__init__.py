@@ -12,6 +12,7 @@ from taumem.cli import (  # noqa: F401 (each puts its verbs into the app)
     making,
     reading,
     scanning,
+    watching,
 )
 from taumem.cli.entry import app, main
 

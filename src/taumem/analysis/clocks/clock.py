@@ -115,6 +115,7 @@ class Clock:
         of_pairs: whether it is read off two runs on disjoint halves rather than off each run.
         concerns: the kinds of items that it is a question of; empty for all.
         color: by day and by night, as #rrggbb.
+        instead_of: the clock that it stands in for where that cannot be read; it is not missed where it can.
     """
 
     family: str
@@ -126,6 +127,7 @@ class Clock:
     of_pairs: bool = False
     concerns: frozenset[ItemKind] = frozenset()
     color: tuple[str, str] = ("#20242c", "#e6e9ef")
+    instead_of: str = ""
 
     @property
     def x(self) -> str:

@@ -19,6 +19,7 @@ from taumem.analysis.clocks.losses import (
     tau_gen,
     tau_val,
 )
+from taumem.analysis.clocks.means import tau_val_mean
 from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed, right_censored
@@ -89,6 +90,13 @@ def level_clock(grammar_level: int) -> Clock:
 def _read_heldout(seen: Seen, confidence: float, *, place: Callable[..., Placed]) -> Placed | None:
     heldout = seen.items_curve("heldout_loss", looks=FEWEST_LOOKS)
     return None if heldout is None else place(heldout, confidence=confidence)
+
+
+def _read_means(seen: Seen, confidence: float) -> Placed | None:
+    heldout = seen.curve("heldout_loss")
+    if heldout is None or heldout.items is not None or (heldout.steps > 0).sum() < FEWEST_LOOKS:
+        return None
+    return tau_val_mean(heldout, confidence=confidence)
 
 
 def _read_gap(
@@ -207,6 +215,16 @@ def _all() -> Iterator[Clock]:
         f"it counts once the last looks are above it by more than {TURNED:g} standard errors, of items and of weights.",
         heldout,
         color=("#0072b2", "#4cb0e8"),
+    )
+    yield Clock(
+        "tau_val_mean",
+        _read_means,
+        "The minimum of tau_val, of a loss whose items are not known, as logs have it; it counts once the last looks "
+        f"(3 at least) are above it by more than {TURNED:g} standard errors of the curve's own noise, and its interval "
+        "knows no other noise.",
+        f"a held-out loss without the loss of each item, at {FEWEST_LOOKS} or more looks",
+        color=("#2f6f9f", "#86c5ea"),
+        instead_of="tau_val",
     )
     yield from _passing(
         (0.10, 0.20),

@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.analysis.clocks import tau_val
-from taumem.analysis.course import CERTAIN, FEWEST_LOOKS, ROUNDING, Course, half_doubling, jitter, looks_per_doubling
+from taumem.analysis.course import (
+    CERTAIN,
+    FEWEST_LOOKS,
+    LASTING,
+    ROUNDING,
+    Course,
+    half_doubling,
+    jitter,
+    looks_per_doubling,
+)
 from taumem.analysis.stopping.verdict import FEWEST_ITEMS, Reason, Verdict, curve_until, going_on
 from taumem.analysis.wording import percent
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunRecord
 
-__all__ = ["GapOpened", "LossTurned"]
-
-LASTING = 3
-"""Looks that a rise must have lasted, at least: one or two that spike are no turn."""
+__all__ = ["GapOpened", "LossTurned", "rise_seen", "too_few"]
 
 Floats = NDArray[np.float64]
 
@@ -58,12 +64,10 @@ class LossTurned:
         if curve.items is None or curve.items.shape[1] < FEWEST_ITEMS:
             return replace(so_far, not_checked=(f"Whether the held-out loss has turned: {_FEW_ITEMS}",))
         if len(curve) < FEWEST_LOOKS:
-            return replace(so_far, power=_too_few(len(curve)))
+            return replace(so_far, power=too_few(len(curve)))
         course = Course.of(np.log(curve.steps.astype(float)), curve.items)
         if course.rise <= self.standard_errors or not course.has_risen_for(LASTING):
-            needed = (self.standard_errors + CERTAIN) * course.error
-            by = percent(math.expm1(needed)) if (curve.values > 0).all() else f"{percent(needed)} of its size"
-            return replace(so_far, power=f"A lasting rise of the held-out loss by {by} would have been seen.")
+            return replace(so_far, power=rise_seen(course, curve, self.standard_errors))
         lowest = int(curve.steps[np.argmin(curve.values)])
         return replace(
             so_far,
@@ -110,7 +114,7 @@ class GapOpened:
             why = "Whether the gap has opened: training and held-out items were not both asked, or "
             return replace(so_far, not_checked=(why + _FEW_ITEMS,))
         if len(ratio.steps) < FEWEST_LOOKS:
-            return replace(so_far, power=_too_few(len(ratio.steps)))
+            return replace(so_far, power=too_few(len(ratio.steps)))
         threshold = -math.log1p(-self.share)
         so_far = replace(so_far, not_checked=ratio.gap_at_first(threshold, self.standard_errors))
         grown, error = ratio.grown, ratio.error
@@ -255,7 +259,15 @@ def _past_zero(record: RunRecord, quantity: str, step: int | None) -> Curve | No
     return curve.at_steps(curve.steps[curve.steps > 0])
 
 
-def _too_few(looks: int) -> str:
+def rise_seen(course: Course, curve: Curve, standard_errors: float) -> str:
+    """By how much a loss that has not turned would have had to rise for it to be seen, 19 times out of 20."""
+    needed = (standard_errors + CERTAIN) * course.error
+    by = percent(math.expm1(needed)) if (curve.values > 0).all() else f"{percent(needed)} of its size"
+    return f"A lasting rise of the held-out loss by {by} would have been seen."
+
+
+def too_few(looks: int) -> str:
+    """Say that noise is not known from so few looks."""
     return f"Nothing could have been seen yet: there are {looks} looks, and noise is known from {FEWEST_LOOKS} on."
 
 

@@ -1,0 +1,171 @@
+"""Logs of other trainers, judged: has the held-out loss turned, since when, and which step to keep."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taumem.analysis.clocks.losses import TURNED
+from taumem.analysis.stopping.losses import LossTurned
+from taumem.analysis.stopping.means import FIDELITY, judge_means
+from taumem.analysis.stopping.verdict import Verdict
+from taumem.analysis.study import Study
+from taumem.errors import ConfigError, option
+from taumem.logs import Log
+
+__all__ = ["CLOCK", "Watched", "sizes_of", "study_of", "summary"]
+
+CLOCK = "tau_val_mean"
+"""What a log is judged by."""
+SIZE = re.compile(r"(?<![A-Za-z0-9])(?:P|n_train|n-train|n)[=_-]?(\d+)(?![A-Za-z0-9])")
+"""How a number of training examples stands in the name of a folder or a file, such as P000064-seed0 or n_train=64."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A log, and what is to be said of it.
+
+    Attributes:
+        log: of one run.
+        verdict: on its held-out loss; None where it has none.
+        n_train: number of training examples P; None where nobody said.
+        confidence: probability of the interval.
+    """
+
+    log: Log
+    verdict: Verdict | None
+    n_train: int | None = None
+    confidence: float = 0.9
+
+    @classmethod
+    def of(
+        cls, log: Log, n_train: int | None = None, *, confidence: float = 0.9, at_every_look: bool = False
+    ) -> "Watched":
+        """Judge a log.
+
+        Args:
+            log: of one run.
+            n_train: number of training examples P, if it is known.
+            confidence: probability of the interval, in (0, 1).
+            at_every_look: whether it is judged again and again while it grows, which takes more for a turn.
+        """
+        needed = LossTurned().standard_errors if at_every_look else TURNED
+        curve = log.curve
+        verdict = None if curve is None else judge_means(curve, confidence=confidence, standard_errors=needed)
+        return cls(log, verdict, n_train, confidence)
+
+    @property
+    def turned(self) -> bool:
+        """Whether the held-out loss has turned."""
+        return self.verdict is not None and self.verdict.stop
+
+    @property
+    def could_tell(self) -> bool:
+        """Whether a turn could have been seen at all."""
+        return self.turned or (self.verdict is not None and self.verdict.power.startswith("A lasting rise"))
+
+    @property
+    def reason(self) -> str:
+        """Why there is a verdict, or none, in a few sentences."""
+        axis = self.log.axis.removesuffix("s")
+        if self.verdict is None:
+            return f"No verdict: {self.log.why}"
+        if not self.turned:
+            so_far = f"The held-out loss has not turned by step {self.verdict.step:,}. {self.verdict.power}"
+            return so_far.replace("step", axis)
+        low, high = self.verdict.interval or (0, 0)
+        between = f"It lies between steps {low:,} and {high:,} with a confidence of {self.confidence:.0%}."
+        return f"{self.verdict.message} {between}".replace("step", axis)
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """The verdict as JSON has it; None where there is none."""
+        if not self.turned or self.verdict is None or self.verdict.interval is None:
+            return None
+        low, high = self.verdict.interval
+        keep = self.verdict.keep
+        return {
+            "clock": CLOCK,
+            "step": self.verdict.since,
+            "low": low,
+            "high": high,
+            "keep": keep,
+            "unit": self.log.axis,
+            "confidence": self.confidence,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain facts for a JSON file."""
+        log, curve = self.log, self.log.heldout
+        return {
+            "log": log.name,
+            "format": log.format,
+            "heldout": log.heldout_tag or None,
+            "train": log.train_tag or None,
+            "axis": log.axis,
+            "looks": 0 if curve is None else len(curve),
+            "last_step": None if curve is None else int(curve.steps[-1]),
+            "n_train": self.n_train,
+            "verdict": self.facts,
+            "best_so_far": None if self.verdict is None else self.verdict.keep,
+            "reason": self.reason,
+            "notes": list(log.notes),
+            "scalars": dict(log.tags),
+        }
+
+
+def summary(watched: Sequence[Watched]) -> dict[str, Any]:
+    """What is said of all logs together, as JSON has it: the verdict is that of the first log that has one."""
+    turned = [each for each in watched if each.turned]
+    first = turned[0] if turned else watched[0]
+    reason = first.reason
+    if len(watched) > 1:
+        which = f": {', '.join(each.log.name for each in turned)}" if turned else ""
+        reason = f"{len(turned)} of {len(watched)} logs have turned{which}. {first.log.name}: {reason}"
+    verdict = first.facts if first.facts is None or len(watched) == 1 else first.facts | {"log": first.log.name}
+    return {"verdict": verdict, "reason": reason, "fidelity": FIDELITY, "logs": [each.to_json() for each in watched]}
+
+
+def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[int | None]:
+    """The number of training examples of each log: given, or as its path says it; None where neither does.
+
+    Args:
+        logs: of some runs.
+        given: one for each log, or one for all; empty to read the paths.
+
+    Raises:
+        ConfigError: there are other numbers than logs.
+    """
+    if wrong := [size for size in given if size < 1]:
+        raise ConfigError(f"{option('n_train')}: a training set has at least 1 example; got {wrong[0]}.")
+    if len(given) == 1:
+        return [*given] * len(logs)
+    if given and len(given) != len(logs):
+        named = ", ".join(log.name for log in logs)
+        raise ConfigError(f"{option('n_train')}: {len(given)} sizes for {len(logs)} logs ({named}); give one for each.")
+    return list(given) if given else [_size_in(log.path) for log in logs]
+
+
+def _size_in(path: Path) -> int | None:
+    """The size that the innermost part of a path names."""
+    for part in reversed(path.parts):
+        if found := SIZE.search(part):
+            return int(found[1]) or None
+    return None
+
+
+def study_of(watched: Sequence[Watched], *, confidence: float = 0.9) -> Study:
+    """The runs of known size as a study; those of one size get numbers in place of seeds.
+
+    Args:
+        watched: some logs.
+        confidence: probability of every interval.
+    """
+    so_far = dict[int, int]()
+    records = []
+    for each in watched:
+        if each.n_train is not None and each.log.heldout is not None:
+            seed = so_far[each.n_train] = so_far.get(each.n_train, -1) + 1
+            records.append(each.log.record(each.n_train, seed))
+    return Study.of(records, confidence=confidence)

@@ -1,0 +1,262 @@
+"""The verb that reads the logs of other trainers: watch."""
+
+import json as json_text
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.table import Column
+
+from taumem.cli.console import add_row, err, new_table, out, print_json, show_table
+from taumem.cli.entry import CONFIDENCE, Confidence, Json, OutputFolder, WholeOrNone, Wholes, app
+from taumem.cli.tables import show_forecast, show_study
+from taumem.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from taumem.analysis.watched import Watched
+
+__all__ = ["watch"]
+
+Logs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
+Flag = Annotated[bool, Parameter(negative="")]
+TURNED, UNDECIDABLE = 1, 3
+"""Exit codes of a gate."""
+
+
+@app.command
+def watch(
+    logs: Logs,
+    /,
+    *,
+    heldout: str | None = None,
+    train: str | None = None,
+    step: str | None = None,
+    n_train: Wholes = None,
+    forecast: WholeOrNone = None,
+    confidence: Confidence = CONFIDENCE,
+    output: OutputFolder | None = None,
+    fail_on: Literal["onset"] | None = None,
+    follow: Flag = False,
+    every: float = 30.0,
+    json: Json = False,
+) -> None:
+    """Read curves that a trainer has logged: has the held-out loss turned, at which step, and which step to keep?
+
+    Event files of TensorBoard, trainer_state.json, CSV, JSON lines and what W&B exports are read. Exit codes: 0 done; 1
+    with --fail-on, the loss has turned; 2 the input cannot be used; 3 with --fail-on, no log could have told.
+
+    Parameters
+    ----------
+    logs
+        Files, or folders that hold some; each run in them is judged by itself.
+    heldout
+        The name of the held-out loss; by the table of names in docs/logs.md if not given.
+    train
+        The name of a loss on training items that stay the same.
+    step
+        The column that says when; by the same table if not given.
+    n_train
+        The number of training examples P: one for all logs, or one for each; read from names such as P64 if not given.
+    forecast
+        Forecast a run on so many training examples from these, which are of known sizes.
+    confidence
+        Probability of every interval.
+    output
+        A folder to write a record of each log to, for `taumem fit` and `taumem report`; needs sizes.
+    fail_on
+        'onset': exit code 1 if a held-out loss has turned, 3 if no log could have told.
+    follow
+        Read again and again while a training runs, and say when the verdict changes; Ctrl-C ends it. With --fail-on it
+        ends once a loss has turned.
+    every
+        Seconds between two readings.
+    json
+        Print one JSON object on standard output; with --follow, one on a line whenever the verdict changes.
+    """
+    from taumem.logs import Asked
+
+    asked = Asked(heldout, train, step)
+    if follow:
+        if forecast is not None or output is not None:
+            raise ConfigError("--follow says when a verdict changes; give --forecast and -o once the runs are over.")
+        sys.exit(_follow(logs, asked, n_train or [], confidence, fail_on, every, json))
+    watched = _read(logs, asked, n_train or [], confidence)
+    content, forecasting = _content(watched, forecast, confidence)
+    if output is not None:
+        content["records"] = _write(watched, output)
+    if json:
+        print_json(content)
+    else:
+        _show(watched)
+        _show_study(watched, forecasting, confidence)
+        for folder in content.get("records", ()):
+            out.print(f"Wrote {escape(folder)}.", soft_wrap=True)
+    sys.exit(_code(watched, fail_on))
+
+
+def _read(
+    logs: Sequence[Path], asked: Any, n_train: Sequence[int], confidence: float, *, at_every_look: bool = False
+) -> "list[Watched]":
+    from taumem.analysis.interval import check_confidence
+    from taumem.analysis.watched import Watched, sizes_of
+    from taumem.logs import read_logs
+
+    check_confidence(confidence)
+    found = read_logs(*logs, asked=asked)
+    sizes = sizes_of(found, n_train)
+    return [
+        Watched.of(log, size, confidence=confidence, at_every_look=at_every_look)
+        for log, size in zip(found, sizes, strict=True)
+    ]
+
+
+def _content(watched: "Sequence[Watched]", forecast: int | None, confidence: float) -> tuple[dict[str, Any], Any]:
+    """What is printed as JSON, and the forecast with the next pilot, if one is asked for."""
+    from taumem.analysis.watched import CLOCK, study_of, summary
+
+    content = summary(watched)
+    if forecast is None:
+        return content, None
+    if unknown := [each.log.name for each in watched if each.n_train is None]:
+        raise ConfigError(
+            f"--forecast needs the size of each run, and that of {unknown[0]} is not known; give --n-train."
+        )
+    study = study_of(watched, confidence=confidence)
+    predicted = study.forecast(forecast, CLOCK)
+    pilot = study.next_pilot(forecast, CLOCK)
+    return content | {"forecast": predicted.to_json() | {"next_pilot": pilot.to_json()}}, (predicted, pilot)
+
+
+def _write(watched: "Sequence[Watched]", folder: Path) -> list[str]:
+    """A record of each log that has a held-out loss."""
+    from taumem.record import RunRecord
+
+    written: list[str] = []
+    for each in watched:
+        if each.log.heldout is None:
+            continue
+        if each.n_train is None:
+            raise ConfigError(f"a record says how many examples its run has: give --n-train for {each.log.name}.")
+        seed = sum(f"P{each.n_train:06d}-" in name for name in written)
+        path = folder / f"P{each.n_train:06d}-seed{seed}"
+        with RunRecord.open(path, each.log.header(each.n_train, seed)) as record:
+            record.append(each.log.measurements())
+        written.append(str(path))
+    return written
+
+
+def _code(watched: "Sequence[Watched]", fail_on: str | None) -> int:
+    if fail_on is None:
+        return 0
+    if any(each.turned for each in watched):
+        return TURNED
+    return 0 if any(each.could_tell for each in watched) else UNDECIDABLE
+
+
+def _show(watched: "Sequence[Watched]") -> None:
+    """Print what is said of each log."""
+    from taumem.analysis.stopping.means import FIDELITY
+
+    if len(watched) > 1:
+        _show_table(watched)
+    for each in watched:
+        log, verdict = each.log, each.verdict
+        axis = log.axis.removesuffix("s")
+        if log.heldout is not None:
+            looks = f"{len(log.heldout)} looks, {axis}s {log.heldout.steps[0]:,} to {log.heldout.steps[-1]:,}"
+            out.print(f"[dim]{escape(f'{log.name}: {log.format}, {log.heldout_tag}, {looks}.')}[/]", soft_wrap=True)
+        else:
+            out.print(f"[dim]{escape(log.name)}: {log.format}.[/]", soft_wrap=True)
+        color = "bold" if each.turned else "default"
+        keep = "" if verdict is None or verdict.keep is None else f" {_keep(each, axis)}"
+        out.print(f"[{color}]{escape(f'{each.reason}{keep}')}[/]", soft_wrap=True)
+        for note in log.notes:
+            out.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+    if any(each.turned for each in watched):
+        out.print(f"[dim]{FIDELITY}[/]", soft_wrap=True)
+
+
+def _keep(each: "Watched", axis: str) -> str:
+    assert each.verdict is not None
+    return f"Keep {axis} {each.verdict.keep:,}." if each.turned else f"Lowest so far: {axis} {each.verdict.keep:,}."
+
+
+def _show_table(watched: "Sequence[Watched]") -> None:
+    right = {"justify": "right"}
+    table = new_table("log", Column("P", **right), Column("looks", **right), "held-out loss lowest at", "keep")  # type: ignore[arg-type]
+    for each in watched:
+        size = "" if each.n_train is None else f"{each.n_train:,}"
+        looks = 0 if each.log.heldout is None else len(each.log.heldout)
+        facts = each.facts
+        lowest = "not turned" if each.verdict is not None else "no held-out loss"
+        if facts is not None:
+            lowest = f"{facts['step']:,} [{facts['low']:,}, {facts['high']:,}]"
+        add_row(table, each.log.name, size, looks, lowest, "" if facts is None else f"{facts['keep']:,}")
+    show_table(table)
+
+
+def _show_study(watched: "Sequence[Watched]", forecasting: Any, confidence: float) -> None:
+    """Print the law of runs of several sizes, and the forecast."""
+    from taumem.analysis.watched import study_of
+
+    if len({each.n_train for each in watched if each.n_train is not None}) > 1 and forecasting is None:
+        show_study(study_of(watched, confidence=confidence))
+    if forecasting is not None:
+        predicted, pilot = forecasting
+        study = study_of(watched, confidence=confidence)
+        show_forecast(predicted, pilot, study.cautions)
+
+
+def _follow(
+    logs: Sequence[Path],
+    asked: Any,
+    n_train: Sequence[int],
+    confidence: float,
+    fail_on: str | None,
+    every: float,
+    json: bool,
+) -> int:
+    """Read the logs whenever they have changed, and say when a verdict has."""
+    from taumem.analysis.watched import summary
+
+    if not 0 < every < float("inf"):
+        raise ConfigError(f"--every: expected seconds, above 0; got {every:g}.")
+    said: Any = None
+    watched: list[Watched] = []
+    try:
+        for _ in _changes(logs, every):
+            try:
+                watched = _read(logs, asked, n_train, confidence, at_every_look=True)
+            except DataError as error:
+                if said != str(error):
+                    said = str(error)
+                    err.print(f"[dim]waiting: {escape(said)}[/]", soft_wrap=True)
+                continue
+            state = [each.log.why if each.verdict is None else each.facts and each.facts["keep"] for each in watched]
+            if state != said:
+                said = state
+                print(json_text.dumps(summary(watched), allow_nan=False)) if json else _show(watched)
+                sys.stdout.flush()
+            if fail_on is not None and any(each.turned for each in watched):
+                return TURNED
+    except KeyboardInterrupt:
+        err.print("\nEnded.")
+    return _code(watched, fail_on) if watched else 0
+
+
+def _changes(logs: Sequence[Path], every: float) -> Iterator[None]:
+    """Comes back at once, and then whenever a file has changed."""
+    from taumem.logs import files_of
+
+    before: object = None
+    while True:
+        files = [file for path in logs if path.exists() for file in files_of(path)]
+        now = [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        if now != before:
+            before = now
+            yield
+        time.sleep(every)
