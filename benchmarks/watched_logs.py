@@ -1,7 +1,8 @@
 """How often does `taumem watch` see a turn in a log that has none, how many turns does it find, and how well?
 
     python benchmarks/watched_logs.py logs --logs 200 --seed 1       # files, as trainers write them, read once
-    python benchmarks/watched_logs.py follow --logs 500 --seed 1     # curves without a turn, read at every look
+    python benchmarks/watched_logs.py follow --logs 900 --seed 1     # curves without a turn, read at every look
+    python benchmarks/watched_logs.py lasting --logs 400 --seed 1    # the hardest of them: jitter that lasts, read once
 
 The rule was fixed on seed 0 and committed before the seeds that docs/logs.md reports. What is asked of them:
 
@@ -293,10 +294,37 @@ def curve_of(run: MadeUp) -> Curve:
     return Curve.from_measurements("heldout_loss", rows)
 
 
+def lasting(n_logs: int, seed: int) -> dict[str, float]:
+    """Curves of 36 looks at a constant ratio of steps, with a jitter of 2 % that lasts; this table came last."""
+    steps = np.unique(np.round(np.geomspace(10, 4000, 36)))
+    courses = {"flat": np.ones(len(steps)), "falls": 1 + 10 / steps, "falls, and stays": 1 + np.exp(-steps / 100)}
+    correlations, needed = (0.0, 0.5, 0.8, 0.9, 0.95), (4.0, 5.0)
+    print(f"| course, standard errors | {' | '.join(map(str, correlations))} |\n|---|{'---|' * len(correlations)}")
+    worst = 0.0
+    for name, true in courses.items():
+        for least in needed:
+            rates = [_turned(true, steps, each, least, n_logs, seed) for each in correlations]
+            worst = max(worst, *rates)
+            print(f"| {name}, {least:g} | {' | '.join(f'{100 * rate:.1f}' for rate in rates)} |")
+    return {"worst": worst}
+
+
+def _turned(true: Floats, steps: Floats, correlation: float, least: float, n_logs: int, seed: int) -> float:
+    """The share of logs that are said to turn."""
+    found = []
+    for k in range(n_logs):
+        drawn = np.random.default_rng([seed, k]).standard_normal(len(steps) + 50)
+        for at in range(1, len(drawn)):
+            drawn[at] = correlation * drawn[at - 1] + math.sqrt(1 - correlation**2) * drawn[at]
+        run = MadeUp("lasting", steps, true * np.exp(0.02 * drawn[50:]), np.zeros_like, 0.02)
+        found.append(judge_means(curve_of(run), standard_errors=least).stop)
+    return float(np.mean(found))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["logs", "follow"])
+    parser.add_argument("what", choices=["logs", "follow", "lasting"])
     parser.add_argument("--logs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    {"logs": logs, "follow": follow}[given.what](given.logs, given.seed)
+    {"logs": logs, "follow": follow, "lasting": lasting}[given.what](given.logs, given.seed)

@@ -1,4 +1,4 @@
-"""Write the tables of docs/ that restate tables of the code: clocks and quantities. A test holds the two together.
+"""Write the tables of docs/ that restate tables of the code: clocks, quantities, names of scalars. A test holds the two together.
 
 python docs/tables.py
 """
@@ -6,6 +6,7 @@ python docs/tables.py
 from pathlib import Path
 
 from taumem.analysis import families
+from taumem.logs import NAMES
 from taumem.record import QUANTITIES
 
 DOCS = Path(__file__).parent
@@ -43,7 +44,16 @@ def quantities() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"clocks.md": clocks, "records.md": quantities}
+def names() -> str:
+    """One row for each kind of scalar that trainers log: who logs it, and what it means."""
+    rows = ["| scalar | logged by | read as |", "|---|---|---|"]
+    for each in NAMES:
+        shown = ", ".join(f"`{name}`" for name in each.shown.split(", "))
+        rows.append(f"| {shown} | {each.trainers} | {each.meaning}{', over epochs' if each.in_epochs else ''} |")
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"clocks.md": clocks, "logs.md": names, "records.md": quantities}
 
 if __name__ == "__main__":
     main()

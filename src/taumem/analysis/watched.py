@@ -11,6 +11,7 @@ from taumem.analysis.stopping.losses import LossTurned
 from taumem.analysis.stopping.means import FIDELITY, judge_means
 from taumem.analysis.stopping.verdict import Verdict
 from taumem.analysis.study import Study
+from taumem.analysis.wording import percent
 from taumem.errors import ConfigError, option
 from taumem.logs import Log
 
@@ -75,7 +76,7 @@ class Watched:
             so_far = f"The held-out loss has not turned by step {self.verdict.step:,}. {self.verdict.power}"
             return so_far.replace("step", axis)
         low, high = self.verdict.interval or (0, 0)
-        between = f"It lies between steps {low:,} and {high:,} with a confidence of {self.confidence:.0%}."
+        between = f"It lies between steps {low:,} and {high:,} with a confidence of {percent(self.confidence)}."
         return f"{self.verdict.message} {between}".replace("step", axis)
 
     @property
@@ -128,7 +129,7 @@ def summary(watched: Sequence[Watched]) -> dict[str, Any]:
 
 
 def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[int | None]:
-    """The number of training examples of each log: given, or as its path says it; None where neither does.
+    """The number of training examples of each log: given, or as names say it; None where they do not.
 
     Args:
         logs: of some runs.
@@ -144,7 +145,7 @@ def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[int | None]:
     if given and len(given) != len(logs):
         named = ", ".join(log.name for log in logs)
         raise ConfigError(f"{option('n_train')}: {len(given)} sizes for {len(logs)} logs ({named}); give one for each.")
-    return list(given) if given else [_size_in(log.path) for log in logs]
+    return list(given) if given else [_size_in(log.path / log.run) for log in logs]
 
 
 def _size_in(path: Path) -> int | None:

@@ -164,25 +164,31 @@ def _show(watched: "Sequence[Watched]") -> None:
     if len(watched) > 1:
         _show_table(watched)
     for each in watched:
-        log, verdict = each.log, each.verdict
-        axis = log.axis.removesuffix("s")
-        if log.heldout is not None:
-            looks = f"{len(log.heldout)} looks, {axis}s {log.heldout.steps[0]:,} to {log.heldout.steps[-1]:,}"
-            out.print(f"[dim]{escape(f'{log.name}: {log.format}, {log.heldout_tag}, {looks}.')}[/]", soft_wrap=True)
-        else:
-            out.print(f"[dim]{escape(log.name)}: {log.format}.[/]", soft_wrap=True)
-        color = "bold" if each.turned else "default"
-        keep = "" if verdict is None or verdict.keep is None else f" {_keep(each, axis)}"
-        out.print(f"[{color}]{escape(f'{each.reason}{keep}')}[/]", soft_wrap=True)
-        for note in log.notes:
-            out.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+        if len(watched) == 1 or each.log.notes or not each.turned:
+            _show_log(each)
     if any(each.turned for each in watched):
         out.print(f"[dim]{FIDELITY}[/]", soft_wrap=True)
 
 
-def _keep(each: "Watched", axis: str) -> str:
-    assert each.verdict is not None
-    return f"Keep {axis} {each.verdict.keep:,}." if each.turned else f"Lowest so far: {axis} {each.verdict.keep:,}."
+def _show_log(each: "Watched") -> None:
+    log, keep, axis = each.log, "", each.log.axis.removesuffix("s")
+    out.print(f"[dim]{escape(_what(each))}[/]", soft_wrap=True)
+    if each.verdict is not None and each.verdict.keep is not None:
+        keep = f" {'Keep' if each.turned else 'Lowest so far:'} {axis} {each.verdict.keep:,}."
+    out.print(f"[{'bold' if each.turned else 'default'}]{escape(f'{each.reason}{keep}')}[/]", soft_wrap=True)
+    for note in log.notes:
+        out.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+
+
+def _what(each: "Watched") -> str:
+    """What was read, on one line."""
+    from taumem.analysis.wording import plural
+
+    log = each.log
+    if log.heldout is None:
+        return f"{log.name}: {log.format}."
+    looks = f"{plural(len(log.heldout), 'look')} from {log.axis.removesuffix('s')} {log.heldout.steps[0]:,}"
+    return f"{log.name}: {log.format}, {log.heldout_tag}, {looks} to {log.heldout.steps[-1]:,}."
 
 
 def _show_table(watched: "Sequence[Watched]") -> None:

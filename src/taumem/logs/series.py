@@ -4,7 +4,7 @@ What is done to points is told in sentences: values that are not finite, a step 
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -106,7 +106,7 @@ def _pieces(points: Points) -> list[Series]:
     kept = np.isfinite(steps) & np.isfinite(values) & (steps >= 0)
     notes = []
     if lost := int((~kept).sum()):
-        notes.append(f"{lost} of {len(kept)} values are not finite, or without a step, and left out.")
+        notes.append(f"Left out, since not finite or without a step: {lost} of {len(kept)} values.")
     steps, values = steps[kept], values[kept]
     if len(steps) == 0:
         return []
@@ -127,8 +127,8 @@ def _pieces(points: Points) -> list[Series]:
         notes.append("The points were in no order, and were sorted by their steps.")
     pieces = []
     for part in np.split(np.arange(len(steps)), back):
-        piece, told = _each_once(steps[part], values[part])
-        pieces.append(replace(piece, notes=(*notes, *told)))
+        piece = _each_once(steps[part], values[part])
+        pieces.append(replace(piece, notes=(*notes, *piece.notes)))
         notes = []
     return pieces
 
@@ -157,32 +157,29 @@ def _cadence(series: Series) -> int | None:
 _APART = f"Give each run a file of its own, or name the column of steps by {option('step')}."
 
 
-def _each_once(steps: Floats, values: Floats) -> tuple[Series, Sequence[str]]:
+def _each_once(steps: Floats, values: Floats) -> Series:
     """Ascending steps, the last value of each."""
     last = np.append(np.diff(steps) > 0, True)
-    n_steps = int(last.sum())
-    repeated = np.flatnonzero(~last)
-    differing = {float(steps[k]) for k in repeated if not np.isclose(values[k], values[k + 1], rtol=1e-5, atol=1e-12)}
-    if len(differing) > max(2, DOUBLED * n_steps):
+    n_steps, again = int(last.sum()), np.flatnonzero(~last)
+    differing = sum(not np.isclose(values[k], values[k + 1], rtol=1e-5, atol=1e-12) for k in again)
+    if differing > max(2, DOUBLED * n_steps):
         raise DataError(
-            f"{len(differing)} of {n_steps} steps stand there several times with other values: several runs or "
-            f"processes wrote into one log, or it holds each batch of an evaluation. {_APART}"
+            f"{len(steps)} points at {n_steps} different steps: several runs or processes wrote into one log, it holds "
+            f"each batch of an evaluation, or this is not the step. {_APART}"
         )
-    told = [f"{len(differing)} steps came twice; the last value counts."] if differing else []
-    return Series(steps[last].astype(np.int64), values[last]), told
+    told = f"Left out, since the last value at a step counts: {differing} of {len(steps)} values."
+    return Series(steps[last].astype(np.int64), values[last], (told,) if differing else ())
 
 
 def _resumed(run: Series, piece: Series) -> Series:
     """A run, and what it wrote once it was resumed."""
     kept = run.steps < piece.steps[0]
-    gone = int((~kept).sum())
     told = (
-        (f"The run was resumed by step {piece.steps[0]:,}; {gone} earlier values from there on no longer count.",)
-        if gone
-        else ()
+        f"The run went back to step {piece.steps[0]:,} and was resumed; what it had logged from there on no longer "
+        f"counts ({int((~kept).sum())} of {len(run)} values).",
     )
     return Series(
         np.concatenate([run.steps[kept], piece.steps]),
         np.concatenate([run.values[kept], piece.values]),
-        (*run.notes, *told, *piece.notes),
+        (*run.notes, *(() if kept.all() else told), *piece.notes),
     )

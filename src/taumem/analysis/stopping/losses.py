@@ -24,7 +24,7 @@ from taumem.analysis.course import (
     looks_per_doubling,
 )
 from taumem.analysis.stopping.verdict import FEWEST_ITEMS, Reason, Verdict, curve_until, going_on
-from taumem.analysis.wording import percent
+from taumem.analysis.wording import percent, plural
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunRecord
 
@@ -268,7 +268,8 @@ def rise_seen(course: Course, curve: Curve, standard_errors: float) -> str:
 
 def too_few(looks: int) -> str:
     """Say that noise is not known from so few looks."""
-    return f"Nothing could have been seen yet: there are {looks} looks, and noise is known from {FEWEST_LOOKS} on."
+    there = f"there {'is' if looks == 1 else 'are'} {plural(looks, 'look')}"
+    return f"Nothing could have been seen yet: {there}, and noise is known from {FEWEST_LOOKS} on."
 
 
 def _check_standard_errors(number: float) -> None:

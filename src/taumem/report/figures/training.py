@@ -26,7 +26,8 @@ def losses(study: Study, *, per_example: bool = False) -> go.Figure:
     add_key(figure, "held-out", "solid")
     add_key(figure, "training", "dot")
     heldout = [line for line in lines if line.quantity == "held-out loss"]
-    mark_onsets(figure, study, heldout, "tau_val", per_example=per_example)
+    for clock in ("tau_val", "tau_val_mean"):
+        mark_onsets(figure, study, heldout, clock, per_example=per_example)
     return finished(figure, lines, per_example=per_example, y={}, log_y="loss")
 
 

@@ -1,0 +1,188 @@
+"""The verb watch: what it prints, what it writes, and how it ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taumem.cli import app, main
+from taumem.record import read_runs
+
+STEPS = np.arange(100, 4001, 100)
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as leaving:
+        main(["watch", *map(str, arguments)])
+    return leaving.value.code or 0
+
+
+def values(minimum=1000.0, steps=STEPS, *, seed=0, turns=True):
+    u = steps / minimum
+    true = 0.2 + 0.1 * (u**-0.6 / 0.6 + (u**0.8 / 0.8 if turns else 0))
+    return true * np.exp(0.004 * np.random.default_rng(seed).standard_normal(len(u)))
+
+
+def log(file, those, steps=STEPS, name="val_loss"):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = (json.dumps({"step": int(s), name: float(v)}) for s, v in zip(steps, those, strict=True))
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+@pytest.fixture
+def turned(tmp_path):
+    return log(tmp_path / "turned.jsonl", values())
+
+
+@pytest.fixture
+def falls(tmp_path):
+    return log(tmp_path / "falls.jsonl", values(turns=False))
+
+
+@pytest.fixture
+def study(tmp_path):
+    for n_train in (16, 32, 64):
+        steps = np.unique(np.round(np.geomspace(0.7 * n_train, 48 * n_train, 28)))
+        log(tmp_path / "study" / f"P{n_train}" / "log.jsonl", values(8 * n_train, steps, seed=n_train), steps)
+    return tmp_path / "study"
+
+
+def test_a_log_that_has_turned(turned, capsys):
+    assert run(turned) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"lowest at step [\d,]+ and has risen since. It lies between steps [\d,]+ and [\d,]+", printed)
+    assert re.search(r"Keep step (900|1,000|1,100)\.", printed)
+    assert "knows the jitter of this curve and nothing else" in printed
+
+
+def test_the_verdict_as_json(turned, falls, capsys):
+    assert run(turned, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    verdict = said["verdict"]
+    assert verdict["clock"] == "tau_val_mean"
+    assert verdict["low"] <= 1000 <= verdict["high"]
+    assert verdict["low"] <= verdict["keep"] <= verdict["high"]
+    assert verdict["unit"] == "steps"
+    assert "was lowest" in said["reason"]
+    assert run(falls, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] is None
+    assert "has not turned by step 4,000. A lasting rise" in said["reason"]
+    assert said["logs"][0]["looks"] == 40
+    assert run(falls, turned, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"]["log"] == str(turned)
+    assert said["reason"].startswith("1 of 2 logs have turned")
+
+
+def test_a_gate_for_continuous_integration(turned, falls, tmp_path):
+    few = log(tmp_path / "few.jsonl", values()[:5], STEPS[:5])
+    only_training = log(tmp_path / "training.jsonl", values(), name="train_loss")
+    assert run(turned, "--fail-on", "onset") == 1
+    assert run(falls, turned, "--fail-on", "onset") == 1
+    assert run(falls, "--fail-on", "onset") == 0
+    assert run(few, "--fail-on", "onset") == 3
+    assert run(only_training, "--fail-on", "onset") == 3
+
+
+def test_what_cannot_be_said_is_a_result(tmp_path, capsys):
+    assert run(log(tmp_path / "training.jsonl", values(), name="train/loss")) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no held-out loss among its scalars: train/loss (40)" in printed
+    assert "--heldout" in printed
+
+
+def test_a_scalar_is_named_by_its_option(tmp_path, capsys):
+    file = log(tmp_path / "own.jsonl", values(), name="recon")
+    assert run(file, "--heldout", "recon", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] is not None
+
+
+def test_runs_of_several_sizes_give_a_law_and_a_forecast(study, tmp_path, capsys):
+    assert run(study) == 0
+    assert "tau_val_mean" in capsys.readouterr().out
+    assert run(study, "--forecast", 128, "--json", "-o", tmp_path / "records") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["forecast"]["clock"] == "tau_val_mean"
+    assert said["forecast"]["steps"]["low"] < 8 * 128 * 1.3
+    assert said["forecast"]["steps"]["high"] > 8 * 128 * 0.8
+    records = read_runs(tmp_path / "records")
+    assert sorted(record.header.data.n_train for record in records) == [16, 32, 64]
+    assert all("log" in record.header.probes for record in records)
+
+
+def test_sizes_are_given_one_for_each(study, turned, capsys):
+    assert run(study, "--n-train", 10, 20, 30, "--json") == 0
+    assert [each["n_train"] for each in json.loads(capsys.readouterr().out)["logs"]] == [10, 20, 30]
+    assert run(study, "--n-train", 10, 20) == 2
+    assert "2 sizes for 3 logs" in capsys.readouterr().err
+    assert run(turned, "--forecast", 128) == 2
+    assert "give --n-train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--confidence", "2"), "confidence"),
+        (("--n-train", "0"), "at least 1 example"),
+        (("--follow", "--forecast", "8"), "once the runs are over"),
+        (("--follow", "--every", "0"), "--every"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(turned, capsys, arguments, told):
+    assert run(turned, *arguments) == 2
+    printed = capsys.readouterr().err.strip()
+    assert told in printed
+    assert "Traceback" not in printed
+
+
+def test_it_loads_no_torch(turned):
+    command = (
+        "import sys; from taumem.cli import main\n"
+        f"try: main(['watch', {str(turned)!r}])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+
+
+def followed(file, *options):
+    command = [sys.executable, "-m", "taumem", "watch", str(file), "--follow", "--every", "0.05", "--json", *options]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_running_training_is_followed_until_ctrl_c(tmp_path):
+    file = tmp_path / "log.jsonl"
+    process = followed(file)
+    assert "waiting" in process.stderr.readline()
+    log(file, values()[:12], STEPS[:12])
+    assert json.loads(process.stdout.readline())["verdict"] is None
+    log(file, values())
+    assert json.loads(process.stdout.readline())["verdict"]["low"] <= 1000
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_following_ends_with_a_verdict_where_that_fails_the_gate(tmp_path):
+    file = log(tmp_path / "log.jsonl", values()[:12], STEPS[:12])
+    process = followed(file, "--fail-on", "onset")
+    assert json.loads(process.stdout.readline())["verdict"] is None
+    time.sleep(0.1)
+    log(file, values())
+    assert process.wait(timeout=30) == 1
+
+
+def test_every_option_stands_in_the_guide():
+    guide = (Path(__file__).parents[2] / "docs" / "logs.md").read_text(encoding="utf-8")
+    flags = {name for argument in app["watch"].assemble_argument_collection() for name in argument.names}
+    options = sorted(name for name in flags if name.startswith("--") and not name.startswith("--no-"))
+    assert len(options) > 8
+    assert [name for name in options if f"`{name}" not in guide] == []
