@@ -1,4 +1,6 @@
-"""Write the tables of docs/ that restate tables of the code: clocks, quantities, names of scalars. A test holds the two together.
+"""Write the tables of docs/ that restate tables of the code: clocks, quantities, names of scalars.
+
+A test holds the two together.
 
 python docs/tables.py
 """

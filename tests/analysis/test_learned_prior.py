@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted import header
 from scipy.stats import qmc
 
-from taumem.analysis import Onset, Prior, fit_law, usual_prior
+from taumem.analysis import ClockLaw, Onset, Prior, fit_law, usual_prior
 from taumem.analysis.evidence import error_of
 from taumem.record import RunKey
 
@@ -188,3 +189,20 @@ def test_k_is_a_mean_over_domains_and_as_wide_as_domains_and_rates_are_apart(clo
     assert mean == pytest.approx(np.mean(of_domains), abs=0.006)
     assert all(abs(k - mean) < 2 * sd for k in (*of_domains, *learn.K_BY_RATE[0]))
     assert sd > max(np.std(of_domains), np.std(learn.K_BY_RATE[0]) / 2)
+
+
+def test_runs_that_start_from_a_pretrained_model_are_forecast_by_what_fine_tuning_taught():
+    def law(*pretrained):
+        headers = [header(pretrained=each) for each in pretrained]
+        (clock,) = ClockLaw.of_each(pilots, headers=headers, floor=False, confidence=0.9)
+        return clock.forecasting()
+
+    pilots = [Onset(10.0 * n, 9.0 * n, 11.0 * n, "no", "tau_val", RunKey(n, 4, 0)) for n in (8, 16, 32)]
+    tuned = fit_law(pilots, prior=usual_prior(pretrained=True))
+    assert law(True, True).predict(64) == tuned.predict(64)
+    assert (
+        law(True, False).predict(64)
+        == law(False, False).predict(64)
+        == fit_law(pilots, prior=usual_prior()).predict(64)
+    )
+    assert tuned.predict(64).value > law(False).predict(64).value

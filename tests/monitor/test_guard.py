@@ -724,3 +724,15 @@ def test_a_closed_guard_looks_no_more_and_can_be_read():
         train(guard, steps=20)
     assert guard(Net(), 100) is False
     assert len(guard.record.steps) == len(taumem.LogCadence().steps(20))
+
+
+def test_a_guard_of_a_pretrained_model_shows_it_before_the_first_step_and_says_so(tmp_path):
+    guard = taumem.Guard(loss, train=TRAIN, heldout=HELDOUT, folder=tmp_path, budget=None, pretrained=True, strict=True)
+    model = Net()
+    guard.look(model, 0)
+    for step in range(1, 40):
+        guard(model, step)
+    record = guard.record
+    assert record.header.pretrained
+    assert record.steps[:2] == [0, 8]
+    assert any(o.clock == "tau_gap_base[0.1]" for o in taumem.find_onsets([record]))
