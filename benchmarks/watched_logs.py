@@ -2,7 +2,7 @@
 
     python benchmarks/watched_logs.py logs --logs 200 --seed 1       # files, as trainers write them, read once
     python benchmarks/watched_logs.py follow --logs 900 --seed 1     # curves without a turn, read at every look
-    python benchmarks/watched_logs.py lasting --logs 400 --seed 1    # the hardest of them: jitter that lasts, read once
+    python benchmarks/watched_logs.py lasting --logs 200 --seed 1    # the hardest of them: jitter that lasts, read once
 
 The rule was fixed on seed 0 and committed before the seeds that docs/logs.md reports. What is asked of them:
 

@@ -1,4 +1,4 @@
-"""Write the tables of docs/ that restate tables of the code: clocks, quantities, names of scalars.
+"""Write the tables of docs/ that restate tables of the code, such as that of the clocks. A test holds the two together.
 
 A test holds the two together.
 
