@@ -4,7 +4,7 @@
     python experiments/finetuning/tables.py --runs FOLDER # from folders of runs
     python experiments/finetuning/tables.py --figure      # docs/figures/finetuning.png too
 
-Tables in Markdown, as docs/finetuning.md has them.
+Onsets and exponents; ratios; losses and copies at the end. Tables in Markdown, as docs/finetuning.md has them.
 """
 
 import argparse
@@ -72,6 +72,11 @@ def main() -> None:
                 if ratios := ratios_of(studies[one], studies[other], clock):
                     by_size = ", ".join(f"{size}: {statistics.geometric_mean(r):.2f}" for size, r in ratios.items())
                     print(row(f"{one} / {other}", clock, by_size, sum(map(len, ratios.values()))))
+    print()
+    print(row("study", *(f"P = {size}" for size in sizes)))
+    print(row(*["---"] * (1 + len(sizes))))
+    for name, study in studies.items():
+        print(row(name, *(ends_of(study, size) for size in sizes)))
     if asked.figure:
         photograph(drawn(studies), "finetuning", width=1150, height=760)
 
@@ -98,6 +103,18 @@ def ratios_of(one: Study, other: Study, clock: str) -> dict[int, list[float]]:
         if o.usable and (o.n_train, o.seed) in theirs:
             found.setdefault(o.n_train, []).append(o.step / theirs[o.n_train, o.seed].step)
     return found
+
+
+def ends_of(study: Study, size: int) -> str:
+    """The held-out loss at the start and at its lowest, means over runs; and all copies at the last look."""
+    own = [record for record in study.records if record.header.data.n_train == size]
+    if not own:
+        return ""
+    losses = [record.curve("heldout_loss") for record in own]
+    start, lowest = statistics.mean(c.values[0] for c in losses), statistics.mean(min(c.values) for c in losses)
+    copies = [record.curve("copy_fraction") for record in own]
+    found, drawn = sum(round(c.values[-1] * c.counts[-1]) for c in copies), sum(int(c.counts[-1]) for c in copies)
+    return f"{start:.3f}, {lowest:.3f}; {found} of {drawn} at {copies[0].steps[-1]:,}"
 
 
 def drawn(studies: dict[str, Study]) -> go.Figure:
