@@ -78,6 +78,18 @@ def test_a_guard_takes_the_same_file(tmp_path):
     assert guard.record.curve("copy_fraction").counts.tolist() == [16]
 
 
+def test_what_training_started_from_is_looked_at_as_step_0_and_never_kept(tmp_path):
+    perturbed(tmp_path / "net", 3)
+    file = probe_file(tmp_path, PROBE + "\n\ndef base():\n    torch.manual_seed(0)\n    return Net()\n")
+    found = taumem.scan(tmp_path / "net", file, folder=tmp_path / "scan")
+    assert found.record.steps == [0, 10, 20, 30]
+    assert found.record.header.pretrained
+    assert found.choice.keep != 0
+    quality = next(choice for choice in found.choices[1:] if choice.policy == "quality")
+    loss_of = found.record.curve("heldout_loss").values
+    assert ("But that of step 0, before training, is lower still." in quality.reason) == (loss_of[0] == loss_of.min())
+
+
 # --- again, and later -------------------------------------------------------------------------------------------------
 
 
@@ -342,3 +354,61 @@ def test_of_a_run_of_diffusers_the_clocks_are_those_of_the_guard(tmp_path):
     assert "no" in {censored for _, censored in clocks[1].values()}
     assert found.choice.verdict.stop
     assert found.choice.keep == live.verdict.keep
+
+
+LORA = """
+from functools import cache
+
+import torch
+from diffusers import UNet2DConditionModel
+
+train, heldout = torch.randn(32, 4, 8, 8, generator=torch.Generator().manual_seed(0)).split(16)
+
+
+@cache
+def base():
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("CrossAttnUpBlock2D",)}
+    return UNet2DConditionModel(
+        8, block_out_channels=(8,), layers_per_block=1, cross_attention_dim=8, norm_num_groups=4, **blocks
+    )
+
+
+def load(path):
+    unet = base()
+    unet.unload_lora()
+    unet.load_lora_adapter(path, weight_name="pytorch_lora_weights.safetensors", prefix="unet")
+    return unet
+
+
+def loss(unet, latents, generator):
+    noise = torch.randn(latents.shape, generator=generator)
+    return (unet(noise, 500, torch.zeros(len(latents), 1, 8)).sample - latents).square().flatten(1).mean(dim=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_adapters_of_diffusers_are_put_into_one_base_after_another(tmp_path):
+    diffusers, peft = pytest.importorskip("diffusers"), pytest.importorskip("peft")
+    file = taumem.monitor.probe_file.ProbeFile.read(probe_file(tmp_path, LORA))
+    model = file.base()
+    model.add_adapter(config := peft.LoraConfig(r=2, lora_alpha=4, target_modules=["to_q", "to_k"]))
+    truth = {}
+    for step in (10, 20, 30):
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                p += 0.5 * torch.randn_like(p) if "lora" in name else 0
+        layers = diffusers.utils.convert_state_dict_to_diffusers(peft.utils.get_peft_model_state_dict(model))
+        diffusers.StableDiffusionPipeline.save_lora_weights(
+            tmp_path / "output" / f"checkpoint-{step}", layers, unet_lora_adapter_metadata=config.to_dict()
+        )
+        with taumem.Guard(**file.guard_arguments(), budget=None, strict=True) as guard:
+            guard.look(model, step)
+            truth[step] = guard.record.curve("train_loss").values[0]
+    model.unload_lora()
+    found = taumem.scan(tmp_path / "output", file.path, folder=tmp_path / "scan")
+    curve = found.record.curve("train_loss")
+    assert dict(zip(curve.steps[1:].tolist(), curve.values[1:], strict=True)) == pytest.approx(truth, rel=1e-5)
+    assert curve.steps[0] == 0
+    assert abs(curve.values[0] - curve.values[1]) > 1e-4

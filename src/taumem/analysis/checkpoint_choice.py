@@ -142,10 +142,18 @@ def _reasons(verdict: Verdict, found: Checkpoint, record: RunRecord) -> Iterator
         if len(steps) > 1 and found.step in (steps[0], steps[-1]):
             which = ("first", "an earlier") if found.step == steps[0] else ("last", "a later")
             yield "It is the {} one: {} one might be better.".format(*which)
+    if _base_is_better(record, found.step):
+        yield "But that of step 0, before training, is lower still."
     if verdict.keep is not None and found.step != verdict.keep:
         yield f"(Step {verdict.keep:,} would be better, and no checkpoint of it is there any more.)"
     if not verdict.stop:
         yield verdict.power
+
+
+def _base_is_better(record: RunRecord, step: int) -> bool:
+    loss = record.curve_or_none("heldout_loss")
+    pair = None if loss is None else loss.at_steps(np.array([0, step]))
+    return pair is not None and len(pair) == 2 and bool(pair.values[0] < pair.values[1])
 
 
 def _beyond(record: RunRecord, step: int) -> str:

@@ -53,7 +53,7 @@ def scan(
         The folder that holds them, under the names that trainers give them: see docs/checkpoints.md.
     probe
         A Python file with load(path), loss(model, items, generator), train, heldout and, if wanted,
-        sample(model, n, generator).
+        sample(model, n, generator) and base().
     output
         Folder for the record, scan.json and report.html; scan if not given. One for each run.
     rule
@@ -153,11 +153,11 @@ def _show_checkpoints(found: "Scan") -> None:
     good = as_good_as_best(there["held-out loss"]) if "held-out loss" in there else ()
     table = new_table("checkpoint", Column(found.unit, justify="right"), *there, "")
     for step in found.record.steps:
-        path = found.checkpoints.get(step, "")
+        path = found.checkpoints.get(step)
         marks = [*(["keep"] if step == found.choice.keep else []), *(["lowest, or as good"] if step in good else [])]
         cells = (_cell(name, curve, step) for name, curve in there.items())
-        gone = "" if path and Path(path).exists() else " (gone)"
-        add_row(table, f"{Path(path).name}{gone}", f"{step:,}", *cells, "; ".join(marks))
+        name = "before training" if path is None else f"{Path(path).name}{'' if Path(path).exists() else ' (gone)'}"
+        add_row(table, name, f"{step:,}", *cells, "; ".join(marks))
     show_table(table)
 
 

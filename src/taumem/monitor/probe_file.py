@@ -6,6 +6,7 @@
     def load(path): ...                        # a checkpoint -> the model
     def loss(model, items, generator): ...     # one loss per item
     def sample(model, n, generator): ...       # n samples; may be left out
+    def base(): ...                            # the pretrained model that training started from; may be left out
 """
 
 import hashlib
@@ -30,6 +31,7 @@ __all__ = ["ProbeFile", "probe_of"]
 CALLED = {
     "load": "load(path) -> the model with the weights of that checkpoint",
     "loss": "loss(model, items, generator) -> one loss per item, [n]",
+    "base": "base() -> the model that training started from",
     "sample": "sample(model, n, generator) -> n samples, comparable with the items",
 }
 ITEMS = {
@@ -85,15 +87,23 @@ class ProbeFile:
         """The model of a checkpoint.
 
         Raises:
-            ConfigError: the file's ``load`` raised, or gave nothing: which line.
+            ConfigError: the file's ``load`` raised, or gave no model: which line.
         """
-        with self.saying_where("load", f"({path.name!r})"):
-            model = self.module.load(path)
+        return self._model("load", path)
+
+    def base(self) -> Any:
+        """The model that training started from; errors as in :meth:`load`."""
+        return self._model("base")
+
+    def _model(self, name: str, *path: Path) -> Any:
+        given = f"({', '.join(repr(part.name) for part in path)})"
+        with self.saying_where(name, given):
+            model = getattr(self.module, name)(*path)
         if not modules_of(model) and not callable(model):
             what = "None" if model is None else type(model).__name__
             raise ConfigError(
-                f"{self.path.name}: load({path.name!r}) gave {what}; it returns the model: a torch.nn.Module, or "
-                "several in a tuple, list or dict."
+                f"{self.path.name}: {name}{given} gave {what}; it returns the model: a torch.nn.Module, or several in "
+                "a tuple, list or dict."
             )
         return model
 
@@ -110,6 +120,8 @@ class ProbeFile:
         arguments = {name: has[name] for name in ("train", "heldout")}
         arguments |= {name: has[name] for name in OPTIONS if has.get(name) is not None}
         arguments["loss"] = self._told("loss")
+        if self.has_base:
+            arguments["pretrained"] = True
         if n_samples:
             if "sample" not in has:
                 raise ConfigError(f"{self.path.name}: samples are wanted, and it has no {CALLED['sample']}.")
@@ -121,6 +133,11 @@ class ProbeFile:
     def can_sample(self) -> bool:
         """Whether it says how."""
         return "sample" in vars(self.module)
+
+    @property
+    def has_base(self) -> bool:
+        """Whether it says what training started from."""
+        return "base" in vars(self.module)
 
     @property
     def batch_size(self) -> int | None:
@@ -149,7 +166,7 @@ class ProbeFile:
                 near = get_close_matches(name, set(has) - set(WANTED), n=1, cutoff=0.7)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise ConfigError(f"{file}: it has no {name}; {hint}expected {(CALLED | ITEMS)[name]}.")
-        arguments: dict[str, tuple[str, ...]] = {"load": ("path",), "sample": ("model", "n", "generator")}
+        arguments: dict[str, tuple[str, ...]] = {"load": ("path",), "base": (), "sample": ("model", "n", "generator")}
         has_times = has.get("times") is not None or has.get("timesteps") is not None
         arguments["loss"] = ("model", "items", "generator", *(("t",) if has_times else ()))
         for name, given in arguments.items():

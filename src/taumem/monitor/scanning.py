@@ -52,7 +52,7 @@ def scan(
 
     Args:
         checkpoints: the folder that holds them, named as trainers name them (see ``docs/checkpoints.md``).
-        probe: a Python file with ``load``, ``loss``, ``train``, ``heldout`` and, if wanted, ``sample``.
+        probe: a Python file with ``load``, ``loss``, ``train``, ``heldout`` and, if wanted, ``sample`` and ``base``.
         folder: where the record goes.
         rule: that decides, as of a guard: "quality", "balanced", "no_copies", "privacy", or several.
         pattern: of the checkpoints' names, with a group ``(?P<step>[0-9]+)``.
@@ -88,6 +88,8 @@ def scan(
     )
     with guard:
         scanned = _Scanner(guard, file, Path(folder) / LEDGER, wants_samples=bool(n_samples))
+        if file.has_base and 0 not in found.paths:
+            scanned.take_base()
         for done, (step, path) in enumerate(found.paths.items()):
             if progress is not None:
                 progress(done, len(found.paths))
@@ -119,6 +121,11 @@ class _Scanner:
                 f"{file.path.name} was changed since some checkpoints were scored. If what it measures has changed, "
                 "scan into another folder (-o)."
             )
+
+    def take_base(self) -> None:
+        """Score what training started from, unless that was done."""
+        if not self._has_looked(0):
+            self._ask(self.file.base(), 0)
 
     def take(self, path: Path, step: int) -> None:
         """Score a checkpoint, unless that was done."""
