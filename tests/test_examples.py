@@ -33,7 +33,7 @@ def load(name: str) -> ModuleType:
 
 def test_every_example_is_tested_here():
     tested = {"forecast_a_run", "monitor_and_record", "total_memorization", "grammar_in_python", "audit_samples"}
-    tested |= {"guard_your_loop", "guard_without_heldout", "guard_flow_matching", *FRAMEWORKS}
+    tested |= {"guard_your_loop", "guard_without_heldout", "guard_flow_matching", "scan_checkpoints", *FRAMEWORKS}
     tested |= {"diffusers_lora"}  # in tests/examples/
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
@@ -49,6 +49,16 @@ def test_an_audit_finds_the_copies_of_a_model_that_was_trained_too_long():
     record = load("audit_samples").main()
     assert record.verdict.state == "copies"
     assert record.copies.chance.count == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*held-out items count as copies:taumem.errors.TaumemWarning")
+def test_a_scan_of_saved_adapters_keeps_one_that_exists(tmp_path, capsys):
+    found = load("scan_checkpoints").main(tmp_path)
+    assert len(found.record.steps) == 21
+    assert found.choice.verdict.stop
+    assert 0 < found.choice.keep < 640
+    assert Path(found.choice.verdict.checkpoint.path).exists()
+    assert "Keep checkpoint-" in capsys.readouterr().out
 
 
 def test_flow_matching_stops_before_its_samples_are_copies():
