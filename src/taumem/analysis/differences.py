@@ -47,13 +47,14 @@ KNOWN = (
     Known(
         "pretrained network",
         ("pretraining", "pretrained", "base_model", "pretrained_model_name_or_path"),
-        "TODO",
+        "fine-tuning memorizes sooner than training from fresh weights, at few items several times, with a larger "
+        "exponent",
         "docs/finetuning.md",
     ),
     Known(
         "adapters",
         ("lora_rank", "rank", "lora_alpha"),
-        "TODO",
+        "LoRA memorizes later than all weights do, 2 to 4 times at rank 4, the more so the larger P",
         "docs/finetuning.md",
     ),
     Known("latents", ("latents", "autoencoder", "vae")),
