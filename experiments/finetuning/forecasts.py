@@ -1,7 +1,7 @@
 """Forecasts in fine-tuning by the rule of README.md: what they assume, learned elsewhere, and every one of them.
 
     python experiments/finetuning/forecasts.py          # every forecast, and the tables of docs/finetuning.md
-    python experiments/finetuning/forecasts.py --learn  # writes what ships, and without.json, before that
+    python experiments/finetuning/forecasts.py --learn  # writes without.json before that, in some minutes
 
 Reads the onsets beside this file (*.onsets.tsv, written by experiments/seal.py); nothing is trained. The prior is that
 of experiments/prior/learn.py, its population that of the studies here; "fine-tuning" forecasts of a place (pixels,
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--learn", action="store_true")
     if parser.parse_args().learn:
-        learn_both()
+        learn_each()
     made = [each for place, studies in PLACES.items() for study in studies for each in forecasts(place, study)]
     print("| study | clock | pilots | P | seed | measured | scratch | fine-tuning | one |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -65,21 +65,18 @@ def main() -> None:
                     print(summary(own, forecaster))
 
 
-def learn_both() -> None:
-    """Write the population of all studies here to where it ships, and those without each place beside this file."""
-    shipped, left_out = json.loads(learn.OUTPUT.read_text()), {}
+def learn_each() -> None:
+    """Write what the other places teach of each, and what all teach, beside this file."""
+    left_out = {}
     for clocks, names in CLOCKS.items():
         of = {
             place: [w for study in studies for w in learn.windows(place, f"finetuning/{study}", names)]
             for place, studies in PLACES.items()
         }
         of = {place: own for place, own in of.items() if own}
-        shipped.setdefault("finetuning", {})[clocks] = {"unknown": population(of)}
-        left_out[clocks] = {
-            place: population({other: own for other, own in of.items() if other != place}) for place in PLACES
-        }
-        print(clocks, {place: len(own) for place, own in of.items()}, shipped["finetuning"][clocks], left_out[clocks])
-    learn.OUTPUT.write_text(json.dumps(shipped, indent=2) + "\n")
+        without = {place: {other: of[other] for other in of if other != place} for place in PLACES}
+        left_out[clocks] = {place: population(rest) for place, rest in without.items()} | {"none": population(of)}
+        print(clocks, {place: len(own) for place, own in of.items()}, left_out[clocks])
     WITHOUT.write_text(json.dumps(left_out, indent=2) + "\n")
 
 

@@ -320,8 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
-    # What fine-tuning taught is experiments/finetuning/forecasts.py's to write.
-    shipped: dict[str, dict[str, Any]] = {"finetuning": json.loads(OUTPUT.read_text()).get("finetuning", {})}
+    shipped: dict[str, dict[str, Any]] = {}
     left_out: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
     for batches, domains in STUDIES.items():
         for clocks, names in CLOCKS.items():

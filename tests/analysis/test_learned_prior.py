@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import header
 from scipy.stats import qmc
 
-from taumem.analysis import ClockLaw, Onset, Prior, fit_law, usual_prior
+from taumem.analysis import Onset, Prior, fit_law, usual_prior
 from taumem.analysis.evidence import error_of
 from taumem.record import RunKey
 
@@ -161,7 +160,7 @@ def test_of_an_unknown_kind_more_is_left_open():
 def test_what_ships_is_a_table_as_it_is_learned():
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
     of_batches = table.pop("batch")
-    assert set(table) == {*learn.STUDIES, "finetuning"}
+    assert set(table) == set(learn.STUDIES)
     for batches, clocks in table.items():
         assert set(clocks) == set(learn.CLOCKS)
         for clock, kinds in clocks.items():
@@ -171,8 +170,8 @@ def test_what_ships_is_a_table_as_it_is_learned():
                 row["batch"] = of_batches[clock]
                 prior = Prior(**{name: tuple(pair) for name, pair in row.items()})  # which refuses what is no prior
                 assert prior.scatter is not None
-                of = {"full_batches": batches == "full", "pretrained": batches == "finetuning"}
-                assert usual_prior(learn.CLOCKS[clock][0], kind=kind, **of) == prior
+                full = batches == "full"
+                assert usual_prior(learn.CLOCKS[clock][0], kind=kind, full_batches=full) == prior
     left_out = json.loads(learn.WITHOUT.read_text(encoding="utf-8"))
     assert {b: {c: set(rows) for c, rows in clocks.items()} for b, clocks in left_out.items()} == {
         batches: {clock: set(learn.STUDIES[batches]) for clock in learn.CLOCKS} for batches in learn.STUDIES
@@ -189,20 +188,3 @@ def test_k_is_a_mean_over_domains_and_as_wide_as_domains_and_rates_are_apart(clo
     assert mean == pytest.approx(np.mean(of_domains), abs=0.006)
     assert all(abs(k - mean) < 2 * sd for k in (*of_domains, *learn.K_BY_RATE[0]))
     assert sd > max(np.std(of_domains), np.std(learn.K_BY_RATE[0]) / 2)
-
-
-def test_runs_that_start_from_a_pretrained_model_are_forecast_by_what_fine_tuning_taught():
-    def law(*pretrained):
-        headers = [header(pretrained=each) for each in pretrained]
-        (clock,) = ClockLaw.of_each(pilots, headers=headers, floor=False, confidence=0.9)
-        return clock.forecasting()
-
-    pilots = [Onset(10.0 * n, 9.0 * n, 11.0 * n, "no", "tau_val", RunKey(n, 4, 0)) for n in (8, 16, 32)]
-    tuned = fit_law(pilots, prior=usual_prior(pretrained=True))
-    assert law(True, True).predict(64) == tuned.predict(64)
-    assert (
-        law(True, False).predict(64)
-        == law(False, False).predict(64)
-        == fit_law(pilots, prior=usual_prior()).predict(64)
-    )
-    assert tuned.predict(64).value > law(False).predict(64).value

@@ -8,7 +8,7 @@ from taumem.analysis.law import Law
 from taumem.analysis.onset import Onset
 from taumem.analysis.prior import Exponent, Prior, read_exponent, usual_prior
 from taumem.errors import ConfigError
-from taumem.record import RunHeader, take_whole_sets
+from taumem.record import take_whole_sets
 
 __all__ = ["ClockLaw"]
 
@@ -24,7 +24,6 @@ class ClockLaw:
         floor: whether tau_0 is fitted too.
         confidence: probability of the laws' intervals.
         kind: of the items, which says what forecasts assume; empty where it is not known.
-        pretrained: whether the runs start from a pretrained model, which says so too.
     """
 
     clock: str
@@ -33,7 +32,6 @@ class ClockLaw:
     floor: bool = False
     confidence: float = 0.9
     kind: str = ""
-    pretrained: bool = False
     _fits: dict[tuple[float, float] | Prior, Law | str] = field(default_factory=dict, init=False, repr=False)
 
     def law(self, exponent: Exponent) -> Law | None:
@@ -49,7 +47,7 @@ class ClockLaw:
         """
         in_steps = all(onset.unit == "steps" for onset in self.fitted)
         full = in_steps and take_whole_sets([onset.run for onset in self.fitted])
-        prior = usual_prior(self.clock, kind=self.kind, full_batches=full, pretrained=self.pretrained)
+        prior = usual_prior(self.clock, kind=self.kind, full_batches=full)
         fit = self._fit(prior if in_steps else replace(prior, batch=None))
         if isinstance(fit, str):
             raise ConfigError(fit)
@@ -111,27 +109,24 @@ class ClockLaw:
         cls,
         onsets: Sequence[Onset],
         excluded: frozenset[int] = frozenset(),
-        headers: Sequence[RunHeader] = (),
         *,
         floor: bool,
         confidence: float,
+        kind: str = "",
     ) -> "tuple[ClockLaw, ...]":
         """One for each clock, in the order in which the clocks come.
 
         Args:
             onsets: of any clocks.
             excluded: training-set sizes to keep out of the fits.
-            headers: of the runs, as far as they are known: what forecasts assume depends on them.
             floor: whether to fit tau_0 too.
             confidence: probability of the laws' intervals, in (0, 1).
+            kind: of the items; empty where it is not known.
         """
-        kinds = {header.data.kind for header in headers}
-        kind, pretrained = kinds.pop() if len(kinds) == 1 else "", bool(headers) and all(h.pretrained for h in headers)
         by_clock: dict[str, list[Onset]] = {}
         for onset in onsets:
             by_clock.setdefault(onset.clock, []).append(onset)
-        settings = (floor, confidence, kind, pretrained)
         return tuple(
-            cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), *settings)
+            cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), floor, confidence, kind)
             for clock, own in by_clock.items()
         )

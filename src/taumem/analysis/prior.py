@@ -3,7 +3,7 @@
 The table is ``priors.json``, made by ``experiments/prior/learn.py``: how exponents, floors and scatters of studies are
 distributed, by the kind of items, for tau_val and for other clocks, with batches of one size and of the whole training
 set, with which onsets grow much more slowly in P; and how much sooner onsets come with larger batches.
-``docs/forecasts.md`` says how it was learned and what it is worth; of fine-tuning, ``docs/finetuning.md``.
+``docs/forecasts.md`` says how it was learned and what it is worth; ``docs/finetuning.md``, what it is worth there.
 """
 
 import json
@@ -75,9 +75,7 @@ class Prior:
 
 
 @cache
-def usual_prior(
-    clock: str = "tau_val", *, kind: str = "", full_batches: bool = False, pretrained: bool = False
-) -> Prior:
+def usual_prior(clock: str = "tau_val", *, kind: str = "", full_batches: bool = False) -> Prior:
     """What forecasts assume: of k, what studies with Adam showed, at rates within a factor of ten.
 
     Args:
@@ -85,12 +83,10 @@ def usual_prior(
         kind: of the items, as records call it: ``images``, ``texts``, ``strings``; of any other it is not known what
             their studies have in common, and more is left open.
         full_batches: whether every batch is the whole training set.
-        pretrained: whether training starts from a pretrained model: of batches that are not the whole set, studies of
-            fine-tuning taught another prior, one for all kinds of items.
     """
     table = json.loads(files("taumem.analysis").joinpath("priors.json").read_text(encoding="utf-8"))
     clocks = "tau_val" if clock in ("tau_val", "tau_val_mean") else "others"
-    rows = table["full" if full_batches else "finetuning" if pretrained else "fixed"][clocks]
+    rows = table["full" if full_batches else "fixed"][clocks]
     row = rows.get(kind, rows["unknown"]) | {"batch": table["batch"][clocks]}
     return Prior(**{name: tuple(pair) for name, pair in row.items()})
 

@@ -112,8 +112,9 @@ class Study:
         # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
         of_levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
         onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
-        headers = [record.header for record in self.records]
-        return ClockLaw.of_each(onsets, self.excluded, headers, floor=self.floor, confidence=self.confidence)
+        kinds = {record.header.data.kind for record in self.records}
+        kind = kinds.pop() if len(kinds) == 1 else ""
+        return ClockLaw.of_each(onsets, self.excluded, floor=self.floor, confidence=self.confidence, kind=kind)
 
     @property
     def laws(self) -> dict[str, Law]:
