@@ -120,7 +120,7 @@ def facts_of(
 
 
 def header_of(facts: DataFacts, *, seed: int, batch_size: int, pretrained: bool) -> RunHeader:
-    """What a guard's record says of the run; how long it will be nobody knows."""
+    """What a guard's record says of the run, of which it does not know how long it will be."""
     return RunHeader(
         name=facts.name,
         data=facts,
