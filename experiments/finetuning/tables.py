@@ -131,7 +131,7 @@ def drawn(studies: dict[str, Study]) -> go.Figure:
             bounds = [o for o in own if o.censored == "right"]
             points(figure, bounds, "triangle-up-open", color, what, k, wheres.index(where) + 1, named)
             if (law := study.laws.get(clock)) is not None:
-                sizes = sorted({o.n_train for o in own})
+                sizes = sorted({o.n_train for o in own if o.usable})
                 figure.add_scatter(
                     x=sizes,
                     y=[law.predict(size).value for size in sizes],
