@@ -186,3 +186,23 @@ def test_every_option_stands_in_the_guide():
     options = sorted(name for name in flags if name.startswith("--") and not name.startswith("--no-"))
     assert len(options) > 8
     assert [name for name in options if f"`{name}" not in guide] == []
+
+
+def test_a_log_without_a_held_out_loss_is_told_of_once_while_it_grows(tmp_path):
+    file = log(tmp_path / "log.jsonl", values()[:12], STEPS[:12], name="loss")
+    process = followed(file)
+    assert json.loads(process.stdout.readline())["verdict"] is None
+    for n in (13, 14, 15):
+        log(file, values()[:n], STEPS[:n], name="loss")
+        time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == ""
+
+
+def test_a_log_that_is_removed_while_it_is_looked_for_is_waited_for(tmp_path, turned, monkeypatch):
+    from taumem.cli import watching
+
+    found = [turned, tmp_path / "gone.jsonl"]
+    monkeypatch.setattr("taumem.logs.files_of", lambda path: found)
+    monkeypatch.setattr(watching.time, "sleep", lambda seconds: found.pop())
+    assert next(watching._changes([turned], 1)) is None

@@ -207,3 +207,13 @@ def test_a_long_log_is_streamed(tmp_path):
     (log,) = read_logs(file)
     assert len(log.heldout) == 40
     assert log.tags["train_loss"] == 60_000
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 5000, "seed": 1' + "0" * 400 + "}", "[" * 200_000, '{"step": 1e30, "val_loss": 2}']
+)
+def test_a_line_with_what_no_float_or_parser_can_hold_does_no_harm(tmp_path, line):
+    file = write_lines(tmp_path / "log.jsonl", points(turning()))
+    with file.open("a") as lines:
+        lines.write(line + "\n")
+    the_curve(file)

@@ -237,12 +237,12 @@ def _follow(
         for _ in _changes(logs, every):
             try:
                 watched = _read(logs, asked, n_train, confidence, at_every_look=True)
-            except DataError as error:
+            except (DataError, FileNotFoundError) as error:
                 if said != str(error):
                     said = str(error)
                     err.print(f"[dim]waiting: {escape(said)}[/]", soft_wrap=True)
                 continue
-            state = [each.log.why if each.verdict is None else each.facts and each.facts["keep"] for each in watched]
+            state = [each.verdict is None if each.facts is None else each.facts["keep"] for each in watched]
             if state != said:
                 said = state
                 print(json_text.dumps(summary(watched), allow_nan=False)) if json else _show(watched)
@@ -260,8 +260,12 @@ def _changes(logs: Sequence[Path], every: float) -> Iterator[None]:
 
     before: object = None
     while True:
-        files = [file for path in logs if path.exists() for file in files_of(path)]
-        now = [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        try:
+            files = [file for path in logs if path.exists() for file in files_of(path)]
+            now = [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        except FileNotFoundError:  # removed while it was looked for, as checkpoints that rotate are
+            time.sleep(every)
+            continue
         if now != before:
             before = now
             yield

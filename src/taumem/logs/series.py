@@ -16,6 +16,8 @@ __all__ = ["Points", "Series", "runs_of"]
 
 Floats = NDArray[np.float64]
 
+MOST_STEPS = 2.0**53
+"""Beyond it floats do not tell one step from the next."""
 MOST_RETURNS = 4
 """How often a step may go back in a file because a run was resumed: more, and the rows are in no order, or of several
 runs. Long files may have one return for each so many points."""
@@ -103,7 +105,7 @@ def runs_of(files: Iterable[Points]) -> list[Series]:
 def _pieces(points: Points) -> list[Series]:
     """The stretches of a file over which the step does not go back, each step once."""
     steps, values = np.asarray(points.steps), np.asarray(points.values)
-    kept = np.isfinite(steps) & np.isfinite(values) & (steps >= 0)
+    kept = np.isfinite(values) & (steps >= 0) & (steps <= MOST_STEPS)
     notes = []
     if lost := int((~kept).sum()):
         notes.append(f"Left out, since not finite or without a step: {lost} of {len(kept)} values.")

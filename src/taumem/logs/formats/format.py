@@ -50,11 +50,11 @@ def numbers(content: Mapping[str, Any], above: str = "") -> dict[str, float]:
         name = f"{above}{key}"
         if isinstance(value, Mapping):
             found |= numbers(value, f"{name}/")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
-        elif isinstance(value, str) and 0 < len(value) <= LONGEST:
+        elif (isinstance(value, int | float) and not isinstance(value, bool)) or (
+            isinstance(value, str) and 0 < len(value) <= LONGEST
+        ):
             try:
                 found[name] = float(value)
-            except ValueError:
+            except (ValueError, OverflowError):  # words, or a whole number beyond all floats
                 continue
     return found

@@ -34,7 +34,7 @@ class JsonLines:
                     continue
                 try:
                     content = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     content = None
                 if isinstance(content, dict):
                     n_rows += 1
