@@ -138,3 +138,12 @@ def test_where_the_base_is_better_it_is_said():
 
 def test_shares_are_read_as_they_are_recorded():
     assert share_curve("copy_fraction", np.array([1.0]), [3], 100).values[0] == 0.03
+
+
+@pytest.mark.parametrize("means", [[1.0], [1.0, 1.2, 1.5]])
+def test_of_the_first_checkpoint_nothing_is_said_of_those_before_it(means):
+    record = recorded(items(means), train=items(means))
+    (choice,) = [
+        c for c in choices_of(record, lambda v: Checkpoint(100, "one"), RULES["quality"]) if c.policy == "balanced"
+    ]
+    assert choice.reason == "Its held-out loss is the lowest, and it is the first one: an earlier one might be better."

@@ -117,3 +117,9 @@ def test_epochs_and_steps_of_one_run_are_told_apart():
 def test_two_checkpoints_of_one_step_are_refused():
     with pytest.raises(ConfigError, match=r"two checkpoints of step 300: epoch=2-step=300-v1\.ckpt and"):
         one_series(named("epoch=2-step=300.ckpt", "epoch=2-step=300-v1.ckpt"))
+
+
+@pytest.mark.parametrize("pattern", [r"net_(?P<step>.*)\.pt", r"net_(?P<step>\d+)?"])
+def test_a_name_in_which_a_pattern_finds_no_number_is_none(pattern):
+    assert read_name("net_best.pt", compiled(pattern)) is None
+    assert read_name("net_7.pt", compiled(pattern)).number == 7

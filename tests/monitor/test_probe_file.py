@@ -81,3 +81,10 @@ def test_samples_need_a_function_that_draws_them(tmp_path):
 def test_it_may_import_what_lies_beside_it(tmp_path):
     (tmp_path / "beside_the_probe.py").write_text("batch_size = 4\n")
     assert taumem.probe_of(probe_file(tmp_path, PROBE + "from beside_the_probe import batch_size\n"))["batch_size"] == 4
+
+
+def test_the_line_is_told_where_the_path_is_relative(tmp_path, monkeypatch):
+    probe_file(tmp_path, PROBE + "train.no\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"\(line \d+: train\.no\)"):
+        taumem.probe_of("probe.py")

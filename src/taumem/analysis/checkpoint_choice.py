@@ -117,6 +117,8 @@ def _why_first(record: RunRecord, step: int) -> str:
     """Why the first of those as good as the best."""
     loss, gap = record.curve("heldout_loss"), record.curve_or_none("gap")
     best = int(loss.steps[np.argmin(loss.values)])
+    if step == best and step == loss.steps[0]:
+        return "Its held-out loss is the lowest, and it is the first one: an earlier one might be better."
     if step == best:
         return "Its held-out loss is the lowest, and that of every one before is higher for certain."
     pair = None if gap is None else gap.at_steps(np.array([step, best]))

@@ -11,6 +11,7 @@ from taumem.monitor.checkpoint_names import CheckpointName, Unit, compiled, is_b
 
 __all__ = ["CheckpointFolder"]
 
+MOST_STEPS = 2**53
 DEPTH = 3
 """How many folders below one that holds none are looked into, for the message."""
 
@@ -97,6 +98,8 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 def _steps(names: list[CheckpointName], steps_per: float | None, batch_size: int | None) -> tuple[Unit, list[int]]:
     """What the steps are, and that of each name: converted, if it is known how."""
     unit, numbers = names[0].unit, [name.number for name in names]
+    if numbers[-1] * (steps_per or 1) > MOST_STEPS:
+        raise ConfigError(f"{names[-1].name}: {unit} {numbers[-1]:,} is beyond all that a record counts.")
     if unit == "step":
         if steps_per is not None:
             raise ConfigError("--steps-per converts epochs, kimg or milestones; the names of these count steps.")

@@ -129,7 +129,9 @@ def read_name(name: str, pattern: re.Pattern[str] | None = None) -> CheckpointNa
     if pattern is not None:
         found = pattern.search(name)
         unit = _unit_of(pattern)
-        return found and CheckpointName(name, int(found[unit]), unit, pattern.pattern, "--pattern")
+        if found is None or not (found[unit] or "").isdecimal():
+            return None
+        return CheckpointName(name, int(found[unit]), unit, pattern.pattern, "--pattern")
     if is_beside_weights(name):
         return None
     for naming in NAMINGS:

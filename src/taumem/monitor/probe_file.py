@@ -64,7 +64,7 @@ class ProbeFile:
         Raises:
             ConfigError: it cannot be read or run, or lacks something: which line, what was expected.
         """
-        path = Path(path)
+        path = Path(path).absolute()  # as tracebacks name it
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:

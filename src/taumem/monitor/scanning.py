@@ -192,7 +192,8 @@ class _Scanner:
         return ""
 
     def _ask(self, model: Any, step: int) -> None:
-        if not all(bool(p.isfinite().all()) for module in modules_of(model) for p in module.parameters(recurse=False)):
+        weights = (p for module in modules_of(model) for p in module.parameters(recurse=False))
+        if not all(bool((p if p.element_size() > 1 else p.float()).isfinite().all()) for p in weights):
             raise DataError("its weights are not finite: training had diverged")
         self.guard.look(model, step)
 
