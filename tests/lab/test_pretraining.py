@@ -179,3 +179,13 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path, changes, words):
     file.write_text(json.dumps(TINY))
     with pytest.raises(ConfigError, match=words):
         load_experiment(file, changes)
+
+
+def test_a_network_too_deep_for_the_latents_is_refused_before_anything_is_trained(tmp_path):
+    experiment = of_latents(
+        latents={"channels": 2, "width": 4, "halvings": 3, "steps": 20, "batch_size": 8},
+        model={"kind": "unet", "channels": 4, "multipliers": [1, 2], "blocks": [1, 1]},
+    )
+    with pytest.raises(ConfigError, match="cannot be halved"):
+        sweep(experiment, tmp_path, workers=1)
+    assert not (tmp_path / "pretrained").exists()

@@ -12,7 +12,7 @@ from taumem.lab.executors import available_processors, execute
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import read_experiment
 from taumem.lab.plan import RunPlan, opened, plans_of
-from taumem.lab.pretrained import Pretrained, pretrain, pretraining_steps
+from taumem.lab.pretrained import Pretrained, encoded, pretrain, pretraining_steps
 from taumem.lab.sizing import sized
 from taumem.record import RunRecord, write_atomically
 from taumem.record.files import make_folder, refuse_a_link, saying_why
@@ -136,6 +136,10 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
     for plan in largest.values():
         prepared = plan.prepare()
         plan.experiment.training.augmentation.check(prepared.split.train)
+    if (latents := prepared.plan.experiment.latents) is not None:  # their shape needs no trained weights
+        few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
+        autoencoder = latents.build(few.item_shape).to(few.train.device)
+        prepared = replace(prepared, split=encoded(few, autoencoder))
     prepared.learner()
 
 
