@@ -61,6 +61,15 @@ def test_json_is_one_object_also_where_the_probe_file_prints(place, tmp_path, ca
     assert {file.name for file in Path(found["audit"]).iterdir()} == {"generated.npy", "train.npy", "heldout.npy"}
 
 
+def test_where_no_samples_can_be_drawn_for_an_audit_the_scan_is_there_all_the_same(tmp_path, capsys):
+    runs.perturbed(tmp_path / "net", 2)
+    file = runs.probe_file(tmp_path)
+    assert taumem(tmp_path / "net", "--with", file, "-o", tmp_path / "scan", "--for-audit", 12) == 2
+    assert "samples are wanted, and it has no sample(model, n, generator)" in capsys.readouterr().err
+    assert json.loads((tmp_path / "scan" / "scan.json").read_text())["audit"] is None
+    assert (tmp_path / "scan" / "report.html").exists()
+
+
 def test_a_slip_is_one_line_and_exit_code_2(place, tmp_path, capsys):
     assert taumem(place / "nowhere", "--with", place / "probe.py", "-o", tmp_path / "scan") == 2
     assert "no such folder; expected the folder that holds the checkpoints" in capsys.readouterr().err

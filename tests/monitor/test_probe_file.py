@@ -35,6 +35,7 @@ SLIPS = {  # what is replaced by what, and what is said
     ),
     "sample takes two": (("(model, n, generator)", "(model, n)"), r"called as sample\(model, n, generator\); this one"),
     "loss is a number": (beside("loss = 3"), r"loss is int; expected a function, loss\(model, items, generator\)"),
+    "batch_size is a word": (beside("batch_size = '64'"), "batch_size is a whole number of at least 1; got '64'"),
     "loss takes no t": (beside("times = (0.3, 0.5)"), r"loss is called as loss\(model, items, generator, t\); this"),
     "syntax": (("def load(path):", "def load(path)"), r"probe\.py raised SyntaxError: expected ':' .*, line \d+\)"),
     "raises": (beside("1 / 0"), r"probe\.py raised ZeroDivisionError: .* \(line \d+: 1 / 0\)"),

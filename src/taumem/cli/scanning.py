@@ -94,7 +94,6 @@ def scan(
             seed=seed,
             progress=lambda done, total: advance("checkpoints", done, total),
         )
-        audit = found.write_for_audit(for_audit) if for_audit else None
     given = {"--pattern": pattern, "--only": only, "--steps-per": steps_per, "--samples": samples, "--rule": rule}
     again = [part for name, value in given.items() if value is not None for part in (name, str(value))]
     command = shlex.join(["taumem", "scan", str(checkpoints), "--with", str(probe), *again, "-o", str(output)])
@@ -105,8 +104,14 @@ def scan(
         sentence=found.headline,
         reproduce=command,
     )
-    content = found.to_json() | {"report": str(page), "audit": None if audit is None else str(audit)}
+    content = found.to_json() | {"report": str(page), "audit": None}
     write_atomically(output / "scan.json", as_json(content) + "\n")
+    audit = None
+    if for_audit:  # last: where no checkpoint is to be kept, or the file cannot sample, the rest is there
+        with redirect_stdout(sys.stderr):
+            audit = found.write_for_audit(for_audit)
+        content |= {"audit": str(audit)}
+        write_atomically(output / "scan.json", as_json(content) + "\n")
     if json:
         print_json(content)
     else:

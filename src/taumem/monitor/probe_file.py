@@ -172,6 +172,9 @@ class ProbeFile:
         for name, given in arguments.items():
             if name in has:
                 _check_call(file, name, has[name], given)
+        batch_size = has.get("batch_size")
+        if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+            raise ConfigError(f"{file}: batch_size is a whole number of at least 1; got {batch_size!r}.")
         for name, what in ITEMS.items():
             try:
                 ItemSet.of(has[name], name, collate=has.get("collate"))

@@ -249,8 +249,8 @@ def _all() -> Iterator[Clock]:
         (("#a0522d", "#d9895f"), ("#5f2f17", "#f2c3a7")),
         family="tau_gap_base",
         read=_read_gap_base,
-        rule="Train / held-out loss, divided by what it was at step 0 (of the pretrained model), is below 1 by {x} for "
-        f"good, interpolated in log step. {CERTAINLY}",
+        rule="Train / held-out loss, divided by what it was at step 0, before training, is below 1 by {x} for good, "
+        f"interpolated in log step. {CERTAINLY}",
         needs="training and held-out losses above 0 with the loss of each item, at step 0 and at the same later looks",
     )
     yield from _passing(
