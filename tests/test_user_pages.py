@@ -1,0 +1,75 @@
+"""Every page of docs/users runs as it stands, from an empty folder, and ends with the verdict that it shows.
+
+A page's hidden `<!-- setup ... -->` is Python that makes tiny data. Then its blocks count in order: one after
+`<!-- file: NAME -->` is written to that file; `sh` is run, a command at a time; `text` is what the last command printed.
+"""
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = Path(__file__).parents[1] / "docs" / "users"
+NAMES = sorted(page.stem for page in PAGES.glob("*.md"))
+QUICK = {"lora"}
+RUNS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
+
+SETUP = re.compile(r"<!-- setup\n(.*?)-->", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+EXIT = re.compile(r"# exit code (\d)")
+
+
+def commands(block: str) -> list[tuple[list[str], int]]:
+    """Each command of a block that is to be run, in words, and the exit code that the page gives it."""
+    lines = block.replace("\\\n", " ").splitlines()
+    told = ((shlex.split(line, comments=True), EXIT.search(line)) for line in lines)
+    return [(words, int(code[1]) if code else 0) for words, code in told if words and words[:2] != ["pip", "install"]]
+
+
+def run(words: list[str], folder: Path) -> tuple[int, str]:
+    assert words[0] == "taumem", f"the test runs taumem and nothing else: {words}"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def words_of(text: str) -> str:
+    """A text without its numbers, which differ a little between machines, and without its line ends."""
+    return re.sub(r"[-+−]?\d[\d.,]*(e[-+]?\d+)?", "#", " ".join(text.split()))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_page_runs_as_it_stands_and_ends_with_the_verdict_that_it_shows(name, tmp_path, monkeypatch):
+    page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (tmp_path / "setup.py").write_text("\n".join(SETUP.findall(page)), encoding="utf-8")
+    runpy.run_path(str(tmp_path / "setup.py"))
+
+    printed = ""
+    for block in BLOCK.finditer(page):
+        if block["file"]:
+            (folder / block["file"]).write_text(block["body"], encoding="utf-8")
+        elif block["kind"] == "sh":
+            for words, expected in commands(block["body"]):
+                code, printed = run(words, folder)
+                assert code == expected, f"{shlex.join(words)}\n{printed}"
+        elif block["kind"] == "text":
+            for line in block["body"].splitlines():
+                assert words_of(line) in words_of(printed)
+    assert BLOCK.findall(page)[-1][1] == "text", "the page does not show how its last command ends"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_one_screen_and_links_to_what_is_there(name):
+    text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    assert 30 <= len(SETUP.sub("", text).strip().splitlines()) <= 60
+    for target in re.findall(r"\]\(([^)#:]+)", text):
+        assert (PAGES / target).exists(), target
