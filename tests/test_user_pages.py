@@ -1,7 +1,8 @@
 """Every page of docs/users runs as it stands, from an empty folder, and ends with the verdict that it shows.
 
 A page's hidden `<!-- setup ... -->` is Python that makes tiny data. Then its blocks count in order: one after
-`<!-- file: NAME -->` is written to that file; `sh` is run, a command at a time; `text` is what the last command printed.
+`<!-- file: NAME -->` is written to that file; `sh` is run, a command at a time; `text` is part of what the last command
+printed.
 """
 
 import os
@@ -20,7 +21,7 @@ QUICK = {"lora"}
 RUNS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
 
 SETUP = re.compile(r"<!-- setup\n(.*?)-->", re.DOTALL)
-BLOCK = re.compile(r"(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"(?ms)(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$")
 EXIT = re.compile(r"# exit code (\d)")
 
 
