@@ -30,9 +30,9 @@ def values(minimum=1000.0, steps=STEPS, *, seed=0, turns=True):
     return true * np.exp(0.004 * np.random.default_rng(seed).standard_normal(len(u)))
 
 
-def log(file, those, steps=STEPS, name="val_loss"):
+def log(file, those, steps=STEPS, name="val_loss", axis="step"):
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = (json.dumps({"step": int(s), name: float(v)}) for s, v in zip(steps, those, strict=True))
+    rows = (json.dumps({axis: int(s), name: float(v)}) for s, v in zip(steps, those, strict=True))
     file.write_text("\n".join(rows) + "\n")
     return file
 
@@ -206,3 +206,56 @@ def test_a_log_that_is_removed_while_it_is_looked_for_is_waited_for(tmp_path, tu
     monkeypatch.setattr("taumem.logs.files_of", lambda path: found)
     monkeypatch.setattr(watching.time, "sleep", lambda seconds: found.pop())
     assert next(watching._changes([turned], 1)) is None
+
+
+@pytest.fixture
+def over_epochs(tmp_path):
+    """Three logs that count epochs, and of one larger size one that counts steps."""
+    for n_train in (16, 32, 64):
+        epochs = np.arange(1, 41)
+        log(tmp_path / "epochs" / f"P{n_train}" / "log.jsonl", values(10, epochs, seed=n_train), epochs, axis="epoch")
+    log(tmp_path / "steps" / "P256" / "log.jsonl", values(seed=1))
+    return tmp_path
+
+
+def test_epochs_are_never_taken_for_steps(over_epochs, capsys):
+    assert run(over_epochs, "-o", over_epochs / "records") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Left out: \S+P16\S+ \(over epochs\), .*P64\S+ \(over epochs\); name a column of steps", said)
+    (record,) = read_runs(over_epochs / "records")
+    assert record.header.data.n_train == 256
+    assert run(over_epochs / "epochs", over_epochs / "steps", "--forecast", 2048) == 2
+    capsys.readouterr()
+    assert run(over_epochs / "epochs") == 0
+    assert "tau in optimizer steps" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [("--forecast", 2048), ("-o", "records")])
+def test_epochs_alone_are_refused_where_steps_are_needed(over_epochs, capsys, monkeypatch, option):
+    monkeypatch.chdir(over_epochs)
+    assert run("epochs", *option) == 2
+    told = capsys.readouterr().err
+    assert f"{option[0]} needs a held-out loss over steps." in told
+    assert "--step" in told
+    assert not (over_epochs / "records").exists()
+
+
+def test_a_column_of_epochs_that_the_user_names_counts_epochs(tmp_path, capsys):
+    file = log(tmp_path / "log.jsonl", values(10, np.arange(1, 41)), np.arange(1, 41), axis="current_epoch")
+    assert run(file, "--step", "current_epoch", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["logs"][0]["axis"] == "epochs"
+
+
+def test_nothing_is_written_before_all_sizes_are_known(study, turned, tmp_path, capsys):
+    assert run(study, turned, "-o", tmp_path / "records") == 2
+    assert "give --n-train" in capsys.readouterr().err
+    assert not (tmp_path / "records").exists()
+
+
+def test_logs_of_one_size_are_written_apart_whatever_the_folder_is_called(tmp_path):
+    folder = tmp_path / "P000064-records"
+    for k in range(2):
+        log(tmp_path / "logs" / f"P64-{k}" / "log.jsonl", values(seed=k))
+    log(tmp_path / "logs" / "P32" / "log.jsonl", values(seed=3))
+    assert run(tmp_path / "logs", "-o", folder) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["P000032-seed0", "P000064-seed0", "P000064-seed1"]

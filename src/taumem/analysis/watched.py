@@ -1,7 +1,8 @@
 """Logs of other trainers, judged: has the held-out loss turned, since when, and which step to keep."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from taumem.analysis.wording import percent
 from taumem.errors import ConfigError, option
 from taumem.logs import Log
 
-__all__ = ["CLOCK", "Watched", "sizes_of", "study_of", "summary"]
+__all__ = ["CLOCK", "Watched", "check_sized", "left_out", "sized", "sizes_of", "study_of", "summary"]
 
 CLOCK = "tau_val_mean"
 """What a log is judged by."""
@@ -60,6 +61,11 @@ class Watched:
     def turned(self) -> bool:
         """Whether the held-out loss has turned."""
         return self.verdict is not None and self.verdict.stop
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is a held-out loss over steps, which laws and records are of."""
+        return self.log.heldout is not None and self.log.axis == "steps"
 
     @property
     def could_tell(self) -> bool:
@@ -125,7 +131,8 @@ def summary(watched: Sequence[Watched]) -> dict[str, Any]:
         which = f": {', '.join(each.log.name for each in turned)}" if turned else ""
         reason = f"{len(turned)} of {len(watched)} logs have turned{which}. {first.log.name}: {reason}"
     verdict = first.facts if first.facts is None or len(watched) == 1 else first.facts | {"log": first.log.name}
-    return {"verdict": verdict, "reason": reason, "fidelity": FIDELITY, "logs": [each.to_json() for each in watched]}
+    said = {"verdict": verdict, "reason": reason, "fidelity": FIDELITY, "left_out": left_out(watched)}
+    return said | {"logs": [each.to_json() for each in watched]}
 
 
 def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[int | None]:
@@ -156,17 +163,55 @@ def _size_in(path: Path) -> int | None:
     return None
 
 
+def sized(watched: Sequence[Watched]) -> Iterator[tuple[Log, int, int]]:
+    """The logs that a law can be made of, which have a held-out loss over steps and a known size.
+
+    Args:
+        watched: some logs.
+
+    Yields:
+        A log, its number of training examples, and a number in place of a seed, which those of one size differ in.
+    """
+    so_far = Counter[int]()
+    for each in watched:
+        if each.has_steps and each.n_train is not None:
+            yield each.log, each.n_train, so_far[each.n_train]
+            so_far[each.n_train] += 1
+
+
+def check_sized(watched: Sequence[Watched], wanted: str) -> None:
+    """Refuse logs that nothing over sizes can be made of.
+
+    Args:
+        watched: some logs.
+        wanted: by which option something is to be made of them.
+
+    Raises:
+        ConfigError: none has a held-out loss over steps, or the size of one that has is not known.
+    """
+    in_steps = [each for each in watched if each.has_steps]
+    if not in_steps:
+        raise ConfigError(f"{wanted} needs a held-out loss over steps. {left_out(watched) or 'No log has one.'}")
+    if unknown := [each.log.name for each in in_steps if each.n_train is None]:
+        raise ConfigError(
+            f"{wanted} needs the size of each run, and that of {unknown[0]} is not known; give --n-train."
+        )
+
+
+def left_out(watched: Sequence[Watched]) -> str:
+    """Which logs no law is made of because they do not count steps, in two sentences; empty where all do."""
+    others = [each.log for each in watched if each.log.heldout is not None and not each.has_steps]
+    if not others:
+        return ""
+    named = ", ".join(f"{log.name} (over {log.axis})" for log in others)
+    return f"Laws and records count optimizer steps. Left out: {named}; name a column of steps by {option('step')}."
+
+
 def study_of(watched: Sequence[Watched], *, confidence: float = 0.9) -> Study:
-    """The runs of known size as a study; those of one size get numbers in place of seeds.
+    """The runs of known size as a study; see :func:`sized`.
 
     Args:
         watched: some logs.
         confidence: probability of every interval.
     """
-    so_far = dict[int, int]()
-    records = []
-    for each in watched:
-        if each.n_train is not None and each.log.heldout is not None:
-            seed = so_far[each.n_train] = so_far.get(each.n_train, -1) + 1
-            records.append(each.log.record(each.n_train, seed))
-    return Study.of(records, confidence=confidence)
+    return Study.of([log.record(n_train, seed) for log, n_train, seed in sized(watched)], confidence=confidence)

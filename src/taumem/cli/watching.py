@@ -77,6 +77,7 @@ def watch(
     json
         Print one JSON object on standard output; with --follow, one on a line whenever the verdict changes.
     """
+    from taumem.analysis.watched import CLOCK, check_sized, sized, study_of, summary
     from taumem.logs import Asked
 
     asked = Asked(heldout, train, step)
@@ -85,14 +86,23 @@ def watch(
             raise ConfigError("--follow says when a verdict changes; give --forecast and -o once the runs are over.")
         sys.exit(_follow(logs, asked, n_train or [], confidence, fail_on, every, json))
     watched = _read(logs, asked, n_train or [], confidence)
-    content, forecasting = _content(watched, forecast, confidence)
+    for wanted, option in (("--forecast", forecast), ("-o", output)):
+        if option is not None:
+            check_sized(watched, wanted)
+    content, study = summary(watched), study_of(watched, confidence=confidence)
+    if forecast is not None:
+        predicted, pilot = study.forecast(forecast, CLOCK), study.next_pilot(forecast, CLOCK)
+        content["forecast"] = predicted.to_json() | {"next_pilot": pilot.to_json()}
     if output is not None:
         content["records"] = _write(watched, output)
     if json:
         print_json(content)
     else:
         _show(watched)
-        _show_study(watched, forecasting, confidence)
+        if forecast is not None:
+            show_forecast(predicted, pilot, study.cautions)
+        elif len({n_train for _, n_train, _ in sized(watched)}) > 1:
+            show_study(study)
         for folder in content.get("records", ()):
             out.print(f"Wrote {escape(folder)}.", soft_wrap=True)
     sys.exit(_code(watched, fail_on))
@@ -114,37 +124,16 @@ def _read(
     ]
 
 
-def _content(watched: "Sequence[Watched]", forecast: int | None, confidence: float) -> tuple[dict[str, Any], Any]:
-    """What is printed as JSON, and the forecast with the next pilot, if one is asked for."""
-    from taumem.analysis.watched import CLOCK, study_of, summary
-
-    content = summary(watched)
-    if forecast is None:
-        return content, None
-    if unknown := [each.log.name for each in watched if each.n_train is None]:
-        raise ConfigError(
-            f"--forecast needs the size of each run, and that of {unknown[0]} is not known; give --n-train."
-        )
-    study = study_of(watched, confidence=confidence)
-    predicted = study.forecast(forecast, CLOCK)
-    pilot = study.next_pilot(forecast, CLOCK)
-    return content | {"forecast": predicted.to_json() | {"next_pilot": pilot.to_json()}}, (predicted, pilot)
-
-
 def _write(watched: "Sequence[Watched]", folder: Path) -> list[str]:
-    """A record of each log that has a held-out loss."""
+    """A record of each log that has a held-out loss over steps."""
+    from taumem.analysis.watched import sized
     from taumem.record import RunRecord
 
     written: list[str] = []
-    for each in watched:
-        if each.log.heldout is None:
-            continue
-        if each.n_train is None:
-            raise ConfigError(f"a record says how many examples its run has: give --n-train for {each.log.name}.")
-        seed = sum(f"P{each.n_train:06d}-" in name for name in written)
-        path = folder / f"P{each.n_train:06d}-seed{seed}"
-        with RunRecord.open(path, each.log.header(each.n_train, seed)) as record:
-            record.append(each.log.measurements())
+    for log, n_train, seed in sized(watched):
+        path = folder / f"P{n_train:06d}-seed{seed}"
+        with RunRecord.open(path, log.header(n_train, seed)) as record:
+            record.append(log.measurements())
         written.append(str(path))
     return written
 
@@ -160,6 +149,7 @@ def _code(watched: "Sequence[Watched]", fail_on: str | None) -> int:
 def _show(watched: "Sequence[Watched]") -> None:
     """Print what is said of each log."""
     from taumem.analysis.stopping.means import FIDELITY
+    from taumem.analysis.watched import left_out
 
     if len(watched) > 1:
         _show_table(watched)
@@ -168,6 +158,8 @@ def _show(watched: "Sequence[Watched]") -> None:
             _show_log(each)
     if any(each.turned for each in watched):
         out.print(f"[dim]{FIDELITY}[/]", soft_wrap=True)
+    if any(each.n_train is not None for each in watched) and (without := left_out(watched)):
+        out.print(f"[yellow]note:[/] {escape(without)}", soft_wrap=True)
 
 
 def _show_log(each: "Watched") -> None:
@@ -203,18 +195,6 @@ def _show_table(watched: "Sequence[Watched]") -> None:
             lowest = f"{facts['step']:,} [{facts['low']:,}, {facts['high']:,}]"
         add_row(table, each.log.name, size, looks, lowest, "" if facts is None else f"{facts['keep']:,}")
     show_table(table)
-
-
-def _show_study(watched: "Sequence[Watched]", forecasting: Any, confidence: float) -> None:
-    """Print the law of runs of several sizes, and the forecast."""
-    from taumem.analysis.watched import study_of
-
-    if len({each.n_train for each in watched if each.n_train is not None}) > 1 and forecasting is None:
-        show_study(study_of(watched, confidence=confidence))
-    if forecasting is not None:
-        predicted, pilot = forecasting
-        study = study_of(watched, confidence=confidence)
-        show_forecast(predicted, pilot, study.cautions)
 
 
 def _follow(

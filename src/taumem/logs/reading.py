@@ -181,7 +181,7 @@ def _beside(gathered: Mapping[str, list[Points]], train: str | None, n_runs: int
 def _axis_of(tag: str, column: str, format: Format) -> str:
     known = meaning_of(tag)
     over_epochs = format.name == "TensorBoard" and known is not None and known.in_epochs
-    return "epochs" if over_epochs else _axis(column) or "steps"
+    return "epochs" if over_epochs or "epoch" in column.lower() else "steps"
 
 
 def _of_names(heldout: str, tags: Mapping[str, int]) -> Iterator[str]:
