@@ -77,7 +77,12 @@ def test_few_looks_are_refused_by_the_clock_and_told_by_the_verdict():
         tau_val_mean(few)
     verdict = judge_means(few)
     assert not verdict.stop
-    assert "5 looks" in verdict.power
+    assert "5 looks" in verdict.not_watched
+    assert verdict.power == ""
+
+
+def test_a_verdict_names_the_unit_of_its_looks():
+    assert "was lowest at epoch " in judge_means(means(heldout(STEPS.astype(float), 400.0)), unit="epoch").message
 
 
 def test_the_look_to_keep_is_the_nearest_to_the_smoothed_minimum_not_a_lucky_one():

@@ -208,6 +208,45 @@ def test_a_log_that_is_removed_while_it_is_looked_for_is_waited_for(tmp_path, tu
     assert next(watching._changes([turned], 1)) is None
 
 
+def test_a_damaged_log_beside_a_good_one_is_told_of_and_does_not_pass_a_gate(falls, tmp_path, capsys):
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,a cat\n")
+    (tmp_path / "metrics.json").write_text('{"fid": 3.5}')
+    assert run(tmp_path, "--fail-on", "onset") == 0
+    assert "metadata" not in capsys.readouterr().out
+    (tmp_path / "checkpoint-9").mkdir()
+    (tmp_path / "checkpoint-9" / "trainer_state.json").write_text('{"log_history": [{"step": 100, "eval_lo')
+    assert run(tmp_path, "--fail-on", "onset") == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert "trainer_state.json: JSON. No verdict: cannot be read as JSON" in said
+    assert "not read" in said
+    log(tmp_path / "turned.jsonl", values())
+    assert run(tmp_path, "--fail-on", "onset") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "nearest"),
+    [("--heldout", "val_los", "val_loss"), ("--train", "val-loss", "val_loss"), ("--step", "stepp", "step")],
+)
+def test_a_name_that_no_log_has_is_refused_with_the_nearest(turned, falls, capsys, option, name, nearest):
+    assert run(turned, falls, option, name) == 2
+    assert f"did you mean '{nearest}'" in capsys.readouterr().err
+
+
+def test_a_name_that_one_of_the_logs_has_is_used_there(turned, tmp_path, capsys):
+    assert run(turned, log(tmp_path / "own.jsonl", values(), name="recon"), "--heldout", "recon", "--json") == 0
+    first, second = json.loads(capsys.readouterr().out)["logs"]
+    assert (first["verdict"], second["heldout"]) == (None, "recon")
+
+
+def test_the_output_says_from_which_names_sizes_were_read(study, tmp_path, capsys):
+    assert run(study) == 0
+    assert "was read from names: P16, P32, P64;" in " ".join(capsys.readouterr().out.split())
+    assert run(study, "--n-train", 10, 20, 30) == 0
+    assert "read from names" not in capsys.readouterr().out
+    assert run(log(tmp_path / "n3" / "log.jsonl", values()), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["logs"][0]["n_train"] is None
+
+
 @pytest.fixture
 def over_epochs(tmp_path):
     """Three logs that count epochs, and of one larger size one that counts steps."""

@@ -20,7 +20,7 @@ __all__ = ["CLOCK", "Watched", "check_sized", "left_out", "sized", "sizes_of", "
 
 CLOCK = "tau_val_mean"
 """What a log is judged by."""
-SIZE = re.compile(r"(?<![A-Za-z0-9])(?:P|n_train|n-train|n)[=_-]?(\d+)(?![A-Za-z0-9])")
+SIZE = re.compile(r"(?<![A-Za-z0-9])(?:P|n_train|n-train)[=_-]?(\d+)(?![A-Za-z0-9])")
 """How a number of training examples stands in the name of a folder or a file, such as P000064-seed0 or n_train=64."""
 
 
@@ -33,12 +33,14 @@ class Watched:
         verdict: on its held-out loss; None where it has none.
         n_train: number of training examples P; None where nobody said.
         confidence: probability of the interval.
+        said_by: the part of its path that P was read from; empty where it was given, or nobody said.
     """
 
     log: Log
     verdict: Verdict | None
     n_train: int | None = None
     confidence: float = 0.9
+    said_by: str = ""
 
     @classmethod
     def of(
@@ -54,7 +56,9 @@ class Watched:
         """
         needed = LossTurned().standard_errors if at_every_look else TURNED
         curve = log.curve
-        verdict = None if curve is None else judge_means(curve, confidence=confidence, standard_errors=needed)
+        if curve is None:
+            return cls(log, None, n_train, confidence)
+        verdict = judge_means(curve, confidence=confidence, standard_errors=needed, unit=log.unit)
         return cls(log, verdict, n_train, confidence)
 
     @property
@@ -70,20 +74,20 @@ class Watched:
     @property
     def could_tell(self) -> bool:
         """Whether a turn could have been seen at all."""
-        return self.turned or (self.verdict is not None and self.verdict.power.startswith("A lasting rise"))
+        return self.verdict is not None and not self.verdict.not_watched
 
     @property
     def reason(self) -> str:
         """Why there is a verdict, or none, in a few sentences."""
-        axis = self.log.axis.removesuffix("s")
+        unit = self.log.unit
         if self.verdict is None:
             return f"No verdict: {self.log.why}"
         if not self.turned:
-            so_far = f"The held-out loss has not turned by step {self.verdict.step:,}. {self.verdict.power}"
-            return so_far.replace("step", axis)
+            what_then = self.verdict.not_watched or self.verdict.power
+            return f"The held-out loss has not turned by {unit} {self.verdict.step:,}. {what_then}"
         low, high = self.verdict.interval or (0, 0)
-        between = f"It lies between steps {low:,} and {high:,} with a confidence of {percent(self.confidence)}."
-        return f"{self.verdict.message} {between}".replace("step", axis)
+        between = f"It lies between {unit}s {low:,} and {high:,} with a confidence of {percent(self.confidence)}."
+        return f"{self.verdict.message} {between}"
 
     @property
     def facts(self) -> dict[str, Any] | None:
@@ -114,6 +118,7 @@ class Watched:
             "looks": 0 if curve is None else len(curve),
             "last_step": None if curve is None else int(curve.steps[-1]),
             "n_train": self.n_train,
+            "n_train_said_by": self.said_by or None,
             "verdict": self.facts,
             "best_so_far": None if self.verdict is None else self.verdict.keep,
             "reason": self.reason,
@@ -135,8 +140,10 @@ def summary(watched: Sequence[Watched]) -> dict[str, Any]:
     return said | {"logs": [each.to_json() for each in watched]}
 
 
-def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[int | None]:
-    """The number of training examples of each log: given, or as names say it; None where they do not.
+def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[tuple[int | None, str]]:
+    """The number of training examples of each log and the name that says it, which is empty where it was given.
+
+    Where no name says it, it is None.
 
     Args:
         logs: of some runs.
@@ -148,19 +155,19 @@ def sizes_of(logs: Sequence[Log], given: Sequence[int]) -> list[int | None]:
     if wrong := [size for size in given if size < 1]:
         raise ConfigError(f"{option('n_train')}: a training set has at least 1 example; got {wrong[0]}.")
     if len(given) == 1:
-        return [*given] * len(logs)
+        given = [*given] * len(logs)
     if given and len(given) != len(logs):
         named = ", ".join(log.name for log in logs)
         raise ConfigError(f"{option('n_train')}: {len(given)} sizes for {len(logs)} logs ({named}); give one for each.")
-    return list(given) if given else [_size_in(log.path / log.run) for log in logs]
+    return [(size, "") for size in given] if given else [_size_in(log.path / log.run) for log in logs]
 
 
-def _size_in(path: Path) -> int | None:
-    """The size that the innermost part of a path names."""
+def _size_in(path: Path) -> tuple[int | None, str]:
+    """The size that the innermost part of a path names, and what it says there."""
     for part in reversed(path.parts):
         if found := SIZE.search(part):
-            return int(found[1]) or None
-    return None
+            return int(found[1]) or None, found[0]
+    return None, ""
 
 
 def sized(watched: Sequence[Watched]) -> Iterator[tuple[Log, int, int]]:

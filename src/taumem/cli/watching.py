@@ -4,6 +4,7 @@ import json as json_text
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -47,7 +48,8 @@ def watch(
     """Read curves that a trainer has logged: has the held-out loss turned, at which step, and which step to keep?
 
     Event files of TensorBoard, trainer_state.json, CSV, JSON lines and what W&B exports are read. Exit codes: 0 done; 1
-    with --fail-on, the loss has turned; 2 the input cannot be used; 3 with --fail-on, no log could have told.
+    with --fail-on, the loss has turned; 2 the input cannot be used; 3 with --fail-on, no log could have told, or one
+    could not be read.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def watch(
     output
         A folder to write a record of each log to, for `taumem fit` and `taumem report`; needs sizes.
     fail_on
-        'onset': exit code 1 if a held-out loss has turned, 3 if no log could have told.
+        'onset': exit code 1 if a held-out loss has turned, 3 if no log could have told or one could not be read.
     follow
         Read again and again while a training runs, and say when the verdict changes; Ctrl-C ends it. With --fail-on it
         ends once a loss has turned.
@@ -117,10 +119,11 @@ def _read(
 
     check_confidence(confidence)
     found = read_logs(*logs, asked=asked)
+    asked.check(found)
     sizes = sizes_of(found, n_train)
     return [
-        Watched.of(log, size, confidence=confidence, at_every_look=at_every_look)
-        for log, size in zip(found, sizes, strict=True)
+        replace(Watched.of(log, size, confidence=confidence, at_every_look=at_every_look), said_by=said_by)
+        for log, (size, said_by) in zip(found, sizes, strict=True)
     ]
 
 
@@ -143,7 +146,8 @@ def _code(watched: "Sequence[Watched]", fail_on: str | None) -> int:
         return 0
     if any(each.turned for each in watched):
         return TURNED
-    return 0 if any(each.could_tell for each in watched) else UNDECIDABLE
+    unread = any(each.log.unread for each in watched)
+    return 0 if not unread and any(each.could_tell for each in watched) else UNDECIDABLE
 
 
 def _show(watched: "Sequence[Watched]") -> None:
@@ -158,15 +162,18 @@ def _show(watched: "Sequence[Watched]") -> None:
             _show_log(each)
     if any(each.turned for each in watched):
         out.print(f"[dim]{FIDELITY}[/]", soft_wrap=True)
+    if names := dict.fromkeys(each.said_by for each in watched if each.said_by):
+        told = f"P, the number of training examples, was read from names: {', '.join(names)}; --n-train says otherwise."
+        out.print(f"[dim]{escape(told)}[/]", soft_wrap=True)
     if any(each.n_train is not None for each in watched) and (without := left_out(watched)):
         out.print(f"[yellow]note:[/] {escape(without)}", soft_wrap=True)
 
 
 def _show_log(each: "Watched") -> None:
-    log, keep, axis = each.log, "", each.log.axis.removesuffix("s")
+    log, keep = each.log, ""
     out.print(f"[dim]{escape(_what(each))}[/]", soft_wrap=True)
     if each.verdict is not None and each.verdict.keep is not None:
-        keep = f" {'Keep' if each.turned else 'Lowest so far:'} {axis} {each.verdict.keep:,}."
+        keep = f" {'Keep' if each.turned else 'Lowest so far:'} {log.unit} {each.verdict.keep:,}."
     out.print(f"[{'bold' if each.turned else 'default'}]{escape(f'{each.reason}{keep}')}[/]", soft_wrap=True)
     for note in log.notes:
         out.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
@@ -179,7 +186,7 @@ def _what(each: "Watched") -> str:
     log = each.log
     if log.heldout is None:
         return f"{log.name}: {log.format}."
-    looks = f"{plural(len(log.heldout), 'look')} from {log.axis.removesuffix('s')} {log.heldout.steps[0]:,}"
+    looks = f"{plural(len(log.heldout), 'look')} from {log.unit} {log.heldout.steps[0]:,}"
     return f"{log.name}: {log.format}, {log.heldout_tag}, {looks} to {log.heldout.steps[-1]:,}."
 
 
@@ -190,7 +197,7 @@ def _show_table(watched: "Sequence[Watched]") -> None:
         size = "" if each.n_train is None else f"{each.n_train:,}"
         looks = 0 if each.log.heldout is None else len(each.log.heldout)
         facts = each.facts
-        lowest = "not turned" if each.verdict is not None else "no held-out loss"
+        lowest = "not turned" if each.verdict is not None else "not read" if each.log.unread else "no held-out loss"
         if facts is not None:
             lowest = f"{facts['step']:,} [{facts['low']:,}, {facts['high']:,}]"
         add_row(table, each.log.name, size, looks, lowest, "" if facts is None else f"{facts['keep']:,}")
@@ -212,15 +219,16 @@ def _follow(
     if not 0 < every < float("inf"):
         raise ConfigError(f"--every: expected seconds, above 0; got {every:g}.")
     said: Any = None
+    waiting = ""
     watched: list[Watched] = []
     try:
         for _ in _changes(logs, every):
             try:
                 watched = _read(logs, asked, n_train, confidence, at_every_look=True)
             except (DataError, FileNotFoundError) as error:
-                if said != str(error):
-                    said = str(error)
-                    err.print(f"[dim]waiting: {escape(said)}[/]", soft_wrap=True)
+                if waiting != str(error):
+                    waiting = str(error)
+                    err.print(f"[dim]waiting: {escape(waiting)}[/]", soft_wrap=True)
                 continue
             state = [each.verdict is None if each.facts is None else each.facts["keep"] for each in watched]
             if state != said:

@@ -25,7 +25,9 @@ class Log:
         train_tag: the name of a loss on training items; empty where there is none.
         train: its curve; None where there is none.
         axis: what the curve is over: steps, or epochs.
+        columns: those that say when, or could.
         why: why there is no curve, a sentence; empty where there is one.
+        unread: whether that is because it is damaged, or what reads it is not installed.
         notes: what was done to its points, and what else a reader should know, in sentences.
     """
 
@@ -38,13 +40,20 @@ class Log:
     train_tag: str = ""
     train: Series | None = None
     axis: str = "steps"
+    columns: tuple[str, ...] = ()
     why: str = ""
+    unread: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The log for a reader."""
         return f"{self.path} ({self.run})" if self.run else str(self.path)
+
+    @property
+    def unit(self) -> str:
+        """What its axis counts, in the singular."""
+        return self.axis.removesuffix("s")
 
     @property
     def lacks_heldout(self) -> bool:

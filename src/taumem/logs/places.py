@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taumem.errors import DataError
-from taumem.logs.formats import FORMATS, Format
+from taumem.logs.formats import FORMATS, Format, NoLogError
 from taumem.logs.log import Log
 from taumem.logs.reading import Asked, read_files
 from taumem.record.files import visible
@@ -22,6 +22,8 @@ EXPECTED = (
 
 def read_logs(*paths: Path | str, asked: Asked | None = None) -> list[Log]:
     """Read the logs at some places; a run that stands there in several forms is read once.
+
+    A damaged file in a folder is a log that is ``unread``; a file that is no log is passed over.
 
     Args:
         paths: files, or folders that hold some at any depth.
@@ -45,16 +47,20 @@ def _at(path: Path, asked: Asked) -> Sequence[Log]:
         raise DataError(f"{path}: no such file or folder; expected {EXPECTED}.")
     if path.is_file():
         return read_files(path, [path], _format_of(path), asked)
-    logs, problems = list[Log](), list[str]()
+    logs, damaged, problems = list[Log](), list[Log](), list[str]()
     for place, files, format in _sources(path):
         try:
             logs += read_files(place, files, format, asked)
-        except DataError as error:
+        except NoLogError as error:
             problems.append(str(error))
+        except DataError as error:
+            problems.insert(len(damaged), str(error))
+            why = str(error).removeprefix(f"{place}: ")
+            damaged.append(Log(place, "", format.name, {}, why=why, unread=True))
     if not logs:
         exported = "" if not any(visible(path, "*.wandb")) else " Files .wandb are W&B's own: export the run."
         raise DataError(problems[0] if problems else f"{path}: no logs here; expected {EXPECTED}.{exported}")
-    return _each_once(logs)
+    return [*_each_once(logs), *damaged]
 
 
 def _format_of(file: Path) -> Format:

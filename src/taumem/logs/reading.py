@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from taumem.errors import DataError, nearest_name, option
-from taumem.logs.formats import TIME, Format
+from taumem.logs.formats import TIME, Format, NoLogError
 from taumem.logs.log import Log
 from taumem.logs.names import AXES, Meaning, axis_of, chosen, meaning_of
 from taumem.logs.series import Points, Series, runs_of
@@ -41,6 +41,25 @@ class Asked:
     train: str | None = None
     step: str | None = None
 
+    def check(self, logs: Sequence[Log]) -> None:
+        """Refuse a name that none of the logs has.
+
+        Args:
+            logs: all that were read.
+
+        Raises:
+            DataError: the nearest names are told.
+        """
+        scalars = {tag for log in logs for tag in log.tags}
+        columns = scalars.union(*(log.columns for log in logs))
+        for flag, name, known in (
+            ("heldout", self.heldout, scalars),
+            ("train", self.train, scalars),
+            ("step", self.step, columns),
+        ):
+            if name is not None and known and name not in known:
+                raise DataError(f"{option(flag)}: no log has '{name}'; {nearest_name(name, known)}")
+
 
 def read_files(path: Path, files: Sequence[Path], format: Format, asked: Asked) -> list[Log]:
     """Read the runs that some files hold.
@@ -52,11 +71,12 @@ def read_files(path: Path, files: Sequence[Path], format: Format, asked: Asked) 
         asked: what the user says of the scalars.
 
     Raises:
-        DataError: a file is not of that format, or holds no numbers.
+        NoLogError: there are no numbers.
+        DataError: a file is damaged, or not of that format.
     """
     seen, notes = _survey(files, format)
     if not seen:
-        raise DataError(f"{path}: an empty log: no row holds a number.")
+        raise NoLogError(f"{path}: an empty log: no row holds a number.")
     return [log for run in seen for log in _logs(path, files, format, asked, run, seen[run], notes)]
 
 
@@ -108,7 +128,8 @@ def _logs(
     notes: Sequence[str],
 ) -> Iterator[Log]:
     scalars = {tag: one.rows for tag, one in tags.items() if not _axis(tag)}
-    nothing = Log(path, run, format.name, scalars, notes=tuple(notes))
+    when = tuple(tag for tag in tags if _axis(tag))
+    nothing = Log(path, run, format.name, scalars, columns=when, notes=tuple(notes))
     try:
         heldout = chosen(Meaning.HELDOUT, scalars, asked.heldout, "heldout")
         train = chosen(Meaning.TRAIN, scalars, asked.train, "train")
@@ -128,7 +149,7 @@ def _logs(
         told = (*notes, *curve.notes, *_of_names(heldout, scalars))
         yield Log(
             path, name, format.name, scalars, heldout, curve, (train or "") if beside else "",
-            beside[k] if beside else None, _axis_of(heldout, columns[heldout], format), notes=told,
+            beside[k] if beside else None, _axis_of(heldout, columns[heldout], format), when, notes=told,
         )  # fmt: skip
 
 

@@ -21,13 +21,19 @@ FIDELITY = (
 """What a reader of such a verdict must know."""
 
 
-def judge_means(curve: Curve, *, confidence: float = 0.9, standard_errors: float = TURNED) -> Verdict:
+def judge_means(
+    curve: Curve, *, confidence: float = 0.9, standard_errors: float = TURNED, unit: str = "step"
+) -> Verdict:
     """Judge a held-out loss that was logged, by the rule of the clock ``tau_val_mean``.
 
     Args:
         curve: of the means, at any number of looks.
         confidence: probability of the interval, in (0, 1).
         standard_errors: by how many it must have risen: more where one asks at every look.
+        unit: what its looks are counted in, in the singular.
+
+    Returns:
+        The verdict; with too few looks it is ``not_watched``.
     """
     rule = (
         f"The held-out loss is above its lowest by more than {standard_errors:g} standard errors of the curve's own "
@@ -37,20 +43,18 @@ def judge_means(curve: Curve, *, confidence: float = 0.9, standard_errors: float
     so_far = Verdict(False, rule, keep=lowest_look(curve) if len(curve) else None, step=last, not_checked=(FIDELITY,))
     past = curve.steps > 0
     if past.sum() < FEWEST_LOOKS:
-        return replace(so_far, power=too_few(int(past.sum())))
+        return replace(so_far, not_watched=too_few(int(past.sum())))
     placed = tau_val_mean(curve, confidence=confidence, standard_errors=standard_errors)
     if placed.censored == "right":
         course = Course.of_mean(np.log(curve.steps[past].astype(float)), curve.values[past])
         return replace(so_far, power=rise_seen(course, curve, standard_errors))
     first = int(curve.steps[past][0])
-    lowest = (
-        f"was lowest at step {placed.step:,.0f}" if placed.usable else f"was lowest by the first look (step {first:,})"
-    )
+    lowest = f"at {unit} {placed.step:,.0f}" if placed.usable else f"by the first look ({unit} {first:,})"
     return replace(
         so_far,
         stop=True,
         since=round(placed.step),
         interval=(math.floor(placed.low), math.ceil(placed.high)),
         reason=Reason.LOSS_TURNED,
-        message=f"The held-out loss {lowest} and has risen since.",
+        message=f"The held-out loss was lowest {lowest} and has risen since.",
     )

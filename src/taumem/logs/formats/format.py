@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["TIME", "Format", "Row", "numbers"]
+from taumem.errors import DataError
+
+__all__ = ["TIME", "Format", "NoLogError", "Row", "numbers"]
 
 Row = Mapping[str, float]
 """The numbers that were logged together, with those that say when (see :data:`taumem.logs.names.AXES`)."""
@@ -12,6 +14,10 @@ TIME = "wall_time"
 """When a row was written, in seconds, where a format says it."""
 LONGEST = 32
 """Characters of a number in words, at most."""
+
+
+class NoLogError(DataError):
+    """A file is whole and no log: a folder may hold such files, where a damaged one must be told of."""
 
 
 class Format(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from taumem.errors import DataError
-from taumem.logs.formats.format import Row, numbers
+from taumem.logs.formats.format import NoLogError, Row, numbers
 
 __all__ = ["JsonFile"]
 
@@ -43,7 +43,7 @@ def _rows(content: Any, file: Path) -> Iterator[Any]:
         for at in range(max(map(len, columns.values()))):
             yield {name: column[at] for name, column in columns.items() if at < len(column)}
     else:
-        raise DataError(f"{file}: no log: expected a Trainer's log_history, a list of rows, or lists by name.")
+        raise NoLogError(f"{file}: no log: expected a Trainer's log_history, a list of rows, or lists by name.")
 
 
 def _column(values: Any) -> list[Any]:
