@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import diffusers_lora
 import pytest
-import tiny
+import tiny_pipelines as tiny
 import torch
 import train_unconditional
 from diffusers import DiffusionPipeline, FluxPipeline

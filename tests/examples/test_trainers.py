@@ -20,7 +20,7 @@ def loaded(file):
     return module
 
 
-stand_ins = loaded(HERE / "stand_ins.py")
+stand_ins = loaded(HERE / "stand_in_trainers.py")
 
 
 def test_every_adapter_has_its_stand_in():
