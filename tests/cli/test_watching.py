@@ -155,7 +155,14 @@ def test_it_loads_no_torch(turned):
 def followed(file, *options):
     command = [sys.executable, "-m", "taumem", "watch", str(file), "--follow", "--every", "0.05", "--json", *options]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what started the tests may ignore it
+    )
 
 
 def test_a_running_training_is_followed_until_ctrl_c(tmp_path):
