@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from taumem.cli.audit_tables import show_audit, show_gates, show_verification
 from taumem.cli.console import err, out, print_json, progress_bars
-from taumem.cli.entry import Json, OutputFolder, WholeOrNone, app
+from taumem.cli.entry import AsBytes, Flag, Json, OutputFolder, ValueRange, WholeOrNone, app
 from taumem.errors import ConfigError, TaumemWarning
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
-Flag = Annotated[bool, Parameter(negative="")]
 Source = Annotated[str | None, Parameter(allow_leading_hyphen=False)]
 DIFFERS = 1
 """Exit code where an audit that is verified comes out otherwise."""
@@ -44,9 +43,9 @@ def audit(
     features: str | None = None,
     size: WholeOrNone = None,
     window: WholeOrNone = None,
-    as_bytes: Annotated[Flag, Parameter(name="--bytes")] = False,
+    as_bytes: AsBytes = False,
     key: str | None = None,
-    value_range: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    value_range: ValueRange = None,
     limit: WholeOrNone = None,
     skip_unreadable: Flag = False,
     near_duplicates: bool = True,

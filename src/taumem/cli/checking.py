@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column
 
 from taumem.cli.console import add_row, new_table, out, print_json, progress_bars, show_table
-from taumem.cli.entry import Json, WholeOrNone, app
+from taumem.cli.entry import AsBytes, Flag, Json, ValueRange, WholeOrNone, app
 from taumem.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-Flag = Annotated[bool, Parameter(negative="")]
 IN_THE_WAY = 1
 """Exit code where something stands in the way."""
 NAMED = 20
@@ -35,9 +34,9 @@ def doctor(
     groups: Path | None = None,
     size: WholeOrNone = None,
     window: WholeOrNone = None,
-    as_bytes: Annotated[Flag, Parameter(name="--bytes")] = False,
+    as_bytes: AsBytes = False,
     key: str | None = None,
-    value_range: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    value_range: ValueRange = None,
     limit: WholeOrNone = None,
     skip_unreadable: Flag = False,
     imports: Flag = False,

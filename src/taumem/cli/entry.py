@@ -20,12 +20,15 @@ from taumem.errors import ConfigError, TaumemError, TaumemWarning
 
 __all__ = [
     "CONFIDENCE",
+    "AsBytes",
     "Confidence",
+    "Flag",
     "FormerLevel",
     "Json",
     "OutputFile",
     "OutputFolder",
     "Runs",
+    "ValueRange",
     "Whole",
     "WholeOrNone",
     "Wholes",
@@ -41,6 +44,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+Flag = Annotated[bool, Parameter(negative="")]
+AsBytes = Annotated[bool, Parameter(name="--bytes", negative="")]
+ValueRange = Annotated[tuple[float, float] | None, Parameter(negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 OutputFolder = Annotated[Path, Parameter(name=["--output", "-o"])]
 OutputFile = OutputFolder

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column
 
 from taumem.cli.console import add_row, err, new_table, out, print_json, show_table
-from taumem.cli.entry import CONFIDENCE, Confidence, Json, OutputFolder, WholeOrNone, Wholes, app
+from taumem.cli.entry import CONFIDENCE, Confidence, Flag, Json, OutputFolder, WholeOrNone, Wholes, app
 from taumem.cli.tables import show_forecast, show_study
 from taumem.errors import ConfigError, DataError
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 Logs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
-Flag = Annotated[bool, Parameter(negative="")]
 TURNED, UNDECIDABLE = 1, 3
 """Exit codes of a gate."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from taumem.data import Split
@@ -19,9 +19,9 @@ from taumem.lab.pace import SavingPace
 from taumem.lab.pretraining import LatentsConfig
 from taumem.models import Autoencoder
 from taumem.randomness import generator_for
-from taumem.record import write_atomically
 from taumem.shapes import Items
 from taumem.training import Learner, load_checkpoint, save_checkpoint, train
+from taumem.training.checkpoint import write_tensors
 from taumem.training.loop import batch_positions
 
 __all__ = ["Pretrained", "encoded", "pretrain", "pretraining_steps"]
@@ -49,6 +49,12 @@ class Pretrained:
     def autoencoder(self) -> Path:
         """The file of the autoencoder's weights."""
         return self.folder / "autoencoder.safetensors"
+
+    def is_whole(self, experiment: Experiment) -> bool:
+        """Whether all that the runs of an experiment start from is there."""
+        has_network = experiment.pretraining is not None and experiment.pretraining.steps > 0
+        wanted = ((self.network, has_network), (self.autoencoder, experiment.latents is not None))
+        return all(file.exists() for file, is_wanted in wanted if is_wanted)
 
     def load_network(self, denoiser: nn.Module) -> None:
         """Give a network the weights that were learned.
@@ -170,8 +176,7 @@ def _saved_as_it_goes(learner: Learner, file: Path) -> Iterator[Callable[[], Non
 
 
 def _save(module: nn.Module, file: Path) -> None:
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
-    write_atomically(file, lambda path: save_file(tensors, path))
+    write_tensors(file, {name: tensor.cpu() for name, tensor in module.state_dict().items()})
 
 
 def _load(module: nn.Module, file: Path) -> None:

@@ -70,14 +70,15 @@ def sweep(
     progress(0, total)
     if experiment.pretraining is not None:
         pretrained = Pretrained(folder / "pretrained")
-        pretrain(
-            experiment,
-            opened(experiment.pretraining.data),
-            pretrained.folder,
-            device=device,
-            on_step=lambda step: progress(step, total),
-        )
-        plans = [replace(plan, pretrained=pretrained) for plan in plans]
+        if not pretrained.is_whole(experiment):  # its data are read only then
+            pretrain(
+                experiment,
+                opened(experiment.pretraining.data),
+                pretrained.folder,
+                device=device,
+                on_step=lambda step: progress(step, total),
+            )
+        plans = plans_of(experiment, keep=keep, device=device, pretrained=pretrained)
     workers = available_processors() if workers is None and device == "cpu" else workers or 1
     execute(plans, folder, workers=workers, on_step=on_step, together=experiment.training.together)
     progress(total, total)

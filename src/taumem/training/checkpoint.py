@@ -23,7 +23,7 @@ from taumem.record import RunRecord, write_atomically
 from taumem.record.files import refuse_a_link, why_not_written
 from taumem.training.loop import Learner
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "save_checkpoint", "write_tensors"]
 
 
 VERSION = 2
@@ -50,8 +50,6 @@ def save_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
     optimizer = learner.optimizer.state_dict()
     for index, slots in optimizer["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in slots.items()}
-    # safetensors refuses tensors that share memory, and does not keep strides.
-    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     facts = json.dumps(
         {
             "version": VERSION,
@@ -62,11 +60,21 @@ def save_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
             "record": record.mark if record is not None else None,
         }
     )
-    metadata = {"taumem": facts, "sha256": _sha256(facts, tensors)}
+    write_tensors(path, tensors, {"taumem": facts, "sha256": _sha256(facts, tensors)})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors into a safetensors file.
+
+    Raises:
+        RecordError: the path is a link or a folder, or the disk refuses; the file is then as it was.
+    """
+    # safetensors refuses tensors that share memory, and does not keep strides.
+    owned = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
 
     def save(file: Path) -> None:
         try:
-            save_file(tensors, file, metadata)
+            save_file(owned, file, metadata)
         except SafetensorError as error:
             number = re.search(r"os error (\d+)", str(error))  # it says in passing which of the system's errors it met
             raise RecordError(why_not_written(path, OSError(int(number[1]) if number else 0, str(error)))) from None
@@ -135,5 +143,5 @@ def _sha256(facts: str, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(facts.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
