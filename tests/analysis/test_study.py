@@ -193,6 +193,23 @@ def test_a_forecast_that_cannot_be_is_refused_with_a_reason(records, tmp_path):
         Study.of(records, confidence=90)
 
 
+def test_a_forecast_that_cannot_be_names_the_clocks_that_can(tmp_path):
+    runs, rng = [], np.random.default_rng(0)
+    for n_train in (16, 32, 64):  # the held-out loss falls to the end, and the training loss falls more
+        held = 0.3 + np.exp(-T / 50)
+        train = held * (1 - 0.4 * T / (T + 20 * n_train))
+        curves = [
+            curve(f"{name}_loss", T, items_of(loss, 48, rng, noise=0.02))
+            for name, loss in (("heldout", held), ("train", train))
+        ]
+        runs.append(written(tmp_path, header(n_train), curves))
+    study = Study.of(runs)
+    with pytest.raises(ConfigError, match=r"these runs have located: .*tau_gap\[0.1\]") as refused:
+        study.forecast(256)
+    assert "tau_gen" not in str(refused.value)
+    assert study.forecast(256, "tau_gap[0.1]").predicted
+
+
 @pytest.mark.parametrize("n_train", ["1000", None, math.nan, math.inf, 1.5, 0, -4, [64]])
 def test_what_is_no_size_is_refused_in_words_before_anything_is_fitted(records, n_train):
     with pytest.raises(ConfigError, match="a whole number of at least 1; got n_train = "):

@@ -10,7 +10,10 @@ from taumem.analysis.prior import Exponent, Prior, read_exponent, usual_prior
 from taumem.errors import ConfigError
 from taumem.record import take_whole_sets
 
-__all__ = ["ClockLaw"]
+__all__ = ["ClockLaw", "forecasting"]
+
+OF_MEMORIZATION = ("tau_val", "tau_gap", "tau_copy", "tau_split", "tau_infill")
+"""Families of clocks that a forecast may fall back upon."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +133,22 @@ class ClockLaw:
             cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), floor, confidence, kind)
             for clock, own in by_clock.items()
         )
+
+
+def forecasting(chosen: ClockLaw, clocks: Sequence[ClockLaw]) -> Law:
+    """The law that a forecast by a clock rests on.
+
+    Args:
+        chosen: the clock.
+        clocks: all that there are, to name others by which there would be a forecast.
+
+    Raises:
+        ConfigError: there is none; it says by which clocks there is one.
+    """
+    try:
+        return chosen.forecasting()
+    except ConfigError as error:
+        lawful = [each.clock for each in clocks if each.free is not None]
+        others = [name for name in lawful if name.startswith(OF_MEMORIZATION)]
+        advice = f" Or forecast another clock, which these runs have located: {', '.join(others)}." if others else ""
+        raise ConfigError(f"{error}{advice}") from None

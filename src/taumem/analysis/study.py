@@ -13,7 +13,7 @@ from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Law, whole_size
-from taumem.analysis.laws import ClockLaw
+from taumem.analysis.laws import ClockLaw, forecasting
 from taumem.analysis.missing import of_the_diagram, unread, untimed, unvaried, without_law
 from taumem.analysis.onset import Onset, Unit, checked_unit, refuse_time
 from taumem.analysis.phase import PhaseDiagram, has_levels
@@ -185,7 +185,7 @@ class Study:
             TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or only one size has any.
         """
         n_train = whole_size(n_train)
-        law = self._forecast_clock(clock).forecasting()
+        law = forecasting(self._forecast_clock(clock), self.clocks)
         if batch_size is None and target is not None and law.batch_exponent is not None:
             batch_size = batch_size_of(target)
         predicted = law.predict(n_train, batch_size=batch_size)

@@ -91,6 +91,7 @@ def run(
     """
     from taumem.analysis import Study
     from taumem.lab import load_experiment, outlook, sized, sweep
+    from taumem.processes import is_first
     from taumem.record import read_runs
     from taumem.report import write_report
 
@@ -102,6 +103,8 @@ def run(
     with progress_bars() as advance:
 
         def on_progress(done: int, total: int) -> None:
+            if not is_first():
+                return
             if not done and not said:  # nothing has spoken against it, and nothing is trained yet
                 ahead = outlook(chosen)
                 show_outlook(ahead)
@@ -109,6 +112,8 @@ def run(
             advance("runs", done, total)
 
         sweep(chosen, folder, device=device, workers=workers, progress=on_progress)
+    if not is_first():
+        return
     options = [part for change in changes for part in ("--set", change)]
     command = shlex.join(["taumem", "run", experiment, *options, "-o", str(folder), "--device", device])
     study = Study.of(read_runs(folder))  # with those of other sizes and seeds that were made here before

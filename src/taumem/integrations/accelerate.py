@@ -22,7 +22,7 @@ from typing import Any
 from taumem.integrations.kept_copies import FOLDER, KeptCopies
 from taumem.integrations.state_file import read_state, write_state
 from taumem.monitor import Guard
-from taumem.probes.processes import is_first
+from taumem.processes import is_first
 
 __all__ = ["AccelerateGuard"]
 

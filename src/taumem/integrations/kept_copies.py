@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taumem.errors import RecordError, TaumemWarning
 from taumem.monitor import Guard
-from taumem.probes.processes import is_first
+from taumem.processes import is_first
 
 __all__ = ["FOLDER", "KeptCopies"]
 

@@ -15,9 +15,10 @@ from taumem.lab.domains.images import FashionMnistConfig
 from taumem.lab.networks import UNetConfig
 from taumem.lab.pretraining import LatentsConfig, PretrainingConfig
 from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
+from taumem.processes import n_processes
 from taumem.record import RateSchedule
 from taumem.record.files import why_no_file_name
-from taumem.training import Augmentation
+from taumem.training import Augmentation, Engine, Precision
 from taumem.training.optimizers import OptimizerName
 
 __all__ = ["Experiment", "MonitorConfig", "TrainingConfig"]
@@ -64,6 +65,19 @@ class TrainingConfig(Config):
     """Rank of adapters (LoRA) that are trained in place of a pretrained network's own weights; 0 or None for none."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
+    precision: Precision = "fp32"
+    """Of products and convolutions: ``"bf16"`` or ``"fp16"`` on GPUs. Probes ask in single precision all the same."""
+    accumulate: int = Field(default=1, ge=1, le=65_536)
+    """Parts in which a batch goes through the network: more of them need less memory, and change no number."""
+    compile: bool = False
+    """Whether one program is made of the network and its loss: the first step waits a minute, the others go faster."""
+    channels_last: bool = False
+    """Whether the weights of convolutions lie in memory with the channels last, which GPUs prefer in half precision."""
+
+    @property
+    def engine(self) -> Engine:
+        """How a step is computed; processes that were launched together share it."""
+        return Engine(self.precision, self.accumulate, self.compile, self.channels_last, shared=n_processes() > 1)
 
     @property
     def augmentation(self) -> Augmentation:
@@ -172,6 +186,11 @@ class Experiment(Config):
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"
+            )
+        if self.training.together and self.training.engine != Engine():
+            raise ValueError(
+                "training.together computes in single precision, in one part and one process; set precision = 'fp32', "
+                "accumulate = 1, compile = false and channels_last = false, or together = false"
             )
         if self.training.together and self.training.schedule != "constant":
             raise ValueError("training.together needs one rate for all runs; a schedule decays at the end of each")

@@ -1,6 +1,7 @@
 """What to run: a plan says it, and its preparation has all that it takes."""
 
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from taumem.probes import Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
-from taumem.training import Learner, OptimizerState
+from taumem.training import Learner, OptimizerState, Step, train
 from taumem.training.adapters import add_adapters
 
 __all__ = ["PreparedRun", "RunPlan", "opened", "plans_of"]
@@ -179,7 +180,7 @@ class PreparedRun:
         model, training = self.plan.experiment.model, self.plan.experiment.training
         model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
         return Learner.start(
-            self._denoiser().to(self.plan.device),
+            training.engine.placed(self._denoiser().to(self.plan.device)),
             learning_rate=training.learning_rate,
             weight_decay=training.weight_decay,
             ema_window=training.ema_window,
@@ -197,6 +198,21 @@ class PreparedRun:
         if (rank := experiment.training.lora_rank) is not None:
             add_adapters(denoiser, rank, generator_for(plan.seed, "adapters", plan.half or ""))
         return denoiser
+
+    def training(self, learner: Learner) -> Iterator[Step]:
+        """Train a learner, from where it stands, without end."""
+        plan, training = self.plan, self.plan.experiment.training
+        return train(
+            learner,
+            self.diffusion,
+            self.split.train,
+            batch_size=plan.batch_size,
+            seed=plan.train_seed,
+            schedule=plan.experiment.schedule(plan.n_train),
+            clip=training.clip,
+            augmentation=training.augmentation,
+            engine=training.engine,
+        )
 
     def sampler(self, n_samples: int) -> Sampler:
         """A function that draws this many samples from a denoiser: of latents the images that they stand for."""

@@ -10,14 +10,16 @@ from pathlib import Path
 from taumem.analysis import CopiesExceed
 from taumem.analysis.stopping import Located
 from taumem.errors import RecordError, TaumemError, TaumemWarning
+from taumem.lab.assisting import assist, leading, led
 from taumem.lab.interruption import ctrl_c_waits
 from taumem.lab.loading import recipe_of
 from taumem.lab.pace import SavingPace
 from taumem.lab.plan import PreparedRun, RunPlan
 from taumem.monitor import Monitor
+from taumem.processes import is_first
 from taumem.record import RunHeader, RunRecord
 from taumem.record.header import free_length, read_header
-from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train, train_together
+from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train_together
 
 __all__ = ["OnStep", "make_run", "make_runs_together"]
 
@@ -38,21 +40,12 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
         RecordError: the folder holds another run, or training has diverged.
         DataError: the data are not there, or too few.
     """
-    training = plan.experiment.training
-    with _started(plan, folder) as running:
-        if running.finished:
-            return
-        steps = train(
-            running.learner,
-            running.prepared.diffusion,
-            running.prepared.split.train,
-            batch_size=plan.batch_size,
-            seed=plan.train_seed,
-            schedule=plan.experiment.schedule(plan.n_train),
-            clip=training.clip,
-            augmentation=training.augmentation,
-        )
-        _follow(steps, [running], on_step)
+    if not is_first():
+        assist(plan, folder)
+        return
+    with leading(), _started(plan, folder) as running:
+        if not running.finished:
+            _follow(led(running.prepared.training(running.learner), running.learner), [running], on_step)
 
 
 def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep = lambda plan, step: None) -> None:

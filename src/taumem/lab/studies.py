@@ -14,10 +14,12 @@ from taumem.lab.loading import read_experiment
 from taumem.lab.plan import RunPlan, opened, plans_of
 from taumem.lab.pretrained import Pretrained, encoded, pretrain, pretraining_steps
 from taumem.lab.sizing import sized
+from taumem.processes import is_first, n_processes, together
 from taumem.record import RunRecord, write_atomically
 from taumem.record.files import make_folder, refuse_a_link, saying_why
 from taumem.record.header import free_length
 from taumem.record.sealed import twin_of
+from taumem.training import join_processes
 
 __all__ = ["claim", "sweep"]
 
@@ -53,12 +55,17 @@ def sweep(
         TaumemError: the first run's that failed.
     """
     check_device(device)
+    device = join_processes(device)
     if workers is not None and workers < 1:
         raise ConfigError(f"workers: at least 1 process trains; got {workers}. Leave it out for one per processor.")
+    if n_processes() > 1 and (workers or 1) > 1:
+        raise ConfigError(f"workers: {n_processes()} processes train each run together; leave workers out.")
     experiment = sized(experiment)
     plans = plans_of(experiment, keep=keep, device=device)
     check_data_and_network(plans)
-    claim(folder, experiment)
+    with together("could not begin"):
+        if is_first():
+            claim(folder, experiment)
     before = pretraining_steps(experiment)
     total = before + sum(plan.steps for plan in plans)
     reached: dict[str, int] = {}
@@ -70,16 +77,18 @@ def sweep(
     progress(0, total)
     if experiment.pretraining is not None:
         pretrained = Pretrained(folder / "pretrained")
-        if not pretrained.is_whole(experiment):  # its data are read only then
-            pretrain(
-                experiment,
-                opened(experiment.pretraining.data),
-                pretrained.folder,
-                device=device,
-                on_step=lambda step: progress(step, total),
-            )
+        with together("could not pretrain"):
+            if is_first() and not pretrained.is_whole(experiment):  # its data are read only then
+                pretrain(
+                    experiment,
+                    opened(experiment.pretraining.data),
+                    pretrained.folder,
+                    device=device,
+                    on_step=lambda step: progress(step, total),
+                )
         plans = plans_of(experiment, keep=keep, device=device, pretrained=pretrained)
-    workers = available_processors() if workers is None and device == "cpu" else workers or 1
+    alone = n_processes() == 1  # processes that train one model together make one run after another
+    workers = available_processors() if workers is None and device == "cpu" and alone else workers or 1
     execute(plans, folder, workers=workers, on_step=on_step, together=experiment.training.together)
     progress(total, total)
     return [RunRecord.read(folder / plan.name) for plan in plans]

@@ -14,7 +14,7 @@ from taumem.monitor.weights import averaged, state_of
 from taumem.probes.isolation import device_of, undisturbed
 from taumem.probes.item_losses import ItemLosses
 from taumem.probes.probe import Probe, SampleProbe, Sampler
-from taumem.probes.processes import together
+from taumem.processes import together
 from taumem.record import Measurement, RunHeader, RunRecord
 
 __all__ = ["Observer"]

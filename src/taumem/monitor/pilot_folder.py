@@ -18,7 +18,7 @@ import filelock
 from taumem.analysis.stopping import Reason, Verdict
 from taumem.errors import ConfigError, RecordError, TaumemError, first_difference
 from taumem.monitor.subsets import Subset
-from taumem.probes.processes import is_first, n_processes, told_by_first
+from taumem.processes import is_first, n_processes, told_by_first
 from taumem.record import write_atomically
 from taumem.record.files import make_folder, saying_why
 

@@ -28,7 +28,7 @@ from taumem.monitor.pilot_folder import PilotFolder, done_by_first
 from taumem.monitor.pilot_log import PilotLog
 from taumem.monitor.subsets import Subset, as_labels, as_sizes, subsets
 from taumem.probes.isolation import random_states_kept
-from taumem.probes.processes import is_first
+from taumem.processes import is_first
 from taumem.record import RunRecord
 
 __all__ = ["pilot"]

@@ -10,7 +10,7 @@ from typing import Any
 from taumem.errors import ConfigError, RecordError
 from taumem.monitor.monitor import Monitor
 from taumem.probes.probe import Probe, SampleProbe, Sampler
-from taumem.probes.processes import is_first, n_processes, told_by_first
+from taumem.processes import is_first, n_processes, told_by_first
 from taumem.record import Measurement, RunHeader, RunRecord
 
 __all__ = ["Watch"]

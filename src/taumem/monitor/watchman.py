@@ -15,7 +15,7 @@ from taumem.monitor.observer import Observer
 from taumem.monitor.schedule import Plan, Schedule
 from taumem.monitor.sinks import numbers_of, tell
 from taumem.monitor.weights import unwrapped
-from taumem.probes.processes import is_first, n_processes, together, told_by_first
+from taumem.processes import is_first, n_processes, together, told_by_first
 
 __all__ = ["Watchman"]
 

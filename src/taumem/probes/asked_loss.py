@@ -20,7 +20,7 @@ from taumem.probes.asked_items import AskedItems
 from taumem.probes.isolation import device_of, modules_of, seed_globally
 from taumem.probes.listening import listening
 from taumem.probes.own_loss import ROUNDING, one_per_item
-from taumem.probes.processes import own_share, summed, together
+from taumem.processes import own_share, summed, together
 from taumem.randomness import generator_for
 
 __all__ = ["AskedLoss"]

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
 from taumem.errors import RecordError
 from taumem.record import RunRecord, write_atomically
@@ -56,6 +57,7 @@ def save_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
             "step": learner.step,
             "examples": learner.examples,
             "time": learner.time.state() if learner.time is not None else None,
+            "scaler": learner.scaler.state_dict() if learner.scaler is not None else None,
             "groups": optimizer["param_groups"],
             "record": record.mark if record is not None else None,
         }
@@ -133,6 +135,9 @@ def load_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
         raise RecordError(f"{path}: holds the state of another optimizer ({error}).") from None
     for prefix, module in modules.items():
         module.load_state_dict(under(prefix))
+    if scaler := facts.get("scaler"):
+        learner.scaler = GradScaler(next(learner.denoiser.parameters()).device.type)
+        learner.scaler.load_state_dict(scaler)
     learner.step, learner.examples = step, examples
     if learner.time is not None:
         learner.time.load(facts.get("time"), step)

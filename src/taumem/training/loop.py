@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
@@ -25,6 +26,7 @@ from taumem.record import RateSchedule
 from taumem.shapes import Batch, Items, Times
 from taumem.training.augmentation import Augmentation
 from taumem.training.ema import power_average
+from taumem.training.engine import Engine
 from taumem.training.optimizers import OptimizerName, make_optimizer
 from taumem.training.pace import EffectiveTime
 
@@ -32,6 +34,7 @@ __all__ = ["Learner", "Step", "train"]
 
 CONSTANT = RateSchedule()
 NONE = Augmentation()
+PLAIN = Engine()
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Learner:
     """Training examples seen."""
     time: EffectiveTime | None = None
     """Counts the effective time, or None."""
+    scaler: GradScaler | None = None
+    """Of the loss in half precision (fp16), or None."""
 
     @classmethod
     def start(
@@ -110,6 +115,7 @@ def train(
     schedule: RateSchedule = CONSTANT,
     clip: float | None = None,
     augmentation: Augmentation = NONE,
+    engine: Engine = PLAIN,
 ) -> Iterator[Step]:
     """Train without end, one step at a time, from where the learner stands.
 
@@ -125,29 +131,29 @@ def train(
         schedule: of the learning rate, such as ``RateSchedule(warmup=100)``; constant if not said.
         clip: largest norm of the gradient, or None.
         augmentation: of images; none if not said.
+        engine: how a step is computed: single precision in one process if not said.
 
     Yields:
         A Step after each update.
 
     Raises:
-        ConfigError: an empty data set, a batch size below 1, a clip that is not positive, or an augmentation of
-            anything but images.
+        ConfigError: an empty data set, a batch size below 1, a clip that is not positive, an augmentation of
+            anything but images, or a batch that the engine cannot cut.
     """
     check_options(len(data), batch_size, clip)
+    engine.check(batch_size)
     draws = Draws(diffusion, data, batch_size, seed, augmentation)
+    losses = engine.losses(learner.denoiser, diffusion)
+    learner.scaler = learner.scaler or engine.scaler(data.device)
     learner.denoiser.train()
     while True:
         index = learner.step + 1
-        x0, t, noise = draws.at(index)
-        with _dropout_from(generator_for(seed, "dropout", index).initial_seed(), data.device):
-            loss = diffusion.loss(learner.denoiser, x0, t, noise).mean()
-
         learner.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if clip is not None:
-            nn.utils.clip_grad_norm_(learner.denoiser.parameters(), clip)
+        dropout = generator_for(seed, "dropout", index, *([engine.rank] if engine.rank else []))
+        with _dropout_from(dropout.initial_seed(), data.device):
+            loss = engine.backward(losses, draws.at(index), learner.scaler)
         set_learning_rate(learner.optimizer, schedule.at(index))
-        learner.optimizer.step()
+        engine.update(learner.optimizer, clip, learner.scaler)
         if learner.time is not None:
             learner.time.after(learner.optimizer, index)
         if learner.average is not None:
@@ -155,7 +161,7 @@ def train(
 
         learner.step = index
         learner.examples += batch_size
-        yield Step(index, learner.examples, loss.detach())
+        yield Step(index, learner.examples, loss)
 
 
 def check_options(n_train: int, batch_size: int, clip: float | None) -> None:

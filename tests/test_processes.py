@@ -1,6 +1,6 @@
 import pytest
 
-from taumem.probes.processes import is_first
+from taumem.processes import is_first
 
 NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK")
 

@@ -11,12 +11,26 @@ from torch import Tensor
 
 from taumem.errors import ConfigError, TaumemError
 
-__all__ = ["is_first", "n_processes", "own_share", "summed", "together", "told_by_first"]
+__all__ = [
+    "is_first",
+    "mean_over_processes",
+    "n_processes",
+    "own_share",
+    "rank",
+    "summed",
+    "together",
+    "told_by_first",
+]
 
 
 def n_processes() -> int:
     """How many processes train together; 1 where torch.distributed is not in use."""
     return dist.get_world_size() if _in_use() else 1
+
+
+def rank() -> int:
+    """Which of the processes that train together this is, from 0."""
+    return dist.get_rank() if _in_use() else 0
 
 
 def is_first() -> bool:
@@ -26,7 +40,7 @@ def is_first() -> bool:
     torch.distributed is in use must not be written by all of them.
     """
     if _in_use():
-        return dist.get_rank() == 0
+        return rank() == 0
     named = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
     return named in ("", "0") and ("RANK" in os.environ or os.environ.get("NODE_RANK", "0") in ("", "0"))
 
@@ -40,8 +54,8 @@ def own_share(n: int) -> list[tuple[int, bool]]:
     Args:
         n: pieces of work.
     """
-    size, rank = n_processes(), dist.get_rank() if _in_use() else 0
-    return [(place % n, place < n) for place in range(rank, -(-n // size) * size, size)]
+    size = n_processes()
+    return [(place % n, place < n) for place in range(rank(), -(-n // size) * size, size)]
 
 
 def summed(values: Tensor) -> Tensor:
@@ -57,6 +71,18 @@ def summed(values: Tensor) -> Tensor:
     moved = values.to(device) if device.type != "mps" else values.float().to(device)
     dist.all_reduce(moved)
     return moved.to("cpu", values.dtype)
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """The mean over processes of a tensor, in every process.
+
+    Args:
+        value: of equal shape everywhere, on the device of the process.
+    """
+    if n_processes() > 1:
+        dist.all_reduce(value)
+        value /= n_processes()
+    return value
 
 
 @contextmanager

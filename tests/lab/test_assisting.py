@@ -1,0 +1,122 @@
+"""Runs that several processes make together: by gloo, on this machine."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import TINY
+
+from taumem.analysis import Study
+from taumem.errors import RecordError
+from taumem.lab import Experiment, Interrupted, assisting, make_run, plans_of
+from taumem.lab.assisting import assist, leading, led
+from taumem.record import RunRecord, read_runs
+
+launched = pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="needs Accelerate")
+
+
+def experiment(steps: int = 60) -> Experiment:
+    training = TINY["training"] | {"min_steps": steps}
+    return Experiment.model_validate({**TINY, "n_train": [8], "twins": False, "training": training})
+
+
+def run(folder: Path, experiment: Experiment, processes: int, *options: str) -> subprocess.CompletedProcess[str]:
+    file = folder.parent / f"{folder.name}-{processes}-{len(options)}.json"
+    file.write_text(experiment.model_dump_json())
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *(launch if processes > 1 else []), "-m", "taumem", "run", str(file), "-o", str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=240)
+
+
+def losses(folder: Path) -> dict[tuple[object, ...], float]:
+    (record,) = (RunRecord.read(path.parent) for path in folder.glob("P*/run.json"))
+    return {(m.step, m.quantity, m.t): m.value for m in record.measurements if m.quantity.endswith("_loss")}
+
+
+def assert_same(unbroken: Path, other: Path) -> None:
+    """The losses of the unbroken run are those of the other, which was looked at where it was broken, too."""
+    expected, found = losses(unbroken), losses(other)
+    assert expected.keys() <= found.keys()
+    assert {step for step, *_ in found} - {step for step, *_ in expected} <= {30}
+    for key, value in expected.items():
+        assert found[key] == pytest.approx(value, rel=2e-3, abs=2e-4), key
+    clocks = [
+        {o.clock: (o.step, o.censored) for o in Study.of(read_runs(folder)).onsets} for folder in (unbroken, other)
+    ]
+    assert clocks[1]["tau_gap[0.1]"] == (
+        pytest.approx(clocks[0]["tau_gap[0.1]"][0], rel=0.02),
+        clocks[0]["tau_gap[0.1]"][1],
+    )
+
+
+@pytest.mark.slow
+@launched
+def test_two_processes_make_the_run_of_one_and_each_goes_on_with_what_the_other_left(tmp_path):
+    assert run(tmp_path / "one", experiment(), 1).returncode == 0
+    begun = run(tmp_path / "two", experiment(30), 2, "--json")
+    assert begun.returncode == 0, begun.stderr
+    assert "onsets" in json.loads(begun.stdout)  # one of them speaks
+    assert run(tmp_path / "two", experiment(60), 1).returncode == 0
+    assert_same(tmp_path / "one", tmp_path / "two")
+    assert run(tmp_path / "three", experiment(30), 1).returncode == 0
+    assert run(tmp_path / "three", experiment(60), 2).returncode == 0
+    assert_same(tmp_path / "one", tmp_path / "three")
+
+
+@pytest.mark.slow
+@launched
+def test_a_batch_with_fewer_items_than_processes_is_refused_in_one_line(tmp_path):
+    few = experiment().model_copy(update={"training": experiment().training.model_copy(update={"batch_size": 1})})
+    refused = run(tmp_path / "few", few, 2)
+    assert refused.returncode != 0
+    assert "a batch of 1 cannot be cut into 2 parts" in refused.stderr
+
+
+class TestWithoutProcesses:
+    """What the first process says is put into a row, and given to the others."""
+
+    @pytest.fixture
+    def said(self, monkeypatch) -> list[object]:
+        row: list[object] = []
+        monkeypatch.setattr(
+            assisting, "told_by_first", lambda value: row.append(value) if value is not None else row.pop(0)
+        )
+        return row
+
+    def test_others_take_each_step_with_the_first_and_go_on_where_it_goes_on(self, said, tmp_path):
+        plan = plans_of(experiment())[0]
+        make_run(plan, tmp_path)
+        (file,) = plan.checkpoints(tmp_path)
+        assert plan.checkpoint(tmp_path, 60) == file
+        assert said == [*range(60), ""]
+        said[:] = [0, 1, 2, ""]
+        assist(plan, tmp_path)
+        assert not said
+        said += [60, ""]  # a run that goes on from its checkpoint
+        assist(plan, tmp_path)
+        assert not said
+
+    def test_others_are_told_before_each_step_and_that_it_is_over(self, said):
+        plan = plans_of(experiment())[0]
+        prepared = plan.prepare()
+        learner = prepared.learner()
+        with leading():
+            for step in led(prepared.training(learner), learner):
+                if step.index == 2:
+                    break
+        assert said == [0, 1, ""]
+
+    @pytest.mark.parametrize(
+        ("raised", "others"),
+        [(KeyboardInterrupt(), Interrupted), (RecordError("the loss is not finite."), RecordError)],
+    )
+    def test_what_ends_the_first_ends_the_others(self, said, tmp_path, raised, others):
+        with pytest.raises(type(raised)), leading():
+            raise raised
+        with pytest.raises(others):
+            assist(plans_of(experiment())[0], tmp_path)
