@@ -27,7 +27,11 @@ __all__ = [
     "first_difference",
     "nearest_name",
     "option",
+    "shortened",
 ]
+
+MOST_NAMES, LONGEST = 40, 80
+"""How many names a message lists, and of how many characters each."""
 
 
 class TaumemError(Exception):
@@ -66,7 +70,17 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {', '.join(names)}."
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return f"{hint}Known: {', '.join(map(shortened, names[:MOST_NAMES]))}{more}."
+
+
+def shortened(name: str) -> str:
+    """A name for a message, with the middle of a very long one left out.
+
+    >>> shortened("val/loss"), len(shortened("val/" + 300 * "x"))
+    ('val/loss', 80)
+    """
+    return name if len(name) <= LONGEST else f"{name[:50]}...{name[50 - LONGEST + 3 :]}"
 
 
 def option(name: str, flag: str | None = None) -> str:

@@ -271,7 +271,9 @@ def test_epochs_are_never_taken_for_steps(over_epochs, capsys):
     (record,) = read_runs(over_epochs / "records")
     assert record.header.data.n_train == 256
     assert run(over_epochs / "epochs", over_epochs / "steps", "--forecast", 2048) == 2
-    capsys.readouterr()
+    assert "Left out: " in capsys.readouterr().err
+    assert run(over_epochs / "epochs") == 0
+    assert re.search(r"40 epoch \d+ \[\d+, \d+\] +epoch \d+", capsys.readouterr().out)
     assert run(over_epochs / "epochs") == 0
     assert "tau in optimizer steps" not in capsys.readouterr().out
 

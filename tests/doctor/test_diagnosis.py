@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def run(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as stop:
         main(["doctor", *map(str, arguments)])
     return int(stop.value.code or 0)
+
+
+def test_the_screen_says_how_many_there_are_without_near_duplicates(forty, capsys):
+    shutil.copy(forty / "00.png", forty / "again.png")
+    assert run(forty) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "with near-duplicates as one there are 40, the largest group of 2 (00.png and again.png)" in said
 
 
 @pytest.mark.parametrize("n", [*range(1, 70), 100, 255, 256, 257, 1000, 60_000])

@@ -127,6 +127,28 @@ def test_a_last_line_of_csv_without_an_end_is_left_out_and_said(tmp_path):
     assert "has no end" in log.notes[0]
 
 
+def test_of_columns_of_one_name_that_differ_none_is_read_and_those_that_agree_are_one(tmp_path):
+    rows = [(s, v, s, 0.9 * v) for s, v in zip(STEPS, turning(), strict=True)]
+    assert the_curve(write_csv(tmp_path / "joined.csv", ["step", "val_loss", "step", "loss"], rows)).notes == ()
+    (log,) = read_logs(write_csv(tmp_path / "unlike.csv", ["step", "val_loss", "loss", "val_loss"], rows))
+    assert log.why == "'val_loss' has no finite value."
+    assert log.notes == (
+        "unlike.csv has several columns called 'val_loss', and where they differ none of them is read; rename them.",
+    )
+
+
+def test_names_that_are_very_long_are_shortened_in_messages(tmp_path):
+    name = "grad_norm/" + 300 * "layer."
+    (log,) = read_logs(write_csv(tmp_path / "long.csv", ["step", name], zip(STEPS, turning(), strict=True)))
+    assert name[:40] in log.why
+    assert name not in log.why
+
+
+def test_a_log_of_one_column_is_not_told_to_name_it_as_that_of_steps(tmp_path):
+    (log,) = read_logs(write_csv(tmp_path / "one.csv", ["val_loss"], zip(turning(), strict=True)))
+    assert log.why == "no column says at which step 'val_loss' was logged; there is no other; add one that does."
+
+
 def test_json_lines_nested_or_not_and_a_torn_last_line(tmp_path):
     the_curve(write_lines(tmp_path / "a.jsonl", points(turning())))
     nested = [{"step": row["step"], "eval": {"loss": row["val_loss"]}, "note": "best"} for row in points(turning())]

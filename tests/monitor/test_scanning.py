@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -302,6 +303,24 @@ def test_samples_of_the_checkpoint_to_keep_are_written_for_an_audit(tmp_path):
     folder = taumem.scan(tmp_path / "net", file, folder=tmp_path / "scan").write_for_audit(24)
     record = taumem.audit(*(folder / f"{name}.npy" for name in ("generated", "train", "heldout")), orbit="none")
     assert (record.n_generated, record.n_train, record.n_heldout) == (24, len(TRAIN), len(HELDOUT))
+
+
+@pytest.mark.parametrize("scale", ["(x + 1) / 2", "x"])
+def test_an_audit_reads_these_files_whatever_the_range_of_the_items_and_however_far_samples_leave_it(tmp_path, scale):
+    perturbed(tmp_path / "net", 2)
+    rescaled = f"\ntrain, heldout = ({scale} for x in (train.view(-1, 1, 8, 8), heldout.view(-1, 1, 8, 8)))\n"
+    sample = """
+def sample(model, n, generator):
+    return 3 * torch.randn(n, 1, 8, 8, generator=generator)
+"""
+    flat = "\nof_vectors = loss\n\n\ndef loss(model, items, generator=None):\n"
+    flat += "    return of_vectors(model, items.flatten(1), generator)\n"
+    file = probe_file(tmp_path, PROBE + rescaled + flat + sample)
+    folder = taumem.scan(tmp_path / "net", file, folder=tmp_path / "scan").write_for_audit(24)
+    record = taumem.audit(*(folder / f"{name}.npy" for name in ("generated", "train", "heldout")), orbit="none")
+    assert record.n_generated == 24
+    written = np.load(folder / "train.npy")
+    assert np.allclose(written, TRAIN.view(-1, 1, 8, 8).numpy(), atol=1e-5)
 
 
 # --- the real thing ---------------------------------------------------------------------------------------------------

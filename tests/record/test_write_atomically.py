@@ -203,3 +203,17 @@ def test_what_is_no_plain_name_of_a_file_is_told(name):
 @pytest.mark.parametrize("name", ["study", "Große Studie, P = 16", "m4-masked_2.1", "控制", "a:b"])
 def test_plain_names_are_plain(name):
     assert not why_no_file_name(name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its files have no such modes")
+def test_others_may_read_what_the_umask_lets_them_whatever_a_writer_makes_of_it(tmp_path):
+    def secretive(path: Path) -> None:  # as safetensors 0.8 is
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+    before = os.umask(0o022)
+    try:
+        write_atomically(tmp_path / "weights", secretive)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "weights").stat().st_mode) == 0o644

@@ -147,15 +147,17 @@ def _show_items(found: "ItemsSeen") -> None:
         return
     _say(found.forms)
     told = [f"{found.identical:,} equal an earlier one" if found.identical else "no two are equal"]
-    told += [f"near-duplicates {_groups(found.near)}"] if found.near else []
-    told += [f"the table of groups {_groups(found.named)}"] if found.named else []
+    told += [_groups(found.near, "near-duplicates make", "with near-duplicates as one")] if found.near else []
+    told += [_groups(found.named, "the table of groups makes", "by the table of groups")] if found.named else []
     _say(f"{'; '.join(told)}. P = {found.n_units:,}.")
 
 
-def _groups(groups: "Groups") -> str:
+def _groups(groups: "Groups", makes: str, by_it: str) -> str:
+    """How many there are by some groups, most of which may be of one item."""
     if groups.example is None:
-        return "make no groups"
-    return f"make {groups.count:,} groups, the largest of {groups.largest:,} ({' and '.join(groups.example)})"
+        return f"{makes} no groups"
+    are = f"{'are' if groups.count > 1 else 'is'} {groups.count:,}"
+    return f"{by_it} there {are}, the largest group of {groups.largest:,} ({' and '.join(groups.example)})"
 
 
 def _show_prospects(found: "Prospects") -> None:

@@ -162,7 +162,8 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
     show_table(table)
     out.print(
         f"[dim]tau in {_UNITS[study.unit]}, geometric mean over runs; > where some or all runs had not reached it, "
-        "< where some had reached it by the first look.[/]"
+        "< where some had reached it by the first look.[/]",
+        soft_wrap=True,
     )
     if several:
         out.print(

@@ -15,7 +15,7 @@ from rich.table import Column
 from taumem.cli.console import add_row, err, new_table, out, print_json, show_table
 from taumem.cli.entry import CONFIDENCE, Confidence, Flag, Json, OutputFolder, WholeOrNone, Wholes, app
 from taumem.cli.tables import show_forecast, show_study
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, shortened
 
 if TYPE_CHECKING:
     from taumem.analysis.watched import Watched
@@ -78,7 +78,7 @@ def watch(
     json
         Print one JSON object on standard output; with --follow, one on a line whenever the verdict changes.
     """
-    from taumem.analysis.watched import CLOCK, check_sized, sized, study_of, summary
+    from taumem.analysis.watched import CLOCK, check_sized, left_out, sized, study_of, summary
     from taumem.logs import Asked
 
     asked = Asked(heldout, train, step)
@@ -92,7 +92,10 @@ def watch(
             check_sized(watched, wanted)
     content, study = summary(watched), study_of(watched, confidence=confidence)
     if forecast is not None:
-        predicted, pilot = study.forecast(forecast, CLOCK), study.next_pilot(forecast, CLOCK)
+        try:
+            predicted, pilot = study.forecast(forecast, CLOCK), study.next_pilot(forecast, CLOCK)
+        except ConfigError as error:  # there may be too few because others count epochs
+            raise ConfigError(f"{error} {left_out(watched)}".rstrip()) from None
         content["forecast"] = predicted.to_json() | {"next_pilot": pilot.to_json()}
     if output is not None:
         content["records"] = _write(watched, output)
@@ -186,7 +189,7 @@ def _what(each: "Watched") -> str:
     if log.heldout is None:
         return f"{log.name}: {log.format}."
     looks = f"{plural(len(log.heldout), 'look')} from {log.unit} {log.heldout.steps[0]:,}"
-    return f"{log.name}: {log.format}, {log.heldout_tag}, {looks} to {log.heldout.steps[-1]:,}."
+    return f"{log.name}: {log.format}, {shortened(log.heldout_tag)}, {looks} to {log.heldout.steps[-1]:,}."
 
 
 def _show_table(watched: "Sequence[Watched]") -> None:
@@ -196,10 +199,13 @@ def _show_table(watched: "Sequence[Watched]") -> None:
         size = "" if each.n_train is None else f"{each.n_train:,}"
         looks = 0 if each.log.heldout is None else len(each.log.heldout)
         facts = each.facts
-        lowest = "not turned" if each.verdict is not None else "not read" if each.log.unread else "no held-out loss"
+        lowest = "not turned" if each.verdict is not None else "not read" if each.log.unread else "no verdict"
+        lowest, keep = "no held-out loss" if each.log.lacks_heldout else lowest, ""
         if facts is not None:
-            lowest = f"{facts['step']:,} [{facts['low']:,}, {facts['high']:,}]"
-        add_row(table, each.log.name, size, looks, lowest, "" if facts is None else f"{facts['keep']:,}")
+            unit = "epoch " if each.log.axis == "epochs" else ""
+            lowest = f"{unit}{facts['step']:,} [{facts['low']:,}, {facts['high']:,}]"
+            keep = f"{unit}{facts['keep']:,}"
+        add_row(table, each.log.name, size, looks, lowest, keep)
     show_table(table)
 
 

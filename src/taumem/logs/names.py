@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from taumem.errors import DataError, nearest_name, option
+from taumem.errors import DataError, nearest_name, option, shortened
 
 __all__ = ["AXES", "NAMES", "Meaning", "Name", "axis_of", "chosen", "meaning_of"]
 
@@ -125,7 +125,9 @@ def chosen(meaning: Meaning, tags: Collection[str], asked: str | None, flag: str
     found = [(name.rank, tag) for tag in tags if (name := meaning_of(tag)) is not None and name.meaning is meaning]
     best = sorted(tag for rank, tag in found if rank == min(found)[0])
     if len(best) > 1:
-        raise DataError(f"several scalars could be {meaning}: {', '.join(best)}; name one by {option(flag)}.")
+        raise DataError(
+            f"several scalars could be {meaning}: {', '.join(map(shortened, best))}; name one by {option(flag)}."
+        )
     return best[0] if best else None
 
 

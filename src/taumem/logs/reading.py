@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from taumem.errors import DataError, nearest_name, option
+from taumem.errors import DataError, nearest_name, option, shortened
 from taumem.logs.formats import TIME, Format, NoLogError
 from taumem.logs.log import Log
 from taumem.logs.names import AXES, Meaning, axis_of, chosen, meaning_of
@@ -142,7 +142,7 @@ def _logs(
         yield replace(nothing, why=str(error))
         return
     if not curves:
-        yield replace(nothing, why=f"'{heldout}' has no finite value.")
+        yield replace(nothing, why=f"'{shortened(heldout)}' has no finite value.")
     beside = _beside(gathered, train, len(curves))
     for k, curve in enumerate(curves):
         name = ", ".join(filter(None, (run, f"run {k + 1} of {len(curves)}" if len(curves) > 1 else "")))
@@ -164,8 +164,9 @@ def _column(tag: str, tags: Mapping[str, _Tag], asked: str | None) -> str:
     for column in ranked:
         if one.axes[column] >= IN_STEP * one.rows:
             return column
-    columns = ", ".join(list(tags)[:SHOWN])
-    raise DataError(f"no column says at which step '{tag}' was logged; name one by {option('step')}: {columns}.")
+    columns = ", ".join([shortened(other) for other in tags if other != tag][:SHOWN])
+    what = f"name one by {option('step')}: {columns}" if columns else "there is no other; add one that does"
+    raise DataError(f"no column says at which step '{shortened(tag)}' was logged; {what}.")
 
 
 def _rank(column: str) -> int:
@@ -219,7 +220,7 @@ def _without(tags: Mapping[str, int]) -> str:
     """What is in a log without a held-out loss, and what it cannot say."""
     if not tags:
         return "it holds steps and no scalars."
-    named = ", ".join(f"{tag} ({n:,})" for tag, n in list(tags.items())[:SHOWN])
+    named = ", ".join(f"{shortened(tag)} ({n:,})" for tag, n in list(tags.items())[:SHOWN])
     more = f" and {len(tags) - SHOWN} more" if len(tags) > SHOWN else ""
     noisy = [tag for tag in tags if (name := meaning_of(tag)) and name.meaning is Meaning.NOISY]
     which = f" '{noisy[0]}' is {Meaning.NOISY}." if noisy else ""

@@ -20,6 +20,7 @@ Unit = Literal["step", "epoch", "kimg", "milestone"]
 
 SUFFIX = r"(?:\.(?:safetensors|ckpt|pth?|bin|pkl))"
 SERIES = r"[^/\\]+?"
+EPOCH = r"epoch[-_=]?"
 METRICS, AGAIN = r"(?:-[^=]+=-?\d+\.?\d*(?:e-?\d+)?)*?", r"(?:-v\d+)?"
 """What Lightning puts behind: metrics, and a number where the name was taken."""
 BESIDE = re.compile(
@@ -82,10 +83,13 @@ NAMINGS = (
     Naming("taumem.Guard", "weights-{step}.pt", r"weights-(?P<step>\d+)\.pt"),
     Naming("accelerate", "checkpoint_{step}", r"checkpoint_(?P<step>\d+)", "milestone", first=0),
     Naming("kohya, musubi-tuner", "{stem}-{step:06d}.safetensors", rf"{SERIES}-(?P<step>\d{{6}}){SUFFIX}?", "epoch"),
-    Naming("whoever says so", "{stem}_step_{step}.pt", rf"(?:{SERIES}[-_.])?steps?[-_=]?(?P<step>\d+){SUFFIX}?"),
     Naming(
-        "whoever says so", "{stem}_epoch_{step}.pt", rf"(?:{SERIES}[-_.])?epoch[-_=]?(?P<step>\d+){SUFFIX}?", "epoch"
+        "whoever says so",
+        "{stem}_step_{step}.pt",
+        rf"(?:{SERIES}[-_.])??(?:{EPOCH}(?P<any>\d+)[-_.])?"
+        rf"steps?[-_=]?(?P<step>\d+)(?:[-_.]{EPOCH}(?P<any2>\d+))?{SUFFIX}?",
     ),
+    Naming("whoever says so", "{stem}_epoch_{step}.pt", rf"(?:{SERIES}[-_.])?{EPOCH}(?P<step>\d+){SUFFIX}?", "epoch"),
 )
 """In this order: the first that fits a name is taken."""
 

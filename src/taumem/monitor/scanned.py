@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from taumem.analysis import Study
 from taumem.analysis.checkpoint_choice import Choice, what_they_tell
@@ -20,6 +21,9 @@ from taumem.probes.probe import draw_samples
 from taumem.record import RunRecord, write_atomically
 
 __all__ = ["Scan", "identical"]
+
+ROUNDING = 1e-3
+"""By which items may leave the range of images."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ class Scan:
             n_samples: how many to draw.
 
         Returns:
-            The folder with ``generated.npy``, ``train.npy`` and ``heldout.npy``.
+            The folder with ``generated.npy``, ``train.npy`` and ``heldout.npy``. Images whose items lie in [0, 1] or
+            [-1, 1] are written in [-1, 1], and samples clipped to it, so that an audit needs no range.
 
         Raises:
             ConfigError: no checkpoint is to be kept, or the probe file has no ``sample``.
@@ -111,11 +116,24 @@ class Scan:
         for name in ("train", "heldout"):
             sets[name] = first_columns(ItemSet.of(given[name], name, collate=given.get("collate")))
         folder = self.record.path / "for-audit"
-        for name, items in sets.items():
+        for name, items in _readable(sets).items():
             content = io.BytesIO()
             np.save(content, (items.float() if items.is_floating_point() else items).detach().cpu().numpy())
             write_atomically(folder / f"{name}.npy", content.getvalue())
         return folder
+
+
+def _readable(sets: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Images as an audit reads them without being told their range: in [-1, 1]; all else, such as latents, as it is."""
+    if not all(items.is_floating_point() and items.ndim in (3, 4) for items in sets.values()):
+        return sets
+    items = (sets["train"], sets["heldout"])
+    low, high = min(float(part.min()) for part in items), max(float(part.max()) for part in items)
+    if low < -1 - ROUNDING or high > 1 + ROUNDING:
+        return sets
+    if low < 0:
+        return {name: part.float().clamp(-1, 1) for name, part in sets.items()}
+    return {name: 2 * part.float().clamp(0, 1) - 1 for name, part in sets.items()}
 
 
 def identical(record: RunRecord) -> Iterator[str]:

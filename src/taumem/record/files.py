@@ -78,7 +78,10 @@ def _replace(target: Path, content: str | bytes | Callable[[Path], None]) -> Non
         leftover.unlink(missing_ok=True)
     temporary = temporary_neighbor(target)
     try:
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)  # as the user's umask has it
         _put(temporary, content)
+        temporary.chmod(mode)  # safetensors (0.8) makes files that nobody else may read
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         if target.exists():

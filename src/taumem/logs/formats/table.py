@@ -2,11 +2,11 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from taumem.errors import DataError
+from taumem.errors import DataError, shortened
 from taumem.logs.formats.format import Row, numbers
 
 __all__ = ["Table"]
@@ -47,15 +47,21 @@ class Table:
         if [name.lower() for name in names] == OF_TENSORBOARD:
             tag = re.search(r"tag-(.+)$", file.stem)
             names = ["wall_time", "step", tag[1] if tag else names[2]]
-        whole = _Whole(lines)
+        whole, twice = _Whole(lines), _Twice(names)
         short = 0
         for fields in csv.reader(whole, delimiter=delimiter):
             if len(fields) == len(names):
-                yield numbers(dict(zip(names, fields, strict=True)))
+                yield numbers(twice.by_name(fields))
             else:
                 short += bool(fields) and fields != names
         if short:
             notes.append(f"{short} lines of {file.name} have more or fewer fields than the first, and are left out.")
+        if twice.unlike:
+            named = " and ".join(f"'{shortened(name)}'" for name in sorted(twice.unlike))
+            notes.append(
+                f"{file.name} has several columns called {named}, and where they differ none of them is read; rename "
+                "them."
+            )
         if whole.cut_off:
             notes.append(f"The last line of {file.name} has no end (it may be being written), and is left out.")
 
@@ -73,3 +79,28 @@ class _Whole:
                 yield line.replace("\0", "")
             else:
                 self.cut_off = bool(line.strip())
+
+
+class _Twice:
+    """The fields of a line by names that may stand there twice, as in tables that were put side by side.
+
+    Attributes:
+        unlike: names of which columns have said different things, which is no number there.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._is_plain = len(set(names)) == len(names)
+        self.unlike: set[str] = set()
+
+    def by_name(self, fields: Sequence[str]) -> dict[str, str]:
+        """The fields of one line."""
+        pairs = list(zip(self._names, fields, strict=True))
+        if self._is_plain:
+            return dict(pairs)
+        said: dict[str, set[str]] = {}
+        for name, text in pairs:
+            if text:
+                said.setdefault(name, set()).add(text)
+        self.unlike |= {name for name, texts in said.items() if len(texts) > 1}
+        return {name: "nan" if others else text for name, (text, *others) in said.items()}
