@@ -199,8 +199,11 @@ def _show_table(watched: "Sequence[Watched]") -> None:
         size = "" if each.n_train is None else f"{each.n_train:,}"
         looks = 0 if each.log.heldout is None else len(each.log.heldout)
         facts = each.facts
-        lowest = "not turned" if each.verdict is not None else "not read" if each.log.unread else "no verdict"
-        lowest, keep = "no held-out loss" if each.log.lacks_heldout else lowest, ""
+        lowest, keep = "no held-out loss" if each.log.lacks_heldout else "no verdict", ""
+        if each.log.unread:
+            lowest = "not read"
+        elif each.verdict is not None:
+            lowest = "not turned"
         if facts is not None:
             unit = "epoch " if each.log.axis == "epochs" else ""
             lowest = f"{unit}{facts['step']:,} [{facts['low']:,}, {facts['high']:,}]"
