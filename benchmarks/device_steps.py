@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -101,13 +99,49 @@ def steps(
         if not counted:
             counted = operations(lambda run=run: next(run))
         took = seconds(lambda run=run: list(islice(run, 4)), device, repeats) / 4
-        rate = counted / took
-        yield {
-            "what": f"{name} step, batch {batch_size}, {engine_name}",
-            "milliseconds": 1e3 * took,
-            "tflops": rate / 1e12,
-            "share": rate / rates[engine.precision],
-        }
+        yield row(f"{name} step, batch {batch_size}, {engine_name}", counted, took, rates[engine.precision])
+
+
+def sampling(tenth: bool, device: torch.device, rates: dict[str, float]) -> dict[str, Any]:
+    """Time the drawing of samples."""
+    denoiser = unet(tenth)[0].to(device).eval()
+    n, looks = (16, 5) if tenth else (512, 30)
+
+    def draw() -> None:
+        generator = generator_for(0, "draw", device=device)
+        with torch.no_grad():
+            sample(GAUSSIAN, denoiser, n, (3, 32, 32), generator, steps=looks)
+
+    return row(f"{n} samples by {looks} steps, fp32", operations(draw), seconds(draw, device, 3), rates["fp32"])
+
+
+def search(tenth: bool, device: torch.device, rates: dict[str, float]) -> dict[str, Any]:
+    """Time the search for copies."""
+    n, m = (200, 5_000) if tenth else (2_000, 50_000)
+    queries, references = (torch.rand((k, 3072), generator=generator_for(0, "items", k)).to(device) for k in (n, m))
+    took = seconds(lambda: nearest(queries, references, k=2), device, 3)
+    return row(f"nearest 2 of {m:,} for {n:,} images of 32x32, exact", 2.0 * n * m * 3072, took, rates["fp32"])
+
+
+def row(what: str, counted: float, took: float, rate: float) -> dict[str, Any]:
+    return {
+        "what": what,
+        "milliseconds": 1e3 * took,
+        "tflops": counted / took / 1e12,
+        "share": counted / took / rate,
+    }
+
+
+def rows(device: torch.device, tenth: bool, repeats: int) -> Iterator[dict[str, Any]]:
+    """Everything, one after another."""
+    side = 1024 if tenth else 8192
+    rates = {"fp32": product_rate(device, torch.float32, side), "bf16": product_rate(device, torch.bfloat16, side)}
+    for name, rate in rates.items():
+        yield row(f"product of {side} x {side}, {name}", 2 * side**3, 2 * side**3 / rate, rate)
+    yield sampling(tenth, device, rates)
+    yield search(tenth, device, rates)
+    yield from steps("U-Net", lambda: unet(tenth), device, rates, repeats)
+    yield from steps("transformer", lambda: transformer(tenth), device, rates, repeats)
 
 
 def main() -> None:
@@ -117,68 +151,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a folder for steps.json")
     parser.add_argument("--repeats", type=int, default=7)
     chosen = parser.parse_args()
-    device, tenth, repeats = torch.device(chosen.device), chosen.tenth, chosen.repeats
-
-    side = 1024 if tenth else 8192
-    rates = {"fp32": product_rate(device, torch.float32, side), "bf16": product_rate(device, torch.bfloat16, side)}
-    rows = [
-        {
-            "what": f"product of {side} x {side}, {name}",
-            "milliseconds": 2e3 * side**3 / rate,
-            "tflops": rate / 1e12,
-            "share": 1.0,
-        }
-        for name, rate in rates.items()
-    ]
-    rows += steps("U-Net", lambda: unet(tenth), device, rates, repeats)
-    rows += steps("transformer", lambda: transformer(tenth), device, rates, repeats)
-
-    denoiser = unet(tenth)[0].to(device).eval()
-    n, looks = (16, 5) if tenth else (512, 30)
-
-    def draw() -> None:
-        generator = generator_for(0, "draw", device=device)
-        with torch.no_grad():
-            sample(GAUSSIAN, denoiser, n, (3, 32, 32), generator, steps=looks)
-
-    counted, took = operations(draw), seconds(draw, device, 3)
-    rows.append(
-        {
-            "what": f"{n} samples by {looks} steps, fp32",
-            "milliseconds": 1e3 * took,
-            "tflops": counted / took / 1e12,
-            "share": counted / took / rates["fp32"],
-        }
-    )
-
-    n, m = (200, 5_000) if tenth else (2_000, 50_000)
-    queries, references = (torch.rand((k, 3072), generator=generator_for(0, "items", k)).to(device) for k in (n, m))
-    took = seconds(lambda: nearest(queries, references, k=2), device, 3)
-    counted = 2.0 * n * m * 3072
-    rows.append(
-        {
-            "what": f"nearest 2 of {m:,} for {n:,} images of 32x32, exact",
-            "milliseconds": 1e3 * took,
-            "tflops": counted / took / 1e12,
-            "share": counted / took / rates["fp32"],
-        }
-    )
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
-    table = Table("", "ms", "TFLOP/s", "share of a product", title=f"{name}, torch {torch.__version__}")
-    for row in rows:
-        table.add_row(row["what"], f"{row['milliseconds']:,.1f}", f"{row['tflops']:.3g}", f"{row['share']:.0%}")
-    Console(width=110).print(table)
-    if chosen.output is not None:
-        chosen.output.mkdir(parents=True, exist_ok=True)
-        content = {
-            "device": name,
-            "torch": torch.__version__,
-            "tenth": tenth,
-            "threads": torch.get_num_threads(),
-            "rows": rows,
-        }
-        (chosen.output / "steps.json").write_text(json.dumps(content, indent=1) + "\n")
+    device = torch.device(chosen.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    content = {"device": name, "torch": torch.__version__, "tenth": chosen.tenth, "threads": torch.get_num_threads()}
+    print(f"{name}, torch {torch.__version__}\n{'ms':>10} {'TFLOP/s':>9} {'of a product':>13}")
+    measured: list[dict[str, Any]] = []
+    for each in rows(device, chosen.tenth, chosen.repeats):
+        measured.append(each)
+        print(f"{each['milliseconds']:10,.1f} {each['tflops']:9.3g} {each['share']:13.0%}  {each['what']}", flush=True)
+        if chosen.output is not None:  # what was measured counts, whether the time suffices for the rest or not
+            chosen.output.mkdir(parents=True, exist_ok=True)
+            (chosen.output / "steps.json").write_text(json.dumps(content | {"rows": measured}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
