@@ -108,7 +108,7 @@ class RunPlan:
                 f"{split.name}: two disjoint training sets of P = {self.n_train} need {n_needed} distinct "
                 f"items; {len(split)} are there beside the {len(split.heldout)} held out. {do}"
             )
-        a, b = (half.first(self.n_train) for half in split.halves())
+        a, b = split.first(n_needed).halves()
         return (a, b.train) if self.half == "a" else (b, a.train)
 
 

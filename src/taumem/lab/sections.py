@@ -46,10 +46,14 @@ class Config(BaseModel):
             if key not in known:
                 raise PydanticCustomError("key_unknown", "there is no key '{key}'", {"key": key, "known": known})
             values = value if isinstance(value := content[key], list | tuple) else [value]
-            if any(isinstance(v, bool) for v in values) and cls.model_fields[key].annotation is not bool:
+            if any(isinstance(v, bool) for v in values) and not _may_be_bool(cls.model_fields[key].annotation):
                 # Python takes true for 1: a slip would pass for a number.
                 raise PydanticCustomError("bool_unexpected", "'{key}' is not a matter of true or false", {"key": key})
         return content
+
+
+def _may_be_bool(annotation: Any) -> bool:
+    return annotation is bool or bool in get_args(annotation)
 
 
 class Section(Config):

@@ -55,8 +55,7 @@ def _chosen_sizes(experiment: Experiment) -> tuple[int, ...]:
     except DataError as error:
         raise DataError(f"{error} {_needed(experiment)}") from error
     if len(split) < models * largest:
-        found = len(split) + len(split.heldout)
-        raise DataError(f"{split.name}: {found} distinct items are too few. {_needed(experiment)}")
+        raise DataError(f"{split.name}: {split.n_items} distinct items are too few. {_needed(experiment)}")
     while largest < LARGEST and (len(split) >= 2 * models * largest or _has(domain, 2 * models * largest, seed)):
         largest *= 2
     return tuple(size for k in reversed(range(N_SIZES)) if (size := largest // 2**k) >= SMALLEST)
@@ -116,7 +115,7 @@ def outlook(experiment: Experiment) -> Outlook:
     domain = opened(experiment.data)
     split = domain.split(models * max(experiment.sizes), experiment.seeds[0])
     counted = experiment.data.counts_items
-    there = f"{len(split) + len(split.heldout):,} items, " if counted and experiment.data.holds_all else ""
+    there = f"{split.n_items:,} items, " if counted and experiment.data.holds_all else ""
     batch = experiment.training.batch_size
     line = (
         f"{split.name}: {there}{len(split.heldout):,} held out; P = {sizes_text(list(experiment.sizes))}, "
@@ -145,9 +144,9 @@ def _cautions(experiment: Experiment, split: Split, *, counts_copies: bool, coun
     reach = int(FAR * max(sizes))
     if counted and max(sizes) < ROUGH:
         yield f"An answer will be rough: pilots end at P = {max(sizes)}, and forecasts reach P = {reach} at most."
-    elif counted and len(split) > reach:
+    elif counted and len(split) + split.n_more > reach:
         yield (
-            f"Forecasts from these reach P = {reach:,} ({FAR:g} times the largest), not all {len(split):,} items: for "
+            f"Forecasts from these reach P = {reach:,} ({FAR:g} times the largest), not all {len(split) + split.n_more:,} items: for "
             "more give larger ones by n_train, and time."
         )
     if len(sizes) < N_SIZES:
