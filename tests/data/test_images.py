@@ -230,7 +230,7 @@ class TestFolder:
         with pytest.raises(DataError, match="no image files in this folder, it is empty"):
             load_images(tmp_path)
         write(tmp_path / "data.pkl", b"pickled")
-        with pytest.raises(DataError, match="it holds 1 other files, such as data.pkl"):
+        with pytest.raises(DataError, match=r"it holds 1 other files, such as data\.pkl"):
             load_images(tmp_path)
 
     def test_a_limit_spreads_over_the_sorted_files(self, tmp_path):

@@ -62,6 +62,8 @@ class TrainingConfig(Config):
     runs, such as ``tau_val``; None runs to the end."""
     lora_rank: int | None = Field(default=None, ge=1, le=65_536)
     """Rank of adapters (LoRA) that are trained in place of a pretrained network's own weights; 0 or None for none."""
+    checkpoint_activations: bool = False
+    """Whether stages of the network are computed twice, so that they keep less in memory: of U-Nets and transformers."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
 
@@ -173,6 +175,10 @@ class Experiment(Config):
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"
             )
+        learned = getattr(self.diffusion, "learned_variance", False)
+        if self.training.together and (learned or self.training.checkpoint_activations):
+            key = "diffusion.learned_variance" if learned else "training.checkpoint_activations"
+            raise ValueError(f"training.together does not do {key}; set one of them to false")
         if self.training.together and self.training.schedule != "constant":
             raise ValueError("training.together needs one rate for all runs; a schedule decays at the end of each")
         if self.training.together and self.training.batch_size == "P":

@@ -19,6 +19,7 @@ from taumem.lab.experiment import Experiment
 from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
 from taumem.models import Autoencoder
+from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Sampler
 from taumem.randomness import generator_for
@@ -147,6 +148,11 @@ class PreparedRun:
     autoencoder: Autoencoder | None = None
     """Of latents, where there are any."""
 
+    @property
+    def objective(self) -> Diffusion:
+        """The process with the loss of training, which may have terms beside the loss that is measured."""
+        return self.plan.experiment.diffusion.objective(self.diffusion)
+
     def header(self) -> RunHeader:
         """What the record says the run is."""
         plan, experiment = self.plan, self.plan.experiment
@@ -196,6 +202,8 @@ class PreparedRun:
             plan.pretrained.load_network(denoiser)
         if (rank := experiment.training.lora_rank) is not None:
             add_adapters(denoiser, rank, generator_for(plan.seed, "adapters", plan.half or ""))
+        if experiment.training.checkpoint_activations:
+            checkpoint_activations(denoiser)
         return denoiser
 
     def sampler(self, n_samples: int) -> Sampler:

@@ -44,7 +44,7 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
             return
         steps = train(
             running.learner,
-            running.prepared.diffusion,
+            running.prepared.objective,
             running.prepared.split.train,
             batch_size=plan.batch_size,
             seed=plan.train_seed,
@@ -84,7 +84,7 @@ def _finish_together(group: Sequence["_Running"], on_step: OnStep) -> None:
     in_training = list(members.values())
     steps = train_together(
         in_training,
-        group[0].prepared.diffusion,
+        group[0].prepared.objective,
         batch_size=plan.batch_size,
         schedule=plan.experiment.schedule(plan.n_train),
         clip=training.clip,

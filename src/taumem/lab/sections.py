@@ -117,6 +117,10 @@ class DiffusionConfig(Section, ABC):
     def build(self, vocabulary: int | None) -> Diffusion:
         """Make the process, of tokens where there is a vocabulary."""
 
+    def objective(self, diffusion: Diffusion) -> Diffusion:
+        """Give the process whose loss is trained on, from the one that :meth:`build` made; the same, if not said."""
+        return diffusion
+
     @abstractmethod
     def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
         """Make the function that draws samples by the process that :meth:`build` made, in so many steps."""

@@ -146,8 +146,8 @@ def _cautions(experiment: Experiment, split: Split, *, counts_copies: bool, coun
         yield f"An answer will be rough: pilots end at P = {max(sizes)}, and forecasts reach P = {reach} at most."
     elif counted and len(split) + split.n_more > reach:
         yield (
-            f"Forecasts from these reach P = {reach:,} ({FAR:g} times the largest), not all {len(split) + split.n_more:,} items: for "
-            "more give larger ones by n_train, and time."
+            f"Forecasts from these reach P = {reach:,} ({FAR:g} times the largest), not all "
+            f"{len(split) + split.n_more:,} items: for more give larger ones by n_train, and time."
         )
     if len(sizes) < N_SIZES:
         yield f"{plural(len(sizes), 'size')} only: whether the law is a straight line cannot be seen."

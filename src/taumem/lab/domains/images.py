@@ -10,7 +10,6 @@ from taumem.data import Split, load_fashion_mnist, resize
 from taumem.data.fashion_mnist import N_CLASSES
 from taumem.data.images import stored_images
 from taumem.data.stored import Stored
-from taumem.shapes import Items
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said, nearness
@@ -18,6 +17,7 @@ from taumem.lab.networks import MLPConfig, UNetConfig
 from taumem.lab.sections import DataConfig
 from taumem.probes import Copies, Probe, SampleProbe
 from taumem.record import DataFacts
+from taumem.shapes import Items
 
 __all__ = ["FashionMnistConfig", "ImagesConfig"]
 
