@@ -50,7 +50,7 @@ class Preconditioned(nn.Module):
             ConfigError: the variance of a network that predicts none.
         """
         output: torch.Tensor = self.network(xt, t)
-        output, *variance = output.split(xt.shape[1], dim=1)
+        output, *variance = torch.split(output, xt.shape[1], dim=1)
         if with_variance and not variance:
             raise ConfigError("this network predicts no variances; build it with as many outputs again (outputs=2).")
         x0 = self._x0(output, xt, t)

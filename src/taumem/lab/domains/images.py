@@ -92,6 +92,12 @@ class ImageDomain:
     images: Items | Stored
     n_heldout: int
 
+    @property
+    def n_bytes(self) -> int:
+        """What the images take of the memory, in all."""
+        held: int = self.images.values.nbytes if isinstance(self.images, Stored) else self.images.nbytes
+        return held
+
     def split(self, n_train: int, seed: int) -> Split:
         """Shuffle the images, with the first of them held out; no more of them are made floats than are asked for."""
         return Split.make(self.name, self.images, self.n_heldout, seed=seed, n_train=n_train)
