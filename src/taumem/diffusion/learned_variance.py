@@ -39,11 +39,12 @@ class LearnedVariance(GaussianDiffusion):
     A step from t to s has beta = 1 - (alpha_t / alpha_s)^2, the variance of the data's own noise, above the best one,
     and beta~ = beta sigma_s^2 / sigma_t^2, that of the posterior given x0, below it. In few steps the two differ much.
 
-    The loss is L_simple + vlb_weight L_vlb. L_simple is the loss of :class:`GaussianDiffusion`. L_vlb is the variational
-    bound, in bits for each coordinate, of the process in ``n_steps`` equal steps: n_steps KL(q(xs | xt, x0) | p(xs | xt))
-    at s = t - 1 / n_steps for a random t, the mean of p taken without its gradient, so that L_vlb trains v alone. Time
-    is continuous all the same: v is told of beta and beta~, which any step has, and a sampler of few steps uses it too.
-    The step that ends at the smallest time is left out, in the bound and in sampling: it returns the prediction itself.
+    The loss is L_simple + vlb_weight L_vlb. L_simple is the loss of :class:`GaussianDiffusion`. L_vlb is the bound, in
+    bits for each coordinate, of the process in ``n_steps`` equal steps: n_steps KL(q(xs | xt, x0) | p(xs | xt)) at
+    s = t - 1 / n_steps for a random t, the mean of p taken without its gradient, so that L_vlb trains v alone. Time is
+    continuous all the same: v stands for a place between beta and beta~, which any step has, and a sampler of few steps
+    uses it too. The step that ends at the smallest time is left out, in the bound and in sampling: it returns the
+    prediction itself.
 
     With ``vlb_weight = 0`` the loss is L_simple alone. That is the one to compare: exact optima and other models have
     no v, and what they memorize shows in the prediction of x0.

@@ -63,7 +63,7 @@ class TrainingConfig(Config):
     lora_rank: int | None = Field(default=None, ge=1, le=65_536)
     """Rank of adapters (LoRA) that are trained in place of a pretrained network's own weights; 0 or None for none."""
     checkpoint_activations: bool = False
-    """Whether stages of the network are computed twice, so that they keep less in memory: of U-Nets and transformers."""
+    """Whether stages of a U-Net or transformer are computed twice, so that they keep less in memory."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
 

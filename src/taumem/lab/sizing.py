@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal
 
 from taumem.analysis.cautions import few_heldout, full_batches
 from taumem.analysis.feasibility import ROUGH
@@ -12,7 +13,7 @@ from taumem.data import Split
 from taumem.errors import DataError
 from taumem.lab.domain import Domain, n_heldout_unless_said
 from taumem.lab.experiment import Experiment
-from taumem.lab.plan import opened
+from taumem.lab.plan import RunPlan, opened
 
 __all__ = ["Outlook", "outlook", "sized"]
 
@@ -96,10 +97,12 @@ class Outlook:
     Attributes:
         line: what is there and what is made of it.
         cautions: what speaks against it.
+        memory: what the largest run takes of it at its peak; empty where that cannot be told.
     """
 
     line: str
     cautions: tuple[str, ...]
+    memory: str = ""
 
 
 def outlook(experiment: Experiment) -> Outlook:
@@ -123,7 +126,17 @@ def outlook(experiment: Experiment) -> Outlook:
         f"{_range(*(experiment.steps(of_all(experiment.sizes)) for of_all in (min, max)))} steps."
     )
     kind = domain.facts(split.first(1)).kind
-    return Outlook(line, tuple(_cautions(experiment, split, counts_copies=kind != "strings", counted=counted)))
+    cautions = _cautions(experiment, split, counts_copies=kind != "strings", counted=counted)
+    return Outlook(line, tuple(cautions), _memory(experiment))
+
+
+def _memory(experiment: Experiment) -> str:
+    """Say what the largest run takes, as a sentence."""
+    if experiment.latents is not None:  # whose shape is known once an autoencoder is there
+        return ""
+    half: Literal["a"] | None = "a" if experiment.twins else None
+    memory = RunPlan(experiment, max(experiment.sizes), experiment.seeds[0], half).prepare().memory()
+    return "" if memory is None else f"Memory: {memory}, for each run at once."
 
 
 def _range(least: int, most: int) -> str:

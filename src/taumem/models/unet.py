@@ -109,7 +109,7 @@ class UNet(InStages):
         _zero_last_layers(self)
 
     def forward(self, xt: Batch, t: Times) -> Tensor:
-        """Map images [batch, channels, height, width] and times [batch] to [batch, outputs * channels, height, width]."""
+        """Map images [batch, channels, height, width] and times [batch] to images, outputs times the channels."""
         emb = self.embed(sinusoids(t, self.channels))
         h = self.enter(functional.pixel_unshuffle(xt, self.patch))
         skips = [h]
