@@ -6,10 +6,12 @@ import types
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from taumem.data import gather
+from taumem.data import Split, gather, load_images
 from taumem.errors import ConfigError, DataError
+from taumem.lab.domains.images import ImagesConfig
 
 
 def png(shade, bits=8):
@@ -160,3 +162,22 @@ def test_the_package_itself(tmp_path, monkeypatch):
     assert gather(f"hf:{tmp_path}/two:train:caption").items == ["a", "b"]
     with pytest.raises(DataError, match="has several splits: train, test"):
         gather(tmp_path / "two")
+
+
+def test_images_of_a_dataset_are_read_as_those_of_a_folder_are(datasets, tmp_path):
+    images = load_images("hf:org/shades:test:picture", size=2, grayscale=True)
+    assert ((images[:, 0, 0, 0] + 1) * 127.5).round().int().tolist() == [0, 1, 2, 7]
+    assert images.shape == (4, 1, 2, 2)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "state.json").write_text("{}")
+    assert torch.equal(load_images(tmp_path / "saved", limit=2), load_images("hf:org/shades:test", limit=2))
+    with pytest.raises(DataError, match="holds texts; name a column of images"):
+        load_images("hf:org/shades:test:caption")
+
+
+def test_an_experiment_trains_on_a_dataset_as_its_split_of_bytes(datasets):
+    domain = ImagesConfig(source="images", path="hf:org/shades:test", n_heldout=1).open()
+    assert domain.images.values.dtype == np.uint8
+    split = domain.split(2, 0)
+    assert (len(split), split.n_more, split.item_shape) == (2, 1, (3, 4, 4))
+    assert split.fingerprint == Split.make("", load_images("hf:org/shades:test"), 1).first(2).fingerprint

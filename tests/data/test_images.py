@@ -229,8 +229,8 @@ class TestFolder:
     def test_an_empty_folder_and_one_without_images_are_refused(self, tmp_path):
         with pytest.raises(DataError, match="no image files in this folder, it is empty"):
             load_images(tmp_path)
-        write(tmp_path / "data_batch_1", b"pickled")
-        with pytest.raises(DataError, match="it holds 1 other files, such as data_batch_1"):
+        write(tmp_path / "data.pkl", b"pickled")
+        with pytest.raises(DataError, match=r"it holds 1 other files, such as data\.pkl"):
             load_images(tmp_path)
 
     def test_a_limit_spreads_over_the_sorted_files(self, tmp_path):

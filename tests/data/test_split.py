@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from taumem.data import Split
+from taumem.data.pixels import from_bytes
+from taumem.data.stored import Stored
 from taumem.errors import DataError
 
 
@@ -273,3 +275,22 @@ def test_held_out_images_on_another_scale_are_refused():
     signed = bytes_of(20) / 127.5 - 1
     with pytest.raises(DataError, match=r"held-out items lie in \[0, 1\], .* \[-1, 1\]; bring .* 2 \* x - 1"):
         Split.of("toy", signed, bytes_of(8, 1) / 255)
+
+
+@pytest.mark.parametrize("n_train", [1, 7, 25, None])
+def test_bytes_that_become_floats_where_they_are_taken_make_the_split_of_floats(n_train):
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 1, 4, 4)).astype(np.uint8)
+    pixels[[9, 30]] = pixels[[2, 5]]  # duplicates
+    whole = Split.make("toy", from_bytes(pixels), 8, seed=5)
+    split = Split.make("toy", Stored(pixels, from_bytes), 8, seed=5, n_train=n_train)
+    n = n_train or len(whole)
+    assert split.fingerprint == whole.first(n).fingerprint
+    assert torch.equal(split.train, whole.train[:n])
+    assert (len(split), split.n_more, split.n_items) == (n, 30 - n, 38)
+    assert (whole.n_more, whole.n_items) == (0, 38)
+
+
+def test_halves_of_the_first_items_are_the_first_items_of_the_halves():
+    split = Split.make("toy", distinct_items(40), 8, seed=1)
+    for one, other in zip(split.first(14).halves(), split.halves(), strict=True):
+        assert one.fingerprint == other.first(7).fingerprint

@@ -48,7 +48,8 @@ def show_cautions(cautions: Iterable[str]) -> None:
 
 def show_outlook(outlook: "Outlook") -> None:
     """Print on standard error what a study will be, before it is made."""
-    err.print(escape(outlook.line), soft_wrap=True)
+    for line in filter(None, (outlook.line, outlook.memory)):
+        err.print(escape(line), soft_wrap=True)
     show_cautions(outlook.cautions)
 
 

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, option
 
-__all__ = ["Images", "bring_to_size", "center_crop", "from_bytes", "resize", "to_grayscale"]
+__all__ = ["Images", "Pixels", "bring_to_size", "center_crop", "cropped", "from_bytes", "resize", "to_grayscale"]
 
 Images = Float32[Tensor, "n channels height width"]
 """Images in [-1, 1]: -1 is black, 1 is full intensity."""
+
+Pixels = UInt8[Tensor, "n channels height width"]
+"""Bytes that stand for them."""
 
 BLACK = -1.0
 LUMA = (0.299, 0.587, 0.114)
@@ -32,7 +35,7 @@ def from_bytes(values: NDArray[np.uint8]) -> Images:
     Args:
         values: bytes, [n, channels, height, width].
     """
-    return torch.from_numpy(values.astype(np.float32)).div_(127.5).sub_(1)
+    return torch.from_numpy(values.astype(np.float32, order="C")).div_(127.5).sub_(1)
 
 
 def to_grayscale(images: Images) -> Images:
@@ -60,17 +63,29 @@ def to_grayscale(images: Images) -> Images:
     return luma.float().unsqueeze(1)
 
 
-def center_crop(images: Images) -> Images:
-    """Cut the largest square out of the middle (one pixel nearer to the top left where the middle is a half).
+def center_crop(images: Tensor, side: int | None = None) -> Tensor:
+    """Cut a square out of the middle (one pixel nearer to the top left where the middle is a half).
 
     Args:
-        images: [n, channels, height, width].
+        images: [n, channels, height, width], floats or bytes.
+        side: of the square in pixels; None takes the largest there is, min(height, width).
 
     Returns:
-        [n, channels, side, side], where side = min(height, width).
+        [n, channels, side, side].
+
+    Raises:
+        DataError: the images are smaller than that.
+        ConfigError: a side below 1.
     """
     height, width = images.shape[2:]
-    side = min(height, width)
+    side = min(height, width) if side is None else side
+    if side < 1:
+        raise ConfigError(f"{option('crop')} is the side of a square, at least 1 pixel; got {side}.")
+    if side > min(height, width):
+        raise DataError(
+            f"images of {height}x{width} pixels hold no square of {side}x{side}; crop to less, or say only that they "
+            "are to be cropped, which takes the largest."
+        )
     top, left = (height - side) // 2, (width - side) // 2
     return images[:, :, top : top + side, left : left + side]
 
@@ -101,10 +116,10 @@ def resize(images: Images, size: int | tuple[int, int], *, pad_to: int | tuple[i
 
 
 def bring_to_size(
-    pixels: UInt8[Tensor, "n channels height width"],
+    pixels: Pixels,
     *,
     grayscale: bool = False,
-    crop: bool = False,
+    crop: bool | int = False,
     size: int | tuple[int, int] | None = None,
     pad_to: int | tuple[int, int] | None = None,
 ) -> Images:
@@ -115,7 +130,7 @@ def bring_to_size(
     Args:
         pixels: bytes, which stand for [-1, 1].
         grayscale: whether to reduce colors to one channel.
-        crop: as :func:`center_crop`.
+        crop: as :func:`cropped`.
         size: as in :func:`resize`; None keeps the size.
         pad_to: as in :func:`resize`; only with a size.
 
@@ -128,8 +143,15 @@ def bring_to_size(
         images = from_bytes(part.numpy())
         return to_grayscale(images) if grayscale else images
 
-    pixels = center_crop(pixels) if crop else pixels
+    pixels = cropped(pixels, crop)
     return numbers(pixels) if size is None else _resize(pixels, size, pad_to, 0, numbers)
+
+
+def cropped(images: Tensor, crop: bool | int) -> Tensor:
+    """Crop images or bytes as asked: not at all, to the largest square in the middle, or to one of so many pixels."""
+    if crop is False:
+        return images
+    return center_crop(images, None if crop is True else crop)
 
 
 def _resize(

@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taumem.data.items import as_tensor, refuse_other_scale
+from taumem.data.stored import Stored, blocks
 from taumem.errors import DataError
 from taumem.record import DataFacts, ItemKind
 from taumem.shapes import Items
 
 __all__ = ["Split"]
+
+DIGEST = 16
+"""Bytes that stand for an item: of any number of items, two never have the same by chance."""
+AT_ONCE = 2**21
+"""Numbers that are compared at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,33 +35,49 @@ class Split:
     train: Items
     heldout: Items
     vocabulary: int | None = None
+    n_more: int = 0
+    """Further training items, which are there but were not asked for."""
 
     @classmethod
-    def make(cls, name: str, items: Items, n_heldout: int, *, seed: int = 0, vocabulary: int | None = None) -> "Split":
+    def make(
+        cls,
+        name: str,
+        items: Items | Stored,
+        n_heldout: int,
+        *,
+        seed: int = 0,
+        vocabulary: int | None = None,
+        n_train: int | None = None,
+    ) -> "Split":
         """Shuffle a data set, drop duplicates, and hold some of it out.
 
         The held-out items are drawn first, so that they stay the same whatever the size of the training set.
 
         Args:
             name: what the data are called in records and reports.
-            items: the whole data set.
+            items: the whole data set; of one that is stored, what is not asked for stays where it is.
             n_heldout: how many items to hold out.
             seed: of the shuffle.
             vocabulary: the number of symbols, for tokens.
+            n_train: how many training items are asked for, at most; None for all.
 
         Raises:
             DataError: values that are not finite, of another kind or outside the vocabulary, images of bytes, or too
                 few distinct items.
         """
-        items = as_tensor(items, f"{name}: items")
-        _check_values(name, items, vocabulary)
-        items = items[torch.from_numpy(_first_of_each(items))]
-        if n_heldout < 0 or len(items) <= n_heldout:
+        if not isinstance(items, Stored):  # whose reader has checked them
+            items = as_tensor(items, f"{name}: items")
+            _check_values(name, items, vocabulary)
+        distinct = _first_of_each(items)
+        if n_heldout < 0 or len(distinct) <= n_heldout:
             raise DataError(
-                f"{name}: {len(items)} distinct items, which leaves nothing to train on when {n_heldout} are held out."
+                f"{name}: {len(distinct)} distinct items, which leaves nothing to train on when {n_heldout} are held "
+                "out."
             )
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(items)))
-        return cls(name, items[order[n_heldout:]], items[order[:n_heldout]], vocabulary)
+        order = torch.from_numpy(distinct[np.random.default_rng(seed).permutation(len(distinct))])
+        heldout, train = order[:n_heldout], order[n_heldout:]
+        asked = train[:n_train]
+        return cls(name, items[asked], items[heldout], vocabulary, len(train) - len(asked))
 
     @classmethod
     def of(cls, name: str, train: Items, heldout: Items, *, vocabulary: int | None = None) -> "Split":
@@ -95,6 +117,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.train)
+
+    @property
+    def n_items(self) -> int:
+        """How many items there are in all, held out or not, asked for or not."""
+        return len(self.train) + self.n_more + len(self.heldout)
 
     @property
     def item_shape(self) -> tuple[int, ...]:
@@ -165,9 +192,13 @@ def _bytes_of(items: Tensor) -> NDArray[np.uint8]:
     return flat
 
 
-def _first_of_each(items: Tensor) -> NDArray[np.intp]:
-    """The positions at which each distinct item stands first, ascending."""
-    return np.sort(np.unique(_rows(items), return_index=True)[1])
+def _first_of_each(items: Items | Stored) -> NDArray[np.intp]:
+    """The positions at which each distinct item stands first, ascending; block by block, in little memory."""
+    first: dict[bytes, int] = {}
+    for start, end in blocks(items, AT_ONCE):
+        for place, row in enumerate(_rows(items[start:end]), start):
+            first.setdefault(hashlib.blake2b(row, digest_size=DIGEST).digest(), place)
+    return np.fromiter(first.values(), np.intp, len(first))
 
 
 def _check_values(name: str, items: Tensor, vocabulary: int | None) -> None:

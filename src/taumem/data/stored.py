@@ -126,8 +126,8 @@ class Together:
         return rows
 
 
-def blocks(items: Any) -> Iterator[tuple[int, int]]:
-    """Cut something with a shape [n, ...] into ranges of rows: (0, b), (b, 2 b), ..."""
-    step = max(1, BLOCK // max(1, math.prod(items.shape[1:])))
+def blocks(items: Any, most: int = BLOCK) -> Iterator[tuple[int, int]]:
+    """Cut something with a shape [n, ...] into ranges of rows, of at most so many numbers: (0, b), (b, 2 b), ..."""
+    step = max(1, most // max(1, math.prod(items.shape[1:])))
     for start in range(0, len(items), step):
         yield start, min(start + step, len(items))

@@ -4,6 +4,7 @@ from taumem.diffusion.denoiser import Denoiser
 from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.diffusion.gaussian import GaussianDiffusion
 from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, LinearBetas, Polynomial
+from taumem.diffusion.learned_variance import LearnedVariance
 from taumem.diffusion.masked import MaskedDiffusion, cosine_grid, sample_in_any_order
 from taumem.diffusion.sampling import sample
 from taumem.diffusion.schedules import Cosine, Linear, Schedule
@@ -16,6 +17,7 @@ __all__ = [
     "Diffusion",
     "GaussianDiffusion",
     "KeepSchedule",
+    "LearnedVariance",
     "Linear",
     "LinearBetas",
     "MaskedDiffusion",

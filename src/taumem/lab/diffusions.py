@@ -1,7 +1,8 @@
 """The diffusion processes that several domains share: the configs, beside what they build and how samples are drawn."""
 
+from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +12,7 @@ from taumem.diffusion import (
     Diffusion,
     GaussianDiffusion,
     KeepSchedule,
+    LearnedVariance,
     Linear,
     LinearBetas,
     MaskedDiffusion,
@@ -40,11 +42,32 @@ class GaussianConfig(DiffusionConfig):
     """Which squared error is the loss; the network predicts the same quantity."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Randomness of sampling: 0 for DDIM, 1 for ancestral."""
+    learned_variance: bool = False
+    """Whether the network also predicts the variances of ancestral steps; see
+    :class:`taumem.diffusion.LearnedVariance`. What is measured is the simple loss either way."""
+    vlb_weight: float = Field(default=1e-3, ge=0, le=1e6)
+    """Of the variational bound in the loss of training, where variances are learned."""
+    vlb_steps: int = Field(default=4000, ge=2, le=1_000_000)
+    """Steps of the process that is bound."""
+
+    @model_validator(mode="after")
+    def _variances_are_those_of_ancestral_sampling(self) -> Self:
+        if self.learned_variance and self.eta != 1:
+            raise ValueError(f"learned_variance is that of ancestral sampling; set eta = 1 (it is {self.eta:g})")
+        return self
 
     def build(self, vocabulary: int | None) -> GaussianDiffusion:
-        """Make the process."""
-        schedules = {"cosine": Cosine, "linear": Linear}
-        return GaussianDiffusion(schedules[self.schedule](), self.weighting, self.eta)
+        """Make the process, with the loss that is measured."""
+        schedule = {"cosine": Cosine, "linear": Linear}[self.schedule]()
+        if self.learned_variance:
+            return LearnedVariance(schedule, self.weighting, n_steps=self.vlb_steps)
+        return GaussianDiffusion(schedule, self.weighting, self.eta)
+
+    def objective(self, diffusion: Diffusion) -> Diffusion:
+        """Add the bound to the loss, where variances are learned."""
+        if isinstance(diffusion, LearnedVariance):
+            return replace(diffusion, vlb_weight=self.vlb_weight)
+        return diffusion
 
     def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
         """Make the function that draws samples step by step."""

@@ -63,6 +63,8 @@ class TrainingConfig(Config):
     runs, such as ``tau_val``; None runs to the end."""
     lora_rank: int | None = Field(default=None, ge=1, le=65_536)
     """Rank of adapters (LoRA) that are trained in place of a pretrained network's own weights; 0 or None for none."""
+    checkpoint_activations: bool = False
+    """Whether stages of a U-Net or transformer are computed twice, so that they keep less in memory."""
     together: bool = False
     """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
     precision: Precision = "fp32"
@@ -192,6 +194,10 @@ class Experiment(Config):
                 "training.together computes in single precision, in one part and one process; set precision = 'fp32', "
                 "accumulate = 1, compile = false and channels_last = false, or together = false"
             )
+        learned = getattr(self.diffusion, "learned_variance", False)
+        if self.training.together and (learned or self.training.checkpoint_activations):
+            key = "diffusion.learned_variance" if learned else "training.checkpoint_activations"
+            raise ValueError(f"training.together does not do {key}; set one of them to false")
         if self.training.together and self.training.schedule != "constant":
             raise ValueError("training.together needs one rate for all runs; a schedule decays at the end of each")
         if self.training.together and self.training.batch_size == "P":

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Generator, nn
 
-from taumem.diffusion import Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import Diffusion, GaussianDiffusion, LearnedVariance, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError
 from taumem.lab.domain import Domain
 from taumem.lab.sections import ModelConfig, Shape
@@ -37,7 +37,8 @@ class UNetConfig(ModelConfig):
     def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
         """Make a denoiser of images."""
         gaussian = _of_numbers(self, diffusion)
-        network = UNet(item_shape, **self.options, generator=generator)
+        outputs = 2 if isinstance(gaussian, LearnedVariance) else 1
+        network = UNet(item_shape, **self.options, outputs=outputs, generator=generator)
         return Preconditioned(network, gaussian, predicts=gaussian.weighting)
 
 
@@ -50,6 +51,8 @@ class MLPConfig(ModelConfig):
 
     def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
         """Make a denoiser of anything: of tokens as vectors that are 1 at the symbol and 0 elsewhere."""
+        if isinstance(diffusion, LearnedVariance):
+            raise ConfigError("diffusion.learned_variance needs a network with outputs for it: model.kind 'unet'.")
         if isinstance(diffusion, GaussianDiffusion):
             network = MLP(item_shape, **self.options, generator=generator)
             return Preconditioned(network, diffusion, predicts=diffusion.weighting)

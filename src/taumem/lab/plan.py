@@ -17,9 +17,12 @@ from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, DataError
 from taumem.lab.domain import Asked, Domain
 from taumem.lab.experiment import Experiment
+from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
 from taumem.models import Autoencoder
+from taumem.models.empirical import CANDIDATES_AT_ONCE
+from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Sampler
 from taumem.randomness import generator_for
@@ -109,7 +112,7 @@ class RunPlan:
                 f"{split.name}: two disjoint training sets of P = {self.n_train} need {n_needed} distinct "
                 f"items; {len(split)} are there beside the {len(split.heldout)} held out. {do}"
             )
-        a, b = (half.first(self.n_train) for half in split.halves())
+        a, b = split.first(n_needed).halves()
         return (a, b.train) if self.half == "a" else (b, a.train)
 
 
@@ -147,6 +150,11 @@ class PreparedRun:
     diffusion: Diffusion
     autoencoder: Autoencoder | None = None
     """Of latents, where there are any."""
+
+    @property
+    def objective(self) -> Diffusion:
+        """The process with the loss of training, which may have terms beside the loss that is measured."""
+        return self.plan.experiment.diffusion.objective(self.diffusion)
 
     def header(self) -> RunHeader:
         """What the record says the run is."""
@@ -189,10 +197,52 @@ class PreparedRun:
             effective_time=True,
         )
 
-    def _denoiser(self) -> nn.Module:
+    def memory(self) -> Memory | None:
+        """What the run takes of the memory, beside a process that has loaded taumem; None where it cannot be told."""
+        experiment = self.plan.experiment
+        training, monitor = experiment.training, experiment.monitor
+        n_asked = max(monitor.n_items, monitor.n_heldout_items)
+        item, n_train = self.split.train[0].nbytes, len(self.split)
+        # Looks keep the training items once more, and compare some thousands of them in double precision.
+        held = item * (2 * (n_train + len(self.split.heldout)) + 4 * min(n_train, CANDIDATES_AT_ONCE))
+        try:
+            return predicted(
+                self._network,
+                self.objective,
+                item_shape=self.split.item_shape,
+                tokens=self.split.vocabulary is not None,
+                batch_size=self.plan.batch_size,
+                look=max(min(monitor.block, n_asked), monitor.n_samples),
+                data=held + getattr(self.domain, "n_bytes", 0),
+                optimizer=training.optimizer,
+                momentum=training.momentum,
+                averaged=training.ema_window is not None,
+            )
+        except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
+            return None
+
+    def refuse_if_it_does_not_fit(self) -> None:
+        """Refuse a run that takes more memory than the device has, before any of it is taken.
+
+        Raises:
+            ConfigError: it does.
+        """
+        self.plan.experiment.model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
+        if (memory := self.memory()) is not None:
+            memory.refuse_if_more_than(*memory_of_device(self.plan.device))
+
+    def _network(self) -> nn.Module:
+        """The network with fresh weights."""
         plan, experiment = self.plan, self.plan.experiment
         generator = generator_for(plan.seed, "weights", plan.half or "")
         denoiser = experiment.model.build(self.domain, self.split.item_shape, self.diffusion, generator)
+        if experiment.training.checkpoint_activations:
+            checkpoint_activations(denoiser)
+        return denoiser
+
+    def _denoiser(self) -> nn.Module:
+        plan, experiment = self.plan, self.plan.experiment
+        denoiser = self._network()
         if plan.pretrained is not None and experiment.pretraining is not None and experiment.pretraining.steps:
             plan.pretrained.load_network(denoiser)
         if (rank := experiment.training.lora_rank) is not None:
@@ -204,7 +254,7 @@ class PreparedRun:
         plan, training = self.plan, self.plan.experiment.training
         return train(
             learner,
-            self.diffusion,
+            self.objective,
             self.split.train,
             batch_size=plan.batch_size,
             seed=plan.train_seed,

@@ -121,7 +121,7 @@ def pretrain(
         with _saved_as_it_goes(learner, folder / "learner.safetensors") as after_step:
             steps = train(
                 learner,
-                diffusion,
+                experiment.diffusion.objective(diffusion),
                 split.train,
                 batch_size=config.batch_size,
                 seed=config.seed,

@@ -77,7 +77,7 @@ def _finish_together(group: Sequence["_Running"], on_step: OnStep) -> None:
     in_training = list(members.values())
     steps = train_together(
         in_training,
-        group[0].prepared.diffusion,
+        group[0].prepared.objective,
         batch_size=plan.batch_size,
         schedule=plan.experiment.schedule(plan.n_train),
         clip=training.clip,

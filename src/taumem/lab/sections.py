@@ -46,10 +46,14 @@ class Config(BaseModel):
             if key not in known:
                 raise PydanticCustomError("key_unknown", "there is no key '{key}'", {"key": key, "known": known})
             values = value if isinstance(value := content[key], list | tuple) else [value]
-            if any(isinstance(v, bool) for v in values) and cls.model_fields[key].annotation is not bool:
+            if any(isinstance(v, bool) for v in values) and not _may_be_bool(cls.model_fields[key].annotation):
                 # Python takes true for 1: a slip would pass for a number.
                 raise PydanticCustomError("bool_unexpected", "'{key}' is not a matter of true or false", {"key": key})
         return content
+
+
+def _may_be_bool(annotation: Any) -> bool:
+    return annotation is bool or bool in get_args(annotation)
 
 
 class Section(Config):
@@ -112,6 +116,10 @@ class DiffusionConfig(Section, ABC):
     @abstractmethod
     def build(self, vocabulary: int | None) -> Diffusion:
         """Make the process, of tokens where there is a vocabulary."""
+
+    def objective(self, diffusion: Diffusion) -> Diffusion:
+        """Give the process whose loss is trained on, from the one that :meth:`build` made; the same, if not said."""
+        return diffusion
 
     @abstractmethod
     def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:

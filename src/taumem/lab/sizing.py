@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal
 
 from taumem.analysis.cautions import few_heldout, full_batches
 from taumem.analysis.feasibility import ROUGH
@@ -12,7 +13,7 @@ from taumem.data import Split
 from taumem.errors import DataError
 from taumem.lab.domain import Domain, n_heldout_unless_said
 from taumem.lab.experiment import Experiment
-from taumem.lab.plan import opened
+from taumem.lab.plan import RunPlan, opened
 
 __all__ = ["Outlook", "outlook", "sized"]
 
@@ -55,8 +56,7 @@ def _chosen_sizes(experiment: Experiment) -> tuple[int, ...]:
     except DataError as error:
         raise DataError(f"{error} {_needed(experiment)}") from error
     if len(split) < models * largest:
-        found = len(split) + len(split.heldout)
-        raise DataError(f"{split.name}: {found} distinct items are too few. {_needed(experiment)}")
+        raise DataError(f"{split.name}: {split.n_items} distinct items are too few. {_needed(experiment)}")
     while largest < LARGEST and (len(split) >= 2 * models * largest or _has(domain, 2 * models * largest, seed)):
         largest *= 2
     return tuple(size for k in reversed(range(N_SIZES)) if (size := largest // 2**k) >= SMALLEST)
@@ -97,10 +97,12 @@ class Outlook:
     Attributes:
         line: what is there and what is made of it.
         cautions: what speaks against it.
+        memory: what the largest run takes of it at its peak; empty where that cannot be told.
     """
 
     line: str
     cautions: tuple[str, ...]
+    memory: str = ""
 
 
 def outlook(experiment: Experiment) -> Outlook:
@@ -116,7 +118,7 @@ def outlook(experiment: Experiment) -> Outlook:
     domain = opened(experiment.data)
     split = domain.split(models * max(experiment.sizes), experiment.seeds[0])
     counted = experiment.data.counts_items
-    there = f"{len(split) + len(split.heldout):,} items, " if counted and experiment.data.holds_all else ""
+    there = f"{split.n_items:,} items, " if counted and experiment.data.holds_all else ""
     batch = experiment.training.batch_size
     line = (
         f"{split.name}: {there}{len(split.heldout):,} held out; P = {sizes_text(list(experiment.sizes))}, "
@@ -124,7 +126,17 @@ def outlook(experiment: Experiment) -> Outlook:
         f"{_range(*(experiment.steps(of_all(experiment.sizes)) for of_all in (min, max)))} steps."
     )
     kind = domain.facts(split.first(1)).kind
-    return Outlook(line, tuple(_cautions(experiment, split, counts_copies=kind != "strings", counted=counted)))
+    cautions = _cautions(experiment, split, counts_copies=kind != "strings", counted=counted)
+    return Outlook(line, tuple(cautions), _memory(experiment))
+
+
+def _memory(experiment: Experiment) -> str:
+    """Say what the largest run takes, as a sentence."""
+    if experiment.latents is not None:  # whose shape is known once an autoencoder is there
+        return ""
+    half: Literal["a"] | None = "a" if experiment.twins else None
+    memory = RunPlan(experiment, max(experiment.sizes), experiment.seeds[0], half).prepare().memory()
+    return "" if memory is None else f"Memory: {memory}, for each run at once."
 
 
 def _range(least: int, most: int) -> str:
@@ -145,10 +157,10 @@ def _cautions(experiment: Experiment, split: Split, *, counts_copies: bool, coun
     reach = int(FAR * max(sizes))
     if counted and max(sizes) < ROUGH:
         yield f"An answer will be rough: pilots end at P = {max(sizes)}, and forecasts reach P = {reach} at most."
-    elif counted and len(split) > reach:
+    elif counted and len(split) + split.n_more > reach:
         yield (
-            f"Forecasts from these reach P = {reach:,} ({FAR:g} times the largest), not all {len(split):,} items: for "
-            "more give larger ones by n_train, and time."
+            f"Forecasts from these reach P = {reach:,} ({FAR:g} times the largest), not all "
+            f"{len(split) + split.n_more:,} items: for more give larger ones by n_train, and time."
         )
     if len(sizes) < N_SIZES:
         yield f"{plural(len(sizes), 'size')} only: whether the law is a straight line cannot be seen."

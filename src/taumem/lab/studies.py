@@ -150,6 +150,7 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
         few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
         autoencoder = latents.build(few.item_shape).to(few.train.device)
         prepared = replace(prepared, split=encoded(few, autoencoder))
+    prepared.refuse_if_it_does_not_fit()
     prepared.learner()
 
 

@@ -1,5 +1,7 @@
 """From a network that predicts noise, velocity or data to a denoiser, which predicts data."""
 
+from typing import Literal, overload
+
 import torch
 from torch import nn
 
@@ -17,8 +19,11 @@ class Preconditioned(nn.Module):
         v:    x0_hat = alpha_t xt - sigma_t output
         x0:   x0_hat = output
 
+    A network that was built to predict variances has as many outputs again; they come with the prediction where they
+    are asked for, and are passed over elsewhere, so that it is a denoiser like any other.
+
     Args:
-        network: maps (xt, t) to a tensor of xt's shape.
+        network: maps (xt, t) to a tensor of xt's shape, or of two of them along the first axis of an item.
         diffusion: gives alpha_t and sigma_t.
         predicts: what the output stands for; with ``diffusion.weighting`` of the same name the training loss is the
             plain squared error of the network's output.
@@ -34,9 +39,24 @@ class Preconditioned(nn.Module):
         self.diffusion = diffusion
         self.predicts = predicts
 
-    def forward(self, xt: Batch, t: Times) -> Batch:
-        """Predict x0 from xt at times t."""
+    @overload
+    def forward(self, xt: Batch, t: Times) -> Batch: ...
+    @overload
+    def forward(self, xt: Batch, t: Times, *, with_variance: Literal[True]) -> tuple[Batch, Batch]: ...
+    def forward(self, xt: Batch, t: Times, *, with_variance: bool = False) -> Batch | tuple[Batch, Batch]:
+        """Predict x0 from xt at times t; if asked for, with the network's word on the variance of a reverse step.
+
+        Raises:
+            ConfigError: the variance of a network that predicts none.
+        """
         output: torch.Tensor = self.network(xt, t)
+        output, *variance = torch.split(output, xt.shape[1], dim=1)
+        if with_variance and not variance:
+            raise ConfigError("this network predicts no variances; build it with as many outputs again (outputs=2).")
+        x0 = self._x0(output, xt, t)
+        return (x0, variance[0]) if with_variance else x0
+
+    def _x0(self, output: torch.Tensor, xt: Batch, t: Times) -> Batch:
         alpha_t, sigma_t = (per_item(scale, xt) for scale in self.diffusion.scales(t))
         if self.predicts == "eps":
             return (xt - sigma_t * output) / alpha_t

@@ -9,6 +9,7 @@ from torch.nn import functional
 from taumem.diffusion.tokens import Tokens, one_hot
 from taumem.errors import ConfigError, nearest_name
 from taumem.models.initialization import initialize, without_global_draws
+from taumem.models.recomputation import InStages
 from taumem.models.time_embedding import sinusoids
 from taumem.shapes import Times
 
@@ -17,7 +18,7 @@ __all__ = ["Transformer"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
-class Transformer(nn.Module):
+class Transformer(InStages):
     """Maps a corrupted text and its diffusion time to a logit for each symbol at each position.
 
     :class:`taumem.models.Categorical` makes a denoiser of it; by itself it is none, and cannot be trained.
@@ -109,7 +110,7 @@ class Transformer(nn.Module):
         c = None if self.time is None else self.time(sinusoids(t, self.width))[:, None]
         rotation = _rotation(xt.shape[-1], self.angles, t)
         for attend, transform in zip(self.attend, self.transform, strict=True):
-            h = transform(attend(h, c, rotation), c)
+            h = self.through(transform, self.through(attend, h, c, rotation), c)
         out: Tensor = self.leave(self.norm(h, c))
         return out
 

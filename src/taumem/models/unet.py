@@ -16,14 +16,15 @@ from torch.nn import functional
 
 from taumem.errors import ConfigError
 from taumem.models.initialization import initialize, without_global_draws
+from taumem.models.recomputation import InStages
 from taumem.models.time_embedding import sinusoids
 from taumem.shapes import Batch, Times
 
 __all__ = ["UNet"]
 
 
-class UNet(nn.Module):
-    """Maps a corrupted image and its diffusion time to an image of the same shape.
+class UNet(InStages):
+    """Maps a corrupted image and its diffusion time to one or more images of the same shape.
 
     Args:
         item_shape: (channels, height, width) of an image.
@@ -35,6 +36,7 @@ class UNet(nn.Module):
         head_channels: channels of one attention head.
         patch: side of the pixel-unshuffle at the entrance; 1 for none.
         dropout: share of activations dropped in every residual block.
+        outputs: how many images come out, one after the other along the channels: 2 for a mean and a variance.
         generator: of the initial weights; None takes a fixed one.
 
     Raises:
@@ -54,6 +56,7 @@ class UNet(nn.Module):
         head_channels: int = 32,
         patch: int = 1,
         dropout: float = 0.0,
+        outputs: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -101,21 +104,24 @@ class UNet(nn.Module):
             if level > 0:
                 self.up.append(Upsample(width, width))
                 side *= 2
-        self.leave = nn.Sequential(_norm(width), nn.SiLU(), nn.Conv2d(width, inner, 3, padding=1))
+        self.leave = nn.Sequential(_norm(width), nn.SiLU(), nn.Conv2d(width, outputs * inner, 3, padding=1))
         initialize(self, generator)
         _zero_last_layers(self)
 
     def forward(self, xt: Batch, t: Times) -> Tensor:
-        """Map images [batch, channels, height, width] and times [batch] to images of the same shape."""
+        """Map images [batch, channels, height, width] and times [batch] to images, outputs times the channels."""
         emb = self.embed(sinusoids(t, self.channels))
         h = self.enter(functional.pixel_unshuffle(xt, self.patch))
         skips = [h]
         for stage in self.down:
-            h = stage(h, emb)
+            h = self.through(stage, h, emb)
             skips.append(h)
-        h = self.middle_out(self.middle_in(h, emb), emb)
+        h = self.through(self.middle_out, self.through(self.middle_in, h, emb), emb)
         for stage in self.up:
-            h = stage(h) if isinstance(stage, Upsample) else stage(torch.cat([h, skips.pop()], dim=1), emb)
+            if isinstance(stage, Upsample):
+                h = self.through(stage, h)
+            else:
+                h = self.through(stage, torch.cat([h, skips.pop()], dim=1), emb)
         return functional.pixel_shuffle(self.leave(h), self.patch)
 
 

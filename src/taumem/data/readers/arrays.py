@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from taumem.data.pixels import Images
 from taumem.data.readers.array_images import images_in
 from taumem.data.readers.opening import MOST_FOLD, UNFOLDS_ANYWAY, check_memory, existing, in_memory, reason_of, shown
+from taumem.data.stored import Stored
 from taumem.errors import DataError, nearest_name, option
 
-__all__ = ["load_array", "read_array"]
+__all__ = ["load_array", "read_array", "stored_array"]
 
 
 @in_memory
@@ -42,10 +43,19 @@ def load_array(path: str | Path, *, key: str | None = None, value_range: tuple[f
             values outside the range, NaN or infinite values, or a .npz that unfolds to more than 50 times its size.
         ConfigError: a value range whose ends are not ascending and finite.
     """
-    path = existing(path)
-    values = read_array(path, key)
-    check_memory(path, values.nbytes + 4 * values.size)
-    return images_in(values, shown(path), value_range=value_range).items.read()
+    stored = stored_array(existing(path), key=key, value_range=value_range)
+    check_memory(path, stored.values.nbytes + stored.n_bytes)
+    return stored.read()
+
+
+def stored_array(path: Path, *, key: str | None = None, value_range: tuple[float, float] | None = None) -> Stored:
+    """Open images as :func:`load_array` does, to be converted as they are asked for.
+
+    Raises:
+        DataError: as :func:`load_array`.
+        ConfigError: likewise.
+    """
+    return images_in(read_array(path, key), shown(path), value_range=value_range).items
 
 
 def read_array(path: Path, key: str | None = None, *, most: int | None = None) -> NDArray[Any]:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taumem.data.pixels import Images, bring_to_size
+from taumem.data.pixels import Images, Pixels, bring_to_size, cropped
 from taumem.data.readers.listing import Listing, by_ending, list_files, settle, tell
 from taumem.data.readers.opening import check_memory, existing, in_memory, shown
 from taumem.data.readers.picture import Picture, is_picture, looks_like_a_picture, read_picture
 from taumem.errors import ConfigError, DataError, option
 
-__all__ = ["PicturesRead", "load_folder", "read_folder", "read_pictures", "spread"]
+__all__ = ["PicturesRead", "brought", "load_folder", "read_folder", "read_pictures", "spread"]
 
 Item = TypeVar("Item")
 
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 class PicturesRead(NamedTuple):
     """Pictures, the name of each, and what there is to know of how they were read, in sentences."""
 
-    images: Images
+    images: Images | Pixels
     names: list[str]
     notes: list[str]
 
@@ -33,7 +33,7 @@ def load_folder(
     path: str | Path,
     *,
     grayscale: bool = False,
-    crop: bool = False,
+    crop: bool | int = False,
     size: int | tuple[int, int] | None = None,
     pad_to: int | tuple[int, int] | None = None,
     limit: int | None = None,
@@ -51,7 +51,7 @@ def load_folder(
     Args:
         path: the folder.
         grayscale: False gives RGB (three equal channels for a gray file), True gives one channel.
-        crop: whether to cut the largest central square out of each image first.
+        crop: whether to cut the largest central square out of each image first; or the side of the square in pixels.
         size: as in :func:`~taumem.data.pixels.resize`; None keeps the size, which all images must then share.
         pad_to: as in :func:`~taumem.data.pixels.resize`; it needs a ``size``.
         limit: at most this many images, evenly spread over the sorted list; None reads all.
@@ -66,41 +66,40 @@ def load_folder(
             counted, and the first of them named.
         ConfigError: ``limit`` below 1, or ``pad_to`` without ``size``.
     """
-    read = read_folder(
-        path,
-        grayscale=grayscale,
-        crop=crop,
-        size=size,
-        pad_to=pad_to,
-        limit=limit,
-        skip_unreadable=skip_unreadable,
-    )
+    if pad_to is not None and size is None:
+        raise ConfigError("pad_to needs a size; to pad only, give the same number as both.")
+    bring = brought(grayscale, crop, size, pad_to, in_bytes=False)
+    read = read_folder(existing(path), bring, limit=limit, skip_unreadable=skip_unreadable)
     tell(Path(path), "images", len(read.images), read.notes)
     return read.images
 
 
 @in_memory
 def read_folder(
-    path: str | Path,
+    path: Path,
+    bring: Callable[[Pixels], Images | Pixels],
     *,
-    grayscale: bool = False,
-    crop: bool = False,
-    size: int | tuple[int, int] | None = None,
-    pad_to: int | tuple[int, int] | None = None,
     limit: int | None = None,
     skip_unreadable: bool = False,
 ) -> PicturesRead:
-    """Read all images in a folder as :func:`load_folder` does, with their paths in it, and its notes unsaid."""
-    if pad_to is not None and size is None:
-        raise ConfigError("pad_to needs a size; to pad only, give the same number as both.")
-    path = existing(path)
+    """Read all images in a folder as :func:`load_folder` does, with their paths in it, and its notes unsaid.
+
+    Args:
+        path: the folder, which exists.
+        bring: what is done to the bytes of each, such as :func:`brought` makes.
+        limit: at most this many images.
+        skip_unreadable: whether to pass over files that cannot be read.
+
+    Raises:
+        DataError: as :func:`load_folder`.
+    """
     listing = _image_files(path)
     pictures = [file for file in listing.others if looks_like_a_picture(file.name)]
     more = [f"Files of other kinds are passed over: {by_ending(listing.others)}."] if pictures else []
     return read_pictures(
         path,
         [(file.relative_to(path).as_posix(), partial(read_picture, file)) for file in spread(listing.files, limit)],
-        partial(bring_to_size, grayscale=grayscale, crop=crop, size=size, pad_to=pad_to),
+        bring,
         unreadable=listing.unreadable,
         skip_unreadable=skip_unreadable,
         more=more,
@@ -110,7 +109,7 @@ def read_folder(
 def read_pictures(
     place: Path,
     pictures: Sequence[tuple[str, Callable[[], Picture]]],
-    bring: Callable[[Tensor], Images],
+    bring: Callable[[Pixels], Images | Pixels],
     *,
     unreadable: Sequence[str] = (),
     skip_unreadable: bool = False,
@@ -146,8 +145,8 @@ def read_pictures(
         if not names:
             # Filled in place, so that a large folder is not in memory twice.
             shape = (len(pictures), *image.shape[1:])
-            check_memory(place, 4 * math.prod(shape), "Give a smaller size, or a limit")
-            images = image if len(pictures) == 1 else torch.empty(shape)
+            check_memory(place, image.element_size() * math.prod(shape), "Give a smaller size, or a limit")
+            images = image if len(pictures) == 1 else torch.empty(shape, dtype=image.dtype)
         if image.shape[1:] != images.shape[1:]:
             raise DataError(
                 f"{shown(place)}: the images have different sizes: {shown(names[0])} is {_size(images)}, "
@@ -159,6 +158,20 @@ def read_pictures(
     notes += _notes("have damaged EXIF data, and are not turned upright", damaged_exif)
     notes = settle(place, "images", len(names), failed, skip_unreadable, [*notes, *more])
     return PicturesRead(images[: len(names)], names, notes)
+
+
+def brought(
+    grayscale: bool,
+    crop: bool | int,
+    size: int | tuple[int, int] | None,
+    pad_to: int | tuple[int, int] | None,
+    *,
+    in_bytes: bool,
+) -> Callable[[Pixels], Images | Pixels]:
+    """Make the function that turns the pixels of a file into an image; with ``in_bytes`` they stay, if only cropped."""
+    if in_bytes and size is None and not grayscale:
+        return partial(cropped, crop=crop)
+    return partial(bring_to_size, grayscale=grayscale, crop=crop, size=size, pad_to=pad_to)
 
 
 def spread(items: list[Item], limit: int | None) -> list[Item]:
@@ -189,5 +202,5 @@ def _notes(what: str, names: list[str]) -> list[str]:
     return [f"{len(names)} {what}: {shown(names[0])}{', ...' if names[1:] else ''}."] if names else []
 
 
-def _size(images: Images) -> str:
+def _size(images: Tensor) -> str:
     return "x".join(str(length) for length in images.shape[2:])

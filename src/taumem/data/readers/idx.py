@@ -17,7 +17,7 @@ from taumem.data.pixels import Images, from_bytes
 from taumem.data.readers.opening import check_memory, existing, in_memory, read_bytes, reason_of, shown, unpacked
 from taumem.errors import DataError
 
-__all__ = ["load_idx", "read_idx"]
+__all__ = ["idx_bytes", "load_idx", "read_idx"]
 
 UNSIGNED_BYTE = 8
 
@@ -36,14 +36,24 @@ def load_idx(path: str | Path) -> Images:
         DataError: no such file, not an idx file of bytes, truncated, not three axes (labels have one), or a gzipped
             file that unfolds to more than 50 times its size.
     """
+    values = idx_bytes(path)
+    check_memory(Path(path), 5 * values.size)
+    return from_bytes(values)
+
+
+def idx_bytes(path: str | Path) -> NDArray[np.uint8]:
+    """Read gray images as they are in an idx file, [n, 1, height, width].
+
+    Raises:
+        DataError: as :func:`load_idx`.
+    """
     values = read_idx(path)
     if values.ndim != 3:
         hint = "; this looks like the labels, take the images' file" if values.ndim == 1 else ""
         raise DataError(f"{shown(path)}: expected images, 3 axes (n, height, width); got axes of {values.shape}{hint}.")
     if values.size == 0:
         raise DataError(f"{shown(path)}: holds no images, its axes are {values.shape}.")
-    check_memory(Path(path), 5 * values.size)
-    return from_bytes(values[:, None])
+    return values[:, None]
 
 
 def read_idx(path: str | Path) -> NDArray[np.uint8]:

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from taumem.data import Images, Split, load_fashion_mnist, load_images, resize
+from taumem.data import Split, load_fashion_mnist, resize
 from taumem.data.fashion_mnist import N_CLASSES
+from taumem.data.images import stored_images
+from taumem.data.stored import Stored
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said, nearness
@@ -15,6 +17,7 @@ from taumem.lab.networks import MLPConfig, UNetConfig
 from taumem.lab.sections import DataConfig
 from taumem.probes import Copies, Probe, SampleProbe
 from taumem.record import DataFacts
+from taumem.shapes import Items
 
 __all__ = ["FashionMnistConfig", "ImagesConfig"]
 
@@ -47,7 +50,7 @@ class FashionMnistConfig(DataConfig):
 
 
 class ImagesConfig(DataConfig):
-    """Images of one's own: a folder, an idx, .npy or .npz file, or CIFAR-10's binary files."""
+    """Images of one's own: a folder, an idx, .npy or .npz file, CIFAR-10's files, or a Hugging Face dataset."""
 
     diffusions = (GaussianConfig,)
     models = (UNetConfig, MLPConfig)
@@ -56,12 +59,12 @@ class ImagesConfig(DataConfig):
 
     source: Literal["images"]
     path: str | None = None
-    """Where they are. There is no default: only the user knows."""
+    """Where they are, or ``hf:NAME:SPLIT:COLUMN``. There is no default: only the user knows."""
     size: int | None = Field(default=None, ge=1, le=4096)
     pad_to: int | None = Field(default=None, ge=1, le=16_384)
     grayscale: bool = False
-    crop: bool = False
-    """Whether to cut the largest central square out of each image."""
+    crop: bool | Annotated[int, Field(ge=1, le=16_384)] = False
+    """Whether to cut the largest central square out of each image; or the side of the square in pixels."""
     limit: int | None = Field(default=None, ge=1)
     """At most this many images, evenly spread over the data."""
     key: str | None = None
@@ -77,21 +80,27 @@ class ImagesConfig(DataConfig):
         """Read the images."""
         if self.path is None:
             raise ConfigError("the key 'data.path' is missing: say where your images are by --set data.path=FOLDER.")
-        images = load_images(self.path, **self.model_dump(exclude={"source", "path", "n_heldout"}))
+        images = stored_images(self.path, **self.model_dump(exclude={"source", "path", "n_heldout"}))
         return ImageDomain(Path(self.path).name, images, self.n_heldout or n_heldout_unless_said(len(images)))
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDomain:
-    """Images in memory, [n, channels, height, width]."""
+    """Images in memory, [n, channels, height, width]: floats, or bytes that become floats where a run takes them."""
 
     name: str
-    images: Images
+    images: Items | Stored
     n_heldout: int
 
+    @property
+    def n_bytes(self) -> int:
+        """What the images take of the memory, in all."""
+        held: int = self.images.values.nbytes if isinstance(self.images, Stored) else self.images.nbytes
+        return held
+
     def split(self, n_train: int, seed: int) -> Split:
-        """Shuffle the images, with the first of them held out."""
-        return Split.make(self.name, self.images, self.n_heldout, seed=seed)
+        """Shuffle the images, with the first of them held out; no more of them are made floats than are asked for."""
+        return Split.make(self.name, self.images, self.n_heldout, seed=seed, n_train=n_train)
 
     def facts(self, split: Split) -> DataFacts:
         """Say that they are images."""

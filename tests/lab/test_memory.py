@@ -1,0 +1,89 @@
+"""What a run takes of the memory: what is counted, against counts by hand, and refusals before anything is trained."""
+
+import pytest
+import torch
+from tiny import tiny
+from torch import nn
+
+from taumem.diffusion import GaussianDiffusion
+from taumem.errors import ConfigError
+from taumem.lab import RunPlan, outlook, sweep
+from taumem.lab.memory import OVERHEAD, SLACK, Memory, predicted
+
+UNET = {"kind": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1}
+OF_IMAGES = {"data": {"source": "fashion-mnist", "size": 8, "n_heldout": 8}, "model": UNET, "twins": False}
+
+
+class Scaled(nn.Module):
+    """x0_hat = (w x) * c: the activations of a step can be counted by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(3, 1, 1))
+
+    def forward(self, xt, t):
+        return self.w * xt
+
+
+def asked(**changes):
+    options = {"item_shape": (3, 32, 32), "tokens": False, "batch_size": 64, "look": 1} | changes
+    return predicted(Scaled, GaussianDiffusion(weighting="x0"), **options)
+
+
+def test_activations_grow_with_the_batch_by_what_is_alive_at_once():
+    one, two = asked(), asked(batch_size=128)
+    batch = 64 * 3 * 32 * 32 * 4
+    # x0, its noise, xt, the prediction and its error with the square of it, and their gradients one after the other.
+    assert 4 * batch < (two.activations - one.activations) / SLACK < 9 * batch
+    assert asked(look=640).activations > two.activations
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "momentum", "numbers"), [("adamw", None, 2), ("adam", None, 2), ("rmsprop", None, 1), ("sgd", 0, 0)]
+)
+def test_each_parameter_counts_with_its_gradient_moments_and_average(optimizer, momentum, numbers):
+    memory = asked(optimizer=optimizer, momentum=momentum, averaged=optimizer != "sgd")
+    assert (memory.n_parameters, memory.weights, memory.gradients) == (3, 12, 12)
+    assert memory.moments == 12 * numbers
+    assert memory.average == (0 if optimizer == "sgd" else 12)
+    assert memory.total == 24 + memory.moments + memory.average + memory.activations + OVERHEAD
+
+
+def test_a_checkpointed_network_takes_less_and_its_weights_as_much():
+    def of(again):
+        training = {"batch_size": 64, "checkpoint_activations": again}
+        experiment = tiny(**OF_IMAGES | {"model": UNET | {"blocks": 3}, "training": training})
+        return RunPlan(experiment, 8, 0, None).prepare().memory()
+
+    memories = [of(again) for again in (False, True)]
+    assert memories[0].weights == memories[1].weights
+    assert memories[1].activations < memories[0].activations / 2
+
+
+def test_a_network_that_wants_numbers_is_not_predicted():
+    class Numbers(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            float(self.weight.sum())
+
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        predicted(Numbers, GaussianDiffusion(), item_shape=(2,), tokens=False, batch_size=2, look=2)
+
+
+def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("taumem.lab.memory.memory_of_machine", lambda: 100 * 10**6)
+    with pytest.raises(ConfigError, match=r"model: the run takes \d+ MB at the peak .*this machine has 100 MB") as said:
+        sweep(tiny(**OF_IMAGES), tmp_path / "out", workers=1)
+    assert "\n" not in str(said.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_largest_run_is_told_before_it_begins():
+    assert outlook(tiny(**OF_IMAGES)).memory.startswith("Memory: ")
+    assert "parameters), for each run at once." in outlook(tiny(**OF_IMAGES)).memory
+
+
+def test_sizes_are_shown_in_units_that_are_read():
+    memory = Memory(10**9, 10**9, 2 * 10**9, 10**9, 5 * 10**8, 0, 10**8, 250_000_000)
+    assert str(memory).startswith("5.6 GB at the peak (weights 1.0 GB, ")
+    memory.refuse_if_more_than(6 * 10**9, "this machine")
