@@ -109,6 +109,8 @@ class MonitorConfig(Config):
     """Samples per look; 0 for none."""
     samples_per_doubling: int = Field(default=2, ge=1, le=1000)
     sampling_steps: int = Field(default=15, ge=1, le=100_000)
+    quality: bool = False
+    """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(le=MOST_ITEMS)], ...], Field(min_length=1, max_length=1000)]
@@ -168,6 +170,11 @@ class Experiment(Config):
         if self.training.augmentation and not self.data.are_images:
             raise ValueError(
                 f"training.flips and training.shifts are for images; data.source '{self.data.source}' has none"
+            )
+        if self.monitor.quality and not (self.data.are_images and self.monitor.n_samples > 1):
+            raise ValueError(
+                "monitor.quality compares 2 images or more that were sampled; data.source "
+                f"'{self.data.source}' with monitor.n_samples = {self.monitor.n_samples} has none to compare"
             )
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(

@@ -15,12 +15,12 @@ from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, DataError
 from taumem.lab.domain import Asked, Domain
-from taumem.lab.experiment import Experiment
+from taumem.lab.experiment import Experiment, MonitorConfig
 from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
 from taumem.models import Autoencoder
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import Sampler
+from taumem.probes import ImageQuality, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -219,6 +219,11 @@ class PreparedRun:
         decode = self.autoencoder.decode
         return replace(self.split, train=decode(self.split.train), heldout=decode(self.split.heldout))
 
+    def _sample_probes(self, config: MonitorConfig) -> list[SampleProbe]:
+        compared = self._comparable
+        quality = [ImageQuality(compared.train, compared.heldout)] if config.quality else []
+        return [*self.domain.sample_probes(compared), *quality]
+
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
         config, seed = self.plan.experiment.monitor, self.plan.seed
@@ -232,7 +237,7 @@ class PreparedRun:
             [*pace, *self.domain.probes(asked)],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
-            sample_probes=self.domain.sample_probes(self._comparable),
+            sample_probes=self._sample_probes(config),
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
             seed=seed,
         )

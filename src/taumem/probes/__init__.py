@@ -4,6 +4,7 @@ from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.grammar_levels import GrammarLevels
+from taumem.probes.image_quality import ImageQuality
 from taumem.probes.infilling import Infilling, infill
 from taumem.probes.likelihood import BitsPerSymbol
 from taumem.probes.loss_gap import LossGap, SymmetricGap
@@ -22,6 +23,7 @@ __all__ = [
     "CountsCopies",
     "EmpiricalGap",
     "GrammarLevels",
+    "ImageQuality",
     "Infilling",
     "ItemLoss",
     "LossGap",
