@@ -20,7 +20,7 @@ from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
 from taumem.models import Autoencoder
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import ImageQuality, SampleProbe, Sampler
+from taumem.probes import FIDAndKID, ImageQuality, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -221,8 +221,10 @@ class PreparedRun:
 
     def _sample_probes(self, config: MonitorConfig) -> list[SampleProbe]:
         compared = self._comparable
-        quality = [ImageQuality(compared.train, compared.heldout)] if config.quality else []
-        return [*self.domain.sample_probes(compared), *quality]
+        sets = compared.train, compared.heldout
+        probes = self.domain.sample_probes(compared)
+        probes += [ImageQuality(*sets)] if config.quality else []
+        return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""

@@ -39,7 +39,7 @@ def random_features(images: Items) -> Float[Tensor, "n 384"]:
         raise ConfigError(
             f"random convolutions look at images [n, 1 or 3, height, width]; got items of shape {tuple(images.shape)}."
         )
-    return torch.cat([_of_block(block.expand(-1, 3, -1, -1).float()) for block in images.split(BLOCK)])
+    return torch.cat([_of_block(block.expand(-1, 3, -1, -1).float()) for block in torch.split(images, BLOCK)])
 
 
 def _of_block(maps: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 384"]:
@@ -55,5 +55,6 @@ def _of_block(maps: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 384"]
 
 def _weights(layer: int, n_inputs: int) -> Float[Tensor, "channels inputs 3 3"]:
     generator = generator_for(0, "random convolutions", layer)
-    weights = torch.randn(N_CHANNELS, n_inputs, 3, 3, generator=generator) * (2 / (9 * n_inputs)) ** 0.5
-    return weights - weights.mean(dim=(2, 3), keepdim=True) if layer == 0 else weights
+    weights: Tensor = torch.randn(N_CHANNELS, n_inputs, 3, 3, generator=generator) * (2 / (9 * n_inputs)) ** 0.5
+    centered: Tensor = weights - weights.mean(dim=(2, 3), keepdim=True)
+    return centered if layer == 0 else weights

@@ -3,6 +3,7 @@
 from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
+from taumem.probes.fid import FIDAndKID
 from taumem.probes.grammar_levels import GrammarLevels
 from taumem.probes.image_quality import ImageQuality
 from taumem.probes.infilling import Infilling, infill
@@ -22,6 +23,7 @@ __all__ = [
     "Copies",
     "CountsCopies",
     "EmpiricalGap",
+    "FIDAndKID",
     "GrammarLevels",
     "ImageQuality",
     "Infilling",

@@ -40,6 +40,8 @@ _SETS = {"train": "training", "heldout": "held-out", "twin": "the twin's trainin
 _QUALITIES = {
     "frechet": ("variances of held-out features", "the Fréchet distance of {those} from {name}"),
     "precision": ("share of what is compared", "of {those}: those that lie in the manifold of {name}"),
+    "fid": ("FID", "the Fréchet distance of {those} from {name} in the features of a network, such as Inception"),
+    "kid": ("KID", "the squared kernel distance (cubic) of {those} from {name} in the same features"),
     "recall": ("share of what they are compared with", "of {name}: those that lie in the manifold of {those}"),
 }
 
