@@ -1,4 +1,4 @@
-"""Quality of images as wholes: good samples are like held-out images, bad ones are not, copies like the training set."""
+"""Quality of images: good samples are like held-out images, bad ones are not, copies like the training set."""
 
 import numpy as np
 import pytest
