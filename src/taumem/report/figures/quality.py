@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import plotly.graph_objects as go
 
 from taumem.analysis import Study
@@ -34,8 +35,9 @@ def frechet(study: Study, reference: Reference = "heldout", *, per_example: bool
         lines.append(Line(record.header, relative, "over that of new images", least=0.0))
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
+    mark_onsets(figure, study, lines, "tau_val", per_example=per_example)
     if reference == "heldout":
-        mark_onsets(figure, study, lines, "tau_quality", per_example=per_example)
+        mark_onsets(figure, study, lines, "tau_quality", per_example=per_example, symbol="diamond")
     if lines:
         add_chance(figure, 1.0, "new images of the data")
     return finished(figure, lines, per_example=per_example, y={}, log_y="Fréchet distance, over that of new images")
@@ -49,11 +51,13 @@ def precision_and_recall(study: Study, reference: Reference = "heldout", *, per_
         reference: the held-out images, or the training set.
         per_example: draw against the step over the number of training examples.
     """
-    precision = lines_of(study, f"{reference}_precision", "precision")
-    lines = precision + lines_of(study, f"{reference}_recall", "recall", "dot")
+    lines = lines_of(study, f"{reference}_precision", "precision")
+    lines += lines_of(study, f"{reference}_recall", "recall", "dot")
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example, bands=False)
-    if lines:
-        add_key(figure, "precision", "solid")
-        add_key(figure, "recall", "dot")
+    for what, dash in (("precision", "solid"), ("recall", "dot")) if lines else ():
+        add_key(figure, what, dash)
+        of_data = [line.curve.values[-1] for line in lines_of(study, f"{reference}_{what}_chance", what)]
+        if of_data:
+            add_chance(figure, float(np.mean(of_data)), f"{what} of new images")
     return finished(figure, lines, per_example=per_example, y=share_axis("share", lines, 0.9))

@@ -19,11 +19,10 @@ def section(study: Study) -> Iterator[Section]:
     )
     if drawn := tuple(panel for panel in panels if has_points(panel.figure)):
         text = (
-            "Distances are over those that as many held-out images have: 1 is what new images of the data give, for "
-            "each reference. From held-out images, samples come no nearer than 1 by copying; from the training set "
-            "they do: below 1 they are nearer to it than new images are, and a checkpoint that is chosen there is one "
-            "that copies. The features are random convolutions, made for seeing blur, noise and missing kinds of "
-            "images without any file; they are no Inception features, and their numbers are no FID. Circles mark the "
-            "minimum (tau_quality); bands are two standard errors of drawing the samples."
+            "Distances are over those of as many held-out images: 1 is what new images of the data give. By copying, "
+            "samples come no nearer than that to held-out images, but to the training set they do: below 1 they are "
+            "nearer to it than new images are, and whoever chooses a checkpoint there chooses one that copies. "
+            "Circles mark tau_val, diamonds tau_quality; bands are two standard errors of drawing the samples. The "
+            "features are random convolutions, which need no file: these numbers are no FID."
         )
         yield Section("quality", "How much the samples are like the data", text, drawn)
