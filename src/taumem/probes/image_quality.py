@@ -111,7 +111,8 @@ class ImageQuality:
         return Reading((*self._compared(self._features(samples[:n])), *self._chance[n]))
 
     def _features(self, images: Items) -> Float[Tensor, "n components"]:
-        return (random_features(images).double() - self.center) @ self.axes
+        components: Tensor = (random_features(images).double() - self.center) @ self.axes
+        return components
 
     def _compared(self, found: Float[Tensor, "n components"]) -> Iterator[Estimate]:
         for name, reference in self.references.items():

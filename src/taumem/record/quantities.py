@@ -87,7 +87,7 @@ QUANTITIES = {
         ),
         *(
             Quantity(f"{name}_{what}{suffix}", unit, meaning.format(name=items, those=those))
-            for suffix, those in (("", "samples"), ("_chance", "other held-out images, as many"))
+            for suffix, those in (("", "samples"), ("_chance", "as many other held-out images"))
             for name, items in (("heldout", "held-out images"), ("train", "the training images"))
             for what, (unit, meaning) in _QUALITIES.items()
         ),
