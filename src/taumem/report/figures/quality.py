@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from taumem.analysis import Study
 from taumem.analysis.shares import common_looks
+from taumem.analysis.wording import percent
 from taumem.report.figures.lines import Line, add_chance, add_key, add_lines, finished, lines_of, share_axis
 from taumem.report.figures.style import size_colors
 from taumem.report.figures.training import mark_onsets
@@ -27,10 +28,10 @@ def frechet(study: Study, reference: Reference = "heldout", *, per_example: bool
     """
     lines = []
     for record in study.records:
-        found = (record.curve_or_none(f"{reference}_frechet"), record.curve_or_none(f"{reference}_frechet_chance"))
-        if found[0] is None or found[1] is None:
+        measured, of_data = (record.curve_or_none(f"{reference}_frechet{suffix}") for suffix in ("", "_chance"))
+        if measured is None or of_data is None:
             continue
-        curve, chance = common_looks(*found)
+        curve, chance = common_looks(measured, of_data)
         relative = replace(curve, values=curve.values / chance.values, se=curve.se / chance.values)
         lines.append(Line(record.header, relative, "over that of new images", least=0.0))
     figure = go.Figure()
@@ -59,5 +60,6 @@ def precision_and_recall(study: Study, reference: Reference = "heldout", *, per_
         add_key(figure, what, dash)
         of_data = [line.curve.values[-1] for line in lines_of(study, f"{reference}_{what}_chance", what)]
         if of_data:
-            add_chance(figure, float(np.mean(of_data)), f"{what} of new images")
+            level = float(np.mean(of_data))
+            add_chance(figure, level, f"{what} of new images ({percent(level)})")
     return finished(figure, lines, per_example=per_example, y=share_axis("share", lines, 0.9))
