@@ -1,12 +1,13 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, grammar, text
+    python experiments/figures.py grammar    # those of one study: images, quality, grammar, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 import plotly.graph_objects as go
-from PIL import Image
+from PIL import Image, ImageChops
 
 from taumem import Study, read_runs
-from taumem.report import figures
+from taumem.report import figures, page_of
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "figures"
@@ -27,7 +28,7 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "grammar": grammar, "text": text}
+    studies = {"images": images, "quality": quality, "grammar": grammar, "text": text}
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
@@ -46,6 +47,15 @@ def images() -> None:
     photograph(figures.copies(study, per_example=True), "images-copies")
     photograph(figures.agreement(study), "images-agreement")
     photograph(law(control, clocks), "images-full-batch")
+    photograph_section(study, "twins", "images-twins")
+
+
+def quality() -> None:
+    """The figures of docs/quality.md."""
+    study = Study.of(read_runs(HERE / "quality" / "fashion"))
+    photograph(figures.frechet(study), "quality-heldout")
+    photograph(figures.frechet(study, "train"), "quality-train")
+    photograph(figures.precision_and_recall(study), "quality-among-heldout")
 
 
 def grammar() -> None:
@@ -81,13 +91,27 @@ def law(study: Study, clocks: set[str]) -> go.Figure:
 
 def photograph(figure: go.Figure, name: str, *, width: int = 760, height: int = 520) -> None:
     """Render a figure at twice the resolution and save it."""
+    figure.update_layout(width=width, height=height, paper_bgcolor="white", plot_bgcolor="white")
+    body = figure.to_html(include_plotlyjs=True, full_html=False, config={"displayModeBar": False})
+    _photograph(f"<body style='margin:0'>{body}</body>", name, width, height)
+
+
+def photograph_section(study: Study, key: str, name: str, *, exhibits: int = 1, width: int = 1120) -> None:
+    """Save the exhibits of a section of the study's page, without its words."""
+    page = page_of(study)
+    style = re.search(r"<style>.*?</style>", page, re.DOTALL)[0]
+    section = re.search(rf'<section id="{key}">.*?</section>', page, re.DOTALL)[0]
+    shown = section.split('<div class="exhibit">')[1 : 1 + exhibits]
+    body = "".join(f'<div class="exhibit">{each}' for each in shown)
+    _photograph(f"{style}<body style='padding:8px 12px'>{body}</body>", name, width, 1600)
+
+
+def _photograph(html: str, name: str, width: int, height: int) -> None:
     browser = shutil.which("chromium") or sys.exit("needs chromium on the path")
     DOCS.mkdir(parents=True, exist_ok=True)
-    figure.update_layout(width=width, height=height, paper_bgcolor="white", plot_bgcolor="white")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "figure.html"
-        body = figure.to_html(include_plotlyjs=True, full_html=False, config={"displayModeBar": False})
-        page.write_text(f"<!doctype html><meta charset='utf-8'><body style='margin:0'>{body}</body>", encoding="utf-8")
+        page.write_text(f"<!doctype html><meta charset='utf-8'>{html}", encoding="utf-8")
         command = [
             browser,
             *CHROMIUM_FLAGS,
@@ -101,8 +125,10 @@ def photograph(figure: go.Figure, name: str, *, width: int = 760, height: int = 
         ]
         subprocess.run(command, check=True, capture_output=True)
     with Image.open(DOCS / f"{name}.png") as picture:  # 128 colors are as good to the eye, in a quarter of the bytes
-        smaller = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    smaller.save(DOCS / f"{name}.png", optimize=True)
+        seen = picture.convert("RGB")
+    bottom = ImageChops.invert(seen).getbbox() or (0, 0, *seen.size)  # white below is left out
+    smaller = seen.crop((0, 0, seen.width, min(seen.height, bottom[3] + 16)))
+    smaller.quantize(128, dither=Image.Dither.NONE).save(DOCS / f"{name}.png", optimize=True)
     print(f"wrote docs/figures/{name}.png")
 
 

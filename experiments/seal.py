@@ -24,6 +24,7 @@ IMAGES: dict[str, Any] = {"digits": 4, "pictures": 12, "shades": 256}
 OPTIONS: dict[str, dict[str, Any]] = {
     "images/fashion": IMAGES,
     "images/full-batch": IMAGES,
+    "quality/fashion": IMAGES,
     "text/english": {"digits": 4},
     "text/full-batch": {"digits": 4},
     "text/text8": {"digits": 4},

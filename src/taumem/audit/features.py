@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from taumem.audit.colors_and_edges import COLORS_AND_EDGES, colors_and_edges
-from taumem.audit.extractors import Extractor, extractor_at, is_place
 from taumem.data.readers.opening import check_memory, reason_of, shown
 from taumem.data.stored import Stored
 from taumem.errors import ConfigError, DataError, TaumemError, nearest_name
+from taumem.models.extractors import Extractor, extractor_at, is_place
 from taumem.probes.isolation import undisturbed
 
 __all__ = ["PRESETS", "Features", "is_named"]

@@ -4,7 +4,8 @@ from taumem.lab.domain import Asked, Domain, losses
 from taumem.lab.experiment import Experiment
 from taumem.lab.interruption import Interrupted
 from taumem.lab.loading import load_experiment, preset_names
-from taumem.lab.plan import PreparedRun, RunPlan, plans_of
+from taumem.lab.plan import RunPlan, plans_of
+from taumem.lab.prepared import PreparedRun
 from taumem.lab.run import make_run, make_runs_together
 from taumem.lab.sections import DataConfig, DiffusionConfig, ModelConfig
 from taumem.lab.sizing import Outlook, outlook, sized

@@ -125,6 +125,11 @@ class MonitorConfig(Config):
     """Samples per look; 0 for none."""
     samples_per_doubling: int = Field(default=2, ge=1, le=1000)
     sampling_steps: int = Field(default=15, ge=1, le=100_000)
+    quality: bool = False
+    """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
+    fid: str = ""
+    """Of images, the network in whose features FID and KID are measured, such as a TorchScript file
+    ``inception-2015-12-05.pt:bytes``; empty for none. Needs the extra ``fid``."""
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(le=MOST_ITEMS)], ...], Field(min_length=1, max_length=1000)]
@@ -184,6 +189,12 @@ class Experiment(Config):
         if self.training.augmentation and not self.data.are_images:
             raise ValueError(
                 f"training.flips and training.shifts are for images; data.source '{self.data.source}' has none"
+            )
+        compares = self.monitor.quality or self.monitor.fid
+        if compares and not (self.data.are_images and self.monitor.n_samples > 1):
+            raise ValueError(
+                "monitor.quality and monitor.fid compare images, 2 samples or more; data.source "
+                f"'{self.data.source}' with monitor.n_samples = {self.monitor.n_samples} has none"
             )
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(

@@ -14,7 +14,8 @@ from taumem.lab.assisting import assist, leading, led
 from taumem.lab.interruption import ctrl_c_waits
 from taumem.lab.loading import recipe_of
 from taumem.lab.pace import SavingPace
-from taumem.lab.plan import PreparedRun, RunPlan
+from taumem.lab.plan import RunPlan
+from taumem.lab.prepared import PreparedRun
 from taumem.monitor import Monitor
 from taumem.processes import is_first
 from taumem.record import RunHeader, RunRecord

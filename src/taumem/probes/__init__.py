@@ -3,7 +3,9 @@
 from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
+from taumem.probes.fid import FIDAndKID
 from taumem.probes.grammar_levels import GrammarLevels
+from taumem.probes.image_quality import ImageQuality
 from taumem.probes.infilling import Infilling, infill
 from taumem.probes.likelihood import BitsPerSymbol
 from taumem.probes.loss_gap import LossGap, SymmetricGap
@@ -21,7 +23,9 @@ __all__ = [
     "Copies",
     "CountsCopies",
     "EmpiricalGap",
+    "FIDAndKID",
     "GrammarLevels",
+    "ImageQuality",
     "Infilling",
     "ItemLoss",
     "LossGap",

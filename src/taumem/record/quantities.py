@@ -37,6 +37,14 @@ SIMILARITY = "share of positions of tokens, else cosine similarity"
 
 _SETS = {"train": "training", "heldout": "held-out", "twin": "the twin's training"}
 
+_QUALITIES = {
+    "frechet": ("variances of held-out features", "the Fréchet distance of {those} from {name}"),
+    "precision": ("share of what is compared", "of {those}: those that lie in the manifold of {name}"),
+    "fid": ("FID", "the Fréchet distance of {those} from {name} in the features of a network, such as Inception"),
+    "kid": ("KID", "the squared kernel distance (cubic) of {those} from {name} in the same features"),
+    "recall": ("share of what they are compared with", "of {name}: those that lie in the manifold of {those}"),
+}
+
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
@@ -76,6 +84,12 @@ QUANTITIES = {
             "copy_fraction_chance",
             "share of samples",
             "that the rule would take for copies if nothing was copied: as many as of held-out items",
+        ),
+        *(
+            Quantity(f"{name}_{what}{suffix}", unit, meaning.format(name=items, those=those))
+            for suffix, those in (("", "samples"), ("_chance", "as many other held-out images"))
+            for name, items in (("heldout", "held-out images"), ("train", "the training images"))
+            for what, (unit, meaning) in _QUALITIES.items()
         ),
         Quantity("exact_copies", "share of samples", "that are training items, symbol by symbol"),
         Quantity("longest_match", "symbols", "of the longest passage of a sample that stands in a training text"),

@@ -87,8 +87,10 @@ def level_clock(grammar_level: int) -> Clock:
 # --- how each is read -------------------------------------------------------------------------------------------------
 
 
-def _read_heldout(seen: Seen, confidence: float, *, place: Callable[..., Placed]) -> Placed | None:
-    heldout = seen.items_curve("heldout_loss", looks=FEWEST_LOOKS)
+def _read_heldout(
+    seen: Seen, confidence: float, *, place: Callable[..., Placed], quantity: str = "heldout_loss"
+) -> Placed | None:
+    heldout = seen.items_curve(quantity, looks=FEWEST_LOOKS)
     return None if heldout is None else place(heldout, confidence=confidence)
 
 
@@ -199,15 +201,8 @@ def _all() -> Iterator[Clock]:
         heldout,
         color=("#5b7083", "#a9bccd"),
     )
-    yield from _levels(
-        (
-            ("#7cc4d8", "#2c7c92"),
-            ("#4fa9c4", "#3f9ab5"),
-            ("#2b8aa8", "#62b9d1"),
-            ("#176b87", "#8fd3e6"),
-            ("#0b4a60", "#c3ebf5"),
-        )
-    )
+    by_day, by_night = "#7cc4d8 #4fa9c4 #2b8aa8 #176b87 #0b4a60", "#2c7c92 #3f9ab5 #62b9d1 #8fd3e6 #c3ebf5"
+    yield from _levels(tuple(zip(by_day.split(), by_night.split(), strict=True)))
     yield Clock(
         "tau_val",
         partial(_read_heldout, place=tau_val),
@@ -270,6 +265,15 @@ def _all() -> Iterator[Clock]:
         read=partial(_read_above_chance, quantity="copy_fraction"),
         rule=above_chance.replace("{what}", "share of copies"),
         needs="samples, counted against the training set and against held-out data",
+    )
+    yield Clock(
+        "tau_quality",
+        partial(_read_heldout, place=tau_val, quantity="heldout_frechet"),
+        "Minimum of the Fréchet distance of samples from held-out images, by the rule of tau_val; standard errors are "
+        "of samples and of weights.",
+        f"images sampled at {FEWEST_LOOKS} or more looks, and compared with held-out ones as wholes (monitor.quality)",
+        concerns=frozenset({"images"}),
+        color=("#1f8a94", "#5cc9d3"),
     )
     yield from _passing(
         (0.05, 0.10, 0.50),

@@ -14,7 +14,7 @@ from taumem.record.thumbnails import EXACT_HEIGHT, as_data_uri, enlarged
 from taumem.report.exhibits.way import Arrays, Way
 from taumem.report.items import copies_among
 
-__all__ = ["PICTURES", "PictureSample"]
+__all__ = ["PICTURES", "SHOWN_HEIGHT", "PictureSample", "are_pictures"]
 
 N_PICTURES = 12
 SHOWN_HEIGHT = 64
@@ -42,12 +42,18 @@ class PictureSample:
         return f"sample and nearest training image{ratio}{' (copy)' if self.copied else ''}"
 
 
-def _can_show(_: DataFacts, arrays: Arrays) -> bool:
-    """Whether these are images and their nearest training images: [k, 1 or 3, height, width]."""
-    samples, nearest = arrays["samples"], arrays.get("nearest")
-    if nearest is None or samples.shape != nearest.shape or samples.ndim != 4:
+def are_pictures(arrays: Arrays) -> bool:
+    """Whether samples were kept that are images: [k, 1 or 3, height, width]."""
+    samples = arrays.get("samples")
+    if samples is None or samples.ndim != 4 or not len(samples):
         return False
-    return samples.shape[1] in (1, 3) and len(samples) > 0 and min(samples.shape[2:]) > 1
+    return samples.shape[1] in (1, 3) and min(samples.shape[2:]) > 1
+
+
+def _can_show(_: DataFacts, arrays: Arrays) -> bool:
+    """Whether these are images and their nearest training images."""
+    nearest = arrays.get("nearest")
+    return are_pictures(arrays) and nearest is not None and nearest.shape == arrays["samples"].shape
 
 
 def _show(run: RunHeader, looks: Sequence[Arrays]) -> Iterator[tuple[PictureSample, ...]]:

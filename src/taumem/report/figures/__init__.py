@@ -3,6 +3,7 @@
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law
 from taumem.report.figures.phase import phase_diagram
+from taumem.report.figures.quality import frechet, precision_and_recall
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
 from taumem.report.figures.style import night
 from taumem.report.figures.text import bits, dictionary_words, entropy, infilling, ngram_divergence, novelty
@@ -15,6 +16,7 @@ __all__ = [
     "copies",
     "dictionary_words",
     "entropy",
+    "frechet",
     "gap",
     "infilling",
     "law",
@@ -25,5 +27,6 @@ __all__ = [
     "night",
     "novelty",
     "phase_diagram",
+    "precision_and_recall",
     "price",
 ]

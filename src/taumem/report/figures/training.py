@@ -63,7 +63,9 @@ def gap_lines(study: Study) -> list[Line]:
     return lines_of(study, "gap", "gap")
 
 
-def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool) -> None:
+def mark_onsets(
+    figure: go.Figure, study: Study, lines: list[Line], clock: str, *, per_example: bool, symbol: str = "circle"
+) -> None:
     """Mark where a clock went off, on the lines that it was read from."""
     onsets = [onset for onset in study.onsets if onset.clock == clock and onset.usable]
     by_run = {line.key: line for line in lines}
@@ -77,7 +79,7 @@ def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, 
         mode="markers",
         name=clock,
         legendgroup=clock,
-        marker={"symbol": "circle-open", "size": 9, "color": INK, "line_width": 1.4},
+        marker={"symbol": f"{symbol}-open", "size": 9, "color": INK, "line_width": 1.4},
     )
     figure.add_scatter(
         x=[onset.step / (onset.n_train if per_example else 1) for onset, _ in marks],
@@ -86,7 +88,7 @@ def mark_onsets(figure: go.Figure, study: Study, lines: list[Line], clock: str, 
         legendgroup=clock,
         showlegend=False,
         marker={
-            "symbol": "circle",
+            "symbol": symbol,
             "size": 9,
             "color": [colors[onset.n_train] for onset, _ in marks],
             "line": {"color": INK, "width": 1.4},

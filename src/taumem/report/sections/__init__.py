@@ -17,7 +17,9 @@ from taumem.report.sections import (
     models,
     novelty,
     phase,
+    quality,
     samples,
+    twins,
     unchecked,
 )
 from taumem.report.sections.section import Panel, Section
@@ -33,9 +35,11 @@ SECTIONS: tuple[Callable[[Study], Iterator[Section]], ...] = (
     gap.section,
     copies.section,
     infilling.section,
+    quality.section,
     models.section,
     language.section,
     novelty.section,
+    twins.section,
     samples.section,
     unchecked.section,
     definitions.section,

@@ -118,16 +118,20 @@ def _torchscript(path: Path, scale: str, size: tuple[int, int] | None) -> Extrac
             "torch.jit.trace(module.eval(), example).save(path); weights alone are no model."
         ) from error
 
+    # Networks with a head give their features where they are asked to, such as the Inception of StyleGAN's metrics.
+    known = [argument.name for argument in module.forward.schema.arguments]
+    options = {"return_features": True} if "return_features" in known else {}
+
     def extract(batch: Any) -> Any:
         if not isinstance(batch, Tensor) or batch.ndim != 4:
-            return module(batch)
+            return module(batch, **options)
         images = _resized(batch, size)
         try:
-            return module(SCALES[scale or "signed"](images))
+            return module(SCALES[scale or "signed"](images), **options)
         except RuntimeError:
             if images.shape[1] != 1:
                 raise
-            return module(SCALES[scale or "signed"](images.expand(-1, 3, -1, -1)))  # it wants color
+            return module(SCALES[scale or "signed"](images.expand(-1, 3, -1, -1)), **options)  # it wants color
 
     return extract
 

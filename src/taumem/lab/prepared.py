@@ -1,0 +1,208 @@
+"""A run that is ready to be made: a plan with its data, and all that is trained, sampled and measured of it."""
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Generator, nn
+
+import taumem
+from taumem.data import Split
+from taumem.diffusion import Denoiser, Diffusion
+from taumem.lab.domain import Asked, Domain
+from taumem.lab.experiment import MonitorConfig
+from taumem.lab.memory import Memory, memory_of_device, predicted
+from taumem.models import Autoencoder
+from taumem.models.empirical import CANDIDATES_AT_ONCE
+from taumem.models.recomputation import checkpoint_activations
+from taumem.monitor import LogCadence, Monitor
+from taumem.probes import FIDAndKID, ImageQuality, SampleProbe, Sampler
+from taumem.randomness import generator_for
+from taumem.record import RunHeader, RunRecord
+from taumem.shapes import Items
+from taumem.training import Learner, OptimizerState, Step, train
+from taumem.training.adapters import add_adapters
+
+if TYPE_CHECKING:
+    from taumem.lab.plan import RunPlan
+
+__all__ = ["PreparedRun"]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """A plan with its data and its diffusion process: what is trained, sampled and measured is made from it."""
+
+    plan: "RunPlan"
+    domain: Domain
+    data: Split
+    """The run's training set and the held-out data, as they came, on the plan's device."""
+    split: Split
+    """What is trained and measured on: the same, or their latents."""
+    twin_items: Items | None
+    """The training items of the other half, likewise; None where there is none."""
+    diffusion: Diffusion
+    autoencoder: Autoencoder | None = None
+    """Of latents, where there are any."""
+
+    @property
+    def objective(self) -> Diffusion:
+        """The process with the loss of training, which may have terms beside the loss that is measured."""
+        return self.plan.experiment.diffusion.objective(self.diffusion)
+
+    def header(self) -> RunHeader:
+        """What the record says the run is."""
+        plan, experiment = self.plan, self.plan.experiment
+        return RunHeader(
+            name=experiment.name,
+            data=self.domain.facts(self.data),
+            seed=plan.seed,
+            half=plan.half,
+            batch_size=plan.batch_size,
+            steps=plan.steps,
+            weights="raw" if experiment.training.ema_window is None else "ema",
+            pretrained=experiment.pretraining is not None and experiment.pretraining.steps > 0,
+            device=plan.device,
+            versions={
+                "taumem": taumem.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+            experiment=experiment.recipe,
+        )
+
+    def learner(self) -> Learner:
+        """A learner at step 0: with fresh weights, or with those that were learned before.
+
+        Raises:
+            ConfigError: a network that cannot be.
+            RecordError: what it starts from cannot be read.
+        """
+        model, training = self.plan.experiment.model, self.plan.experiment.training
+        model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
+        return Learner.start(
+            training.engine.placed(self._denoiser().to(self.plan.device)),
+            learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay,
+            ema_window=training.ema_window,
+            optimizer=training.optimizer,
+            momentum=0.9 if training.momentum is None else training.momentum,
+            effective_time=True,
+        )
+
+    def memory(self) -> Memory | None:
+        """What the run takes of the memory, beside a process that has loaded taumem; None where it cannot be told."""
+        experiment = self.plan.experiment
+        training, monitor = experiment.training, experiment.monitor
+        n_asked = max(monitor.n_items, monitor.n_heldout_items)
+        item, n_train = self.split.train[0].nbytes, len(self.split)
+        # Looks keep the training items once more, and compare some thousands of them in double precision.
+        held = item * (2 * (n_train + len(self.split.heldout)) + 4 * min(n_train, CANDIDATES_AT_ONCE))
+        try:
+            return predicted(
+                self._network,
+                self.objective,
+                item_shape=self.split.item_shape,
+                tokens=self.split.vocabulary is not None,
+                batch_size=-(-self.plan.batch_size // training.engine.n_parts),
+                look=max(min(monitor.block, n_asked), monitor.n_samples),
+                data=held + getattr(self.domain, "n_bytes", 0),
+                optimizer=training.optimizer,
+                momentum=training.momentum,
+                averaged=training.ema_window is not None,
+            )
+        except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
+            return None
+
+    def refuse_if_it_does_not_fit(self) -> None:
+        """Refuse a run that takes more memory than the device has, before any of it is taken.
+
+        Raises:
+            ConfigError: it does.
+        """
+        self.plan.experiment.model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
+        if (memory := self.memory()) is not None:
+            memory.refuse_if_more_than(*memory_of_device(self.plan.device))
+
+    def _network(self) -> nn.Module:
+        """The network with fresh weights."""
+        plan, experiment = self.plan, self.plan.experiment
+        generator = generator_for(plan.seed, "weights", plan.half or "")
+        denoiser = experiment.model.build(self.domain, self.split.item_shape, self.diffusion, generator)
+        if experiment.training.checkpoint_activations:
+            checkpoint_activations(denoiser)
+        return denoiser
+
+    def _denoiser(self) -> nn.Module:
+        plan, experiment = self.plan, self.plan.experiment
+        denoiser = self._network()
+        if plan.pretrained is not None and experiment.pretraining is not None and experiment.pretraining.steps:
+            plan.pretrained.load_network(denoiser)
+        if (rank := experiment.training.lora_rank) is not None:
+            add_adapters(denoiser, rank, generator_for(plan.seed, "adapters", plan.half or ""))
+        return denoiser
+
+    def training(self, learner: Learner) -> Iterator[Step]:
+        """Train a learner, from where it stands, without end."""
+        plan, training = self.plan, self.plan.experiment.training
+        return train(
+            learner,
+            self.objective,
+            self.split.train,
+            batch_size=plan.batch_size,
+            seed=plan.train_seed,
+            schedule=plan.experiment.schedule(plan.n_train),
+            clip=training.clip,
+            augmentation=training.augmentation,
+            engine=training.engine,
+        )
+
+    def sampler(self, n_samples: int) -> Sampler:
+        """A function that draws this many samples from a denoiser: of latents the images that they stand for."""
+        experiment, device = self.plan.experiment, self.plan.device
+        draw = experiment.diffusion.build_sampler(self.diffusion, experiment.monitor.sampling_steps)
+
+        def sampler(denoiser: Denoiser, generator: Generator) -> Items:
+            if device != "cpu":
+                generator = generator_for(generator.initial_seed(), "device", device=device)
+            drawn = draw(denoiser, n_samples, self.split.item_shape, generator)
+            return drawn if self.autoencoder is None else self.autoencoder.decode(drawn)
+
+        return sampler
+
+    @property
+    def _comparable(self) -> Split:
+        """What samples are compared with: of latents the images that they stand for."""
+        if self.autoencoder is None:
+            return self.split
+        decode = self.autoencoder.decode
+        return replace(self.split, train=decode(self.split.train), heldout=decode(self.split.heldout))
+
+    def _sample_probes(self, config: MonitorConfig) -> list[SampleProbe]:
+        compared = self._comparable
+        sets = compared.train, compared.heldout
+        probes = self.domain.sample_probes(compared)
+        probes += [ImageQuality(*sets)] if config.quality else []
+        return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
+
+    def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
+        """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
+        config, seed = self.plan.experiment.monitor, self.plan.seed
+        sets = {"train": self.split.train[: config.n_items], "heldout": self.split.heldout[: config.n_heldout_items]}
+        if self.twin_items is not None:
+            sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
+        asked = Asked(self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed)
+        pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        return Monitor(
+            record,
+            [*pace, *self.domain.probes(asked)],
+            cadence=LogCadence(config.first, config.per_doubling),
+            sampler=self.sampler(config.n_samples) if config.n_samples else None,
+            sample_probes=self._sample_probes(config),
+            sample_cadence=LogCadence(config.first, config.samples_per_doubling),
+            seed=seed,
+        )

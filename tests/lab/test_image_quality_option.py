@@ -1,0 +1,55 @@
+"""monitor.quality: what it adds to a run's record, and that a run without it is what it was."""
+
+import pytest
+from pydantic import ValidationError
+
+from taumem.errors import ConfigError
+from taumem.lab import load_experiment, make_run, plans_of
+from taumem.record import QUANTITIES, RunRecord, family_of
+
+TINY = {
+    "n_train": [8],
+    "twins": False,
+    "data": {"source": "fashion-mnist", "size": 8, "n_heldout": 64},
+    "model": {"kind": "mlp", "width": 16, "depth": 1},
+    "training": {"min_steps": 40, "steps_per_example": 0, "batch_size": 8},
+    "monitor": {"first": 8, "per_doubling": 1, "samples_per_doubling": 1, "n_samples": 16, "sampling_steps": 3},
+}
+
+
+def made(folder, **monitor):
+    from taumem.lab import Experiment
+
+    experiment = Experiment.model_validate({"name": "tiny", **TINY, "monitor": TINY["monitor"] | monitor})
+    (plan,) = plans_of(experiment)
+    make_run(plan, folder)
+    return RunRecord.read(folder / plan.name)
+
+
+def test_it_adds_its_quantities_at_each_look_at_samples_and_changes_no_other_number(tmp_path):
+    plain, more = made(tmp_path / "plain"), made(tmp_path / "more", quality=True)
+    added = {m.quantity for m in more.measurements} - {m.quantity for m in plain.measurements}
+    assert len(added) == 12
+    assert {family_of(name) for name in added} <= set(QUANTITIES)
+    assert more.curve("heldout_frechet").steps.tolist() == more.curve("copy_fraction").steps.tolist()
+    assert more.header.probes["ImageQuality"]["n_items"] == {"heldout": 32, "train": 8}
+    same = {m.key: m.value for m in more.measurements if m.quantity not in added}
+    assert same == {m.key: m.value for m in plain.measurements}
+
+
+def test_a_finished_run_goes_on_as_the_same_one_with_the_key_left_out_or_said(tmp_path):
+    first = made(tmp_path)
+    assert [m.key for m in made(tmp_path, quality=False, fid="").measurements] == [m.key for m in first.measurements]
+
+
+@pytest.mark.parametrize("key", ["monitor.quality=true", "monitor.fid=inception.pt"])
+@pytest.mark.parametrize("preset", ["text", "grammar"])
+def test_what_is_not_about_images_is_refused(preset, key):
+    with pytest.raises((ConfigError, ValidationError), match=r"monitor.quality and monitor.fid compare images"):
+        load_experiment(preset, [key])
+
+
+def test_a_network_that_is_not_there_is_one_clear_line(tmp_path):
+    pytest.importorskip("torchmetrics")
+    with pytest.raises(ConfigError, match=r"^gone\.pt: no extractor of features can be read there"):
+        made(tmp_path, fid="gone.pt")
