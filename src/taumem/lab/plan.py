@@ -23,6 +23,7 @@ from taumem.monitor import LogCadence, Monitor
 from taumem.probes import Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
+from taumem.record.key import run_name
 from taumem.shapes import Items
 from taumem.training import Learner, OptimizerState
 from taumem.training.adapters import add_adapters
@@ -48,7 +49,7 @@ class RunPlan:
     @property
     def name(self) -> str:
         """The run's folder: its size, seed and half."""
-        return f"P{self.n_train:06d}-seed{self.seed}" + (f"-{self.half}" if self.half else "")
+        return run_name(self.n_train, self.seed, self.half)
 
     @property
     def steps(self) -> int:
