@@ -74,6 +74,7 @@ def load_sweep(source: str | Path, changes: Sequence[str] = (), over: Sequence[s
     slurm = _table(content.pop("slurm", {}), "slurm", source)
     axes = dict(_axes(_table(content.pop("over", {}), "over", source), f"{source}: over"))
     axes |= dict(_of_the_command_line(each) for each in over)
+    axes = dict(sorted(axes.items(), key=_place))
     n_studies = 1
     for values in axes.values():
         n_studies *= len(values)
@@ -94,6 +95,12 @@ def load_sweep(source: str | Path, changes: Sequence[str] = (), over: Sequence[s
         named = experiment.model_copy(update={"name": f"{name}-{label}"}) if chosen else experiment
         studies[label], settings[label] = named, chosen
     return Sweep(str(name), content, axes, studies, settings, slurm)
+
+
+def _place(axis: tuple[str, Any]) -> tuple[bool, str]:
+    """Where an axis stands, so that names do not depend on the order in which a file says them."""
+    names_a_kind = axis[0].rpartition(".")[2] in ("kind", "source")  # another one has keys of its own: first of all
+    return not names_a_kind, axis[0]
 
 
 def _experiment(base: Mapping[str, Any], settings: Mapping[str, Any], source: str) -> Experiment:
