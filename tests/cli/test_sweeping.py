@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from taumem.analysis import Onset
 from taumem.cli import main
 from taumem.record.state import State, note_state
 
@@ -55,17 +56,28 @@ def test_a_sweep_prints_where_its_runs_stand_and_ls_says_the_same(swept, capsys)
     assert set(content["runs"][0]["clocks"]["tau_val"]) == {"step", "low", "high", "censored"}
 
 
-def test_the_studies_of_a_sweep_are_fitted_alone_or_as_one_law_with_the_setting_in_it(swept, capsys):
+def test_the_studies_of_a_sweep_are_fitted_alone_or_as_one_law_with_the_setting_in_it(swept, capsys, monkeypatch):
+    def planted(records, **options):
+        keys = [(r.header.key, r.header.experiment["training"]["learning_rate"]) for r in records]
+        steps = {key: 8 * key.n_train * (rate / 1e-3) ** -0.5 for key, rate in keys}
+        return [
+            Onset(step, 0.9 * step, 1.1 * step, "no", "tau_val", key, settings={"training.learning_rate": rate})
+            for (key, rate), step in zip(keys, steps.values(), strict=True)
+        ]
+
+    monkeypatch.setattr("taumem.analysis.study.find_onsets", planted)
     assert taumem("fit", swept / "learning_rate=0.003", "--json") == 0
     assert "Several experiments" not in capsys.readouterr().err
     assert taumem("fit", swept, "--covariate", "training.learning_rate", "--json") == 0
     captured = capsys.readouterr()
-    laws = json.loads(captured.out)["laws"]
-    assert laws
-    assert all([c["name"] for c in law["covariates"]] == ["training.learning_rate"] for law in laws.values())
+    law = json.loads(captured.out)["laws"]["tau_val"]
+    (rate,) = law["covariates"]
+    assert rate["name"] == "training.learning_rate"
+    assert rate["coefficient"]["value"] == pytest.approx(-0.5, abs=1e-3)
+    assert law["exponent"]["value"] == pytest.approx(1, abs=1e-3)
     assert "settings that the law is told of (--covariate)" in " ".join(captured.err.split())
     assert taumem("fit", swept, "--covariate", "training.learning_rate") == 0
-    assert "training.learning_rate" in capsys.readouterr().out
+    assert "-0.5" in capsys.readouterr().out
     assert taumem("fit", swept, "--covariate", "training.lerning_rate") == 0
     assert "did you mean 'training.learning_rate'" in " ".join(capsys.readouterr().out.split())
 
