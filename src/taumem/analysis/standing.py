@@ -28,7 +28,7 @@ class Standing:
         n_train: number of training examples P.
         seed: of the run.
         half: of a pair of twins.
-        state: in a word; ``recorded`` for a run of a loop of one's own, of which nobody knows how long it is to be.
+        state: in a word; ``recorded`` for a run of a loop of one's own, which did not say how long it is to be.
         step: the last one that is known.
         steps: that it takes at most; 0 where nobody said.
         reason: why it failed.
