@@ -77,7 +77,8 @@ def make_study(
             pretrained_for(experiment, folder, device=device, on_step=lambda step: progress(step, total))
         pretrained = Pretrained(folder / "pretrained") if experiment.pretraining is not None else None
         plans = plans_of(experiment, keep=keep, device=device, pretrained=pretrained)
-        jobs = jobs_of(plans, folder, together=experiment.training.together, workers=asked.n_workers)
+        at_once = asked.n_workers if executor is None else workers or 1
+        jobs = jobs_of(plans, folder, together=experiment.training.together, workers=at_once)
         carry_out(jobs, where, folder, on_step=on_step, on_failure=_raise)
     progress(total, total)
     return [RunRecord.read(folder / plan.name) for plan in plans]

@@ -9,7 +9,7 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -109,23 +109,31 @@ def make_sweep(
             progress(sum(reached.values()), total)
 
         def on_failure(job: Job, failure: TaumemError) -> None:
-            failures.update({f"{job.folder.name}/{plan.name}": str(failure) for plan in job.plans})
+            missing = [plan for plan in job.plans if not _is_made(plan, job.folder)]
+            failures.update({f"{job.folder.name}/{plan.name}": str(failure) for plan in missing})
 
         progress(0, total)
-        jobs = []
-        for study, own in plans.items():
-            left = []
-            for plan in own:
-                if _is_made(plan, folder / study):
-                    on_step(plan, plan.steps)
-                else:
-                    left.append(_placed(plan, folder / study))
-            together = own[0].experiment.training.together
-            jobs += jobs_of(left, folder / study, together=together, workers=asked.n_workers // len(plans))
-        jobs.sort(key=lambda job: -job.plans[0].steps)
+        at_once = asked.n_workers if executor is None else workers or 1
+        jobs = _jobs(plans, folder, at_once, on_made=lambda plan: on_step(plan, plan.steps))
         carry_out(jobs, where, folder, on_step=on_step, on_failure=on_failure, retries=retries)
     progress(total, total)
     return Swept(folder, sum(map(len, plans.values())), failures)
+
+
+def _jobs(plans: dict[str, list[RunPlan]], folder: Path, workers: int, on_made: Callable[[RunPlan], None]) -> list[Job]:
+    """What is left to do, the longest runs first."""
+    jobs: list[Job] = []
+    for study, own in plans.items():
+        left = []
+        for plan in own:
+            if _is_made(plan, folder / study):
+                on_made(plan)
+            else:
+                has_start = plan.experiment.pretraining is not None
+                left.append(replace(plan, pretrained=Pretrained(folder / study / "pretrained") if has_start else None))
+        together = own[0].experiment.training.together
+        jobs += jobs_of(left, folder / study, together=together, workers=workers // len(plans))
+    return sorted(jobs, key=lambda job: -job.plans[0].steps)
 
 
 def run_names(sweep: Sweep) -> list[str]:
@@ -152,12 +160,6 @@ def _plans(sweep: Sweep, only: Sequence[str], device: str) -> dict[str, list[Run
 
 def _fits(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
-
-
-def _placed(plan: RunPlan, folder: Path) -> RunPlan:
-    """The same run with what it starts from, if that is not fresh weights."""
-    has_start = plan.experiment.pretraining is not None
-    return replace(plan, pretrained=Pretrained(folder / "pretrained")) if has_start else plan
 
 
 def _is_made(plan: RunPlan, folder: Path) -> bool:

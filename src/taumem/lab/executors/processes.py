@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -98,8 +99,10 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # a forked torch can hang in its own threads
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, max(1, available_processors() // workers)))
-        with _starting, children_ignore_ctrl_c():
-            self._process.start()
+        with _starting:
+            resource_tracker.ensure_running()  # which would let Ctrl-C through again if it were started below
+            with children_ignore_ctrl_c():
+                self._process.start()
         theirs.close()
 
     def call(self, task: Callable[[], Any]) -> tuple[bool, Any]:
