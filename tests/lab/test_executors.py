@@ -132,7 +132,7 @@ def of_submitit(folder: Path) -> SlurmExecutor:
 def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_path, executor_of, module):
     if find_spec(module) is None:
         pytest.skip(f"no {module}")
-    sweep = small_sweep(tmp_path, RATES, steps=800)
+    sweep = small_sweep(tmp_path, RATES, steps=400)
     make_sweep(sweep, tmp_path / "unbroken", workers=1)
     kills = KillsOne(tmp_path / "out")
     kills.start()
@@ -145,7 +145,7 @@ def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_pa
 
 
 def test_a_run_whose_process_is_killed_and_not_begun_again_is_listed_and_the_same_command_makes_it(tmp_path):
-    sweep = small_sweep(tmp_path, RATES, steps=800)
+    sweep = small_sweep(tmp_path, RATES, steps=400)
     kills = KillsOne(tmp_path / "out")
     kills.start()
     with Processes(1) as executor:

@@ -238,6 +238,19 @@ def test_a_disk_that_is_full_fails_runs_and_room_is_all_they_need(made, tmp_path
     assert held(tmp_path / "out") == held(made)
 
 
+def test_each_study_of_a_sweep_has_the_start_that_it_asks_for(tmp_path):
+    start = "\n[pretraining]\nn_train = 32\nbatch_size = 8\n"
+    start += "data = {source = 'mixture', dimensions = 4, n_items = 300, n_heldout = 8}\n"
+    sweep = small_sweep(tmp_path, "pretraining.steps=5,10", more=start)
+    assert make_sweep(sweep, tmp_path / "out", workers=1).failures == {}
+    for steps in (5, 10):
+        name = f"steps={steps}"
+        make_study(sweep.studies[name], tmp_path / "alone" / name, workers=1)
+    assert held(tmp_path / "out") == held(tmp_path / "alone")
+    of_each = [tmp_path / "out" / f"steps={steps}" / "pretrained" / "network.safetensors" for steps in (5, 10)]
+    assert of_each[0].read_bytes() != of_each[1].read_bytes()
+
+
 def truncated(checkpoint: Path, other: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
 
