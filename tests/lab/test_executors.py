@@ -101,7 +101,7 @@ class KillsOne(threading.Thread):
         self.sweep, self.killed = sweep, False
 
     def run(self) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline and not self.killed:
             for pid in in_training(self.sweep)[:1]:
                 os.kill(pid, signal.SIGKILL)

@@ -149,7 +149,7 @@ def carry_out(
             done, _ = wait(waiting, SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
             for future in done:
                 job, left = waiting.pop(future)
-                failure = _failure_of(future, job)
+                failure = _failure_of(future, job, goes_on=left > 0)
                 if isinstance(failure, _Died) and left:
                     waiting[executor.submit(Task(job, stop))] = job, left - 1
                 elif failure is not None:
@@ -174,19 +174,25 @@ class _Died(RecordError):  # noqa: N818 (what happened to it)
     """A worker has ended before its task had."""
 
 
-def _failure_of(future: "Future[TaumemError | None]", job: Job) -> TaumemError | None:
-    """Why a job was not done; None if it was."""
+def _failure_of(future: "Future[TaumemError | None]", job: Job, *, goes_on: bool) -> TaumemError | None:
+    """Why a job was not done; None if it was. Of a worker that died, the runs' folders are told what is true of them."""
     try:
         return future.result()
     except Exception as error:  # of the executor's: what goes wrong in the task itself is its result
         died = _Died(
-            f"{job.names}: {str(error).strip() or type(error).__name__}. What was done is kept: the same command goes "
-            "on from there; --workers 1 needs the least memory."
+            f"{job.names}: {_first_line(error)}. What was done is kept: the same command goes on from there; --workers 1 "
+            "needs the least memory."
         )
     for plan in job.plans:
         state = read_state(job.folder / plan.name)
-        note_state(job.folder / plan.name, State("failed", state.step if state else 0, str(died)))
+        step = state.step if state else 0
+        told = State("interrupted", step) if goes_on else State("failed", step, str(died))
+        note_state(job.folder / plan.name, told)
     return died
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
 
 
 def _report(job: Job, on_step: OnStep) -> None:
@@ -254,8 +260,8 @@ class Task:
             end("failed", str(error))
             return error
         except Exception as error:  # not foreseen: the others need not suffer for it
-            first = (str(error).strip() or "no message").splitlines()[0]
-            unforeseen = RecordError(f"{self.job.names}: {type(error).__name__}: {first} (the trace is in state.json)")
+            told = f"{self.job.names}: {type(error).__name__}: {_first_line(error)} (the trace is in state.json)."
+            unforeseen = RecordError(told)
             end("failed", str(unforeseen), traceback.format_exc())
             return unforeseen
         else:
