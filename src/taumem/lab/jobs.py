@@ -175,13 +175,13 @@ class _Died(RecordError):  # noqa: N818 (what happened to it)
 
 
 def _failure_of(future: "Future[TaumemError | None]", job: Job, *, goes_on: bool) -> TaumemError | None:
-    """Why a job was not done; None if it was. Of a worker that died, the runs' folders are told what is true of them."""
+    """Why a job was not done; None if it was. Where its worker died, the folders of its runs are told so."""
     try:
         return future.result()
     except Exception as error:  # of the executor's: what goes wrong in the task itself is its result
         died = _Died(
-            f"{job.names}: {_first_line(error)}. What was done is kept: the same command goes on from there; --workers 1 "
-            "needs the least memory."
+            f"{job.names}: {_first_line(error)}. What was done is kept: the same command goes on from there; "
+            "--workers 1 needs the least memory."
         )
     for plan in job.plans:
         state = read_state(job.folder / plan.name)
