@@ -30,7 +30,7 @@ from safetensors.torch import load_file
 
 from taumem.cli import main as taumem
 from taumem.errors import RecordError, TaumemWarning
-from taumem.lab import RunPlan, load_experiment, make_run, pace, sweep
+from taumem.lab import RunPlan, load_experiment, make_run, make_study, pace
 from taumem.record import RunRecord
 from taumem.training import load_checkpoint
 
@@ -225,7 +225,7 @@ def child(folder: Path, **environment: str) -> subprocess.Popen[bytes]:
 
 def ended_as_unbroken(folder: Path, unbroken: Path) -> bool:
     """Whether a study, made to its end, holds what an unbroken one does."""
-    records = sweep(load_experiment(experiment(folder, LONG)), folder / "study", workers=1)
+    records = make_study(load_experiment(experiment(folder, LONG)), folder / "study", workers=1)
     leftovers = [file for file in (folder / "study").rglob(".*.tmp") if "report" not in file.name]
     return not leftovers and all(same(record.path, unbroken / record.path.name) for record in records)
 
@@ -233,7 +233,7 @@ def ended_as_unbroken(folder: Path, unbroken: Path) -> bool:
 def kills(whole: Path, rng: np.random.Generator, n: int) -> Outcomes:
     """Kill a study with its two workers while they train, once or twice; then make it to its end."""
     unbroken = whole.parent / "unbroken"
-    sweep(load_experiment(experiment(unbroken, LONG)), unbroken / "study", workers=1)
+    make_study(load_experiment(experiment(unbroken, LONG)), unbroken / "study", workers=1)
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
             where = Path(folder)
@@ -259,7 +259,7 @@ def measured(folder: Path) -> int:
 def limits(whole: Path, rng: np.random.Generator, n: int) -> Outcomes:
     """Let no file grow beyond some size, as a full disk does, at measurements, samples or checkpoints; then go on."""
     unbroken = whole.parent / "unbroken"
-    sweep(load_experiment(experiment(unbroken, LONG)), unbroken / "study", workers=1)
+    make_study(load_experiment(experiment(unbroken, LONG)), unbroken / "study", workers=1)
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
             process = child(Path(folder), LARGEST_FILE=str(int(np.exp(rng.uniform(np.log(500), np.log(60_000))))))

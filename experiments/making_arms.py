@@ -10,7 +10,7 @@ from typing import Any
 
 from taumem.errors import nearest_name
 from taumem.lab.experiment import Experiment
-from taumem.lab.studies import sweep
+from taumem.lab.studies import make_study
 
 __all__ = ["changed", "make_arms"]
 
@@ -56,5 +56,5 @@ def make_arms(
     if unknown := [arm for arm in asked.arms if arm not in known]:
         parser.error(f"no arm '{unknown[0]}'; {nearest_name(unknown[0], known)}")
     for arm in asked.arms or known:
-        sweep(experiment_of(asked.domain, arm), asked.output / asked.domain / arm, workers=asked.workers)
+        make_study(experiment_of(asked.domain, arm), asked.output / asked.domain / arm, workers=asked.workers)
         print(f"{asked.domain}/{arm}: made", flush=True)

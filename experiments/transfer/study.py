@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from taumem import Experiment, RunRecord, Study, load_experiment, sweep
+from taumem import Experiment, RunRecord, Study, load_experiment, make_study
 from taumem.errors import ConfigError, TaumemError, TaumemWarning
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -95,7 +95,7 @@ class Runs:
         training["min_steps"] = max(self.base.training.min_steps, at_least)
         experiment = changed(self.base, f"{self.base.name}-{rate:g}", {"training": training})
         some = experiment.model_dump(mode="json") | {"n_train": list(sizes), "seeds": list(seeds)}
-        sweep(Experiment.model_validate(some), self.folder / f"rate-{rate:g}", workers=1)
+        make_study(Experiment.model_validate(some), self.folder / f"rate-{rate:g}", workers=1)
         self.read.cache_clear()
 
     def _read(self, rate: float, n_train: int, seed: int) -> RunRecord:

@@ -23,7 +23,7 @@ from taumem.analysis.timeline import reached
 from taumem.errors import ConfigError, TaumemError
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import load_experiment
-from taumem.lab.studies import sweep
+from taumem.lab.studies import make_study
 from taumem.record import RunRecord
 
 HERE = Path(__file__).parent
@@ -167,7 +167,7 @@ def main() -> None:
         print_table(asked.output)
         return
     for name, _, _ in settings_of(asked.domain):
-        sweep(experiment_of(asked.domain, name), asked.output / asked.domain / name, workers=asked.workers)
+        make_study(experiment_of(asked.domain, name), asked.output / asked.domain / name, workers=asked.workers)
         print(f"{asked.domain}/{name}: made", flush=True)
 
 

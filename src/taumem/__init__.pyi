@@ -43,7 +43,9 @@ from .errors import TaumemError as TaumemError
 from .errors import TaumemWarning as TaumemWarning
 from .lab import Experiment as Experiment
 from .lab import load_experiment as load_experiment
-from .lab import sweep as sweep
+from .lab import load_sweep as load_sweep
+from .lab import make_study as make_study
+from .lab import make_sweep as make_sweep
 from .models import MLP as MLP
 from .models import BeliefDenoiser as BeliefDenoiser
 from .models import Categorical as Categorical

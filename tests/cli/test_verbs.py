@@ -99,10 +99,10 @@ monitor = {times = [0.3, 0.6], n_items = 16, n_heldout_items = 16, first = 4, n_
 """
 
 
-def test_a_sweep_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, capsys):
+def test_a_study_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, capsys):
     (tmp_path / "grammar.toml").write_text(GRAMMAR)
     arguments = [tmp_path / "grammar.toml", "-o", tmp_path / "out", "--workers", "1"]
-    content = output_of(capsys, "sweep", *arguments, "--json")
+    content = output_of(capsys, "run", *arguments, "--json")
     assert all({"value", "low", "high"} <= set(exponent) for exponent in content["exponents"].values())
     assert [size["n_train"] for size in content["levels"]] == [4, 8, 16]
     assert [level["clock"] for level in content["levels"][0]["levels"]] == ["tau_level[1]", "tau_level[2]"]
@@ -111,7 +111,7 @@ def test_a_sweep_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, ca
         assert {"novel_valid", "loss_above_exact", "grammar_level", "step", "reached"} <= set(price)
     assert content["seconds"] > 0
     assert Path(content["report"]).exists()
-    assert taumem("run", *arguments) == 0  # the same verb under its other name; nothing is left to do
+    assert taumem("run", *arguments) == 0  # nothing is left to do
     words = capsys.readouterr().out
     assert "novel and valid" in words
     assert "tau_level[2]" in words

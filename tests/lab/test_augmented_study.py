@@ -5,7 +5,7 @@ import torch
 from tiny import tiny
 
 from taumem.errors import ConfigError
-from taumem.lab import Interrupted, RunPlan, load_experiment, make_run, sweep
+from taumem.lab import Interrupted, RunPlan, load_experiment, make_run, make_study
 from taumem.record import RunRecord
 
 AUGMENTED = {"flips": True, "shifts": 1}
@@ -58,7 +58,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path):
 def test_runs_made_together_are_augmented_too(tmp_path):
     for together in (True, False):
         experiment = tiny(**of_images(together=together))
-        sweep(experiment, tmp_path / str(together), workers=1)
+        make_study(experiment, tmp_path / str(together), workers=1)
     for run in ("P000008-seed0", "P000016-seed0"):
         one, other = (losses(tmp_path / str(together) / run) for together in (True, False))
         assert one == pytest.approx(other, rel=1e-3)
@@ -72,5 +72,5 @@ def test_it_is_refused_where_there_are_no_images(key):
 
 def test_shifts_out_of_sight_are_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(ConfigError, match="4 x 4 out of sight"):
-        sweep(tiny(**of_images(shifts=4)), tmp_path / "study", workers=1)
+        make_study(tiny(**of_images(shifts=4)), tmp_path / "study", workers=1)
     assert not (tmp_path / "study").exists()

@@ -10,7 +10,7 @@ from tiny import TINY, tiny
 
 from taumem.cli import main
 from taumem.errors import ConfigError
-from taumem.lab import DataConfig, RunPlan, load_experiment, make_run, sweep
+from taumem.lab import DataConfig, RunPlan, load_experiment, make_run, make_study
 from taumem.lab.domain import Domain
 from taumem.record import RunRecord
 
@@ -68,9 +68,11 @@ def facts(record: RunRecord) -> list[dict]:
 def test_processes_that_are_spawned_know_it_and_fit_page_and_json_see_it(experiment, tmp_path, capsys):
     """What holds of any runs in processes is tested here too: they equal runs in turn, and tell how far they are."""
     study = load_experiment(experiment)
-    in_turn = sweep(study, tmp_path / "one", workers=1)
+    in_turn = make_study(study, tmp_path / "one", workers=1)
     progress: list[tuple[int, int]] = []
-    at_once = sweep(study, tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total)))
+    at_once = make_study(
+        study, tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total))
+    )
     assert [facts(r) for r in at_once] == [facts(r) for r in in_turn]
     assert [r.header.half for r in at_once] == ["a", "b", "a", "b"]
     assert progress[0] == (0, 240)
@@ -96,7 +98,7 @@ def test_a_run_prepares_its_data_once(tmp_path):
     make_run(plan, tmp_path)
     domain = plan.prepare().domain
     assert domain.asked_for == [(16, 0), (16, 0)]  # by the run, and by this test
-    sweep(tiny(**{**TINY, "data": {"source": "circle", "radius": 5}}), tmp_path / "sweep", workers=1)
+    make_study(tiny(**{**TINY, "data": {"source": "circle", "radius": 5}}), tmp_path / "sweep", workers=1)
     domain = RunPlan(tiny(data={"source": "circle", "radius": 5}), 8, 0, "a").prepare().domain
     # Four runs, this test, and once to refuse what cannot be before the first of them.
     assert len(domain.asked_for) == 4 + 1 + 1

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from taumem.analysis import PhaseDiagram, find_onsets
 from taumem.errors import ConfigError, RecordError
-from taumem.lab import Experiment, Interrupted, make_run, make_runs_together, plans_of, sweep
+from taumem.lab import Experiment, Interrupted, make_run, make_runs_together, make_study, plans_of
 from taumem.monitor import Monitor
 from taumem.record import RunRecord, seal, unseal
 
@@ -55,7 +55,7 @@ def measured(record: RunRecord) -> dict:
 @pytest.mark.parametrize("kind", ["masked", "uniform"])
 def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind):
     study = tiny(diffusion={"kind": kind, "weighting": "x0"})
-    together = sweep(study, tmp_path / "together", workers=1)
+    together = make_study(study, tmp_path / "together", workers=1)
     for record, plan in zip(together, plans_of(study), strict=True):
         make_run(plan, tmp_path / "alone")
         alone = RunRecord.read(tmp_path / "alone" / plan.name)
@@ -68,8 +68,10 @@ def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind
 
 def test_two_workers_share_the_runs_out(tmp_path):
     progress: list[tuple[int, int]] = []
-    at_once = sweep(tiny(), tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total)))
-    in_turn = sweep(tiny(), tmp_path / "one", workers=1)
+    at_once = make_study(
+        tiny(), tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total))
+    )
+    in_turn = make_study(tiny(), tmp_path / "one", workers=1)
     for one, other in zip(at_once, in_turn, strict=True):
         assert measured(one) == pytest.approx(measured(other), abs=0.2)
         assert one.last_step == other.last_step == 60
@@ -167,7 +169,7 @@ def test_a_record_that_is_older_than_a_key_goes_on(tmp_path):
 
 def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):
     study = tiny(n_train=[8, 24], **training(stop_at_copies=0.3, min_steps=1000, learning_rate=5e-3))
-    small, large = sweep(study, tmp_path, workers=1)
+    small, large = make_study(study, tmp_path, workers=1)
     assert small.last_step < large.last_step <= 1000
     copies, chance = small.curve("copy_fraction"), small.curve("copy_fraction_chance")
     above = copies.values - chance.values
@@ -175,12 +177,12 @@ def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):
     assert above[-3] <= 0.3 or above[-2] <= 0.3 or len(above) == 2
     assert not ((above[:-2] > 0.3) & (above[1:-1] > 0.3)).any()  # it did not go on longer than it had to
     lines = (small.path / "measurements.jsonl").read_text()
-    sweep(study, tmp_path, workers=1)
+    make_study(study, tmp_path, workers=1)
     assert (small.path / "measurements.jsonl").read_text() == lines
 
 
 def test_a_study_of_a_grammar_has_levels_and_a_price(tmp_path):
-    records = sweep(tiny(), tmp_path, workers=1)
+    records = make_study(tiny(), tmp_path, workers=1)
     assert records[0].header.data.sample_complexities == (16, 32)
     onsets = find_onsets(records)
     clocks = {onset.clock for onset in onsets}
@@ -207,13 +209,13 @@ def test_twins_draw_disjoint_strings(tmp_path):
 )
 def test_what_cannot_be_is_refused_before_a_folder_is_made(tmp_path, changes, words):
     with pytest.raises(ConfigError, match=words):
-        sweep(tiny(**changes), tmp_path / "out")
+        make_study(tiny(**changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_control_without_the_trees_structure_takes_tokens_too(tmp_path):
     study = tiny(n_train=[8], model={"kind": "mlp", "width": 32, "depth": 1}, **training(min_steps=8))
-    (record,) = sweep(study, tmp_path, workers=1)
+    (record,) = make_study(study, tmp_path, workers=1)
     assert record.last_step == 8
 
 
@@ -233,7 +235,7 @@ def test_a_run_that_a_kill_cut_between_any_two_facts_goes_on(tmp_path):
 
 def test_a_study_that_was_sealed_and_unsealed_is_not_made_again(tmp_path):
     experiment = tiny(n_train=[8])
-    sweep(experiment, tmp_path / "study", workers=1)
+    make_study(experiment, tmp_path / "study", workers=1)
     again = unseal(seal(tmp_path / "study"), tmp_path / "again")
     steps: list[int] = []
     (plan, *_) = plans_of(experiment)

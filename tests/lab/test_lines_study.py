@@ -9,7 +9,7 @@ from taumem.analysis import Study
 from taumem.cli import main
 from taumem.data.readers import opening
 from taumem.errors import ConfigError
-from taumem.lab import Experiment, sweep
+from taumem.lab import Experiment, make_study
 from taumem.lab.domains import lines as lines_domain
 from taumem.report import write_report
 from taumem.report.exhibits import exhibits_of
@@ -39,7 +39,7 @@ def _own_file(tmp_path, monkeypatch):
 
 
 def test_lines_are_asked_for_what_texts_are_and_for_what_is_new(tmp_path):
-    record, _ = records = sweep(tiny(), tmp_path / "out", workers=1)
+    record, _ = records = make_study(tiny(), tmp_path / "out", workers=1)
     asked = {"copy_fraction", "copy_fraction_chance", "infill_copies", "heldout_bits", "novelty", "uniqueness"}
     assert asked <= set(record.quantities)
     assert "validity" not in record.quantities
@@ -53,7 +53,7 @@ def test_lines_are_asked_for_what_texts_are_and_for_what_is_new(tmp_path):
 
 
 def test_samples_on_the_page_end_at_their_line_end(tmp_path):
-    (exhibit, *_) = exhibits_of(Study.of(sweep(tiny(), tmp_path / "out", workers=1)))
+    (exhibit, *_) = exhibits_of(Study.of(make_study(tiny(), tmp_path / "out", workers=1)))
     shown = [sample for look in exhibit.looks for sample in look.samples]
     assert shown
     assert {sample.nearest for sample in shown} <= set(OWN)
@@ -62,7 +62,7 @@ def test_samples_on_the_page_end_at_their_line_end(tmp_path):
 
 def test_a_notation_has_samples_read_in_it(tmp_path, monkeypatch):
     monkeypatch.setattr(lines_domain, "canonical_smiles", lambda: lambda text: text if "a" in text else None)
-    (record, _) = sweep(tiny(notation="smiles"), tmp_path / "out", workers=1)
+    (record, _) = make_study(tiny(notation="smiles"), tmp_path / "out", workers=1)
     assert "validity" in record.quantities
 
 

@@ -8,7 +8,7 @@ import pytest
 from tiny import TINY, tiny
 
 from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
-from taumem.lab import RunPlan, load_experiment, make_run, preset_names, sweep
+from taumem.lab import RunPlan, load_experiment, make_run, make_study, preset_names
 from taumem.lab.loading import read_experiment, recipe_of
 from taumem.record import RunRecord
 
@@ -40,7 +40,7 @@ def test_presets_have_the_names_of_today(name):
 
 def test_a_study_and_a_run_of_then_go_on_without_a_word(tmp_path):
     study = tiny(**{**NEW, "n_train": [8], "twins": False})
-    (unbroken,) = sweep(study, tmp_path / "unbroken", workers=1)
+    (unbroken,) = make_study(study, tmp_path / "unbroken", workers=1)
     plan = RunPlan(study, 8, 0, None)
 
     def on_step(plan: RunPlan, step: int) -> None:
@@ -56,7 +56,7 @@ def test_a_study_and_a_run_of_then_go_on_without_a_word(tmp_path):
     (tmp_path / "then" / plan.name / "run.json").write_text(json.dumps(header))
     (tmp_path / "then" / "experiment.json").write_text(json.dumps({**OLD, "n_train": [16], "twins": False}))
 
-    (gone_on,) = sweep(study, tmp_path / "then", workers=1)
+    (gone_on,) = make_study(study, tmp_path / "then", workers=1)
     assert [m.value for m in gone_on.measurements] == [m.value for m in unbroken.measurements]
     assert RunRecord.read(tmp_path / "then" / plan.name).header.experiment == header["experiment"]
     noted = load_experiment(tmp_path / "then" / "experiment.json")
@@ -69,17 +69,17 @@ def test_a_study_and_a_run_of_then_go_on_without_a_word(tmp_path):
 
 def test_the_size_of_blocks_is_no_part_of_the_recipe(tmp_path):
     study = tiny(n_train=[8], twins=False)
-    sweep(study, tmp_path, workers=1)
+    make_study(study, tmp_path, workers=1)
     smaller = study.model_copy(update={"monitor": study.monitor.model_copy(update={"block": 4})})
-    sweep(smaller, tmp_path, workers=1)
+    make_study(smaller, tmp_path, workers=1)
     assert load_experiment(tmp_path / "experiment.json").monitor.block == 4
 
 
 def test_own_images_without_a_path_say_how_to_give_one(tmp_path):
     with pytest.raises(ConfigError, match=r"--set data\.path=FOLDER"):
-        sweep(load_experiment("own-images"), tmp_path / "out")
+        make_study(load_experiment("own-images"), tmp_path / "out")
     with pytest.raises(DataError, match="no such file or folder"):
-        sweep(load_experiment("own-images", ["data.path=nowhere"]), tmp_path / "out")
+        make_study(load_experiment("own-images", ["data.path=nowhere"]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tiny import TINY, tiny
 
 from taumem.errors import ConfigError, DataError, RecordError
-from taumem.lab import load_experiment, sweep
+from taumem.lab import load_experiment, make_study
 from taumem.lab.plan import opened, plans_of
 from taumem.lab.pretrained import Pretrained, pretrain
 from taumem.record import RunRecord
@@ -40,7 +40,7 @@ def loss_at(record: RunRecord, step: int, quantity: str = "heldout_loss") -> lis
 
 
 def test_all_runs_start_from_one_network_that_is_looked_at_before_the_first_step(tmp_path):
-    records = sweep(of_vectors(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
+    records = make_study(of_vectors(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
     network = load_file(tmp_path / "pretrained" / "network.safetensors")
     for record in records:
         assert record.steps[0] == 0
@@ -52,8 +52,8 @@ def test_all_runs_start_from_one_network_that_is_looked_at_before_the_first_step
 
 
 def test_it_is_better_at_the_start_than_fresh_weights(tmp_path):
-    (pretrained,) = sweep(of_vectors(), tmp_path / "a", workers=1)
-    (fresh,) = sweep(of_vectors(pretraining=None), tmp_path / "b", workers=1)
+    (pretrained,) = make_study(of_vectors(), tmp_path / "a", workers=1)
+    (fresh,) = make_study(of_vectors(pretraining=None), tmp_path / "b", workers=1)
     assert 0 not in fresh.steps
     assert sum(loss_at(pretrained, 0)) < sum(loss_at(fresh, fresh.steps[0]))
 
@@ -78,8 +78,8 @@ def test_an_interrupted_pretraining_goes_on_and_ends_as_an_unbroken_one(tmp_path
 
 @needs_peft
 def test_adapters_alone_are_trained_and_do_nothing_at_first(tmp_path):
-    (full,) = sweep(of_vectors(), tmp_path / "full", workers=1)
-    (lora,) = sweep(with_adapters(), tmp_path / "lora", workers=1)
+    (full,) = make_study(of_vectors(), tmp_path / "full", workers=1)
+    (lora,) = make_study(with_adapters(), tmp_path / "lora", workers=1)
     assert loss_at(lora, 0) == loss_at(full, 0)
     assert loss_at(lora, 60) != loss_at(lora, 0)
     network = load_file(tmp_path / "lora" / "pretrained" / "network.safetensors")
@@ -95,7 +95,7 @@ def test_adapters_alone_are_trained_and_do_nothing_at_first(tmp_path):
 
 @needs_peft
 def test_adapters_are_drawn_from_the_seed_and_from_nothing_else(tmp_path):
-    sweep(with_adapters(), tmp_path, workers=1)
+    make_study(with_adapters(), tmp_path, workers=1)
     (plan,) = plans_of(with_adapters(), pretrained=Pretrained(tmp_path / "pretrained"))
     before = torch.get_rng_state()
     one = plan.prepare().learner().denoiser.state_dict()
@@ -108,12 +108,12 @@ def test_adapters_are_drawn_from_the_seed_and_from_nothing_else(tmp_path):
 def test_without_peft_a_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"needs peft, .*pip install 'taumem\[diffusers\]'"):
-        sweep(with_adapters(), tmp_path, workers=1)
+        make_study(with_adapters(), tmp_path, workers=1)
 
 
 def test_in_latents_losses_are_of_latents_and_samples_are_images(tmp_path):
     experiment = of_latents(training=TINY["training"] | {"min_steps": 12})
-    a, b = sweep(experiment, tmp_path, workers=1)
+    a, b = make_study(experiment, tmp_path, workers=1)
     assert a.header.data.item_shape == (1, 8, 8)
     assert a.arrays(0)["samples"].shape[1:] == (1, 8, 8)
     pretrained = Pretrained(tmp_path / "pretrained")
@@ -128,24 +128,24 @@ def test_in_latents_losses_are_of_latents_and_samples_are_images(tmp_path):
 def test_an_autoencoder_alone_leaves_fresh_weights(tmp_path):
     start = of_latents().pretraining.model_dump() | {"steps": 0}
     training = TINY["training"] | {"min_steps": 12}
-    sweep(of_latents(pretraining=start, twins=False, training=training), tmp_path, workers=1)
+    make_study(of_latents(pretraining=start, twins=False, training=training), tmp_path, workers=1)
     assert [file.name for file in (tmp_path / "pretrained").iterdir()] == ["autoencoder.safetensors"]
 
 
 def test_a_damaged_network_is_named_and_its_removal_has_it_made_again(tmp_path):
     experiment = of_vectors()
-    sweep(experiment, tmp_path, workers=1)
+    make_study(experiment, tmp_path, workers=1)
     file = tmp_path / "pretrained" / "network.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(RecordError, match=r"network\.safetensors: these pretrained weights cannot be taken"):
-        sweep(of_vectors(seeds=[1]), tmp_path, workers=1)
+        make_study(of_vectors(seeds=[1]), tmp_path, workers=1)
     file.unlink()
-    sweep(of_vectors(seeds=[1]), tmp_path, workers=1)
+    make_study(of_vectors(seeds=[1]), tmp_path, workers=1)
 
 
 def test_too_few_items_to_pretrain_on_are_told(tmp_path):
     with pytest.raises(DataError, match="P = 9999"):
-        sweep(of_vectors(pretraining=PRETRAINING | {"n_train": 9999}), tmp_path, workers=1)
+        make_study(of_vectors(pretraining=PRETRAINING | {"n_train": 9999}), tmp_path, workers=1)
 
 
 @pytest.mark.parametrize(
@@ -187,5 +187,5 @@ def test_a_network_too_deep_for_the_latents_is_refused_before_anything_is_traine
         model={"kind": "unet", "channels": 4, "multipliers": [1, 2], "blocks": [1, 1]},
     )
     with pytest.raises(ConfigError, match="cannot be halved"):
-        sweep(experiment, tmp_path, workers=1)
+        make_study(experiment, tmp_path, workers=1)
     assert not (tmp_path / "pretrained").exists()

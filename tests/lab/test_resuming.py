@@ -13,7 +13,16 @@ from tiny import TINY, tiny
 
 from taumem.analysis import Verdict
 from taumem.errors import ConfigError, RecordError, TaumemWarning
-from taumem.lab import Experiment, Interrupted, RunPlan, domain, load_experiment, make_run, make_runs_together, sweep
+from taumem.lab import (
+    Experiment,
+    Interrupted,
+    RunPlan,
+    domain,
+    load_experiment,
+    make_run,
+    make_runs_together,
+    make_study,
+)
 from taumem.lab import run as run_module
 from taumem.monitor import Monitor
 from taumem.record import RunRecord
@@ -226,13 +235,13 @@ def longer(min_steps: int, **changes) -> Experiment:
 
 @pytest.mark.parametrize("first_stopped_at", [None, 37])
 def test_a_run_that_is_made_longer_is_one_planned_long_but_for_the_look_at_its_first_end(tmp_path, first_stopped_at):
-    sweep(longer(150), tmp_path / "long", workers=1)
+    make_study(longer(150), tmp_path / "long", workers=1)
     if first_stopped_at:
         with pytest.raises(Interrupted):
             make_run(RunPlan(longer(60), 8, 0, None), tmp_path / "grown", stop_at(first_stopped_at))
     else:
-        sweep(longer(60), tmp_path / "grown", workers=1)
-    (grown,) = sweep(longer(150), tmp_path / "grown", workers=1)
+        make_study(longer(60), tmp_path / "grown", workers=1)
+    (grown,) = make_study(longer(150), tmp_path / "grown", workers=1)
     extra = {} if first_stopped_at else {60}
     long = tmp_path / "long" / grown.path.name
     assert [f for f in facts(grown.path) if f["step"] not in extra] == facts(long)
@@ -244,11 +253,11 @@ def test_a_run_that_is_made_longer_is_one_planned_long_but_for_the_look_at_its_f
 
 
 def test_a_study_is_not_made_shorter(tmp_path):
-    sweep(longer(60), tmp_path, workers=1)
+    make_study(longer(60), tmp_path, workers=1)
     with pytest.raises(
         RecordError, match=r"runs of P = 8 take 60 steps, here they would take 40; .*Ask for at least 60"
     ):
-        sweep(longer(40), tmp_path, workers=1)
+        make_study(longer(40), tmp_path, workers=1)
 
 
 def test_a_run_that_stopped_at_copies_stays_as_it_is_and_goes_on_when_its_limit_is_lifted(tmp_path, monkeypatch):
@@ -262,7 +271,9 @@ def test_a_run_that_stopped_at_copies_stays_as_it_is_and_goes_on_when_its_limit_
     monkeypatch.setattr(run_module, "CopiesExceed", Memorized)
 
     def made(**changes) -> RunRecord:
-        (record,) = sweep(tiny(n_train=[8], twins=False, training={**TINY["training"], **changes}), tmp_path, workers=1)
+        (record,) = make_study(
+            tiny(n_train=[8], twins=False, training={**TINY["training"], **changes}), tmp_path, workers=1
+        )
         return record
 
     short = made(stop_at_copies=0.3)
@@ -285,11 +296,11 @@ def test_a_run_ends_at_its_clock_but_not_before_its_least_steps_and_shows_its_sa
     monkeypatch.setattr(run_module, "Located", Struck)
     length = {"min_steps": 20, "steps_per_example": 10, "stop_at_clock": "tau_val"}
     study = tiny(n_train=[8], twins=False, training={**TINY["training"], **length})
-    (record,) = sweep(study, tmp_path, workers=1)
+    (record,) = make_study(study, tmp_path, workers=1)
     assert record.last_step == 23  # the first look from step 20 on; samples were due at step 32
     assert record.last_step == max(record.array_steps())
     (record.path / "checkpoints" / "00000023.safetensors").unlink()
-    (again,) = sweep(study, tmp_path, workers=1)
+    (again,) = make_study(study, tmp_path, workers=1)
     assert again.measurements == record.measurements
     assert not list((record.path / "checkpoints").iterdir())  # nothing was trained again
 
@@ -306,14 +317,14 @@ def test_an_experiment_whose_name_is_no_plain_name_of_a_folder_is_refused(name):
 def test_a_file_where_the_studys_folder_should_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="file: is a file; expected a folder"):
-        sweep(longer(60), tmp_path / "file", workers=1)
+        make_study(longer(60), tmp_path / "file", workers=1)
 
 
 def test_a_link_in_place_of_the_experiment_is_refused(tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "experiment.json").symlink_to(tmp_path / "other.json")
     with pytest.raises(RecordError, match=r"experiment\.json: is a link to"):
-        sweep(longer(60), tmp_path / "study", workers=1)
+        make_study(longer(60), tmp_path / "study", workers=1)
     assert not (tmp_path / "other.json").exists()
 
 
@@ -337,9 +348,9 @@ def decaying(min_steps: int, **changes) -> Experiment:
 
 
 def test_a_run_whose_rate_decays_is_another_run_at_another_length(tmp_path):
-    sweep(decaying(60), tmp_path / "study", workers=1)
+    make_study(decaying(60), tmp_path / "study", workers=1)
     with pytest.raises(RecordError, match="holds another experiment"):
-        sweep(decaying(150), tmp_path / "study", workers=1)
+        make_study(decaying(150), tmp_path / "study", workers=1)
     make_run(RunPlan(decaying(60), 8, 0, None), tmp_path / "run")
     with pytest.raises(RecordError, match="min_steps"):
         make_run(RunPlan(decaying(150), 8, 0, None), tmp_path / "run")
@@ -347,7 +358,7 @@ def test_a_run_whose_rate_decays_is_another_run_at_another_length(tmp_path):
 
 
 def test_a_rate_that_decays_is_zero_at_the_end_of_each_run(tmp_path):
-    (record,) = sweep(decaying(60), tmp_path, workers=1)
+    (record,) = make_study(decaying(60), tmp_path, workers=1)
     rates = record.curve("learning_rate")
     assert rates.values[-1] == pytest.approx(0, abs=1e-12)
     assert rates.values[0] == pytest.approx(1e-2, rel=0.05)

@@ -15,7 +15,7 @@ from tiny import tiny
 
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import ConfigError, RecordError
-from taumem.lab import RunPlan, load_experiment, make_run, sweep
+from taumem.lab import RunPlan, load_experiment, make_run, make_study
 from taumem.lab.interruption import children_ignore_ctrl_c, ctrl_c_waits
 from taumem.lab.pace import SavingPace
 from taumem.lab.studies import claim
@@ -133,7 +133,7 @@ def test_a_folder_of_another_experiment_is_not_claimed(tmp_path):
 
 def test_a_device_of_no_such_name_is_refused_with_those_that_are(tmp_path):
     with pytest.raises(ConfigError, match=r"device 'gpu': .*expected cpu, cuda"):
-        sweep(tiny(), tmp_path / "out", device="gpu")
+        make_study(tiny(), tmp_path / "out", device="gpu")
     assert not (tmp_path / "out").exists()
 
 

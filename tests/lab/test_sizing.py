@@ -6,7 +6,7 @@ import torch
 from tiny import tiny
 
 from taumem.errors import ConfigError, DataError
-from taumem.lab import RunPlan, load_experiment, outlook, sized, sweep
+from taumem.lab import RunPlan, load_experiment, make_study, outlook, sized
 
 
 @pytest.fixture
@@ -74,11 +74,13 @@ def test_the_number_that_is_said_to_be_needed_is_enough(photos):
 def test_a_size_of_ones_own_stays_and_is_told_the_largest_possible(photos, tmp_path):
     asked = load_experiment("own-images", photos(40, "n_train=[32]"))
     with pytest.raises(DataError, match="Choose P up to 16, or twins = false"):
-        sweep(asked, tmp_path / "out", workers=1)
+        make_study(asked, tmp_path / "out", workers=1)
     with pytest.raises(DataError, match="choose P between 1 and 32"):
-        sweep(load_experiment("own-images", photos(40, "n_train=[64]", "twins=false")), tmp_path / "out", workers=1)
+        make_study(
+            load_experiment("own-images", photos(40, "n_train=[64]", "twins=false")), tmp_path / "out", workers=1
+        )
     with pytest.raises(DataError, match="Bring more data"):
-        sweep(load_experiment("own-images", photos(4, "n_train=[8]")), tmp_path / "out", workers=1)
+        make_study(load_experiment("own-images", photos(4, "n_train=[8]")), tmp_path / "out", workers=1)
     assert not (tmp_path / "out").exists()
 
 
@@ -150,7 +152,7 @@ def test_a_network_that_no_machine_holds_is_refused_with_its_number_before_it_ta
         {"kind": "mlp", "width": 65_536, "depth": 1000},
     ):
         with pytest.raises(ConfigError, match=r"model: 2,2\d\d,|model: 4,29\d,"):
-            sweep(tiny(model=model), tmp_path / "out", workers=1)
+            make_study(tiny(model=model), tmp_path / "out", workers=1)
     assert not (tmp_path / "out").exists()
 
 
@@ -165,4 +167,4 @@ def test_counting_parameters_draws_nothing():
 @pytest.mark.parametrize("workers", [0, -1])
 def test_fewer_than_one_worker_is_refused(tmp_path, workers):
     with pytest.raises(ConfigError, match="at least 1 process trains"):
-        sweep(tiny(), tmp_path, workers=workers)
+        make_study(tiny(), tmp_path, workers=workers)

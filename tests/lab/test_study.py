@@ -8,7 +8,7 @@ from tiny import tiny
 
 from taumem.analysis import find_twins
 from taumem.errors import ConfigError, DataError, RecordError
-from taumem.lab import Interrupted, RunPlan, load_experiment, make_run, plans_of, sweep
+from taumem.lab import Interrupted, RunPlan, load_experiment, make_run, make_study, plans_of
 from taumem.record import CopyRule, RunRecord
 
 
@@ -76,7 +76,7 @@ def test_twins_are_trained_on_disjoint_sets_and_measured_on_each_others(tmp_path
     assert torch.equal(other.twin_items, one.split.train)
     assert torch.equal(one.twin_items, other.split.train)
     assert not set(map(tuple, one.split.train.tolist())) & set(map(tuple, other.split.train.tolist()))
-    records = sweep(tiny(n_train=[16]), tmp_path, workers=1)
+    records = make_study(tiny(n_train=[16]), tmp_path, workers=1)
     assert len(find_twins(records)) == 1
     assert {"train_loss", "heldout_loss", "twin_loss", "gap", "copy_fraction", "membership_auc"} <= set(
         records[0].quantities
@@ -93,30 +93,30 @@ def test_sizes_are_nested_and_the_heldout_data_stay_the_same():
 
 def test_a_size_that_the_data_do_not_have_is_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(DataError, match="two disjoint training sets of P = 97 need 194"):
-        sweep(tiny(n_train=[8, 97]), tmp_path, workers=1)
+        make_study(tiny(n_train=[8, 97]), tmp_path, workers=1)
     assert list(tmp_path.iterdir()) == []  # the corrected command finds the folder free
     with pytest.raises(DataError, match="P = 193"):
-        sweep(tiny(n_train=[8, 193], twins=False), tmp_path, workers=1)
+        make_study(tiny(n_train=[8, 193], twins=False), tmp_path, workers=1)
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(ConfigError, match="device 'abacus'"):
-        sweep(tiny(), tmp_path, workers=1, device="abacus")
+        make_study(tiny(), tmp_path, workers=1, device="abacus")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
-    sweep(tiny(n_train=[8]), tmp_path, workers=1)
+    make_study(tiny(n_train=[8]), tmp_path, workers=1)
     other = tiny(n_train=[8], model={"kind": "mlp", "width": 8})
     with pytest.raises(RecordError, match=r"another experiment .*its model\.[a-z_]+ is "):
-        sweep(other, tmp_path, workers=1)
+        make_study(other, tmp_path, workers=1)
 
 
 def test_a_study_may_grow_by_sizes_and_seeds(tmp_path):
-    first = sweep(tiny(n_train=[8]), tmp_path, workers=1)
-    grown = sweep(tiny(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
+    first = make_study(tiny(n_train=[8]), tmp_path, workers=1)
+    grown = make_study(tiny(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
     assert len(grown) == 8
-    sweep(tiny(n_train=[16]), tmp_path, workers=1)
+    make_study(tiny(n_train=[16]), tmp_path, workers=1)
     noted = load_experiment(tmp_path / "experiment.json")
     assert (noted.n_train, noted.seeds) == ((8, 16), (0, 1))  # what the folder holds, not what was asked for last
     assert facts(grown[0]) == facts(first[0])
@@ -125,13 +125,13 @@ def test_a_study_may_grow_by_sizes_and_seeds(tmp_path):
 def test_an_error_in_a_worker_reaches_the_caller(tmp_path):
     diverging = tiny(training={"batch_size": 4, "learning_rate": 1e30, "clip": None, "min_steps": 40})
     with pytest.raises(RecordError, match="smaller learning rate"):
-        sweep(diverging, tmp_path, workers=2)
+        make_study(diverging, tmp_path, workers=2)
 
 
 def test_averaged_weights_are_the_ones_that_are_measured(tmp_path):
     raw = tiny(n_train=[8], training={**tiny().training.model_dump(), "ema_window": None})
-    averaged = sweep(tiny(n_train=[8]), tmp_path / "ema", workers=1)[0]
-    plain = sweep(raw, tmp_path / "raw", workers=1)[0]
+    averaged = make_study(tiny(n_train=[8]), tmp_path / "ema", workers=1)[0]
+    plain = make_study(raw, tmp_path / "raw", workers=1)[0]
     assert (averaged.header.weights, plain.header.weights) == ("ema", "raw")
     assert not np.allclose(averaged.curve("train_loss").values, plain.curve("train_loss").values)
 
@@ -139,5 +139,5 @@ def test_averaged_weights_are_the_ones_that_are_measured(tmp_path):
 def test_a_warm_up_that_leaves_a_decay_no_steps_is_refused_before_anything_is_made(tmp_path):
     training = {"batch_size": 4, "min_steps": 60, "steps_per_example": 0, "schedule": "cosine", "warmup": 60}
     with pytest.raises(ConfigError, match="past the warm-up of 60 steps; got 60"):
-        sweep(tiny(training=training), tmp_path / "study")
+        make_study(tiny(training=training), tmp_path / "study")
     assert not (tmp_path / "study").exists()

@@ -10,7 +10,7 @@ from taumem.cli import main
 from taumem.data import load_text
 from taumem.diffusion import Polynomial
 from taumem.errors import ConfigError, DataError
-from taumem.lab import Experiment, load_experiment, plans_of, sweep
+from taumem.lab import Experiment, load_experiment, make_study, plans_of
 from taumem.record import RunRecord
 
 TINY = {
@@ -29,7 +29,7 @@ def tiny(**changes) -> Experiment:
 
 
 def test_a_text_is_asked_for_copies_infilling_bits_and_quality(tmp_path):
-    a, *_ = records = sweep(tiny(), tmp_path, workers=1)
+    a, *_ = records = make_study(tiny(), tmp_path, workers=1)
     asked = {"copy_fraction", "infill_copies", "heldout_bits", "heldout_bits_ngram", "heldout_entropy", "twin_loss"}
     assert asked | {"ngram_divergence[3]", "longest_match", "membership_auc"} <= set(a.quantities)
     assert a.header.data.alphabet == " abcdefghijklmnopqrstuvwxyz"
@@ -42,7 +42,7 @@ def test_a_text_is_asked_for_copies_infilling_bits_and_quality(tmp_path):
 
 def test_under_uniform_noise_what_needs_a_mask_is_not_asked(tmp_path):
     study = tiny(n_train=[4], twins=False, diffusion={"kind": "uniform"})
-    (record,) = sweep(study, tmp_path, workers=1)
+    (record,) = make_study(study, tmp_path, workers=1)
     assert not {"infill_copies", "heldout_bits"} & set(record.quantities)
     assert {"copy_fraction", "heldout_entropy", "gap"} <= set(record.quantities)
 
@@ -99,7 +99,7 @@ def test_a_file_of_ones_own_has_the_alphabet_that_is_asked_for(tmp_path, alphabe
     file = tmp_path / "own.txt"
     file.write_text("".join(f"line {k}: naïve résumé number {k * k}\n" for k in range(400)), encoding="utf-8")
     study = tiny(n_train=[4], twins=False, data={**TINY["data"], "path": str(file), "alphabet": alphabet})
-    (record,) = sweep(study, tmp_path / "out", workers=1)
+    (record,) = make_study(study, tmp_path / "out", workers=1)
     assert record.header.data.name == "own.txt"
     assert ("ï" in record.header.data.alphabet) == (alphabet == "characters")
     assert (len(record.header.data.alphabet) == 256) == (alphabet == "bytes")
@@ -117,18 +117,20 @@ def test_a_text_that_will_not_do_is_refused_before_a_folder_is_made(tmp_path, co
     file = tmp_path / "own.txt"
     file.write_bytes(content)
     with pytest.raises(DataError, match=words):
-        sweep(tiny(n_train=[8], twins=False, data={**TINY["data"], "path": str(file), **changes}), tmp_path / "out")
+        make_study(
+            tiny(n_train=[8], twins=False, data={**TINY["data"], "path": str(file), **changes}), tmp_path / "out"
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_network_that_cannot_be_is_refused_before_a_folder_is_made(tmp_path):
     with pytest.raises(ConfigError, match="stem"):
-        sweep(tiny(model={**TINY["model"], "stem": 4}), tmp_path / "out")
+        make_study(tiny(model={**TINY["model"], "stem": 4}), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_report_of_a_text_study_shows_texts(tmp_path, capsys):
-    sweep(tiny(), tmp_path / "out", workers=1)
+    make_study(tiny(), tmp_path / "out", workers=1)
     with pytest.raises(SystemExit) as stop:
         main(["report", str(tmp_path / "out"), "-o", str(tmp_path / "page.html")])
     assert not stop.value.code

@@ -1,6 +1,7 @@
 """References and queries that are read block by block; results that are kept; searches in parts."""
 
 import pickle
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from test_certainty import equal, expected, normal
 
 from taumem.errors import ConfigError, DataError, RecordError
-from taumem.neighbors import merge, nearest, nearest_in_shards, on_ray
+from taumem.neighbors import merge, nearest, nearest_in_shards
 
 QUERIES, REFERENCES = normal(70, 3, 8, 8), normal(500, 3, 8, 8, seed=1)
 WANTED = expected(QUERIES, REFERENCES, 2)
@@ -136,24 +137,34 @@ def test_a_search_in_parts_is_that_of_the_whole_to_the_bit(n_shards, on_disk):
     for references in (REFERENCES, on_disk):
         few = QUERIES[: 70 if n_shards < 100 else 2]
         for own in (None, groups):
-            found = nearest_in_shards(few, references, 2, n_shards=n_shards, groups=own, executor=pickled)
+            found = nearest_in_shards(few, references, 2, n_shards=n_shards, groups=own, executor=Pickled())
             assert equal(found, expected(few, REFERENCES, 2, groups=own))
 
 
-def pickled(tasks):
-    """Runs tasks as another process would get them."""
-    return [pickle.loads(pickle.dumps(task))() for task in tasks]
+class Pickled(Executor):
+    """Runs tasks at once, as another process would get them."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        assert not args
+        sent = pickle.dumps(fn)
+        self.sizes.append(len(sent))
+        future = Future()
+        future.set_result(pickle.loads(sent)())
+        return future
 
 
 def test_an_array_on_disk_travels_by_its_name(on_disk):
-    sizes = []
-    nearest_in_shards(
-        QUERIES[:1],
-        on_disk,
-        n_shards=2,
-        executor=lambda tasks: [sizes.append(len(pickle.dumps(t))) or t() for t in tasks],
-    )
-    assert max(sizes) < on_disk.nbytes / 4
+    executor = Pickled()
+    nearest_in_shards(QUERIES[:1], on_disk, n_shards=2, executor=executor)
+    assert max(executor.sizes) < on_disk.nbytes / 4
+
+
+def test_threads_search_shards_as_any_executor_of_pythons_own_kind():
+    with ThreadPoolExecutor(2) as executor:
+        assert equal(nearest_in_shards(QUERIES, REFERENCES, n_shards=3, executor=executor), WANTED)
 
 
 def test_parts_with_fewer_references_than_asked_for_can_be_merged():
@@ -176,32 +187,3 @@ def test_what_cannot_be_searched_is_refused():
         nearest(QUERIES, REFERENCES, 3, groups=torch.arange(500) % 2)
     with pytest.raises(ConfigError, match="500 references make 1 to 500 shards; got 0"):
         nearest_in_shards(QUERIES, REFERENCES, n_shards=0)
-
-
-def test_ray_that_is_not_there_is_asked_for(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install 'taumem\[ray\]'"):
-        nearest_in_shards(QUERIES, REFERENCES, n_shards=2, executor=on_ray)
-
-
-def test_tasks_run_on_ray(monkeypatch):
-    class Ray:
-        """As much of Ray as a search needs."""
-
-        started = False
-
-        def is_initialized(self):
-            return self.started
-
-        def init(self):
-            self.started = True
-
-        def remote(self, function):
-            return type("Remote", (), {"remote": staticmethod(lambda task: lambda: function(task))})
-
-        def get(self, futures):
-            assert self.started
-            return [future() for future in futures]
-
-    monkeypatch.setitem(__import__("sys").modules, "ray", Ray())
-    assert equal(nearest_in_shards(QUERIES, REFERENCES, n_shards=3, executor=on_ray), WANTED)

@@ -113,7 +113,8 @@ def _several_studies(records: Sequence[RunRecord]) -> Iterator[str]:
     if len(names := sorted({header.name for header in headers})) > 1:
         yield (
             f"Several experiments in one ({', '.join(names)}): means and laws are over all of their runs. Give each "
-            "by itself, unless they differ in their sizes, batch sizes and seeds alone."
+            "by itself, unless they differ in their sizes, batch sizes and seeds alone, or in settings that the law "
+            "is told of (--covariate)."
         )
     keys = [header.key for header in headers]
     if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):

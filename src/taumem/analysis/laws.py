@@ -27,6 +27,7 @@ class ClockLaw:
         floor: whether tau_0 is fitted too.
         confidence: probability of the laws' intervals.
         kind: of the items, which says what forecasts assume; empty where it is not known.
+        covariates: settings that tau also depends on (see :func:`taumem.analysis.fit_law`); forecasts leave them out.
     """
 
     clock: str
@@ -35,6 +36,7 @@ class ClockLaw:
     floor: bool = False
     confidence: float = 0.9
     kind: str = ""
+    covariates: tuple[str, ...] = ()
     _fits: dict[tuple[float, float] | Prior, Law | str] = field(default_factory=dict, init=False, repr=False)
 
     def law(self, exponent: Exponent) -> Law | None:
@@ -96,7 +98,13 @@ class ClockLaw:
         try:
             if isinstance(known, Prior):
                 return fit_law(self.fitted, prior=known, confidence=self.confidence)
-            law = fit_law(self.fitted, exponent=known, floor=self.floor, confidence=self.confidence)
+            law = fit_law(
+                self.fitted,
+                exponent=known,
+                covariates=self.covariates,
+                floor=self.floor,
+                confidence=self.confidence,
+            )
         except ConfigError as error:
             return str(error)
         located = {onset.n_train for onset in self.fitted if onset.usable}
@@ -112,10 +120,10 @@ class ClockLaw:
         cls,
         onsets: Sequence[Onset],
         excluded: frozenset[int] = frozenset(),
-        *,
-        floor: bool,
-        confidence: float,
+        floor: bool = False,
+        confidence: float = 0.9,
         kind: str = "",
+        covariates: Sequence[str] = (),
     ) -> "tuple[ClockLaw, ...]":
         """One for each clock, in the order in which the clocks come.
 
@@ -125,13 +133,15 @@ class ClockLaw:
             floor: whether to fit tau_0 too.
             confidence: probability of the laws' intervals, in (0, 1).
             kind: of the items; empty where it is not known.
+            covariates: settings that tau also depends on.
         """
         by_clock: dict[str, list[Onset]] = {}
         for onset in onsets:
             by_clock.setdefault(onset.clock, []).append(onset)
         return tuple(
-            cls(clock, tuple(own), tuple(o for o in own if o.n_train not in excluded), floor, confidence, kind)
+            cls(clock, tuple(own), fitted, floor, confidence, kind, tuple(covariates))
             for clock, own in by_clock.items()
+            for fitted in [tuple(o for o in own if o.n_train not in excluded)]
         )
 
 

@@ -41,6 +41,7 @@ class Study:
         floor: whether laws have a tau_0, the onset that small sizes cannot undercut.
         confidence: probability of every interval.
         unit: of onsets and laws.
+        covariates: settings that the laws' tau also depends on, such as ``training.learning_rate``.
     """
 
     records: tuple[RunRecord, ...]
@@ -49,6 +50,7 @@ class Study:
     floor: bool = False
     confidence: float = 0.9
     unit: Unit = "steps"
+    covariates: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -60,6 +62,7 @@ class Study:
         floor: bool = False,
         confidence: float = 0.9,
         unit: Unit = "steps",
+        covariates: Collection[str] = (),
     ) -> "Study":
         """Bring runs together as they stand now; what is measured later of a run under way belongs to another study.
 
@@ -70,6 +73,7 @@ class Study:
             floor: also fit tau_0 in each law.
             confidence: probability of every interval, in (0, 1).
             unit: of onsets and laws; in effective time, runs whose time was not measured have none.
+            covariates: settings that the laws' tau also depends on (see :func:`taumem.analysis.fit_law`).
 
         Raises:
             ConfigError: these are no runs, two are the same half of a pair, or there is no such unit.
@@ -78,7 +82,8 @@ class Study:
         records = list(each_once(record.as_it_stands() for record in checked_runs(records)))
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
-        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, checked_unit(unit))
+        unit, covariates = checked_unit(unit), tuple(covariates)
+        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates)
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.records)} runs of {', '.join(self.experiments) or 'nothing'}, P = {self.sizes}>"
@@ -93,8 +98,6 @@ class Study:
         study = replace(self, excluded=frozenset(sizes), proof=proof)
         vars(study).update({name: value for name, value in vars(self).items() if name == "onsets"})
         return study
-
-    # --- what is read off the runs ------------------------------------------------------------------------------------
 
     @cached_property
     def twins(self) -> tuple[tuple[RunRecord, RunRecord], ...]:
@@ -114,7 +117,7 @@ class Study:
         onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
         kinds = {record.header.data.kind for record in self.records}
         kind = kinds.pop() if len(kinds) == 1 else ""
-        return ClockLaw.of_each(onsets, self.excluded, floor=self.floor, confidence=self.confidence, kind=kind)
+        return ClockLaw.of_each(onsets, self.excluded, self.floor, self.confidence, kind, self.covariates)
 
     @property
     def laws(self) -> dict[str, Law]:
@@ -178,14 +181,13 @@ class Study:
                 such as ``{"batch_size": 64, "learning_rate": 1e-4}`` or what an experiment's ``model_dump()`` gives.
 
         Raises:
-            ConfigError: these runs have no such clock, it is no power of P, too few of its onsets were located, several
-                batch sizes and none is named, or ``n_train``, ``batch_size`` or ``target`` is none.
+            ConfigError: no such clock, it is no power of P, too few of its onsets were located, several batch sizes and
+                none is named, or ``n_train``, ``batch_size`` or ``target`` is none.
 
         Warns:
             TaumemWarning: ``n_train`` is far beyond the largest size with a located onset, or only one size has any.
         """
-        n_train = whole_size(n_train)
-        law = forecasting(self._forecast_clock(clock), self.clocks)
+        n_train, law = whole_size(n_train), forecasting(self._forecast_clock(clock), self.clocks)
         if batch_size is None and target is not None and law.batch_exponent is not None:
             batch_size = batch_size_of(target)
         predicted = law.predict(n_train, batch_size=batch_size)
@@ -214,8 +216,8 @@ class Study:
         """
         refuse_time(self.unit, "pilots are compared by their steps")
         spent = sum(record.last_step * (record.header.batch_size or 1) for record in self._pilots)
-        law = self._forecast_clock(clock)
-        return next_pilot(law, whole_size(n_train), batch_size=batch_size, spent=spent, budget=budget)
+        law, n_train = self._forecast_clock(clock), whole_size(n_train)
+        return next_pilot(law, n_train, batch_size=batch_size, spent=spent, budget=budget)
 
     @property
     def _pilots(self) -> list[RunRecord]:
@@ -225,13 +227,11 @@ class Study:
         check_forecastable(clock, dict.fromkeys(onset.clock for onset in self.onsets))
         return next(each for each in self.clocks if each.clock == clock)
 
-    # --- what it is about ---------------------------------------------------------------------------------------------
-
     @property
     def sizes(self) -> list[int]:
         """The distinct numbers of training examples, ascending; that of the forecast included."""
-        of_proof = {self.proof.n_train} if self.proof else set()
-        return sorted({record.header.data.n_train for record in self.records} | of_proof)
+        of_runs = {record.header.data.n_train for record in self.records}
+        return sorted(of_runs | {self.proof.n_train} if self.proof else of_runs)
 
     @property
     def batch_sizes(self) -> list[int]:

@@ -1,67 +1,15 @@
-"""The verbs about files: ls, seal, unseal."""
+"""The verbs about files: seal, unseal."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.table import Column
 
-from taumem.cli.console import add_row, new_table, out, print_json, progress_bars, show_table
+from taumem.cli.console import out, print_json, progress_bars
 from taumem.cli.entry import Json, OutputFile, OutputFolder, WholeOrNone, app
-from taumem.errors import TaumemError
 
-__all__ = ["ls", "seal", "unseal"]
-
-
-@app.command
-def ls(folder: Path = Path(), /, *, json: Json = False) -> None:
-    """List the runs in a folder, and how far each has come.
-
-    Parameters
-    ----------
-    folder
-        Where to look, at any depth.
-    json
-        Print one JSON object on standard output.
-    """
-    from taumem.record import RunRecord, find_runs
-
-    rows, unreadable = [], {}
-    for place in find_runs(folder):
-        try:
-            record = RunRecord.read(place)
-        except TaumemError as error:  # one bad record must not hide the others
-            unreadable[str(place)] = str(error)
-            continue
-        header = record.header
-        rows.append(
-            {
-                "run": str(place),
-                "experiment": header.name,
-                "n_train": header.data.n_train,
-                "seed": header.seed,
-                "half": header.half,
-                "step": record.last_step,
-                "steps": header.steps,
-                "quantities": record.quantities,
-            }
-        )
-    if json:
-        print_json({"runs": rows, "unreadable": unreadable})
-        return
-    table = new_table(Column("run", overflow="fold"), "experiment", "P", "seed", "half", "step", "at most")
-    for row in rows:
-        shown = row | {
-            "run": _below(Path(str(row["run"])), folder),
-            "half": row["half"] or "",
-            "steps": row["steps"] or "",
-        }
-        names = ("run", "experiment", "n_train", "seed", "half", "step", "steps")
-        add_row(table, *(shown[name] for name in names))
-    show_table(table)
-    for reason in unreadable.values():
-        out.print(f"[yellow]unreadable:[/] {escape(reason)}", soft_wrap=True)
+__all__ = ["seal", "unseal"]
 
 
 @app.command
@@ -139,8 +87,3 @@ def unseal(file: Path, /, *, output: OutputFolder | None = None, json: Json = Fa
     with progress_bars() as advance:
         folder = unseal_study(file, output, progress=lambda done, total: advance("runs", done, total))
     print_json({"folder": str(folder)}) if json else out.print(f"Wrote {escape(str(folder))}.", soft_wrap=True)
-
-
-def _below(run: Path, folder: Path) -> Path:
-    """A run's path as seen from a folder; of a sealed run whose folder is gone, its whole path."""
-    return run.relative_to(folder) if run.is_relative_to(folder) else run

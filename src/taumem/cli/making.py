@@ -1,6 +1,7 @@
-"""The verbs that train: demo, run."""
+"""The verbs that train: demo, run, sweep."""
 
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +9,16 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
-from taumem.cli.console import out, print_json, progress_bars
-from taumem.cli.entry import Json, OutputFolder, Whole, WholeOrNone, Wholes, app
+from taumem.cli.console import err, out, print_json, progress_bars
+from taumem.cli.entry import Flag, Json, OutputFolder, Whole, WholeOrNone, Wholes, app
+from taumem.cli.executing import Where, executor_of
+from taumem.cli.listing import show_runs
 from taumem.cli.tables import show_demo, show_outlook, show_study
 
-__all__ = ["demo", "run"]
+__all__ = ["demo", "run", "sweep"]
+
+FAILED = 1
+"""Exit code where some runs of a sweep could not be made."""
 
 
 @app.command
@@ -53,7 +59,7 @@ def demo(
     print(text) if json else show_demo(result)
 
 
-@app.command(name=["run", "sweep"])
+@app.command
 def run(
     experiment: str,
     /,
@@ -63,9 +69,10 @@ def run(
     seed: Wholes = None,
     device: str = "cpu",
     workers: WholeOrNone = None,
+    where: Where | None = None,
     json: Json = False,
 ) -> None:
-    """Make all runs of an experiment, fit its laws and write its report (under both names).
+    """Make all runs of an experiment, fit its laws and write its report.
 
     Interrupted, the same command goes on. A study of a grammar ends with the phase diagram, the levels that were
     learned and the price of stopping early.
@@ -86,11 +93,14 @@ def run(
         Where to train: cpu, cuda, cuda:1.
     workers
         Processes at once; as many as processors on the CPU, 1 elsewhere, if not given.
+    where
+        On what machines.
     json
         Print one JSON object on standard output.
     """
     from taumem.analysis import Study
-    from taumem.lab import load_experiment, outlook, sized, sweep
+    from taumem.lab import load_experiment, make_study, outlook, sized
+    from taumem.lab.pretrained import pretraining_steps
     from taumem.processes import is_first
     from taumem.record import read_runs
     from taumem.report import write_report
@@ -99,6 +109,7 @@ def run(
     changes = [*(set or []), *([f"seeds={seed}"] if seed else [])]
     chosen = sized(load_experiment(experiment, changes))
     folder = output or Path(chosen.name)
+    before = pretraining_steps(chosen)
     said: list[str] = []
     with progress_bars() as advance:
 
@@ -109,9 +120,13 @@ def run(
                 ahead = outlook(chosen)
                 show_outlook(ahead)
                 said.extend((ahead.line, *ahead.cautions))
-            advance("runs", done, total)
+            if done < before:
+                advance("pretraining", done, before)
+            else:
+                advance("runs", done - before, total - before)
 
-        sweep(chosen, folder, device=device, workers=workers, progress=on_progress)
+        with executor_of(where, folder, device, workers) as executor:
+            make_study(chosen, folder, device=device, workers=workers, executor=executor, progress=on_progress)
     if not is_first():
         return
     options = [part for change in changes for part in ("--set", change)]
@@ -124,3 +139,84 @@ def run(
         return
     show_study(study, said=said)
     out.print(f"Report: {escape(str(report))}   ({content['seconds']:.0f} s)", soft_wrap=True)
+
+
+@app.command
+def sweep(
+    experiment: str,
+    /,
+    *,
+    over: Annotated[list[str] | None, Parameter(negative="")] = None,
+    set: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    output: OutputFolder | None = None,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    names: Flag = False,
+    device: str = "cpu",
+    workers: WholeOrNone = None,
+    retries: Whole = 1,
+    where: Where | None = None,
+    json: Json = False,
+) -> None:
+    """Make an experiment over several values of some of its keys: a study for each combination, in one folder.
+
+    Interrupted, the same command goes on, and makes what is missing. A run that fails is listed with its reason, does
+    not stop the others, and makes the exit code 1. See docs/sweeps.md.
+
+    Parameters
+    ----------
+    experiment
+        A file or a preset, as `taumem run` takes it; a table [over] in it says what to go over.
+    over
+        What to go over, such as training.learning_rate=1e-3,3e-3 or n_train=[8,16],[32,64]; once for each key.
+    set
+        Keys to change in all studies, such as training.batch_size=32.
+    output
+        Folder of the sweep; the experiment's name if not given.
+    only
+        A study (its folder's name), a run (STUDY/RUN) or a pattern of such: nothing else is made.
+    names
+        Print the names of all runs, as --only takes them, and make none.
+    device
+        Where to train: cpu, cuda, cuda:1.
+    workers
+        Processes at once; as many as processors on the CPU, 1 elsewhere, if not given.
+    retries
+        How often a run is begun again whose process has died.
+    where
+        On what machines.
+    json
+        Print one JSON object on standard output.
+    """
+    from taumem.analysis.standing import standings
+    from taumem.lab import load_sweep, make_sweep, run_names
+    from taumem.processes import is_first
+
+    asked = load_sweep(experiment, set or (), over or ())
+    if names:
+        print_json({"runs": run_names(asked)}) if json else print("\n".join(run_names(asked)))
+        return
+    folder = output or Path(asked.name)
+    with progress_bars() as advance, executor_of(where, folder, device, workers, asked.slurm) as executor:
+        swept = make_sweep(
+            asked,
+            folder,
+            only=only or (),
+            device=device,
+            workers=workers,
+            executor=executor,
+            retries=retries,
+            progress=lambda done, total: advance("runs", done, total) if is_first() else None,
+        )
+    if not is_first():
+        return
+    runs, _ = standings(folder)
+    if json:
+        content = {"folder": str(folder), "n_runs": swept.n_runs, "failures": swept.failures}
+        print_json(content | {"runs": [run.to_json() for run in runs]})
+    else:
+        show_runs(runs, folder)
+    for run, reason in swept.failures.items():
+        told = reason if run in reason else f"{run}: {reason}"
+        err.print(f"[bold red]failed:[/] {escape(told)}", soft_wrap=True)
+    if swept.failures:
+        sys.exit(FAILED)

@@ -41,6 +41,7 @@ def fit(
     floor: bool = False,
     unit: Literal["steps", "effective-time"] = "steps",
     exclude: Excluded = None,
+    covariate: Annotated[list[str] | None, Parameter(negative="")] = None,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     output: OutputFile | None = None,
@@ -60,6 +61,9 @@ def fit(
         Of onsets and laws: optimizer steps, or the effective time that they make up (see docs/unit.md).
     exclude
         A size P to keep out of the fits, such as one that is no larger than the batch size; once for each.
+    covariate
+        A setting that the runs differ in and tau depends on too, such as training.learning_rate of the studies of a
+        sweep: tau = c P^a z^b; once for each.
     confidence
         Probability of every interval.
     output
@@ -78,6 +82,7 @@ def fit(
         floor=floor,
         confidence=one_confidence(confidence, level),
         unit="steps" if unit == "steps" else "effective_time",
+        covariates=covariate or (),
     )
     exponent = None if free else 1.0
     content = study.to_json(exponent) | {"report": None}

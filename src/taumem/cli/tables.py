@@ -145,7 +145,8 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
     found = list(dict.fromkeys(onset.clock for onset in study.onsets))
     copied = _copied(study.phase)
     several = next((law for law in laws.values() if law.spans_batch_sizes), None)
-    names = ("clock", "exponent" if exponent is None else "steps per example", *(("k",) if several else ()))
+    settings = study.covariates if laws else ()
+    names = ("clock", "exponent" if exponent is None else "steps per example", *(("k",) if several else ()), *settings)
     whole = [Column(name, no_wrap=True) for name in names]
     table = new_table(whole[0], *(f"P={n}" for n in sizes), *whole[1:], "p(a=1)")
     for clock in found:
@@ -158,6 +159,7 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
             *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
             _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
             *((_interval_in_words(law.batch_exponent) if law and law.batch_exponent else "-",) if several else ()),
+            *((_interval_in_words(each.coefficient) for each in law.covariates) if law else "-" * len(settings)),
             "" if law is None or law.linearity is None else wording.p_value(law.linearity),
         )
     show_table(table)

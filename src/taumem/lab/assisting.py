@@ -4,19 +4,51 @@ Before each step the first process says how far it is, and the others take that 
 over. All of them read the study's folder, where a run that goes on finds its checkpoint.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
-from taumem.errors import RecordError, TaumemError
+from taumem.errors import ConfigError, RecordError, TaumemError
+from taumem.lab.experiment import Experiment
 from taumem.lab.interruption import Interrupted, ctrl_c_is_known
 from taumem.lab.plan import RunPlan
-from taumem.processes import told_by_first
-from taumem.training import Learner, Step, load_checkpoint
+from taumem.processes import n_processes, told_by_first
+from taumem.training import Learner, Step, join_processes, load_checkpoint
 
-__all__ = ["assist", "leading", "led"]
+__all__ = ["assist", "joined", "leading", "led"]
 
 OVER, STOPPED = "", "stopped"
+
+
+def joined(
+    device: str, workers: int | None, executor: Executor | None, experiments: Sequence[Experiment]
+) -> tuple[str, int | None]:
+    """Meet the other processes of a launch, if there are any: they make one run after another, each of them together.
+
+    Args:
+        device: that is asked for.
+        workers: processes that make a run each, if they are asked for.
+        executor: likewise.
+        experiments: what is to be made.
+
+    Returns:
+        This process's device, and how many workers there are.
+
+    Raises:
+        ConfigError: there are others, and what is asked for cannot be shared with them; or Accelerate is not installed.
+    """
+    device = join_processes(device)
+    if n_processes() == 1:
+        return device, workers
+    if executor is not None or (workers or 1) > 1:
+        raise ConfigError(
+            f"{n_processes()} processes share each run here; leave --workers and --executor out, which give each run "
+            "a process of its own."
+        )
+    if any(experiment.training.together for experiment in experiments):
+        raise ConfigError("training.together trains many runs in one process, not one in many; set together = false.")
+    return device, 1
 
 
 @contextmanager

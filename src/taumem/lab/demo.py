@@ -20,7 +20,7 @@ from taumem.errors import RecordError
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import load_experiment, read_experiment
 from taumem.lab.plan import RunPlan, plans_of
-from taumem.lab.studies import sweep
+from taumem.lab.studies import make_study
 from taumem.probes import Copies, share
 from taumem.randomness import generator_for
 from taumem.record import Estimate
@@ -160,12 +160,12 @@ def forecast_and_prove(
     def advance(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(stage, done, total)
 
-    pilot_runs = sweep(pilots, folder / "pilots", workers=workers, progress=advance("pilots"))
+    pilot_runs = make_study(pilots, folder / "pilots", workers=workers, progress=advance("pilots"))
     forecast = Study.of(pilot_runs, confidence=CONFIDENCE).forecast(n_train, CLOCK)
 
     predicted, stop = forecast.predicted, round(forecast.predicted.value)
     target = _target(pilots, n_train, stop)
-    (target_run,) = sweep(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
+    (target_run,) = make_study(target, folder / "target", keep=(stop,), workers=workers, progress=advance("target"))
     runs = [*pilot_runs, target_run]
     study = Study.of(runs, confidence=CONFIDENCE)
     measured = _measured(study, n_train)

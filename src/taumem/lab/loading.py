@@ -20,7 +20,16 @@ from taumem.errors import ConfigError, TaumemWarning, nearest_name
 from taumem.lab.experiment import Experiment
 from taumem.lab.refusals import expected
 
-__all__ = ["load_experiment", "preset_names", "read_experiment", "recipe_of"]
+__all__ = [
+    "change",
+    "content_of",
+    "experiment_of",
+    "load_experiment",
+    "preset_names",
+    "read_experiment",
+    "recipe_of",
+    "value_of",
+]
 
 NEW_NAMES = {"monitor.levels": "monitor.times"}
 """Keys that had another name once, with the one of today; both in one section."""
@@ -45,14 +54,32 @@ def load_experiment(source: str | Path, changes: Sequence[str] = ()) -> Experime
     Raises:
         ConfigError: no such file or preset, not TOML or JSON, or a key or value that an experiment does not have.
     """
+    content = content_of(source, changes)
+    content.pop("slurm", None)
+    if "over" in content:
+        raise ConfigError(f"{source}: the table [over] makes several studies of it: use taumem sweep {source}.")
+    return experiment_of(content, str(source))
+
+
+def content_of(source: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Read what a file or a preset says, in today's names and with some keys changed, before it is an experiment.
+
+    Args:
+        source: see :func:`load_experiment`; two tables are not the experiment's: ``over``, what a sweep goes over (see
+            :func:`taumem.lab.load_sweep`), and ``slurm``, what submitit is told.
+        changes: see there.
+
+    Raises:
+        ConfigError: no such file or preset, or not TOML or JSON.
+    """
     content, old_names = _in_new_names(_read(source))
-    for change in changes:
-        key, value = _parse(change)
+    for each in changes:
+        key, value = _parse(each)
         old_names += [key] if key in NEW_NAMES else []
-        _apply(content, NEW_NAMES.get(key, key), value, change)
+        change(content, key, value, f"--set {each}")
     for name in dict.fromkeys(old_names):
-        warnings.warn(f"{name} is called {NEW_NAMES[name]} now.", TaumemWarning, stacklevel=2)
-    return _validated(content, str(source))
+        warnings.warn(f"{name} is called {NEW_NAMES[name]} now.", TaumemWarning, stacklevel=3)
+    return content
 
 
 def read_experiment(file: Path) -> Experiment:
@@ -62,7 +89,7 @@ def read_experiment(file: Path) -> Experiment:
         ConfigError: it cannot be read, or is no experiment.
     """
     content, _ = _in_new_names(_read(file))
-    return _validated(content, str(file))
+    return experiment_of(content, str(file))
 
 
 def recipe_of(content: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -154,29 +181,62 @@ def _parse(change: str) -> tuple[str, Any]:
     key, equals, text = (part.strip() for part in change.partition("="))
     if not equals or not key:
         raise ConfigError(f"--set takes key=value, such as training.batch_size=32; got '{change}'.")
+    return key, value_of(text, f"--set {key}")
+
+
+def value_of(text: str, whose: str) -> Any:
+    """The value that a text stands for: as in TOML, or the text itself.
+
+    Args:
+        text: such as ``32``, ``[8, 16]`` or ``adamw``.
+        whose: the option that it was given to, for the error message.
+
+    Raises:
+        ConfigError: no experiment holds such a value.
+    """
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except ValueError:
         value = text
     except RecursionError:
-        raise ConfigError(f"--set {key}: {TOO_DEEP}") from None
-    _check_plain(value, f"--set {key}")
-    return key, value
+        raise ConfigError(f"{whose}: {TOO_DEEP}") from None
+    _check_plain(value, whose)
+    return value
 
 
-def _apply(content: dict[str, Any], key: str, value: Any, change: str) -> None:
-    *folders, last = key.split(".")
+def change(content: dict[str, Any], key: str, value: Any, words: str) -> None:
+    """Set a key of an experiment's content.
+
+    Args:
+        content: nested, as in a file; changed in place.
+        key: with its sections, such as ``training.batch_size``; a former name will do.
+        value: the new one.
+        words: in which it was asked for, for the error message.
+
+    Raises:
+        ConfigError: a part of the key is a value, and no section.
+    """
+    *folders, last = NEW_NAMES.get(key, key).split(".")
     place = content
     for folder in folders:
         place = place.setdefault(folder, {})
         if not isinstance(place, dict):
-            raise ConfigError(f"--set {change}: '{folder}' is a value, not a section with keys of its own.")
+            raise ConfigError(f"{words}: '{folder}' is a value, not a section with keys of its own.")
     if last in ("source", "kind") and place.get(last) != value:
         place.clear()  # the keys of another source or model mean nothing to this one
     place[last] = value
 
 
-def _validated(content: Mapping[str, Any], source: str) -> Experiment:
+def experiment_of(content: Mapping[str, Any], source: str) -> Experiment:
+    """Make an experiment of what a file says.
+
+    Args:
+        content: nested, in today's names.
+        source: where it is from, for the error message.
+
+    Raises:
+        ConfigError: a key or value that an experiment does not have, or one that is missing.
+    """
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:

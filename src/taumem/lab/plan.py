@@ -12,6 +12,7 @@ from taumem.lab.experiment import Experiment
 from taumem.lab.prepared import PreparedRun
 from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
+from taumem.record.key import run_name
 from taumem.shapes import Items
 
 __all__ = ["RunPlan", "opened", "plans_of"]
@@ -35,7 +36,7 @@ class RunPlan:
     @property
     def name(self) -> str:
         """The run's folder: its size, seed and half."""
-        return f"P{self.n_train:06d}-seed{self.seed}" + (f"-{self.half}" if self.half else "")
+        return run_name(self.n_train, self.seed, self.half)
 
     @property
     def steps(self) -> int:

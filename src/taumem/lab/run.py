@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from taumem.analysis import CopiesExceed
-from taumem.analysis.stopping import Located
+from taumem.analysis.stopping import has_ended
 from taumem.errors import RecordError, TaumemError, TaumemWarning
 from taumem.lab.assisting import assist, leading, led
 from taumem.lab.interruption import ctrl_c_waits
@@ -186,13 +185,9 @@ class _Running:
 
     def is_finished_at(self, step: int) -> bool:
         """Whether it need not go on from a step: it is the last, or what it was to stop at has come."""
-        training, record = self.plan.experiment.training, self.record
-        limit, clock = training.stop_at_copies, training.stop_at_clock
-        return (
-            step >= self.plan.steps
-            or (limit is not None and CopiesExceed(limit).judge(record, step).stop)
-            or (clock is not None and step >= training.min_steps and Located(clock).judge(record, step).stop)
-        )
+        training = self.plan.experiment.training
+        words = {name: getattr(training, name) for name in ("stop_at_copies", "stop_at_clock", "min_steps")}
+        return has_ended(self.record, step, words, self.plan.steps)
 
 
 @contextmanager

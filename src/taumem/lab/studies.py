@@ -1,39 +1,42 @@
 """Making a study: all the runs of an experiment, in one folder."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import filelock
 import torch
 
-from taumem.errors import ConfigError, RecordError, first_difference
-from taumem.lab.executors import available_processors, execute
+from taumem.errors import ConfigError, RecordError, TaumemError, first_difference
+from taumem.lab.assisting import joined
+from taumem.lab.executors import Resources, executor_named
 from taumem.lab.experiment import Experiment
+from taumem.lab.jobs import Job, carry_out, jobs_of, pretrained_for
 from taumem.lab.loading import read_experiment
-from taumem.lab.plan import RunPlan, opened, plans_of
-from taumem.lab.pretrained import Pretrained, encoded, pretrain, pretraining_steps
+from taumem.lab.plan import RunPlan, plans_of
+from taumem.lab.pretrained import Pretrained, encoded, pretraining_steps
 from taumem.lab.sizing import sized
-from taumem.processes import is_first, n_processes, together
 from taumem.record import RunRecord, write_atomically
 from taumem.record.files import make_folder, refuse_a_link, saying_why
 from taumem.record.header import free_length
 from taumem.record.sealed import twin_of
-from taumem.training import join_processes
 
-__all__ = ["claim", "sweep"]
+__all__ = ["Progress", "check_data_and_network", "check_device", "claim", "grown", "made_here", "make_study"]
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) as a study advances."""
 
 
-def sweep(
+def make_study(
     experiment: Experiment,
     folder: Path,
     *,
     keep: tuple[int, ...] = (),
     device: str = "cpu",
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[RunRecord]:
     """Make all runs of an experiment, or what is left of them.
@@ -44,6 +47,7 @@ def sweep(
         keep: steps whose checkpoints are kept.
         device: of every run.
         workers: processes at once; None takes one per processor on the CPU, one on any other device.
+        executor: where runs are made, if not in processes of this machine: see :mod:`taumem.lab.executors`.
         progress: called as the study advances.
 
     Returns:
@@ -52,46 +56,44 @@ def sweep(
     Raises:
         RecordError: the folder holds another experiment.
         ConfigError: no such device, a network that cannot be, or fewer than one worker.
-        TaumemError: the first run's that failed.
+        TaumemError: the first run's that failed; the others have then saved where they stand.
     """
     check_device(device)
-    device = join_processes(device)
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers: at least 1 process trains; got {workers}. Leave it out for one per processor.")
-    if n_processes() > 1 and (workers or 1) > 1:
-        raise ConfigError(f"workers: {n_processes()} processes train each run together; leave workers out.")
     experiment = sized(experiment)
-    plans = plans_of(experiment, keep=keep, device=device)
-    check_data_and_network(plans)
-    with together("could not begin"):
-        if is_first():
-            claim(folder, experiment)
-    before = pretraining_steps(experiment)
-    total = before + sum(plan.steps for plan in plans)
-    reached: dict[str, int] = {}
+    device, workers = joined(device, workers, executor, [experiment])
+    asked = Resources(workers, device)
+    with nullcontext(executor) if executor is not None else made_here(folder, asked) as where:
+        plans = plans_of(experiment, keep=keep, device=device)
+        check_data_and_network(plans)
+        claim(folder, experiment)
+        before = pretraining_steps(experiment)
+        total = before + sum(plan.steps for plan in plans)
+        reached: dict[str, int] = {}
 
-    def on_step(plan: RunPlan, step: int) -> None:
-        reached[plan.name] = step
-        progress(before + sum(reached.values()), total)
+        def on_step(plan: RunPlan, step: int) -> None:
+            reached[plan.name] = max(step, reached.get(plan.name, 0))
+            progress(before + sum(reached.values()), total)
 
-    progress(0, total)
-    if experiment.pretraining is not None:
-        pretrained = Pretrained(folder / "pretrained")
-        with together("could not pretrain"):
-            if is_first() and not pretrained.is_whole(experiment):  # its data are read only then
-                pretrain(
-                    experiment,
-                    opened(experiment.pretraining.data),
-                    pretrained.folder,
-                    device=device,
-                    on_step=lambda step: progress(step, total),
-                )
+        progress(0, total)
+        if executor is None:  # elsewhere, the workers make it
+            pretrained_for(experiment, folder, device=device, on_step=lambda step: progress(step, total))
+        pretrained = Pretrained(folder / "pretrained") if experiment.pretraining is not None else None
         plans = plans_of(experiment, keep=keep, device=device, pretrained=pretrained)
-    alone = n_processes() == 1  # processes that train one model together make one run after another
-    workers = available_processors() if workers is None and device == "cpu" and alone else workers or 1
-    execute(plans, folder, workers=workers, on_step=on_step, together=experiment.training.together)
+        at_once = asked.n_workers if executor is None else workers or 1
+        jobs = jobs_of(plans, folder, together=experiment.training.together, workers=at_once)
+        carry_out(jobs, where, folder, on_step=on_step, on_failure=_raise)
     progress(total, total)
     return [RunRecord.read(folder / plan.name) for plan in plans]
+
+
+def made_here(folder: Path, asked: Resources) -> AbstractContextManager[Executor | None]:
+    """Processes of this machine as an executor; None where this process does it all."""
+    own = executor_named("local", folder, asked)
+    return nullcontext() if own is None else own
+
+
+def _raise(job: Job, failure: TaumemError) -> None:
+    raise failure
 
 
 def claim(folder: Path, experiment: Experiment) -> None:
@@ -102,18 +104,24 @@ def claim(folder: Path, experiment: Experiment) -> None:
     """
     if (sealed := twin_of(folder)) is not None:
         raise RecordError(f"{folder}: its runs are in {sealed}; unseal that to add to them, or choose another folder.")
+    if (folder / "sweep.json").exists():
+        raise RecordError(f"{folder}: holds a sweep, whose studies have folders of their own; choose another folder.")
     file, lock = folder / "experiment.json", folder / ".lock"
     make_folder(folder)
     for own in (file, lock):
         refuse_a_link(own)
     with saying_why(file), filelock.FileLock(lock):  # another process may note its sizes in the same moment
         if file.exists():
-            experiment = _grown(read_experiment(file), experiment, folder)
+            experiment = grown(read_experiment(file), experiment, folder)
         write_atomically(file, experiment.model_dump_json(indent=2) + "\n")
 
 
-def _grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experiment:
-    """The experiment with the sizes and seeds of both, and the length of the new one."""
+def grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experiment:
+    """The experiment with the sizes and seeds of both, and the length of the new one.
+
+    Raises:
+        RecordError: the two are not one experiment, or the new one is shorter.
+    """
     free = free_length(experiment.training.model_dump())
     length = {name: getattr(experiment.training, name) for name in free}
     as_long = existing.model_copy(update={"training": existing.training.model_copy(update=length)})

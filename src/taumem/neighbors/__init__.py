@@ -6,7 +6,7 @@ from taumem.neighbors.groups import near_duplicates, nearest_groups
 from taumem.neighbors.hamming import nearest_hamming
 from taumem.neighbors.ranking import merge
 from taumem.neighbors.search import nearest
-from taumem.neighbors.shards import nearest_in_shards, on_ray
+from taumem.neighbors.shards import nearest_in_shards
 from taumem.neighbors.substrings import Passages, Substrings, longest_match
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "nearest_groups",
     "nearest_hamming",
     "nearest_in_shards",
-    "on_ray",
 ]

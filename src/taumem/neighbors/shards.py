@@ -1,6 +1,6 @@
 """A search cut into parts of the references, which may run anywhere: the result is the same, to the bit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from itertools import pairwise
 from mmap import mmap
@@ -16,33 +16,9 @@ from taumem.neighbors.metrics import MetricName
 from taumem.neighbors.ranking import merge
 from taumem.neighbors.search import nearest
 
-__all__ = ["Part", "here", "nearest_in_shards", "on_ray"]
+__all__ = ["Part", "nearest_in_shards"]
 
 Found = tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]
-Task = Callable[[], Found]
-Executor = Callable[[Sequence[Task]], Iterable[Found]]
-
-
-def here(tasks: Sequence[Task]) -> Iterable[Found]:
-    """Run tasks in this process, one after another."""
-    return [task() for task in tasks]
-
-
-def on_ray(tasks: Sequence[Task]) -> Iterable[Found]:
-    """Run tasks on the Ray cluster that this process is connected to, or on one that is started on this machine.
-
-    Raises:
-        ConfigError: Ray is not installed.
-    """
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError("a search on Ray needs it: pip install 'taumem[ray]'.") from None
-    if not ray.is_initialized():
-        ray.init()
-    run = ray.remote(lambda task: task())
-    found: list[Found] = ray.get([run.remote(task) for task in tasks])
-    return found
 
 
 def nearest_in_shards(
@@ -51,7 +27,7 @@ def nearest_in_shards(
     k: int = 2,
     *,
     n_shards: int,
-    executor: Executor = here,
+    executor: Executor | None = None,
     metric: MetricName = "euclidean",
     groups: Int[Tensor, "m"] | None = None,
     memory: int = 2**29,
@@ -64,7 +40,8 @@ def nearest_in_shards(
             found under the same path by all.
         k: as there.
         n_shards: how many parts, of equal size but for one item.
-        executor: runs the tasks, :func:`here` or :func:`on_ray`, and gives their results in the same order.
+        executor: runs the tasks, as the laboratory's run runs: any ``concurrent.futures.Executor``, such as
+            ``taumem.lab.executors.RayExecutor()``; None for this process.
         metric: as there.
         groups: as there.
         memory: bytes for each task.
@@ -84,7 +61,10 @@ def nearest_in_shards(
         there = stop - start if own is None else len(torch.unique(own))
         part = Part(references, start, stop)
         tasks.append(partial(nearest, queries, part, max(1, min(k, there)), metric=metric, groups=own, memory=memory))
-    return merge(list(executor(tasks)), bounds[:-1], groups=groups, k=k)
+    if executor is None:
+        return merge([task() for task in tasks], bounds[:-1], groups=groups, k=k)
+    waiting = [executor.submit(task) for task in tasks]
+    return merge([future.result() for future in waiting], bounds[:-1], groups=groups, k=k)
 
 
 class Part:

@@ -18,6 +18,7 @@ from taumem.errors import RecordError
 __all__ = [
     "leftovers",
     "make_folder",
+    "process_runs",
     "refuse_a_link",
     "remove_leftovers",
     "saying_why",
@@ -109,11 +110,11 @@ def leftovers(target: Path) -> Iterator[Path]:
     """The temporary neighbors of a file (or folder) that writers of this computer left behind when they were killed."""
     for file in target.parent.iterdir():
         pid = file.stem.rpartition(".")[2]
-        if file == temporary_neighbor(target, pid) and pid.isdecimal() and not _runs(int(pid)):
+        if file == temporary_neighbor(target, pid) and pid.isdecimal() and not process_runs(int(pid)):
             yield file
 
 
-def _runs(pid: int) -> bool:
+def process_runs(pid: int) -> bool:
     """Whether a process runs on this computer, or may."""
     if os.name == "nt":  # where asking would end it
         return True

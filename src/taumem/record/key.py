@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["Half", "RunKey", "take_whole_sets"]
+__all__ = ["Half", "RunKey", "run_name", "take_whole_sets"]
 
 Half = Literal["a", "b", "ab"]
 """Which of two disjoint training sets; ``ab`` for what was found in the pair of models trained on them."""
@@ -63,6 +63,15 @@ class RunKey:
         """Where runs stand when they are listed: by size, seed, experiment and half."""
         seed = -1 if self.seed is None else self.seed
         return self.n_train, seed, self.experiment, self.half or "", self.data, self.weights, self.batch_size
+
+
+def run_name(n_train: int, seed: int, half: str | None) -> str:
+    """What the folder of a run of the laboratory is called.
+
+    >>> run_name(16, 0, "a")
+    'P000016-seed0-a'
+    """
+    return f"P{n_train:06d}-seed{seed}" + (f"-{half}" if half else "")
 
 
 def take_whole_sets(runs: Collection[RunKey]) -> bool:

@@ -5,6 +5,7 @@ that was resumed, and a run of last year. A step to stop at is the only thing th
 How often each rule stops a run in which nothing happens, and how late one in which something does: docs/stopping.md.
 """
 
+from taumem.analysis.stopping.ending import has_ended
 from taumem.analysis.stopping.losses import GapOpened, LossTurned
 from taumem.analysis.stopping.others import AnyOf, ForecastReached, Located
 from taumem.analysis.stopping.shares import CopiesExceed, CopiesFound, MembersFound
@@ -26,6 +27,7 @@ __all__ = [
     "StoppingRule",
     "Verdict",
     "best_until",
+    "has_ended",
     "rule_named",
 ]
 

@@ -1,0 +1,158 @@
+"""Where tasks run: what dies takes nothing else with it, and what is made is the same wherever it is made."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import CancelledError
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from small_sweeps import held, small_sweep
+
+from taumem.analysis.standing import standings
+from taumem.errors import ConfigError
+from taumem.lab import make_sweep
+from taumem.lab.executors import Processes, RayExecutor, Resources, SlurmExecutor, WorkerDied, executor_named
+from taumem.record.state import State, note_state, read_state
+
+RATES = "training.learning_rate=1e-3,3e-3"
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_takes_its_task_with_it_and_no_other():
+    with Processes(1) as executor:
+        before = executor.submit(abs, -1)
+        dies = executor.submit(os._exit, 3)
+        is_killed = executor.submit(killed)
+        fails = executor.submit(int, "x")
+        cannot_be_sent = executor.submit(lambda: 1)
+        after = executor.submit(abs, -2)
+        assert (before.result(), after.result()) == (1, 2)
+        with pytest.raises(WorkerDied, match="ended with exit code 3"):
+            dies.result()
+        with pytest.raises(WorkerDied, match="killed by signal 9"):
+            is_killed.result()
+        with pytest.raises(ValueError, match="invalid literal"):
+            fails.result()
+        with pytest.raises(Exception, match="pickle"):
+            cannot_be_sent.result()
+
+
+def test_what_waits_is_dropped_if_that_is_asked_for():
+    executor = Processes(1)
+    runs, waits = executor.submit(time.sleep, 0.3), executor.submit(abs, -1)
+    while not runs.running():
+        time.sleep(0.01)
+    executor.shutdown(cancel_futures=True)
+    assert runs.result() is None
+    with pytest.raises(CancelledError):
+        waits.result()
+
+
+@pytest.mark.parametrize(("name", "module", "extra"), [("ray", "ray", "ray"), ("slurm", "submitit", "slurm")])
+def test_an_executor_that_is_not_installed_is_asked_for_in_a_line(tmp_path, monkeypatch, name, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match=rf"pip install 'taumem\[{extra}\]'"):
+        executor_named(name, tmp_path, Resources())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_executors_that_there_are_not_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no executor 'slrum'; did you mean 'slurm'"):
+        executor_named("slrum", tmp_path, Resources())
+    with pytest.raises(ConfigError, match="at least 1 process trains"):
+        executor_named("local", tmp_path, Resources(workers=0))
+    with pytest.raises(ConfigError, match=r"whole processors and GPUs; got 0\.5"):
+        executor_named("slurm", tmp_path, Resources(gpus=0.5))
+
+
+def test_a_run_that_says_it_runs_was_interrupted_if_its_process_is_gone(tmp_path):
+    gone = 2**22 + 1  # beyond the largest number that Linux gives
+    note_state(tmp_path, State("running", 7, pid=gone))
+    assert read_state(tmp_path).now == "interrupted"
+    note_state(tmp_path, State("running", 7))
+    assert read_state(tmp_path).now == "running"
+    note_state(tmp_path, State("running", 7, host="another"))
+    assert read_state(tmp_path).now == "running"
+    note_state(tmp_path, State("running", 7, host="another", at=time.time() - 3600))
+    assert read_state(tmp_path).now == "interrupted"
+    for content in ("", "[]", "{}", '{"name": "asleep", "step": 3}'):
+        (tmp_path / "state.json").write_text(content)
+        assert read_state(tmp_path) is None
+
+
+def in_training(sweep: Path) -> list[int]:
+    """The processes that train runs of a sweep in this moment."""
+    states = [state for file in sweep.glob("*/*/state.json") if (state := read_state(file.parent))]
+    return [state.pid for state in states if state.now == "running" and state.step]
+
+
+class KillsOne(threading.Thread):
+    """Kills the first process that it finds in training, once."""
+
+    def __init__(self, sweep: Path) -> None:
+        super().__init__(daemon=True)
+        self.sweep, self.killed = sweep, False
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline and not self.killed:
+            for pid in in_training(self.sweep)[:1]:
+                os.kill(pid, signal.SIGKILL)
+                self.killed = True
+            time.sleep(0.02)
+
+
+def of_processes(folder: Path) -> Processes:
+    return Processes(2)
+
+
+def of_ray(folder: Path) -> RayExecutor:
+    return RayExecutor(workers=2)
+
+
+def of_submitit(folder: Path) -> SlurmExecutor:
+    return SlurmExecutor(folder / ".slurm", workers=2, options={"cluster": "local"})
+
+
+@pytest.mark.parametrize(
+    ("executor_of", "module"),
+    [
+        pytest.param(of_processes, "taumem", id="processes"),
+        pytest.param(of_ray, "ray", id="ray", marks=pytest.mark.slow),
+        pytest.param(of_submitit, "submitit", id="submitit", marks=pytest.mark.slow),
+    ],
+)
+def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_path, executor_of, module):
+    if find_spec(module) is None:
+        pytest.skip(f"no {module}")
+    sweep = small_sweep(tmp_path, RATES, steps=400)
+    make_sweep(sweep, tmp_path / "unbroken", workers=1)
+    kills = KillsOne(tmp_path / "out")
+    kills.start()
+    with executor_of(tmp_path / "out") as executor:
+        swept = make_sweep(sweep, tmp_path / "out", executor=executor, retries=1)
+    assert kills.killed
+    assert swept.failures == {}
+    assert {run.state for run in standings(tmp_path / "out")[0]} == {"finished"}
+    assert held(tmp_path / "out") == held(tmp_path / "unbroken")
+
+
+def test_a_run_whose_process_is_killed_and_not_begun_again_is_listed_and_the_same_command_makes_it(tmp_path):
+    sweep = small_sweep(tmp_path, RATES, steps=400)
+    kills = KillsOne(tmp_path / "out")
+    kills.start()
+    with Processes(1) as executor:
+        swept = make_sweep(sweep, tmp_path / "out", executor=executor, retries=0)
+    ((run, reason),) = swept.failures.items()
+    assert "was killed by signal 9 (out of memory?). What was done is kept" in reason
+    assert {str(s.path.relative_to(tmp_path / "out")): s.state for s in standings(tmp_path / "out")[0]}[run] == "failed"
+    assert make_sweep(sweep, tmp_path / "out", workers=1).failures == {}
+    make_sweep(sweep, tmp_path / "unbroken", workers=1)
+    assert held(tmp_path / "out") == held(tmp_path / "unbroken")
