@@ -63,7 +63,7 @@ class TrainingConfig(Config):
     lora_rank: int | None = Field(default=None, ge=1, le=65_536)
     """Rank of adapters (LoRA) that are trained in place of a pretrained network's own weights; 0 or None for none."""
     together: bool = False
-    """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
+    """Whether to train runs as one batched program: faster for small networks: see docs/speed.md."""
 
     @property
     def augmentation(self) -> Augmentation:
@@ -173,10 +173,6 @@ class Experiment(Config):
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"
             )
-        if self.training.together and self.training.schedule != "constant":
-            raise ValueError("training.together needs one rate for all runs; a schedule decays at the end of each")
-        if self.training.together and self.training.batch_size == "P":
-            raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
         if self.twins and self.monitor.n_samples == 1:
             raise ValueError("twins are compared by 2 samples or more; monitor.n_samples is 1 (0 for none)")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
