@@ -10,7 +10,8 @@ root of the fan-in, no biases, and of t only what is known of x0 given xt; unifo
 of the posteriors; Adam; strings as vectors that are 1 at the symbol, from a DataLoader. v = 8, m = 3, s = 2, L = 3,
 P = 1,024, batches of 64, as in its example.
 
-Every way makes the same number of steps of runs of that network, in turn with the others:
+A filter of size and stride s is a linear map of s neighbors, and ours is written so; that the two are one function is
+checked first. Every way makes the same number of steps of runs of that network, in turn with the others:
 "their loop", one run after another; "ours, kl": ``taumem.train`` with the divergence of the mixed posteriors, in double
 precision; "ours, x0": with the cross-entropy, as our grammar studies have it; "together": the latter for all runs at
 once.
@@ -85,16 +86,53 @@ class Described(nn.Module):
         return self.leave(torch.cat([h, heights.pop()], dim=1))
 
 
-class OfTokens(nn.Module):
-    """The same network in our convention: tokens [batch, s^L] and times [batch] to logits [batch, s^L, v]."""
+class ByLinearMaps(nn.Module):
+    """The same function as our networks of the grammar have it: neighbors side by side, and one linear map a level.
 
-    def __init__(self, width: int) -> None:
+    Maps tokens [batch, s^L] and times [batch] to logits [batch, s^L, v].
+    """
+
+    def __init__(self, described: Described) -> None:
         super().__init__()
-        self.network = Described(width)
+        self.register_buffer("kept", described.kept)
+        self.mean, self.deviation = described.mean, described.deviation
+        layers = (described.enter, *described.up, *described.down, described.leave)
+        self.scales = [layer.scale for layer in layers]
+        # [outer, inner, size] has neighbor by neighbor for inputs, [inner, outer, size] child by child for outputs.
+        weights = [
+            layer.weight.permute(2, 1, 0).flatten(0, 1)
+            if layer.map is functional.conv_transpose1d
+            else layer.weight.permute(0, 2, 1).flatten(1)
+            for layer in layers
+        ]
+        self.weights = nn.ParameterList(nn.Parameter(weight.detach().contiguous()) for weight in weights)
+        self.norms = described.norms
 
     def forward(self, xt: Tensor, t: Tensor) -> Tensor:
-        x = torch.nn.functional.one_hot(xt, V).to(t.dtype)
-        return self.network(x.mT, torch.ceil(t * STEPS - 1e-3).long().clamp(1, STEPS)).mT
+        kept = self.kept[torch.ceil(t * STEPS - 1e-3).long().clamp(1, STEPS)][:, None, None]
+        x = (kept * functional.one_hot(xt, V) + (1 - kept) / V - self.mean) / self.deviation
+        enter, *middle, leave = (partial(self._map, k) for k in range(len(self.weights)))
+        h = functional.gelu(enter(x))
+        heights = [h]
+        for up, norm in zip(middle[:L], self.norms[:L], strict=True):
+            h = functional.gelu(norm(up(h.reshape(h.shape[0], h.shape[1] // S, -1))))
+            heights.append(h)
+        for down, norm in zip(middle[L:], self.norms[L:], strict=True):
+            children = down(torch.cat([h, heights.pop()], dim=-1))
+            h = functional.gelu(norm(children.reshape(h.shape[0], h.shape[1] * S, -1)))
+        return leave(torch.cat([h, heights.pop()], dim=-1))
+
+    def _map(self, k: int, h: Tensor) -> Tensor:
+        return functional.linear(h, self.weights[k]) * self.scales[k]
+
+
+def check_that_they_are_one_function() -> None:
+    """The network as it is described, and as linear maps: to within rounding."""
+    described, xt, k = Described(16), STRINGS[:32], torch.randint(1, STEPS + 1, (32,))
+    with torch.no_grad():
+        ours = ByLinearMaps(described)(xt, k / STEPS)
+        theirs = described(functional.one_hot(xt, V).float().mT, k).mT
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def their_loop(width: int, device: str) -> Iterator[float]:
@@ -126,7 +164,9 @@ def their_loop(width: int, device: str) -> Iterator[float]:
 
 
 def learner(width: int, device: str, diffusion: UniformDiffusion) -> Learner:
-    return Learner.start(Categorical(OfTokens(width), diffusion).to(device), learning_rate=RATE, optimizer="adam")
+    return Learner.start(
+        Categorical(ByLinearMaps(Described(width)), diffusion).to(device), learning_rate=RATE, optimizer="adam"
+    )
 
 
 def ours(width: int, device: str, diffusion: UniformDiffusion) -> Iterator[object]:
@@ -171,6 +211,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)  # their loop draws from the global generator
+    check_that_they_are_one_function()
     rows = []
     print("| width | runs | their loop, ms per step | ours, kl | ours, x0 | together, x0 |\n|---|---|---|---|---|---|")
     for width in asked.widths:
