@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from taumem.models import Preconditioned, UNet
-from taumem.models.unet import Downsample, Upsample
+from taumem.models.unet import Downsample, Pointwise, Upsample
 from taumem.shapes import Batch, Times
 
 Joined = Callable[[Mapping[str, Tensor], Batch, Times], Batch]
 
 __all__ = ["can_stand_side_by_side", "side_by_side"]
 
-LAYERS = (nn.Conv2d, Downsample, Upsample, nn.GroupNorm, nn.Linear)
+LAYERS = (nn.Conv2d, Downsample, Pointwise, Upsample, nn.GroupNorm, nn.Linear)
 
 
 def can_stand_side_by_side(denoiser: nn.Module) -> bool:
