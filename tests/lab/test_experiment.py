@@ -48,7 +48,6 @@ def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):
         ),
         (f"{GRAMMAR}", ["takes diffusion.kind 'masked' or 'uniform'", "got 'gaussian'"]),
         (f'{GRAMMAR}[diffusion]\nkind = "masked"', ["takes model.kind 'tree' or 'transformer' or 'mlp'", "got 'unet'"]),
-        ('name = "x"\nn_train = [8]\n[training]\nbatch_size = "P"\ntogether = true', ["one batch size for all runs"]),
         ('name = "x"\nn_train = [8]\ntraining.stop_at_copies = 0.2\nmonitor.n_samples = 0', ["n_samples is 0"]),
         ('name = "x"\nn_train = [8]\ntraining.stop_at_clock = "tau_vall"', ["stop_at_clock", "did you mean 'tau_val'"]),
         (

@@ -66,7 +66,7 @@ class TrainingConfig(Config):
     checkpoint_activations: bool = False
     """Whether stages of a U-Net or transformer are computed twice, so that they keep less in memory."""
     together: bool = False
-    """Whether to train runs as one batched program: much faster for small networks on tokens or vectors."""
+    """Whether to train runs as one batched program: faster for small networks: see docs/speed.md."""
     precision: Precision = "fp32"
     """Of products and convolutions: ``"bf16"`` or ``"fp16"`` on GPUs. Probes ask in single precision all the same."""
     accumulate: int = Field(default=1, ge=1, le=65_536)
@@ -209,10 +209,6 @@ class Experiment(Config):
         if self.training.together and (learned or self.training.checkpoint_activations):
             key = "diffusion.learned_variance" if learned else "training.checkpoint_activations"
             raise ValueError(f"training.together does not do {key}; set one of them to false")
-        if self.training.together and self.training.schedule != "constant":
-            raise ValueError("training.together needs one rate for all runs; a schedule decays at the end of each")
-        if self.training.together and self.training.batch_size == "P":
-            raise ValueError("training.together needs one batch size for all runs; batch_size = 'P' gives each its own")
         if self.twins and self.monitor.n_samples == 1:
             raise ValueError("twins are compared by 2 samples or more; monitor.n_samples is 1 (0 for none)")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:

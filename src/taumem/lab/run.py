@@ -51,7 +51,8 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
 def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep = lambda plan, step: None) -> None:
     """Make runs of one experiment, or what is left of them, trained as one batched program.
 
-    The records are those of runs that were made one by one, to within the rounding of single precision.
+    The records are those of runs that were made one by one, to within the rounding of single precision. Where the batch
+    size or the decay of the rate is that of each P, the runs of one P train together, one P after another.
 
     Args:
         plans: what to run; each run leaves when it is finished.
@@ -65,10 +66,17 @@ def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep =
     """
     with ExitStack() as stack:
         started = [stack.enter_context(_started(plan, folder)) for plan in plans]
-        unfinished = sorted((running for running in started if not running.finished), key=lambda r: r.learner.step)
-        # A kill between two runs' saving leaves them at different steps; those at the same one go on together.
-        for _, group in groupby(unfinished, key=lambda running: running.learner.step):
+        unfinished = sorted((running for running in started if not running.finished), key=_in_step)
+        for _, group in groupby(unfinished, key=_in_step):
             _finish_together(list(group), on_step)
+
+
+def _in_step(running: "_Running") -> tuple[int, int, int]:
+    """What runs share that train together: their step, which a kill between two runs' saving leaves different, their
+    batch size, and, where the rate decays, when."""
+    plan = running.plan
+    decays = plan.experiment.training.schedule != "constant"
+    return running.learner.step, plan.batch_size, plan.steps if decays else 0
 
 
 def _finish_together(group: Sequence["_Running"], on_step: OnStep) -> None:

@@ -164,8 +164,8 @@ class Attention(nn.Module):
         # As many heads as wanted, or the next fewer that share the width evenly.
         self.heads = next(n for n in range(max(1, width // head_channels), 0, -1) if width % n == 0)
         self.norm = _norm(width)
-        self.qkv = nn.Conv2d(width, 3 * width, 1)
-        self.leave = nn.Conv2d(width, width, 1)
+        self.qkv = Pointwise(width, 3 * width)
+        self.leave = Pointwise(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
         batch, width, height, wide = h.shape
@@ -174,6 +174,19 @@ class Attention(nn.Module):
         mixed = functional.scaled_dot_product_attention(q, k, v)
         out: Tensor = h + self.leave(mixed.transpose(-1, -2).reshape(batch, width, height, wide))
         return out
+
+
+class Pointwise(nn.Conv2d):
+    """Mixes the channels of each pixel: a convolution of 1 x 1, as one product, which is faster on processors."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__(inner, outer, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        if self.groups > 1:  # several networks side by side
+            return super().forward(h)
+        mixed = functional.linear(h.flatten(2).mT, self.weight.flatten(1), self.bias)
+        return mixed.mT.reshape(h.shape[0], -1, *h.shape[2:])
 
 
 class Downsample(nn.Conv2d):

@@ -9,42 +9,33 @@
                 members.remove(member)
 
 What a small network costs is mostly the handing out of many small operations. Here each operation is handed out once
-for all members.
+for all members: of U-Nets with their channels side by side (:mod:`taumem.training.side_by_side`), of any other network
+by torch's ``vmap``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
 
 from taumem.diffusion.diffusion import Diffusion
 from taumem.diffusion.gaussian import per_item
-from taumem.errors import ConfigError
 from taumem.record import RateSchedule
-from taumem.shapes import Batch, Items, Times
+from taumem.shapes import Batch, Times
 from taumem.training.augmentation import Augmentation
-from taumem.training.loop import CONSTANT, NONE, Draws, Learner, Step, check_options, set_learning_rate
+from taumem.training.loop import CONSTANT, NONE, Draws, Step, check_options, set_learning_rate
+from taumem.training.members import Member, check_members
 from taumem.training.pace import EffectiveTime, gradient_sizes, rate_of
+from taumem.training.side_by_side import can_stand_side_by_side, side_by_side
 
 __all__ = ["Member", "train_together"]
 
-OPTIMIZERS = (AdamW, Adam, SGD, RMSprop)
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-
-
-@dataclass(eq=False)
-class Member:
-    """One run of an ensemble: what :func:`taumem.training.train` would be given."""
-
-    learner: Learner
-    data: Items
-    """Its training items [P, ...], on its denoiser's device; each member may have its own P."""
-    seed: int
-    """Of its batches, times and noise."""
+Losses = Callable[[dict[str, Tensor], Batch, Times, Tensor], Tensor]
+"""Of the members' parameters, x0, t and noise, each stacked along a first axis of E members: E losses."""
 
 
 def train_together(
@@ -80,7 +71,7 @@ def train_together(
             another optimizer than the laboratory's or another average than :func:`taumem.training.power_average`, an
             empty data set, a batch size below 1, a clip that is not positive, or an augmentation of what is no image.
     """
-    _check(members)
+    check_members(members)
     ensemble: _Ensemble | None = None
     try:
         while members:
@@ -88,7 +79,7 @@ def train_together(
                 if ensemble is not None:
                     ensemble.release()
                     ensemble = None
-                _check(members)
+                check_members(members)
                 for member in members:
                     check_options(len(member.data), batch_size, clip)
                 ensemble = _Ensemble(members, diffusion, batch_size, augmentation)
@@ -120,7 +111,7 @@ class _Ensemble:
                 for p, row in zip(own[name], _turned(stack.detach()), strict=True):
                     p.data = row
         self.optimizer = self._joined_optimizer()
-        self.losses = vmap(self._loss)
+        self.losses = self._losses()
 
     def step(self, schedule: RateSchedule, clip: float | None) -> tuple[Step, ...]:
         """Take one step of every member."""
@@ -156,14 +147,34 @@ class _Ensemble:
             for slots in learner.optimizer.state.values():
                 slots.update({name: _owned(value) for name, value in slots.items()})
 
-    def _loss(self, parameters: dict[str, Tensor], x0: Batch, t: Times, noise: Tensor) -> Tensor:
-        """Give the loss of one member: of the first one's network, with the member's parameters put in."""
-        network = self.learners[0].denoiser
+    def _losses(self) -> Losses:
+        """Choose how the losses of all members are computed at once, or that of one by itself."""
+        n, network, diffusion = len(self.learners), self.learners[0].denoiser, self.diffusion
 
-        def denoiser(xt: Batch, t: Times) -> Tensor:
-            return cast(Tensor, functional_call(network, parameters, (xt, t)))
+        def loss(parameters: dict[str, Tensor], x0: Batch, t: Times, noise: Tensor) -> Tensor:
+            """Give the loss of one member: of the first one's network, with the member's parameters put in."""
 
-        return self.diffusion.loss(denoiser, x0, t, noise).mean()
+            def denoiser(xt: Batch, t: Times) -> Tensor:
+                return cast(Tensor, functional_call(network, parameters, (xt, t)))
+
+            return diffusion.loss(denoiser, x0, t, noise).mean()
+
+        def loss_of_one(parameters: dict[str, Tensor], x0: Batch, t: Times, noise: Tensor) -> Tensor:
+            own = {name: stack[0] for name, stack in parameters.items()}
+            return loss(own, x0[0], t[0], noise[0])[None]
+
+        if n == 1:
+            return loss_of_one
+        if not can_stand_side_by_side(network):
+            return vmap(loss)
+        joined = side_by_side(network, n)
+
+        def losses(parameters: dict[str, Tensor], x0: Batch, t: Times, noise: Tensor) -> Tensor:
+            items, times, noises = (part.transpose(0, 1).flatten(0, 1) for part in (x0, t, noise))
+            each = diffusion.loss(partial(joined, parameters), items, times, noises)
+            return each.reshape(-1, n).mean(dim=0)
+
+        return losses
 
     def _count_time(self, index: int) -> None:
         times = [learner.time for learner in self.learners if learner.time is not None]
@@ -238,54 +249,3 @@ def _clip_each(gradients: Sequence[Tensor], clip: float) -> None:
     scale = (clip / (norms + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(per_item(scale, gradient))
-
-
-def _check(members: Sequence[Member]) -> None:
-    if not members:
-        raise ConfigError("an ensemble needs at least one member; got none.")
-    if len({id(member.learner) for member in members}) < len(members):
-        raise ConfigError("two members share a learner, which only one can train; start a learner for each.")
-    first = _traits(members[0])
-    for k, member in enumerate(members):
-        traits = _traits(member)
-        for name in first | traits:
-            one, other = first.get(name, "missing"), traits.get(name, "missing")
-            if one != other:
-                raise ConfigError(
-                    f"members that train together agree in all but data, seed and weights; their {name} differs: "
-                    f"member 0 has {one}, member {k} has {other}. Train those that differ apart."
-                )
-    learner = members[0].learner
-    if any(isinstance(module, DROPOUTS) and module.p > 0 for module in learner.denoiser.modules()):
-        raise ConfigError("the denoiser has dropout, whose draws members cannot have each its own; use train() for it.")
-    if type(learner.optimizer) not in OPTIMIZERS or len(learner.optimizer.param_groups) != 1:
-        raise ConfigError(
-            f"members are trained by an optimizer with one group of parameters, as Learner.start makes it; got "
-            f"{type(learner.optimizer).__name__} with {len(learner.optimizer.param_groups)}. Use train() for it."
-        )
-    if learner.average is not None and learner.average.multi_avg_fn is None:
-        raise ConfigError("members' weights are averaged by power_average; got another average. Use train() for it.")
-
-
-def _traits(member: Member) -> dict[str, object]:
-    """All that must be equal among members, by what it is called."""
-    learner, data = member.learner, member.data
-    traits: dict[str, object] = {
-        "type of denoiser": type(learner.denoiser).__name__,
-        "step": learner.step,
-        "items (shape, type, device)": (tuple(data.shape[1:]), data.dtype, data.device),
-    }
-    for name, p in learner.denoiser.named_parameters():
-        traits[f"parameter {name}"] = (tuple(p.shape), p.dtype, p.device, p.requires_grad)
-    for name, buffer in learner.denoiser.named_buffers():
-        traits[f"buffer {name}"] = buffer.tolist()
-    traits["optimizer"] = type(learner.optimizer).__name__
-    places = {id(p): name for name, p in learner.denoiser.named_parameters()}
-    for group in learner.optimizer.param_groups:
-        settings = {"base_lr": group["lr"]} | {name: value for name, value in group.items() if name != "lr"}
-        traits |= {f"optimizer's {name}": value for name, value in settings.items() if name != "params"}
-        traits["optimizer's parameters"] = [places.get(id(p), "another model's") for p in group["params"]]
-    traits["effective time"] = "counted" if learner.time is not None else "not counted"
-    average = learner.average
-    traits["average"] = None if average is None else (average.multi_avg_fn, int(average.n_averaged))
-    return traits
