@@ -38,6 +38,7 @@ def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tm
     make_sweep(sweep, tmp_path / "unbroken", workers=1)
     unbroken, rng = held(tmp_path / "unbroken"), np.random.default_rng(n_kills)
     killed = {"parent": 0, "worker": 0}
+    dead: list[int] = []
     round_ = 0
     while sum(killed.values()) < n_kills:
         round_ += 1
@@ -48,11 +49,12 @@ def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tm
                 while process.poll() is None and not in_training(folder):
                     time.sleep(0.01)
                 time.sleep(rng.uniform(0, 0.3))
-                victims = in_training(folder)
+                victims = [pid for pid in in_training(folder) if pid not in dead]
                 if process.poll() is not None:
                     break  # it has ended: another one
                 if victims and rng.random() < 0.8:
-                    os.kill(int(rng.choice(victims)), signal.SIGKILL)
+                    dead.append(int(rng.choice(victims)))  # it is there, to be asked about, until its parent knows
+                    os.kill(dead[-1], signal.SIGKILL)
                     killed["worker"] += 1
                 elif victims:
                     process.kill()

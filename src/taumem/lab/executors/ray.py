@@ -38,7 +38,7 @@ class RayExecutor(Executor):
             own = {} if address else {"num_cpus": None if workers is None else max(1, round(workers * cpus))}
             try:
                 ray.init(address=address, include_dashboard=False if not address else None, **own)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except Exception as error:  # Ray raises that very class where a cluster does not start in time
                 reason = str(error).strip().splitlines()[0]
                 raise ConfigError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
         # What died is asked for again by the caller, who counts.
