@@ -28,18 +28,19 @@ part() { # NAME SECONDS COMMAND...: run it within so many seconds, and keep what
 }
 
 if [ "$DEVICE" = cpu ]; then
-    tenth=(--tenth --repeats 1)
+    steps=(--tenth --repeats 1)
+    ensembles=(--rounds 1 --unets 2 --grammars 4)
     cifar=(cifar10-tiny --workers 1 --set 'n_train=[16, 32]' --set training.min_steps=300 --set training.steps_per_example=0)
 else
-    tenth=()
+    steps=() ensembles=()
     # Two thirds of the hour's steps per example at the largest P, in bf16: tau_val, and the first copies of the smallest.
     cifar=(cifar10-gpu --set training.precision=bf16 --set training.channels_last=true --set training.min_steps=2500
         --set training.steps_per_example=4 --set monitor.n_samples=256 --set training.stop_at_clock=tau_val)
 fi
 
 : > "$OUT/parts.txt"
-part steps 150 "$PYTHON" benchmarks/device_steps.py --device "$DEVICE" --output "$OUT" ${tenth[@]+"${tenth[@]}"}
-part ensembles 120 "$PYTHON" benchmarks/ensembles.py --device "$DEVICE" --output "$OUT" ${tenth[@]+"${tenth[@]}"}
+part steps 150 "$PYTHON" benchmarks/device_steps.py --device "$DEVICE" --output "$OUT" ${steps[@]+"${steps[@]}"}
+part ensembles 120 "$PYTHON" benchmarks/ensembles.py --device "$DEVICE" --output "$OUT" ${ensembles[@]+"${ensembles[@]}"}
 if [ -d "$CIFAR" ]; then
     part cifar10 210 "$PYTHON" -m taumem run "${cifar[@]}" --set data.path="$CIFAR" --device "$DEVICE" -o "$OUT/cifar10"
     # What was measured so far counts, whether the time sufficed or not.
