@@ -7,7 +7,7 @@ from torch import nn
 
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import ConfigError
-from taumem.lab import RunPlan, outlook, sweep
+from taumem.lab import RunPlan, make_study, outlook
 from taumem.lab.memory import OVERHEAD, SLACK, Memory, predicted
 
 UNET = {"kind": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1}
@@ -73,7 +73,7 @@ def test_a_network_that_wants_numbers_is_not_predicted():
 def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path, monkeypatch):
     monkeypatch.setattr("taumem.lab.memory.memory_of_machine", lambda: 100 * 10**6)
     with pytest.raises(ConfigError, match=r"model: the run takes \d+ MB at the peak .*this machine has 100 MB") as said:
-        sweep(tiny(**OF_IMAGES), tmp_path / "out", workers=1)
+        make_study(tiny(**OF_IMAGES), tmp_path / "out", workers=1)
     assert "\n" not in str(said.value)
     assert not (tmp_path / "out").exists()
 
