@@ -1,7 +1,7 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, grammar, text
+    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
@@ -28,7 +28,7 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "quality": quality, "grammar": grammar, "text": text}
+    studies = {"images": images, "quality": quality, "cifar10": cifar10, "grammar": grammar, "text": text}
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
@@ -56,6 +56,13 @@ def quality() -> None:
     photograph(figures.frechet(study), "quality-heldout")
     photograph(figures.frechet(study, "train"), "quality-train")
     photograph(figures.precision_and_recall(study), "quality-among-heldout")
+
+
+def cifar10() -> None:
+    """The figures of docs/cifar10.md."""
+    study = Study.of(read_runs(HERE / "cifar10" / "tiny"), excluded={16})
+    photograph(law(study, {"tau_gen", "tau_val", "tau_gap_grown[0.2]", "tau_copy[0.05]"}), "cifar10-law")
+    photograph(figures.losses(study), "cifar10-losses")
 
 
 def grammar() -> None:

@@ -25,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "images/fashion": IMAGES,
     "images/full-batch": IMAGES,
     "quality/fashion": IMAGES,
+    "cifar10/tiny": {"digits": 4, "pictures": 6, "shades": 32},  # three colors, four times the pixels
     "text/english": {"digits": 4},
     "text/full-batch": {"digits": 4},
     "text/text8": {"digits": 4},
