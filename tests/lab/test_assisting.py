@@ -13,7 +13,7 @@ from tiny import TINY
 from taumem.analysis import Study
 from taumem.errors import RecordError
 from taumem.lab import Experiment, Interrupted, assisting, make_run, plans_of
-from taumem.lab.assisting import assist, leading, led
+from taumem.lab.assisting import assist, leading, led, prepared_everywhere
 from taumem.record import read_runs
 
 launched = pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="needs Accelerate")
@@ -84,6 +84,9 @@ def test_a_batch_with_fewer_items_than_processes_is_refused_in_one_line(tmp_path
     assert "a batch of 1 cannot be cut into 2 parts" in refused.stderr
 
 
+NAME = "tiny/P000008-seed0"
+
+
 class TestWithoutProcesses:
     """What the first process says is put into a row, and given to the others."""
 
@@ -100,23 +103,20 @@ class TestWithoutProcesses:
         make_run(plan, tmp_path)
         (file,) = plan.checkpoints(tmp_path)
         ended = int(file.stem)
-        assert said == [*range(ended), ""]
-        said[:] = [0, 1, 2, ""]
-        assist(plan, tmp_path)
-        assert not said
-        said += [ended, ""]  # a run that goes on from its checkpoint
-        assist(plan, tmp_path)
-        assert not said
+        assert said == [*((NAME, step) for step in range(ended)), ""]
+        for row in ([(NAME, 0), (NAME, 1), (NAME, 2), ""], [(NAME, ended), ""]):  # from the start, from a checkpoint
+            said[:] = row
+            assist(*prepared_everywhere(plan), tmp_path)
+            assert not said
 
     def test_others_are_told_before_each_step_and_that_it_is_over(self, said):
         plan = plans_of(experiment())[0]
-        prepared = plan.prepare()
-        learner = prepared.learner()
+        prepared, learner = prepared_everywhere(plan)
         with leading():
-            for step in led(prepared.training(learner), learner):
+            for step in led(prepared.training(learner), plan, learner):
                 if step.index == 2:
                     break
-        assert said == [0, 1, ""]
+        assert said == [(NAME, 0), (NAME, 1), ""]
 
     @pytest.mark.parametrize(
         ("raised", "others"),
@@ -126,4 +126,10 @@ class TestWithoutProcesses:
         with pytest.raises(type(raised)), leading():
             raise raised
         with pytest.raises(others):
-            assist(plans_of(experiment())[0], tmp_path)
+            assist(*prepared_everywhere(plans_of(experiment())[0]), tmp_path)
+
+    @pytest.mark.parametrize("told", [("tiny/P000016-seed0", 0), (NAME, 7)])
+    def test_one_that_is_out_of_step_ends_rather_than_mix_two_runs(self, said, tmp_path, told):
+        said.append(told)  # another run; a checkpoint that is not to be seen from here
+        with pytest.raises(SystemExit, match="error: "):
+            assist(*prepared_everywhere(plans_of(experiment())[0]), tmp_path)

@@ -126,6 +126,33 @@ def test_a_run_in_fp16_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_
     assert torch.equal(torch.cat([first, losses(resumed, vectors(), Engine("fp16"), 4, clip=1.0)]), expected)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_run_with_channels_last_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path, optimizer):
+    engine = Engine(channels_last=True)
+
+    def started() -> Learner:
+        return Learner.start(engine.placed(unet()), ema_window=0.1, optimizer=optimizer)
+
+    whole, broken, resumed = started(), started(), started()
+    expected = losses(whole, IMAGES, engine, 6)
+    first = losses(broken, IMAGES, engine, 3)
+    save_checkpoint(broken, tmp_path / "a.safetensors")
+    load_checkpoint(resumed, tmp_path / "a.safetensors")
+    assert torch.equal(torch.cat([first, losses(resumed, IMAGES, engine, 3)]), expected)
+
+
+def test_effective_time_does_not_count_an_update_that_was_left_out():
+    learner = Learner.start(mlp(), optimizer="rmsprop", effective_time=True)
+    learner.scaler = Engine("fp16").scaler(torch.device("cpu"))
+    learner.scaler._init_scale = 2.0**60  # overflows until it has been halved often enough
+    steps = train(learner, DIFFUSION, vectors(), batch_size=4, seed=0, engine=Engine("fp16"))
+    before = next(steps) and learner.time.value
+    for _ in range(60):
+        next(steps)
+    assert (before, learner.time.step) == (0.0, 61)
+    assert 0 < learner.time.value < float("inf")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
 def test_a_compiled_program_is_the_same_training():

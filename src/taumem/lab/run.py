@@ -9,7 +9,7 @@ from pathlib import Path
 
 from taumem.analysis.stopping import has_ended
 from taumem.errors import RecordError, TaumemError, TaumemWarning
-from taumem.lab.assisting import assist, leading, led
+from taumem.lab.assisting import assist, leading, led, prepared_everywhere
 from taumem.lab.interruption import ctrl_c_waits
 from taumem.lab.loading import recipe_of
 from taumem.lab.pace import SavingPace
@@ -40,12 +40,13 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
         RecordError: the folder holds another run, or training has diverged.
         DataError: the data are not there, or too few.
     """
+    prepared, learner = prepared_everywhere(plan)
     if not is_first():
-        assist(plan, folder)
+        assist(prepared, learner, folder)
         return
-    with leading(), _started(plan, folder) as running:
+    with leading(), _started(prepared, learner, folder) as running:
         if not running.finished:
-            _follow(led(running.prepared.training(running.learner), running.learner), [running], on_step)
+            _follow(led(prepared.training(learner), plan, learner), [running], on_step)
 
 
 def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep = lambda plan, step: None) -> None:
@@ -65,7 +66,7 @@ def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep =
         DataError: the data are not there, or too few.
     """
     with ExitStack() as stack:
-        started = [stack.enter_context(_started(plan, folder)) for plan in plans]
+        started = [stack.enter_context(_started(*prepared_everywhere(plan), folder)) for plan in plans]
         unfinished = sorted((running for running in started if not running.finished), key=_in_step)
         for _, group in groupby(unfinished, key=_in_step):
             _finish_together(list(group), on_step)
@@ -199,10 +200,9 @@ class _Running:
 
 
 @contextmanager
-def _started(plan: RunPlan, folder: Path) -> Iterator[_Running]:
+def _started(prepared: PreparedRun, learner: Learner, folder: Path) -> Iterator[_Running]:
     """Begin a run where its last checkpoint stands, as its record's only writer."""
-    prepared = plan.prepare()
-    learner, path = prepared.learner(), folder / plan.name
+    plan, path = prepared.plan, folder / prepared.plan.name
     with RunRecord.open(path, _as_recorded(prepared.header(), path)) as record:
         refused = _bring_on(learner, record, plan, folder)
         running = _Running(prepared, folder, learner, record, prepared.monitor(record, learner))

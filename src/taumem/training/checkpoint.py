@@ -133,6 +133,10 @@ def load_checkpoint(learner: Learner, path: Path, record: RunRecord | None = Non
         learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{path}: holds the state of another optimizer ({error}).") from None
+    for parameter, slots in learner.optimizer.state.items():
+        # safetensors keeps no strides, and a fused optimizer walks through weights and moments in memory's order.
+        moments = {name: value for name, value in slots.items() if value.shape == parameter.shape}
+        slots.update({name: torch.empty_like(parameter, dtype=m.dtype).copy_(m) for name, m in moments.items()})
     for prefix, module in modules.items():
         module.load_state_dict(under(prefix))
     if scaler := facts.get("scaler"):

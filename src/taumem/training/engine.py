@@ -8,6 +8,7 @@ the same, to within rounding, however it is cut.
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -114,17 +115,23 @@ class Engine:
         return mean_over_processes(total) if self.shared else total
 
     @staticmethod
-    def update(optimizer: Optimizer, clip: float | None, scaler: GradScaler | None = None) -> None:
-        """Take the optimizer's step, with the norm of the gradient clipped; none where half precision overflowed."""
+    def update(optimizer: Optimizer, clip: float | None, scaler: GradScaler | None = None) -> bool:
+        """Take the optimizer's step, with the norm of the gradient clipped; none where half precision overflowed.
+
+        Returns:
+            Whether it was taken.
+        """
         if scaler is not None:
             scaler.unscale_(optimizer)
         if clip is not None:
             nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
         if scaler is None:
             optimizer.step()
-        else:
-            scaler.step(optimizer)
-            scaler.update()
+            return True
+        scale = scaler.get_scale()
+        scaler.step(optimizer)
+        scaler.update()
+        return scaler.get_scale() >= scale
 
     def _own_parts(self, batch: Drawn) -> list[Drawn]:
         cut = list(zip(*(drawn.tensor_split(self.n_parts) for drawn in batch), strict=True))
@@ -168,10 +175,11 @@ def join_processes(device: str) -> str:
 
 def _accelerator(device: torch.device) -> Any:
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
     except ImportError:
         raise ConfigError(
             "several processes that train one model need Accelerate: pip install 'taumem[accelerate]'."
         ) from None
     # The precision is the engine's own, so that a record says which it was.
-    return Accelerator(mixed_precision="no", cpu=device.type == "cpu")
+    patient = InitProcessGroupKwargs(timeout=timedelta(days=7))  # the others wait while the first one looks
+    return Accelerator(mixed_precision="no", cpu=device.type == "cpu", kwargs_handlers=[patient])

@@ -153,9 +153,11 @@ def train(
         with _dropout_from(dropout.initial_seed(), data.device):
             loss = engine.backward(losses, draws.at(index), learner.scaler)
         set_learning_rate(learner.optimizer, schedule.at(index))
-        engine.update(learner.optimizer, clip, learner.scaler)
-        if learner.time is not None:
+        taken = engine.update(learner.optimizer, clip, learner.scaler)
+        if learner.time is not None and taken:
             learner.time.after(learner.optimizer, index)
+        elif learner.time is not None:
+            learner.time.step = index
         if learner.average is not None:
             learner.average.update_parameters(learner.denoiser)
 
