@@ -30,7 +30,8 @@ def start(file: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")  # a torn line, perhaps
-@pytest.mark.parametrize("n_kills", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_kills", [2, 50])
 def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tmp_path, n_kills):
     steps = STEPS if n_kills > 2 else STEPS // 5
     file = toml_file(tmp_path, steps, "[over]\ntraining.learning_rate = [1e-3, 3e-3]\nseeds = [[0], [1]]\n")

@@ -89,5 +89,5 @@ def test_the_papers_image_network_has_about_half_a_billion_parameters():
 def test_a_crop_is_said_as_true_or_as_a_side_in_pixels():
     crops = [load_experiment("own-images", [f"data.crop={crop}"]).data.crop for crop in ("true", "140", "false")]
     assert crops == [True, 140, False]
-    with pytest.raises(ConfigError, match=r"n_heldout.* not a matter of true or false"):
+    with pytest.raises(ConfigError, match=r"n_heldout: expected a number.*; got true or false"):
         load_experiment("own-images", ["data.n_heldout=true"])

@@ -23,7 +23,7 @@ from taumem.doctor import importing
 __all__ = ["PURPOSES", "Environment", "Extra", "Package", "look_around"]
 
 PURPOSES = {
-    "accelerate": "the guard in loops on Accelerate",
+    "accelerate": "the guard in loops on Accelerate; runs on several GPUs",
     "diffusers": "the guard in the scripts of diffusers, LoRA included",
     "lightning": "the guard in Lightning's Trainer",
     "transformers": "the guard in the Trainer of Transformers",
@@ -31,7 +31,9 @@ PURPOSES = {
     "hf": "Hugging Face datasets as data (hf:NAME)",
     "rdkit": "which molecules are valid",
     "onnx": "an audit by features of an ONNX file",
-    "ray": "a search for nearest items on several machines",
+    "ray": "runs and searches for nearest items on a Ray cluster",
+    "slurm": "runs as jobs of Slurm",
+    "fid": "FID and KID of samples",
     "trackers": "TensorBoard, Weights & Biases, MLflow and Trackio",
 }
 """What each extra is for; those of taumem's own development are not told."""
