@@ -18,7 +18,7 @@ from taumem.lab.prepared import PreparedRun
 from taumem.monitor import Monitor
 from taumem.processes import is_first
 from taumem.record import RunHeader, RunRecord
-from taumem.record.header import free_length, read_header
+from taumem.record.header import may_differ, read_header
 from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train_together
 
 __all__ = ["OnStep", "make_run", "make_runs_together"]
@@ -253,6 +253,6 @@ def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
         return header
     recorded = read_header(path)[0].experiment
     training = header.experiment["training"]
-    length = {name: training[name] for name in free_length(training)}  # it may have been made longer
-    same = recorded | {"training": recorded.get("training", {}) | length}
+    free = {name: training[name] for name in may_differ(training)}  # it may have been made longer
+    same = recorded | {"training": recorded.get("training", {}) | free}
     return header.model_copy(update={"experiment": same}) if recipe_of(same) == header.experiment else header
