@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tiny import TINY, tiny
 
 from taumem.analysis import Verdict
+from taumem.analysis.stopping import ending
 from taumem.errors import ConfigError, RecordError, TaumemWarning
 from taumem.lab import (
     Experiment,
@@ -268,7 +269,7 @@ def test_a_run_that_stopped_at_copies_stays_as_it_is_and_goes_on_when_its_limit_
         def judge(self, record: RunRecord, step: int) -> Verdict:
             return Verdict(step >= 20, "from step 20 on")
 
-    monkeypatch.setattr(run_module, "CopiesExceed", Memorized)
+    monkeypatch.setattr(ending, "CopiesExceed", Memorized)
 
     def made(**changes) -> RunRecord:
         (record,) = make_study(
@@ -293,7 +294,7 @@ def test_a_run_ends_at_its_clock_but_not_before_its_least_steps_and_shows_its_sa
         def judge(self, record: RunRecord, step: int) -> Verdict:
             return Verdict(step >= 6, "from step 6 on")
 
-    monkeypatch.setattr(run_module, "Located", Struck)
+    monkeypatch.setattr(ending, "Located", Struck)
     length = {"min_steps": 20, "steps_per_example": 10, "stop_at_clock": "tau_val"}
     study = tiny(n_train=[8], twins=False, training={**TINY["training"], **length})
     (record,) = make_study(study, tmp_path, workers=1)

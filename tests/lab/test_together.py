@@ -8,8 +8,10 @@ from tiny import tiny
 
 from taumem.errors import RecordError
 from taumem.lab import Experiment, Interrupted, RunPlan, make_run, make_runs_together, make_study, plans_of
+from taumem.monitor import Monitor
 from taumem.record import RunRecord
 from taumem.record.header import WAYS
+from taumem.record.state import read_state
 
 
 def study(**training) -> Experiment:
@@ -88,3 +90,23 @@ def test_an_older_study_begun_one_by_one_goes_on_in_parts_and_together(tmp_path)
         assert losses(tmp_path, plan) == pytest.approx(losses(tmp_path / "alone", plan), rel=1e-3)
     with pytest.raises(RecordError, match=r'training\.precision is "fp32", this one has "bf16"'):
         make_study(study(together=False, precision="bf16"), tmp_path, workers=1)
+
+
+def test_a_run_that_fails_leaves_and_the_others_are_finished(tmp_path, monkeypatch):
+    plans = plans_of(study())
+    broken = plans[0]
+
+    def look(monitor: Monitor, model, at, *args, **options):
+        if at >= 6 and monitor.record.path.name == broken.name:
+            raise RecordError("training has diverged")
+        return usual(monitor, model, at, *args, **options)
+
+    usual = Monitor.look
+    monkeypatch.setattr(Monitor, "look", look)
+    for _ in range(2):  # the second time, it alone is trained
+        with pytest.raises(RecordError, match="training has diverged"):
+            make_study(study(), tmp_path, workers=1)
+        states = {plan.name: read_state(tmp_path / plan.name) for plan in plans}
+        assert {name for name, state in states.items() if state.name == "failed"} == {broken.name}
+        assert [states[plan.name].name for plan in plans[1:]] == ["finished"] * 3
+        assert [plan.checkpoint(tmp_path, plan.steps).exists() for plan in plans] == [False, True, True, True]
