@@ -13,7 +13,6 @@ import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.lab.domain import Asked, Domain
-from taumem.lab.experiment import MonitorConfig
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from taumem.lab.plan import RunPlan
 
 __all__ = ["PreparedRun"]
+
+FEW = 64
+"""Items by which it is known whether something can be built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,9 +184,18 @@ class PreparedRun:
         decode = self.autoencoder.decode
         return replace(self.split, train=decode(self.split.train), heldout=decode(self.split.heldout))
 
-    def _sample_probes(self, config: MonitorConfig) -> list[SampleProbe]:
+    def check_sample_probes(self) -> None:
+        """Refuse what samples cannot be compared with: a file that is not there, too few images, by a few of them.
+
+        Raises:
+            TaumemError: one of them.
+        """
         compared = self._comparable
-        sets = compared.train, compared.heldout
+        few = replace(compared, train=compared.train[:FEW], heldout=compared.heldout[:FEW])
+        self._sample_probes(few)
+
+    def _sample_probes(self, compared: Split) -> list[SampleProbe]:
+        config, sets = self.plan.experiment.monitor, (compared.train, compared.heldout)
         probes = self.domain.sample_probes(compared)
         probes += [ImageQuality(*sets)] if config.quality else []
         return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
@@ -202,7 +213,7 @@ class PreparedRun:
             [*pace, *self.domain.probes(asked)],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
-            sample_probes=self._sample_probes(config),
+            sample_probes=self._sample_probes(self._comparable),
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
             seed=seed,
         )

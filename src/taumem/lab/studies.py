@@ -142,7 +142,7 @@ def grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experim
 
 
 def check_data_and_network(plans: Sequence[RunPlan]) -> None:
-    """Refuse a size that the data do not have, a network or a schedule that cannot be: now, not an hour from now.
+    """Refuse a size that the data do not have, a network, schedule or comparison that cannot be: now, not in an hour.
 
     Raises:
         TaumemError: one of them.
@@ -153,6 +153,7 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
     for plan in largest.values():
         prepared = plan.prepare()
         plan.experiment.training.augmentation.check(prepared.split.train)
+    prepared.check_sample_probes()
     if (latents := prepared.plan.experiment.latents) is not None:  # their shape needs no trained weights
         few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
         autoencoder = latents.build(few.item_shape).to(few.train.device)
