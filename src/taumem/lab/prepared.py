@@ -1,6 +1,7 @@
 """A run that is ready to be made: a plan with its data, and all that is trained, sampled and measured of it."""
 
 import platform
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from torch import Generator, nn
 import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.lab.domain import Asked, Domain
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
@@ -102,17 +104,18 @@ class PreparedRun:
         training, monitor = experiment.training, experiment.monitor
         n_asked = max(monitor.n_items, monitor.n_heldout_items)
         item, n_train = self.split.train[0].nbytes, len(self.split)
+        data = getattr(self.domain, "n_bytes", 0) if self._is_on_cpu else 0  # the data set stays with the CPU
         # Looks keep the training items once more, and compare some thousands of them in double precision.
         held = item * (2 * (n_train + len(self.split.heldout)) + 4 * min(n_train, CANDIDATES_AT_ONCE))
         try:
             return predicted(
-                self._network,
+                lambda: self._adapted(self._network()),
                 self.objective,
                 item_shape=self.split.item_shape,
                 tokens=self.split.vocabulary is not None,
                 batch_size=-(-self.plan.batch_size // training.engine.n_parts),
                 look=max(min(monitor.block, n_asked), monitor.n_samples),
-                data=held + getattr(self.domain, "n_bytes", 0),
+                data=held + data,
                 optimizer=training.optimizer,
                 momentum=training.momentum,
                 averaged=training.ema_window is not None,
@@ -121,14 +124,25 @@ class PreparedRun:
             return None
 
     def refuse_if_it_does_not_fit(self) -> None:
-        """Refuse a run that takes more memory than the device has, before any of it is taken.
+        """Refuse a run that takes more memory than the machine has, before any of it is taken.
+
+        On another device it is a warning: what is said has been measured on CPUs alone.
 
         Raises:
             ConfigError: it does.
         """
         self.plan.experiment.model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
         if (memory := self.memory()) is not None:
-            memory.refuse_if_more_than(*memory_of_device(self.plan.device))
+            try:
+                memory.refuse_if_more_than(*memory_of_device(self.plan.device))
+            except ConfigError as error:
+                if self._is_on_cpu:
+                    raise
+                warnings.warn(f"{error} It is tried all the same.", TaumemWarning, stacklevel=2)
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return torch.device(self.plan.device).type == "cpu"
 
     def _network(self) -> nn.Module:
         """The network with fresh weights."""
@@ -144,7 +158,12 @@ class PreparedRun:
         denoiser = self._network()
         if plan.pretrained is not None and experiment.pretraining is not None and experiment.pretraining.steps:
             plan.pretrained.load_network(denoiser)
-        if (rank := experiment.training.lora_rank) is not None:
+        return self._adapted(denoiser)
+
+    def _adapted(self, denoiser: nn.Module) -> nn.Module:
+        """The network with adapters, where they are trained in its place."""
+        plan = self.plan
+        if (rank := plan.experiment.training.lora_rank) is not None:
             add_adapters(denoiser, rank, generator_for(plan.seed, "adapters", plan.half or ""))
         return denoiser
 
