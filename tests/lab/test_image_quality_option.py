@@ -1,10 +1,13 @@
 """monitor.quality: what it adds to a run's record, and that a run without it is what it was."""
 
+import warnings
+
 import pytest
 from pydantic import ValidationError
 
 from taumem.errors import ConfigError
 from taumem.lab import Experiment, load_experiment, make_run, make_study, plans_of
+from taumem.lab.studies import check_data_and_network
 from taumem.record import QUANTITIES, RunRecord, family_of
 
 TINY = {
@@ -67,3 +70,11 @@ def test_what_samples_cannot_be_compared_with_is_refused_before_the_pretraining(
     with pytest.raises(ConfigError, match=why):
         make_study(experiment, tmp_path / "out", workers=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_can_be_compared_is_checked_without_a_word():
+    data, monitor = TINY["data"] | {"n_heldout": 128}, TINY["monitor"] | {"quality": True}
+    (plan,) = plans_of(Experiment.model_validate({"name": "tiny", **TINY, "data": data, "monitor": monitor}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_data_and_network([plan])

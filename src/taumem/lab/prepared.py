@@ -203,25 +203,24 @@ class PreparedRun:
         decode = self.autoencoder.decode
         return replace(self.split, train=decode(self.split.train), heldout=decode(self.split.heldout))
 
-    def check_sample_probes(self) -> None:
-        """Refuse what samples cannot be compared with: a file that is not there, too few images, by a few of them.
+    def check_quality_probes(self) -> None:
+        """Refuse what samples cannot be compared by: a network that is not there, too few images; by a few of them.
 
         Raises:
             TaumemError: one of them.
         """
         compared = self._comparable
         few = replace(compared, train=compared.train[:FEW], heldout=compared.heldout[:FEW])
-        self._sample_probes(few)
+        self._quality_probes(few)
 
-    def _sample_probes(self, compared: Split) -> list[SampleProbe]:
+    def _quality_probes(self, compared: Split) -> list[SampleProbe]:
         config, sets = self.plan.experiment.monitor, (compared.train, compared.heldout)
-        probes = self.domain.sample_probes(compared)
-        probes += [ImageQuality(*sets)] if config.quality else []
+        probes: list[SampleProbe] = [ImageQuality(*sets)] if config.quality else []
         return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
-        config, seed = self.plan.experiment.monitor, self.plan.seed
+        config, seed, compared = self.plan.experiment.monitor, self.plan.seed, self._comparable
         sets = {"train": self.split.train[: config.n_items], "heldout": self.split.heldout[: config.n_heldout_items]}
         if self.twin_items is not None:
             sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
@@ -232,7 +231,7 @@ class PreparedRun:
             [*pace, *self.domain.probes(asked)],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
-            sample_probes=self._sample_probes(self._comparable),
+            sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
             seed=seed,
         )

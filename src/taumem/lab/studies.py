@@ -153,7 +153,7 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
     for plan in largest.values():
         prepared = plan.prepare()
         plan.experiment.training.augmentation.check(prepared.split.train)
-    prepared.check_sample_probes()
+    prepared.check_quality_probes()
     if (latents := prepared.plan.experiment.latents) is not None:  # their shape needs no trained weights
         few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
         autoencoder = latents.build(few.item_shape).to(few.train.device)
