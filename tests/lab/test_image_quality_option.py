@@ -1,10 +1,13 @@
 """monitor.quality: what it adds to a run's record, and that a run without it is what it was."""
 
+import warnings
+
 import pytest
 from pydantic import ValidationError
 
 from taumem.errors import ConfigError
-from taumem.lab import load_experiment, make_run, plans_of
+from taumem.lab import Experiment, load_experiment, make_run, make_study, plans_of
+from taumem.lab.studies import check_data_and_network
 from taumem.record import QUANTITIES, RunRecord, family_of
 
 TINY = {
@@ -18,8 +21,6 @@ TINY = {
 
 
 def made(folder, **monitor):
-    from taumem.lab import Experiment
-
     experiment = Experiment.model_validate({"name": "tiny", **TINY, "monitor": TINY["monitor"] | monitor})
     (plan,) = plans_of(experiment)
     make_run(plan, folder)
@@ -53,3 +54,27 @@ def test_a_network_that_is_not_there_is_one_clear_line(tmp_path):
     pytest.importorskip("torchmetrics")
     with pytest.raises(ConfigError, match=r"^gone\.pt: no extractor of features can be read there"):
         made(tmp_path, fid="gone.pt")
+
+
+@pytest.mark.parametrize(
+    ("data", "monitor", "why"),
+    [({"n_heldout": 3}, {"quality": True}, "4 held-out ones"), ({}, {"fid": "gone.pt"}, r"^gone\.pt")],
+    ids=["too few images", "no network"],
+)
+def test_what_samples_cannot_be_compared_with_is_refused_before_the_pretraining(tmp_path, data, monitor, why):
+    if "fid" in monitor:
+        pytest.importorskip("torchmetrics")
+    changes = {"data": TINY["data"] | data, "monitor": TINY["monitor"] | {"n_heldout_items": 2} | monitor}
+    start = {"data": TINY["data"], "n_train": 8, "steps": 5, "batch_size": 4}
+    experiment = Experiment.model_validate({"name": "tiny", **TINY, **changes, "pretraining": start})
+    with pytest.raises(ConfigError, match=why):
+        make_study(experiment, tmp_path / "out", workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_can_be_compared_is_checked_without_a_word():
+    data, monitor = TINY["data"] | {"n_heldout": 128}, TINY["monitor"] | {"quality": True}
+    (plan,) = plans_of(Experiment.model_validate({"name": "tiny", **TINY, "data": data, "monitor": monitor}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_data_and_network([plan])

@@ -1,12 +1,16 @@
 """What a run takes of the memory: what is counted, against counts by hand, and refusals before anything is trained."""
 
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
-from tiny import tiny
+from tiny import TINY, tiny
 from torch import nn
 
 from taumem.diffusion import GaussianDiffusion
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.lab import RunPlan, make_study, outlook
 from taumem.lab.memory import OVERHEAD, SLACK, Memory, predicted
 
@@ -76,6 +80,36 @@ def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path, monkeypat
         make_study(tiny(**OF_IMAGES), tmp_path / "out", workers=1)
     assert "\n" not in str(said.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_on_a_gpu_it_is_a_warning_and_the_data_set_of_the_machine_does_not_count(monkeypatch):
+    prepared = RunPlan(tiny(**OF_IMAGES), 8, 0, None).prepare()
+    there = replace(prepared, plan=replace(prepared.plan, device="cuda"))
+    assert prepared.memory().data - there.memory().data == prepared.domain.n_bytes
+    monkeypatch.setattr("taumem.lab.prepared.memory_of_device", lambda device: (100 * 10**6, f"the device {device}"))
+    with pytest.warns(TaumemWarning, match=r"the device cuda has 100 MB.* It is tried all the same\."):
+        there.refuse_if_it_does_not_fit()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+def test_of_adapters_what_is_trained_counts():
+    start = {"data": TINY["data"], "n_train": 64, "steps": 5}
+
+    def of(rank):
+        training = TINY["training"] | {"lora_rank": rank}
+        experiment = tiny(pretraining=start, model={"kind": "mlp", "width": 512, "depth": 1}, training=training)
+        return RunPlan(experiment, 8, 0, None).prepare().memory()
+
+    assert of(0).gradients == of(0).weights
+    assert of(2).gradients < of(0).gradients / 20
+    assert of(2).moments == 2 * of(2).gradients
+
+
+def test_images_that_are_chosen_from_a_file_count_as_all_that_is_read(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 255, (200, 8, 8), dtype=np.uint8))
+    data = {"source": "images", "path": str(tmp_path / "a.npy"), "n_heldout": 8}
+    n_bytes = [tiny(**OF_IMAGES | {"data": data | more}).data.open().n_bytes for more in ({}, {"limit": 100})]
+    assert n_bytes == [200 * 64] * 2
 
 
 def test_the_largest_run_is_told_before_it_begins():

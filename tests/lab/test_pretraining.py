@@ -13,7 +13,9 @@ from taumem.errors import ConfigError, DataError, RecordError
 from taumem.lab import load_experiment, make_study
 from taumem.lab.plan import opened, plans_of
 from taumem.lab.pretrained import Pretrained, pretrain
+from taumem.models.recomputation import InStages
 from taumem.record import RunRecord
+from taumem.training import Engine, train
 
 OTHER = {"source": "mixture", "dimensions": 4, "n_items": 300, "n_heldout": 8}
 PRETRAINING = {"data": OTHER, "n_train": 64, "steps": 50, "batch_size": 8}
@@ -74,6 +76,27 @@ def test_an_interrupted_pretraining_goes_on_and_ends_as_an_unbroken_one(tmp_path
     files = [load_file(tmp_path / name / "network.safetensors") for name in ("broken", "unbroken")]
     assert all(torch.equal(files[0][name], files[1][name]) for name in files[0] | files[1])
     assert sorted(file.name for file in (tmp_path / "broken").iterdir()) == ["network.safetensors"]
+
+
+def test_its_steps_are_computed_as_those_of_the_runs_are(tmp_path, monkeypatch):
+    images = {"source": "fashion-mnist", "size": 8, "n_heldout": 16}
+    unet = {"kind": "unet", "channels": 4, "multipliers": [1, 2], "blocks": 1}
+    start = {"data": images, "n_train": 32, "steps": 4, "batch_size": 8}
+    made = []
+
+    def seen(learner, *args, **options):
+        made.append((options["engine"], [m.recomputes for m in learner.denoiser.modules() if isinstance(m, InStages)]))
+        return train(learner, *args, **options)
+
+    monkeypatch.setattr("taumem.lab.pretrained.train", seen)
+    ways = {"accumulate": 16, "checkpoint_activations": True, "channels_last": True}
+    for name, way in (("plain", {}), ("asked", ways)):
+        experiment = of_vectors(data=images, model=unet, pretraining=start, training=TINY["training"] | way)
+        pretrain(experiment, opened(experiment.pretraining.data), tmp_path / name)
+    assert made == [(Engine(), [False]), (Engine(accumulate=8, channels_last=True), [True])]  # of 8 in a batch
+    plain, asked = (load_file(tmp_path / name / "network.safetensors") for name in ("plain", "asked"))
+    weights = [name for name in plain if plain[name].ndim > 1]  # of a bias before a norm the gradient is rounding alone
+    assert all(torch.allclose(plain[name], asked[name], atol=1e-3) for name in weights)
 
 
 @needs_peft

@@ -1,12 +1,17 @@
 """Studies of images whose runs train together: U-Nets side by side, of all sizes or of one after another."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tiny import tiny
 
-from taumem.lab import Experiment, Interrupted, RunPlan, make_run, make_runs_together, plans_of
+from taumem.errors import RecordError
+from taumem.lab import Experiment, Interrupted, RunPlan, make_run, make_runs_together, make_study, plans_of
+from taumem.monitor import Monitor
 from taumem.record import RunRecord
+from taumem.record.header import WAYS
+from taumem.record.state import read_state
 
 
 def study(**training) -> Experiment:
@@ -21,6 +26,14 @@ def study(**training) -> Experiment:
 def losses(folder: Path, plan: RunPlan) -> dict:
     record = RunRecord.read(folder / plan.name)
     return {m.key: m.value for m in record.measurements if m.quantity.endswith("_loss")}
+
+
+def stop_at(at: int):
+    def on_step(plan: RunPlan, step: int) -> None:
+        if step == at:
+            raise Interrupted
+
+    return on_step
 
 
 @pytest.mark.parametrize(
@@ -53,3 +66,47 @@ def test_interrupted_they_end_as_unbroken_ones(tmp_path, training):
     make_runs_together(plans, tmp_path / "broken")
     for plan in plans:
         assert losses(tmp_path / "broken", plan) == losses(tmp_path / "unbroken", plan)
+
+
+def test_an_older_study_begun_one_by_one_goes_on_in_parts_and_together(tmp_path):
+    first, *_ = plans = plans_of(study(together=False))
+    make_study(study(together=False), tmp_path / "alone", workers=1)
+    with pytest.raises(Interrupted):
+        make_run(first, tmp_path, stop_at(7))
+    (tmp_path / "experiment.json").write_text(study(together=False).model_dump_json())
+    for file in (tmp_path / "experiment.json", tmp_path / first.name / "run.json"):
+        content = json.loads(file.read_text())
+        content.pop("check", None)
+        training = content.get("experiment", content)["training"]
+        for word in (*set(WAYS) - {"together"}, "precision"):  # which there were not
+            del training[word]
+        file.write_text(json.dumps(content))
+    with pytest.raises(Interrupted):
+        make_run(
+            RunPlan(study(together=False, accumulate=2, checkpoint_activations=True), 8, 0, "a"), tmp_path, stop_at(9)
+        )
+    make_study(study(), tmp_path, workers=1)
+    for plan in plans:
+        assert losses(tmp_path, plan) == pytest.approx(losses(tmp_path / "alone", plan), rel=1e-3)
+    with pytest.raises(RecordError, match=r'training\.precision is "fp32", this one has "bf16"'):
+        make_study(study(together=False, precision="bf16"), tmp_path, workers=1)
+
+
+def test_a_run_that_fails_leaves_and_the_others_are_finished(tmp_path, monkeypatch):
+    plans = plans_of(study())
+    broken = plans[0]
+
+    def look(monitor: Monitor, model, at, *args, **options):
+        if at >= 6 and monitor.record.path.name == broken.name:
+            raise RecordError("training has diverged")
+        return usual(monitor, model, at, *args, **options)
+
+    usual = Monitor.look
+    monkeypatch.setattr(Monitor, "look", look)
+    for _ in range(2):  # the second time, it alone is trained
+        with pytest.raises(RecordError, match="training has diverged"):
+            make_study(study(), tmp_path, workers=1)
+        states = {plan.name: read_state(tmp_path / plan.name) for plan in plans}
+        assert {name for name, state in states.items() if state.name == "failed"} == {broken.name}
+        assert [states[plan.name].name for plan in plans[1:]] == ["finished"] * 3
+        assert [plan.checkpoint(tmp_path, plan.steps).exists() for plan in plans] == [False, True, True, True]

@@ -9,7 +9,7 @@ from taumem.analysis.design import WHOLE, BatchSize
 from taumem.analysis.settings import flat
 from taumem.errors import ConfigError
 from taumem.record import RunHeader, take_whole_sets
-from taumem.record.header import LENGTH
+from taumem.record.header import LENGTH, WAYS
 
 __all__ = ["KNOWN", "Difference", "Known", "batch_size_of", "differences_of", "recipe_of"]
 
@@ -227,7 +227,7 @@ def _refuse_misspelt(own: Iterable[str], theirs: Sequence[Mapping[str, Any]]) ->
 
 def recipe_of(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What changes the law, of an experiment's sections; how long a run takes and what is measured of it does not."""
-    training = {k: v for k, v in experiment.get("training", {}).items() if k not in (*LENGTH, "together")}
+    training = {k: v for k, v in experiment.get("training", {}).items() if k not in (*LENGTH, *WAYS)}
     return {key: experiment.get(key) for key in SECTIONS} | {"training": training}
 
 

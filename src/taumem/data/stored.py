@@ -87,6 +87,11 @@ class _Chosen:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def nbytes(self) -> int:
+        """Of the array that the rows are in: all of it is there."""
+        return int(self.values.nbytes)
+
     def __getitem__(self, which: Any) -> NDArray[Any]:
         rows: NDArray[Any] = np.asarray(self.values[self.places[which]])
         return rows

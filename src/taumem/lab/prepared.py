@@ -1,6 +1,7 @@
 """A run that is ready to be made: a plan with its data, and all that is trained, sampled and measured of it."""
 
 import platform
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,8 +13,8 @@ from torch import Generator, nn
 import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
+from taumem.errors import ConfigError, TaumemWarning
 from taumem.lab.domain import Asked, Domain
-from taumem.lab.experiment import MonitorConfig
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from taumem.lab.plan import RunPlan
 
 __all__ = ["PreparedRun"]
+
+FEW = 64
+"""Items by which it is known whether something can be built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +104,18 @@ class PreparedRun:
         training, monitor = experiment.training, experiment.monitor
         n_asked = max(monitor.n_items, monitor.n_heldout_items)
         item, n_train = self.split.train[0].nbytes, len(self.split)
+        data = getattr(self.domain, "n_bytes", 0) if self._is_on_cpu else 0  # the data set stays with the CPU
         # Looks keep the training items once more, and compare some thousands of them in double precision.
         held = item * (2 * (n_train + len(self.split.heldout)) + 4 * min(n_train, CANDIDATES_AT_ONCE))
         try:
             return predicted(
-                self._network,
+                lambda: self._adapted(self._network()),
                 self.objective,
                 item_shape=self.split.item_shape,
                 tokens=self.split.vocabulary is not None,
                 batch_size=-(-self.plan.batch_size // training.engine.n_parts),
                 look=max(min(monitor.block, n_asked), monitor.n_samples),
-                data=held + getattr(self.domain, "n_bytes", 0),
+                data=held + data,
                 optimizer=training.optimizer,
                 momentum=training.momentum,
                 averaged=training.ema_window is not None,
@@ -119,14 +124,25 @@ class PreparedRun:
             return None
 
     def refuse_if_it_does_not_fit(self) -> None:
-        """Refuse a run that takes more memory than the device has, before any of it is taken.
+        """Refuse a run that takes more memory than the machine has, before any of it is taken.
+
+        On another device it is a warning: what is said has been measured on CPUs alone.
 
         Raises:
             ConfigError: it does.
         """
         self.plan.experiment.model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
         if (memory := self.memory()) is not None:
-            memory.refuse_if_more_than(*memory_of_device(self.plan.device))
+            try:
+                memory.refuse_if_more_than(*memory_of_device(self.plan.device))
+            except ConfigError as error:
+                if self._is_on_cpu:
+                    raise
+                warnings.warn(f"{error} It is tried all the same.", TaumemWarning, stacklevel=2)
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return torch.device(self.plan.device).type == "cpu"
 
     def _network(self) -> nn.Module:
         """The network with fresh weights."""
@@ -142,7 +158,12 @@ class PreparedRun:
         denoiser = self._network()
         if plan.pretrained is not None and experiment.pretraining is not None and experiment.pretraining.steps:
             plan.pretrained.load_network(denoiser)
-        if (rank := experiment.training.lora_rank) is not None:
+        return self._adapted(denoiser)
+
+    def _adapted(self, denoiser: nn.Module) -> nn.Module:
+        """The network with adapters, where they are trained in its place."""
+        plan = self.plan
+        if (rank := plan.experiment.training.lora_rank) is not None:
             add_adapters(denoiser, rank, generator_for(plan.seed, "adapters", plan.half or ""))
         return denoiser
 
@@ -182,16 +203,24 @@ class PreparedRun:
         decode = self.autoencoder.decode
         return replace(self.split, train=decode(self.split.train), heldout=decode(self.split.heldout))
 
-    def _sample_probes(self, config: MonitorConfig) -> list[SampleProbe]:
+    def check_quality_probes(self) -> None:
+        """Refuse what samples cannot be compared by: a network that is not there, too few images; by a few of them.
+
+        Raises:
+            TaumemError: one of them.
+        """
         compared = self._comparable
-        sets = compared.train, compared.heldout
-        probes = self.domain.sample_probes(compared)
-        probes += [ImageQuality(*sets)] if config.quality else []
+        few = replace(compared, train=compared.train[:FEW], heldout=compared.heldout[:FEW])
+        self._quality_probes(few)
+
+    def _quality_probes(self, compared: Split) -> list[SampleProbe]:
+        config, sets = self.plan.experiment.monitor, (compared.train, compared.heldout)
+        probes: list[SampleProbe] = [ImageQuality(*sets)] if config.quality else []
         return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
-        config, seed = self.plan.experiment.monitor, self.plan.seed
+        config, seed, compared = self.plan.experiment.monitor, self.plan.seed, self._comparable
         sets = {"train": self.split.train[: config.n_items], "heldout": self.split.heldout[: config.n_heldout_items]}
         if self.twin_items is not None:
             sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
@@ -202,7 +231,7 @@ class PreparedRun:
             [*pace, *self.domain.probes(asked)],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
-            sample_probes=self._sample_probes(config),
+            sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
             seed=seed,
         )

@@ -18,6 +18,7 @@ from taumem.lab.interruption import ctrl_c_waits
 from taumem.lab.pace import SavingPace
 from taumem.lab.pretraining import LatentsConfig
 from taumem.models import Autoencoder
+from taumem.models.recomputation import checkpoint_activations
 from taumem.randomness import generator_for
 from taumem.shapes import Items
 from taumem.training import Learner, load_checkpoint, save_checkpoint, train
@@ -117,7 +118,13 @@ def pretrain(
         diffusion = experiment.diffusion.build(split.vocabulary)
         generator = generator_for(config.seed, "pretrained weights")
         denoiser = experiment.model.build(domain, split.item_shape, diffusion, generator).to(device)
-        learner = Learner.start(denoiser, learning_rate=config.learning_rate, ema_window=experiment.training.ema_window)
+        training = experiment.training
+        if training.checkpoint_activations:
+            checkpoint_activations(denoiser)
+        parts = min(training.accumulate, config.batch_size)
+        engine = replace(training.engine, accumulate=parts, shared=False)  # one process makes it, while others wait
+        denoiser = engine.placed(denoiser)
+        learner = Learner.start(denoiser, learning_rate=config.learning_rate, ema_window=training.ema_window)
         with _saved_as_it_goes(learner, folder / "learner.safetensors") as after_step:
             steps = train(
                 learner,
@@ -125,7 +132,8 @@ def pretrain(
                 split.train,
                 batch_size=config.batch_size,
                 seed=config.seed,
-                clip=experiment.training.clip,
+                clip=training.clip,
+                engine=engine,
             )
             while learner.step < config.steps:
                 on_step(before + next(steps).index)

@@ -18,7 +18,7 @@ from taumem.lab.prepared import PreparedRun
 from taumem.monitor import Monitor
 from taumem.processes import is_first
 from taumem.record import RunHeader, RunRecord
-from taumem.record.header import free_length, read_header
+from taumem.record.header import may_differ, read_header
 from taumem.training import Learner, Member, load_checkpoint, save_checkpoint, train_together
 
 __all__ = ["OnStep", "make_run", "make_runs_together"]
@@ -47,13 +47,15 @@ def make_run(plan: RunPlan, folder: Path, on_step: OnStep = lambda plan, step: N
     with leading(), _started(prepared, learner, folder) as running:
         if not running.finished:
             _follow(led(prepared.training(learner), plan, learner), [running], on_step)
+        _raise_failure([running])
 
 
 def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep = lambda plan, step: None) -> None:
     """Make runs of one experiment, or what is left of them, trained as one batched program.
 
     The records are those of runs that were made one by one, to within the rounding of single precision. Where the batch
-    size or the decay of the rate is that of each P, the runs of one P train together, one P after another.
+    size or the decay of the rate is that of each P, the runs of one P train together, one P after another. A run that
+    fails leaves; the others are finished all the same.
 
     Args:
         plans: what to run; each run leaves when it is finished.
@@ -62,14 +64,23 @@ def make_runs_together(plans: Sequence[RunPlan], folder: Path, on_step: OnStep =
 
     Raises:
         Interrupted: by ``on_step``; all runs have saved where they stand, as at Ctrl-C.
-        RecordError: the folder holds another run, or training has diverged.
+        RecordError: the folder holds another run, or the training of one has diverged: told when the others are done.
         DataError: the data are not there, or too few.
     """
     with ExitStack() as stack:
         started = [stack.enter_context(_started(*prepared_everywhere(plan), folder)) for plan in plans]
+        for running in started:
+            on_step(running.plan, running.reached)  # should one fail, it is known which were finished before
         unfinished = sorted((running for running in started if not running.finished), key=_in_step)
         for _, group in groupby(unfinished, key=_in_step):
             _finish_together(list(group), on_step)
+        _raise_failure(started)
+
+
+def _raise_failure(made: Sequence["_Running"]) -> None:
+    """Raise the first failure of some runs, if there is one."""
+    for failure in (running.failure for running in made if running.failure):
+        raise failure
 
 
 def _in_step(running: "_Running") -> tuple[int, int, int]:
@@ -101,14 +112,17 @@ def _follow(
     on_step: OnStep,
     leave: Callable[["_Running"], None] = lambda running: None,
 ) -> None:
-    """After each step look, save and report, until all runs of a group are finished; each leaves when it is."""
+    """After each step look, save and report, until all runs of a group are finished or failed; each leaves then."""
     unfinished, pace = list(group), SavingPace()
     with ctrl_c_waits() as raise_if_it_came:
         for _ in steps:
             with _saved_if_stopped(group):
                 for running in tuple(unfinished):
-                    running.look()
-                    if running.finished:
+                    try:
+                        running.look()
+                    except TaumemError as error:  # the others need not suffer for it
+                        running.failure = error
+                    if running.finished or running.failure:
                         unfinished.remove(running)
                         leave(running)
                 if pace.due:
@@ -116,7 +130,8 @@ def _follow(
                         for running in unfinished:  # all at one step, so that they can go on together
                             running.save()
                 for running in group:
-                    on_step(running.plan, running.reached)
+                    if not running.failure:
+                        on_step(running.plan, running.reached)
                 raise_if_it_came()
             if not unfinished:
                 return
@@ -149,6 +164,8 @@ class _Running:
     """Whether the run has taken all its steps, or what it was to stop at has come."""
     broken: bool = False
     """Whether its last look went wrong."""
+    failure: TaumemError | None = None
+    """Why it could not go on."""
 
     def __post_init__(self) -> None:
         self.finished = self.is_finished_at(self.learner.step)
@@ -253,6 +270,6 @@ def _as_recorded(header: RunHeader, path: Path) -> RunHeader:
         return header
     recorded = read_header(path)[0].experiment
     training = header.experiment["training"]
-    length = {name: training[name] for name in free_length(training)}  # it may have been made longer
-    same = recorded | {"training": recorded.get("training", {}) | length}
+    free = {name: training[name] for name in may_differ(training)}  # it may have been made longer
+    same = recorded | {"training": recorded.get("training", {}) | free}
     return header.model_copy(update={"experiment": same}) if recipe_of(same) == header.experiment else header

@@ -20,7 +20,7 @@ from taumem.lab.pretrained import Pretrained, encoded, pretraining_steps
 from taumem.lab.sizing import sized
 from taumem.record import RunRecord, write_atomically
 from taumem.record.files import make_folder, refuse_a_link, saying_why
-from taumem.record.header import free_length
+from taumem.record.header import may_differ
 from taumem.record.sealed import twin_of
 
 __all__ = ["Progress", "check_data_and_network", "check_device", "claim", "grown", "made_here", "make_study"]
@@ -117,16 +117,15 @@ def claim(folder: Path, experiment: Experiment) -> None:
 
 
 def grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experiment:
-    """The experiment with the sizes and seeds of both, and the length of the new one.
+    """The experiment with the sizes and seeds of both, and the length of the new one and its way to compute.
 
     Raises:
         RecordError: the two are not one experiment, or the new one is shorter.
     """
-    free = free_length(experiment.training.model_dump())
-    length = {name: getattr(experiment.training, name) for name in free}
-    as_long = existing.model_copy(update={"training": existing.training.model_copy(update=length)})
-    if as_long.recipe != experiment.recipe:
-        difference = first_difference(as_long.recipe, experiment.recipe)
+    free = {name: getattr(experiment.training, name) for name in may_differ(experiment.training.model_dump())}
+    alike = existing.model_copy(update={"training": existing.training.model_copy(update=free)})
+    if alike.recipe != experiment.recipe:
+        difference = first_difference(alike.recipe, experiment.recipe)
         raise RecordError(
             f"{folder}: holds another experiment ('{existing.name}'; {difference}). "
             "Choose another output folder, or remove this one."
@@ -143,7 +142,7 @@ def grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experim
 
 
 def check_data_and_network(plans: Sequence[RunPlan]) -> None:
-    """Refuse a size that the data do not have, a network or a schedule that cannot be: now, not an hour from now.
+    """Refuse a size that the data do not have, a network, schedule or comparison that cannot be: now, not in an hour.
 
     Raises:
         TaumemError: one of them.
@@ -154,6 +153,7 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
     for plan in largest.values():
         prepared = plan.prepare()
         plan.experiment.training.augmentation.check(prepared.split.train)
+    prepared.check_quality_probes()
     if (latents := prepared.plan.experiment.latents) is not None:  # their shape needs no trained weights
         few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
         autoencoder = latents.build(few.item_shape).to(few.train.device)

@@ -15,12 +15,13 @@ __all__ = [
     "ADVICE",
     "LENGTH",
     "SCHEMA_VERSION",
+    "WAYS",
     "DataFacts",
     "ItemKind",
     "RunHeader",
     "first_problem",
-    "free_length",
     "header_text",
+    "may_differ",
     "parse_header",
     "read_header",
 ]
@@ -34,6 +35,9 @@ SCHEMA_VERSION = 3
 
 LENGTH = ("min_steps", "steps_per_example", "stop_at_copies", "stop_at_clock")
 """What the laboratory calls how long a run is trained: a run may be made longer, and is the same run."""
+
+WAYS = ("together", "accumulate", "checkpoint_activations", "compile", "channels_last")
+"""How the laboratory computes a step: it changes no number beyond rounding, so that a run may go on in another way."""
 
 ADVICE = "Use the taumem that wrote it, or run the experiment again."
 
@@ -114,12 +118,12 @@ class RunHeader(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The part that a resumed run must agree with.
 
-        All but the machine, the versions, what probes note, how long it is trained, and the kind of items, which
-        earlier schemas did not say.
+        All but the machine, the versions, what probes note, how long it is trained, how its steps are computed, and the
+        kind of items, which earlier schemas did not say.
         """
         apart = ("device", "versions", "schema_version", "copy_rule", "probes", "steps")
-        length = set(free_length(self.experiment.get("training")))
-        deeper: dict[str, Any] = {"data": {"kind"}, "experiment": {"training": length}}
+        free = set(may_differ(self.experiment.get("training")))
+        deeper: dict[str, Any] = {"data": {"kind"}, "experiment": {"training": free}}
         return self.model_dump(mode="json", exclude=deeper | dict.fromkeys(apart, True))
 
     @property
@@ -139,15 +143,15 @@ class RunHeader(BaseModel):
         return self.probes | ({"copy rule": self.copy_rule.model_dump()} if self.copy_rule else {})
 
 
-def free_length(training: Any) -> tuple[str, ...]:
-    """Which words of a run's length may change while it stays the same run.
+def may_differ(training: Any) -> tuple[str, ...]:
+    """Which words of a training may change while the run stays the same: of its length, and how steps are computed.
 
     Args:
         training: that section of an experiment. A rate that decays does so until the run's end: another length is
             another run, which may end early all the same.
     """
     decays = isinstance(training, dict) and training.get("schedule", "constant") != "constant"
-    return tuple(name for name in LENGTH if name.startswith("stop_at")) if decays else LENGTH
+    return (*(name for name in LENGTH if not decays or name.startswith("stop_at")), *WAYS)
 
 
 def read_header(folder: Path) -> tuple[RunHeader, int]:
