@@ -72,6 +72,21 @@ def test_executors_that_there_are_not_are_refused(tmp_path):
         executor_named("slurm", tmp_path, Resources(gpus=0.5))
 
 
+def test_a_job_of_slurm_that_is_out_of_time_is_handed_in_again(tmp_path):
+    pytest.importorskip("submitit")
+    first = tmp_path / "first"
+    # submitit warns a job of its end by this signal; one of a few minutes it then takes to be out of time.
+    job = f"""import os, pathlib, signal, time
+if not pathlib.Path({str(first)!r}).exists():
+    pathlib.Path({str(first)!r}).touch()
+    os.kill(os.getpid(), signal.SIGUSR2)
+    time.sleep(10)
+pathlib.Path({str(tmp_path / "again")!r}).touch()"""
+    with SlurmExecutor(tmp_path / ".slurm", options={"cluster": "local", "timeout_min": 1}) as executor:
+        assert executor.submit(exec, job).result(timeout=60) is None
+    assert (tmp_path / "again").exists()
+
+
 def test_a_run_that_says_it_runs_was_interrupted_if_its_process_is_gone(tmp_path):
     gone = 2**22 + 1  # beyond the largest number that Linux gives
     note_state(tmp_path, State("running", 7, pid=gone))
