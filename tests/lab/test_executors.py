@@ -87,6 +87,13 @@ pathlib.Path({str(tmp_path / "again")!r}).touch()"""
     assert (tmp_path / "again").exists()
 
 
+def test_an_option_of_a_kind_that_submitit_does_not_take_is_refused_in_a_line(tmp_path):
+    pytest.importorskip("submitit")
+    for wrong in ("04:00", 0.5):
+        with pytest.raises(ConfigError, match=r"submitit: .*timeout_min.*expected type"):
+            SlurmExecutor(tmp_path, options={"cluster": "local", "timeout_min": wrong})
+
+
 def test_a_run_that_says_it_runs_was_interrupted_if_its_process_is_gone(tmp_path):
     gone = 2**22 + 1  # beyond the largest number that Linux gives
     note_state(tmp_path, State("running", 7, pid=gone))

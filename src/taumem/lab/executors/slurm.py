@@ -44,7 +44,7 @@ class SlurmExecutor(Executor):
         try:
             self._submitit = submitit.AutoExecutor(folder / "%j", cluster=cluster)
             self._submitit.update_parameters(**{"timeout_min": 24 * 60, "name": "taumem"} | known)
-        except (RuntimeError, NameError, TypeError, ValueError) as error:
+        except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
             raise ConfigError(f"submitit: {str(error).strip().splitlines()[0]}") from None
         self._folder = folder
         self._at_once = None if cluster == "slurm" else workers
