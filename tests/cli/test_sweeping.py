@@ -10,6 +10,8 @@ import pytest
 
 from taumem.analysis import Onset
 from taumem.cli import main
+from taumem.errors import ConfigError
+from taumem.lab.executors import EXECUTORS
 from taumem.record.state import State, note_state
 
 TOML = """
@@ -152,6 +154,18 @@ def test_the_file_of_a_sweep_is_refused_by_run_which_names_the_verb(tmp_path, ca
     assert "taumem sweep" in capsys.readouterr().err
     assert taumem("sweep", tmp_path / "rates.toml", "--names") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.parametrize("verb", ["run", "sweep"])
+def test_what_the_file_tells_submitit_reaches_it(tmp_path, monkeypatch, capsys, verb):
+    def submitted(folder, resources):
+        raise ConfigError(str(dict(resources.slurm)))
+
+    monkeypatch.setitem(EXECUTORS, "slurm", submitted)
+    (tmp_path / "rates.toml").write_text(TOML + "[slurm]\ntimeout_min = 5\nmem_gb = 2\n")
+    command = [verb, tmp_path / "rates.toml", "-o", tmp_path / "out", "--executor", "slurm", "--slurm", "mem_gb=3"]
+    assert taumem(*command) == 2
+    assert "{'timeout_min': 5, 'mem_gb': 3}" in capsys.readouterr().err
 
 
 def test_looking_at_a_sweep_loads_no_torch(swept):

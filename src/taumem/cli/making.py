@@ -101,6 +101,7 @@ def run(
     from taumem.analysis import Study
     from taumem.lab import load_experiment, make_study, outlook, sized
     from taumem.lab.pretrained import pretraining_steps
+    from taumem.lab.sweeps import slurm_of
     from taumem.processes import is_first
     from taumem.record import read_runs
     from taumem.report import write_report
@@ -125,7 +126,7 @@ def run(
             else:
                 advance("runs", done - before, total - before)
 
-        with executor_of(where, folder, device, workers) as executor:
+        with executor_of(where, folder, device, workers, slurm_of(experiment, changes)) as executor:
             make_study(chosen, folder, device=device, workers=workers, executor=executor, progress=on_progress)
     if not is_first():
         return
