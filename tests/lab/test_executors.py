@@ -5,16 +5,17 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Executor, Future
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 from small_sweeps import held, small_sweep
 
 from taumem.analysis.standing import standings
-from taumem.errors import ConfigError
-from taumem.lab import make_sweep
+from taumem.errors import ConfigError, RecordError
+from taumem.lab import make_study, make_sweep
 from taumem.lab.executors import Processes, RayExecutor, Resources, SlurmExecutor, WorkerDied, executor_named
 from taumem.record.state import State, note_state, read_state
 
@@ -92,6 +93,34 @@ def test_an_option_of_a_kind_that_submitit_does_not_take_is_refused_in_a_line(tm
     for wrong in ("04:00", 0.5):
         with pytest.raises(ConfigError, match=r"submitit: .*timeout_min.*expected type"):
             SlurmExecutor(tmp_path, options={"cluster": "local", "timeout_min": wrong})
+
+
+class Elsewhere(Executor):
+    """Machines that are not this one: what they are given is kept, and done by nobody."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.tasks.append(fn)
+        future = Future()
+        future.set_exception(WorkerDied("nobody is there"))
+        return future
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_who_asks_for_runs_elsewhere_needs_neither_their_gpu_nor_their_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("taumem.lab.prepared.memory_of_device", lambda device: (1, device))
+    sweep, elsewhere = small_sweep(tmp_path), Elsewhere()
+    make_sweep(sweep, tmp_path / "out", device="cuda", executor=elsewhere, retries=0)
+    (study,) = sweep.studies.values()
+    with pytest.raises(RecordError, match="nobody is there"):
+        make_study(study, tmp_path / "study", device="cuda", executor=elsewhere)
+    assert [plan.device for task in elsewhere.tasks for plan in task.job.plans] == ["cuda", "cuda"]
+    with pytest.raises(ConfigError, match="torch cannot use it here"):
+        make_study(study, tmp_path / "here", device="cuda")
+    with pytest.raises(ConfigError, match="none of that name"):
+        make_study(study, tmp_path / "named", device="cude", executor=elsewhere)
 
 
 def test_a_run_that_says_it_runs_was_interrupted_if_its_process_is_gone(tmp_path):

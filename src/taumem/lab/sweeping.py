@@ -91,13 +91,13 @@ def make_sweep(
         DataError: the data are not there, or too few.
         KeyboardInterrupt: as it came; runs have then saved where they stand.
     """
-    check_device(device)
+    check_device(device, is_here=executor is None)
     device, workers = joined(device, workers, executor, list(sweep.studies.values()))
     asked = Resources(workers, device)
     plans = _plans(sweep, only, device)
     with nullcontext(executor) if executor is not None else made_here(folder, asked) as where:
         for own in plans.values():
-            check_data_and_network(own)
+            check_data_and_network(own, are_here=executor is None)
         _claim(folder, sweep)
         for study, own in plans.items():
             claim(folder / study, own[0].experiment)
