@@ -9,6 +9,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,17 +143,17 @@ def carry_out(
         return
     stop = folder / f".stop-{uuid.uuid4().hex}"
     waiting: dict[Future[TaumemError | None], tuple[Job, int]] = {}
-    reported = time.monotonic()
+    place, reported = Path.cwd(), time.monotonic()
     try:
         for job in jobs:
-            waiting[executor.submit(Task(job, stop))] = job, retries
+            waiting[executor.submit(_done_at, place, Task(job, stop))] = job, retries
         while waiting:
             done, _ = wait(waiting, SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
             for future in done:
                 job, left = waiting.pop(future)
                 failure = _failure_of(future, job, goes_on=left > 0)
                 if isinstance(failure, _Died) and left:
-                    waiting[executor.submit(Task(job, stop))] = job, left - 1
+                    waiting[executor.submit(_done_at, place, Task(job, stop))] = job, left - 1
                 elif failure is not None:
                     on_failure(job, failure)
                 else:
@@ -169,6 +170,12 @@ def carry_out(
         raise
     finally:
         stop.unlink(missing_ok=True)
+
+
+def _done_at(place: Path, task: "Task") -> TaumemError | None:
+    """Do a task in the folder where it was asked for, if it is there: relative paths of data then mean the same."""
+    with chdir(place) if place.is_dir() and place != Path.cwd() else nullcontext():
+        return task()
 
 
 class _Died(RecordError):  # noqa: N818 (what happened to it)

@@ -59,6 +59,7 @@ def make_study(
         TaumemError: the first run's that failed; the others have then saved where they stand.
     """
     check_device(device, is_here=executor is None)
+    folder = folder if executor is None else folder.absolute()
     experiment = sized(experiment)
     device, workers = joined(device, workers, executor, [experiment])
     asked = Resources(workers, device)

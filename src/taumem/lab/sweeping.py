@@ -92,6 +92,7 @@ def make_sweep(
         KeyboardInterrupt: as it came; runs have then saved where they stand.
     """
     check_device(device, is_here=executor is None)
+    folder = folder if executor is None else folder.absolute()
     device, workers = joined(device, workers, executor, list(sweep.studies.values()))
     asked = Resources(workers, device)
     plans = _plans(sweep, only, device)
@@ -118,6 +119,10 @@ def make_sweep(
         at_once = asked.n_workers if executor is None else workers or 1
         jobs = _jobs(plans, folder, at_once, on_made=lambda plan: on_step(plan, plan.steps))
         carry_out(jobs, where, folder, on_step=on_step, on_failure=on_failure, retries=retries)
+        if executor is not None:
+            unseen = f"its worker has ended, and no finished run is in {folder}: do all machines see that folder?"
+            names = ((f"{study}/{plan.name}", plan, folder / study) for study, own in plans.items() for plan in own)
+            failures |= {n: unseen for n, plan, own in names if n not in failures and not _is_made(plan, own)}
     progress(total, total)
     return Swept(folder, sum(map(len, plans.values())), failures)
 
