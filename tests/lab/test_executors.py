@@ -18,6 +18,8 @@ from taumem.analysis.standing import standings
 from taumem.errors import ConfigError, RecordError
 from taumem.lab import load_sweep, make_study, make_sweep
 from taumem.lab.executors import Processes, RayExecutor, Resources, SlurmExecutor, WorkerDied, executor_named
+from taumem.lab.jobs import Task, jobs_of
+from taumem.lab.plan import plans_of
 from taumem.record.state import State, note_state, read_state
 
 RATES = "training.learning_rate=1e-3,3e-3"
@@ -96,6 +98,22 @@ def test_an_option_of_a_kind_that_submitit_does_not_take_is_refused_in_a_line(tm
             SlurmExecutor(tmp_path, options={"cluster": "local", "timeout_min": wrong})
 
 
+def test_a_run_says_that_it_lives_while_what_it_starts_from_is_made(tmp_path, monkeypatch):
+    (job,) = jobs_of(plans_of(*small_sweep(tmp_path).studies.values()), tmp_path / "out", together=False, workers=1)
+    noted = []
+
+    def waits(self, on_step, on_wait):
+        for _ in range(3):
+            (tmp_path / "out" / self.plans[0].name / "state.json").unlink()
+            on_wait()
+            noted.append(read_state(tmp_path / "out" / self.plans[0].name).name)
+
+    monkeypatch.setattr("taumem.lab.jobs.SECONDS_BETWEEN_NOTES", 0)
+    monkeypatch.setattr("taumem.lab.jobs.Job.make", waits)
+    assert Task(job)() is None
+    assert noted == ["running"] * 3
+
+
 class Elsewhere(Executor):
     """Machines that are not this one: what they are given is kept, and done by nobody."""
 
@@ -162,6 +180,8 @@ def test_a_run_that_says_it_runs_was_interrupted_if_its_process_is_gone(tmp_path
     note_state(tmp_path, State("running", 7, pid=gone))
     assert read_state(tmp_path).now == "interrupted"
     note_state(tmp_path, State("running", 7))
+    assert read_state(tmp_path).now == "running"
+    note_state(tmp_path, State("running", 7, at=time.time() - 3600))  # a look may take that long
     assert read_state(tmp_path).now == "running"
     note_state(tmp_path, State("running", 7, host="another"))
     assert read_state(tmp_path).now == "running"

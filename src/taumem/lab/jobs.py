@@ -240,17 +240,19 @@ class Task:
             note_state(self.job.folder / plan.name, told)
 
         def follow(plan: RunPlan, step: int) -> None:
-            steps[plan.name], now = step, time.monotonic()
+            steps[plan.name] = step
             on_step(plan, step)
-            if now - noted[plan.name] >= SECONDS_BETWEEN_NOTES:
-                noted[plan.name] = now
-                note(plan, "running")
-            leave_if_asked()
+            live(plan)
 
-        def leave_if_asked() -> None:
+        def live(*plans: RunPlan) -> None:
             nonlocal asked
-            if self.stop is not None and time.monotonic() - asked >= SECONDS_BETWEEN_QUESTIONS:
-                asked = time.monotonic()
+            now = time.monotonic()
+            for plan in plans or self.job.plans:
+                if now - noted[plan.name] >= SECONDS_BETWEEN_NOTES:
+                    noted[plan.name] = now
+                    note(plan, "running")
+            if self.stop is not None and now - asked >= SECONDS_BETWEEN_QUESTIONS:
+                asked = now
                 if self.stop.exists():
                     raise Interrupted
 
@@ -260,7 +262,7 @@ class Task:
 
         end("running")
         try:
-            self.job.make(follow, leave_if_asked)
+            self.job.make(follow, live)
         except Interrupted:
             end("interrupted")
         except KeyboardInterrupt:
