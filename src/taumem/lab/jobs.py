@@ -23,6 +23,7 @@ from taumem.lab.pretrained import Pretrained, pretrain
 from taumem.lab.run import OnStep, make_run, make_runs_together
 from taumem.processes import is_first
 from taumem.record.state import State, StateName, note_state, read_state
+from taumem.record.writer import BeingWritten, refuse_another_writer
 
 __all__ = ["Job", "Task", "carry_out", "jobs_of", "pretrained_for"]
 
@@ -192,8 +193,7 @@ def _failure_of(future: "Future[TaumemError | None]", job: Job, *, goes_on: bool
             "--workers 1 needs the least memory."
         )
     for plan in job.plans:
-        state = read_state(job.folder / plan.name)
-        step = state.step if state else 0
+        step = state.step if (state := read_state(job.folder / plan.name)) else 0
         told = State("interrupted", step) if goes_on else State("failed", step, str(died))
         note_state(job.folder / plan.name, told)
     return died
@@ -260,9 +260,13 @@ class Task:
             for plan in self.job.plans:
                 note(plan, name, reason, trace)
 
-        end("running")
         try:
+            for plan in self.job.plans:
+                refuse_another_writer(self.job.folder / plan.name)
+            end("running")
             self.job.make(follow, live)
+        except BeingWritten as error:  # by another process, which says where the run stands
+            return error
         except Interrupted:
             end("interrupted")
         except KeyboardInterrupt:
