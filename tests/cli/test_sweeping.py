@@ -134,6 +134,9 @@ def test_the_names_of_runs_are_one_a_line_as_a_job_array_wants_them(swept, capsy
         (["--executor", "ray"], "pip install 'taumem[ray]'"),
         (["--executor", "slurm"], "pip install 'taumem[slurm]'"),
         (["--executor", "slurm", "--slurm", "timeout_min"], "--slurm takes option=value"),
+        (["--gpus", "1"], "--gpus is for --executor ray or slurm; here it is local"),
+        (["--executor", "ray", "--slurm", "mem_gb=3"], "--slurm is for --executor slurm; here it is ray"),
+        (["--executor", "slurm", "--address", "auto"], "--address is for --executor ray; here it is slurm"),
         (["--workers", "0"], "at least 1 process trains"),
     ],
 )
