@@ -1,6 +1,7 @@
 """The verbs sweep and ls, as a user meets them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def swept(tmp_path_factory) -> Path:
 def test_a_sweep_prints_where_its_runs_stand_and_ls_says_the_same(swept, capsys):
     again = ["sweep", swept.parent / "rates.toml", "--over", OVER, "-o", swept, "--workers", 1]
     assert taumem(*again) == 0
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert "Memory" not in told  # nothing is left to make
     assert "learning_rate=0.003/P000008-seed0" in printed
     assert "4 runs: 4 finished." in printed
     assert taumem("ls", swept) == 0
@@ -92,6 +94,7 @@ def test_a_failed_run_is_a_line_on_standard_error_and_exit_code_1(tmp_path, caps
     captured = capsys.readouterr()
     failures = [line for line in captured.err.splitlines() if line.startswith("failed:")]
     assert len(failures) == 2
+    assert re.search(r"^Memory: .* at the peak .*, for each run at once\.$", captured.err, re.MULTILINE)
     assert all("smaller learning rate" in line for line in failures)
     assert "4 runs: 2 finished, 2 failed." in captured.out
     assert taumem("ls", tmp_path) == 0  # which says why, from files alone

@@ -15,6 +15,7 @@ from taumem.lab.executors import Resources, executor_named
 from taumem.lab.experiment import Experiment
 from taumem.lab.jobs import Job, carry_out, jobs_of, pretrained_for
 from taumem.lab.loading import read_experiment
+from taumem.lab.memory import Memory
 from taumem.lab.plan import RunPlan, plans_of
 from taumem.lab.pretrained import Pretrained, encoded, pretraining_steps
 from taumem.lab.sizing import sized
@@ -143,12 +144,15 @@ def grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experim
     return experiment.model_copy(update=both)
 
 
-def check_data_and_network(plans: Sequence[RunPlan], *, are_here: bool = True) -> None:
+def check_data_and_network(plans: Sequence[RunPlan], *, are_here: bool = True) -> Memory | None:
     """Refuse a size that the data do not have, a network or a schedule that cannot be: now, not an hour from now.
 
     Args:
         plans: the runs of a study.
         are_here: whether they are made on this machine; if not, neither its memory nor its devices matter.
+
+    Returns:
+        What the largest of them takes; None where it cannot be told.
 
     Raises:
         TaumemError: one of them.
@@ -166,6 +170,7 @@ def check_data_and_network(plans: Sequence[RunPlan], *, are_here: bool = True) -
     if are_here:
         prepared.refuse_if_it_does_not_fit()
     prepared.learner()
+    return prepared.memory()
 
 
 def check_device(device: str, *, is_here: bool = True) -> None:
