@@ -14,7 +14,7 @@ from taumem.analysis.standing import standings
 from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
 from taumem.lab import jobs, load_experiment, load_sweep, make_study, make_sweep, run_names
 from taumem.monitor import Monitor
-from taumem.record import read_runs
+from taumem.record import read_runs, seal, unseal
 from taumem.record.state import State, note_state
 
 RATES = "training.learning_rate=1e-3,3e-3"
@@ -218,6 +218,13 @@ def test_a_folder_of_another_sweep_is_refused_and_stays_as_it_is(made, tmp_path,
         make_sweep(small_sweep(tmp_path, *asked, changes=changes), copy, workers=1)
     assert held(copy) == held(made)
     assert (copy / "sweep.json").read_bytes() == (made / "sweep.json").read_bytes()
+
+
+def test_a_sweep_that_was_sealed_and_unsealed_is_still_that_sweep(made, tmp_path):
+    again = unseal(seal(made, tmp_path / "rates.sealed"), tmp_path / "out")
+    assert (again / "sweep.json").read_bytes() == (made / "sweep.json").read_bytes()
+    with pytest.raises(RecordError, match="holds another sweep"):
+        make_sweep(small_sweep(tmp_path, "training.batch_size=4,8"), again, workers=1)
 
 
 def test_a_study_and_a_sweep_do_not_share_a_folder(made, tmp_path):
