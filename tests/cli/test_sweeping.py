@@ -1,6 +1,7 @@
 """The verbs sweep and ls, as a user meets them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 from taumem.analysis import Onset
 from taumem.cli import main
+from taumem.errors import ConfigError
+from taumem.lab.executors import EXECUTORS
 from taumem.record.state import State, note_state
 
 TOML = """
@@ -42,7 +45,8 @@ def swept(tmp_path_factory) -> Path:
 def test_a_sweep_prints_where_its_runs_stand_and_ls_says_the_same(swept, capsys):
     again = ["sweep", swept.parent / "rates.toml", "--over", OVER, "-o", swept, "--workers", 1]
     assert taumem(*again) == 0
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert "Memory" not in told  # nothing is left to make
     assert "learning_rate=0.003/P000008-seed0" in printed
     assert "4 runs: 4 finished." in printed
     assert taumem("ls", swept) == 0
@@ -90,6 +94,7 @@ def test_a_failed_run_is_a_line_on_standard_error_and_exit_code_1(tmp_path, caps
     captured = capsys.readouterr()
     failures = [line for line in captured.err.splitlines() if line.startswith("failed:")]
     assert len(failures) == 2
+    assert re.search(r"^Memory: .* at the peak .*, for each run at once\.$", captured.err, re.MULTILINE)
     assert all("smaller learning rate" in line for line in failures)
     assert "4 runs: 2 finished, 2 failed." in captured.out
     assert taumem("ls", tmp_path) == 0  # which says why, from files alone
@@ -132,6 +137,9 @@ def test_the_names_of_runs_are_one_a_line_as_a_job_array_wants_them(swept, capsy
         (["--executor", "ray"], "pip install 'taumem[ray]'"),
         (["--executor", "slurm"], "pip install 'taumem[slurm]'"),
         (["--executor", "slurm", "--slurm", "timeout_min"], "--slurm takes option=value"),
+        (["--gpus", "1"], "--gpus is for --executor ray or slurm; here it is local"),
+        (["--executor", "ray", "--slurm", "mem_gb=3"], "--slurm is for --executor slurm; here it is ray"),
+        (["--executor", "slurm", "--address", "auto"], "--address is for --executor ray; here it is slurm"),
         (["--workers", "0"], "at least 1 process trains"),
     ],
 )
@@ -152,6 +160,18 @@ def test_the_file_of_a_sweep_is_refused_by_run_which_names_the_verb(tmp_path, ca
     assert "taumem sweep" in capsys.readouterr().err
     assert taumem("sweep", tmp_path / "rates.toml", "--names") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.parametrize("verb", ["run", "sweep"])
+def test_what_the_file_tells_submitit_reaches_it(tmp_path, monkeypatch, capsys, verb):
+    def submitted(folder, resources):
+        raise ConfigError(str(dict(resources.slurm)))
+
+    monkeypatch.setitem(EXECUTORS, "slurm", submitted)
+    (tmp_path / "rates.toml").write_text(TOML + "[slurm]\ntimeout_min = 5\nmem_gb = 2\n")
+    command = [verb, tmp_path / "rates.toml", "-o", tmp_path / "out", "--executor", "slurm", "--slurm", "mem_gb=3"]
+    assert taumem(*command) == 2
+    assert "{'timeout_min': 5, 'mem_gb': 3}" in capsys.readouterr().err
 
 
 def test_looking_at_a_sweep_loads_no_torch(swept):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from small_sweeps import held, small_sweep, toml_file
 from tiny import tiny
 
@@ -13,7 +14,8 @@ from taumem.analysis.standing import standings
 from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
 from taumem.lab import jobs, load_experiment, load_sweep, make_study, make_sweep, run_names
 from taumem.monitor import Monitor
-from taumem.record import read_runs
+from taumem.record import read_runs, seal, unseal
+from taumem.record.state import State, note_state
 
 RATES = "training.learning_rate=1e-3,3e-3"
 
@@ -174,6 +176,18 @@ def test_one_run_alone_can_be_made_by_its_name(made, tmp_path):
         make_sweep(sweep, tmp_path / "out", only=["learning_rate=0.03"], workers=1)
 
 
+def test_a_run_that_another_process_makes_is_refused_and_its_state_is_left_to_that(made, tmp_path):
+    copy = shutil.copytree(made, tmp_path / "out")
+    run = copy / "learning_rate=0.001" / "P000008-seed0"
+    shutil.rmtree(run / "checkpoints")
+    note_state(run, State("running", 7))
+    was = (run / "state.json").read_bytes()
+    with FileLock(run / ".lock"):
+        failures = make_sweep(small_sweep(tmp_path, RATES), copy, workers=1).failures
+        assert "another process is writing this run" in failures[f"{run.parent.name}/{run.name}"]
+        assert (run / "state.json").read_bytes() == was
+
+
 def test_a_sweep_may_grow_by_values_and_its_runs_may_become_longer(made, tmp_path):
     copy = shutil.copytree(made, tmp_path / "out")
     make_sweep(small_sweep(tmp_path, "training.learning_rate=1e-2"), copy, workers=1)
@@ -204,6 +218,13 @@ def test_a_folder_of_another_sweep_is_refused_and_stays_as_it_is(made, tmp_path,
         make_sweep(small_sweep(tmp_path, *asked, changes=changes), copy, workers=1)
     assert held(copy) == held(made)
     assert (copy / "sweep.json").read_bytes() == (made / "sweep.json").read_bytes()
+
+
+def test_a_sweep_that_was_sealed_and_unsealed_is_still_that_sweep(made, tmp_path):
+    again = unseal(seal(made, tmp_path / "rates.sealed"), tmp_path / "out")
+    assert (again / "sweep.json").read_bytes() == (made / "sweep.json").read_bytes()
+    with pytest.raises(RecordError, match="holds another sweep"):
+        make_sweep(small_sweep(tmp_path, "training.batch_size=4,8"), again, workers=1)
 
 
 def test_a_study_and_a_sweep_do_not_share_a_folder(made, tmp_path):

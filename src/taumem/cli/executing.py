@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["Where", "executor_of"]
 
 
+OF_EXECUTORS = {"address": ("ray",), "cpus": ("ray", "slurm"), "gpus": ("ray", "slurm"), "slurm": ("slurm",)}
+"""Which executors have an option."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Where:
@@ -59,7 +63,9 @@ def executor_of(
     Raises:
         ConfigError: an executor, or an option of one, that is not there.
     """
-    if where is None or where.executor == "local":
+    where = where or Where()
+    _refuse_what_is_of_another(where)
+    if where.executor == "local":
         yield None
         return
     from taumem.lab.executors import Resources, executor_named
@@ -70,6 +76,16 @@ def executor_of(
     assert made is not None
     with made:
         yield made
+
+
+def _refuse_what_is_of_another(where: Where) -> None:
+    """Refuse options that the executor does not have, rather than leave them aside."""
+    for option, executors in OF_EXECUTORS.items():
+        if getattr(where, option) is not None and where.executor in {"local", "ray", "slurm"}.difference(executors):
+            raise ConfigError(
+                f"--{option} is for --executor {' or '.join(executors)}; here it is {where.executor}. Leave it out, or "
+                "choose that."
+            )
 
 
 def _told(options: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
@@ -14,6 +14,9 @@ from taumem.cli.entry import Flag, Json, OutputFolder, Whole, WholeOrNone, Whole
 from taumem.cli.executing import Where, executor_of
 from taumem.cli.listing import show_runs
 from taumem.cli.tables import show_demo, show_outlook, show_study
+
+if TYPE_CHECKING:
+    from taumem.lab.memory import Memory
 
 __all__ = ["demo", "run", "sweep"]
 
@@ -101,6 +104,7 @@ def run(
     from taumem.analysis import Study
     from taumem.lab import load_experiment, make_study, outlook, sized
     from taumem.lab.pretrained import pretraining_steps
+    from taumem.lab.sweeps import slurm_of
     from taumem.processes import is_first
     from taumem.record import read_runs
     from taumem.report import write_report
@@ -125,7 +129,7 @@ def run(
             else:
                 advance("runs", done - before, total - before)
 
-        with executor_of(where, folder, device, workers) as executor:
+        with executor_of(where, folder, device, workers, slurm_of(experiment, changes)) as executor:
             make_study(chosen, folder, device=device, workers=workers, executor=executor, progress=on_progress)
     if not is_first():
         return
@@ -196,6 +200,11 @@ def sweep(
         print_json({"runs": run_names(asked)}) if json else print("\n".join(run_names(asked)))
         return
     folder = output or Path(asked.name)
+
+    def on_memory(memory: "Memory") -> None:
+        if is_first():
+            err.print(f"Memory: {escape(str(memory))}, for each run at once.", soft_wrap=True)
+
     with progress_bars() as advance, executor_of(where, folder, device, workers, asked.slurm) as executor:
         swept = make_sweep(
             asked,
@@ -206,6 +215,7 @@ def sweep(
             executor=executor,
             retries=retries,
             progress=lambda done, total: advance("runs", done, total) if is_first() else None,
+            on_memory=on_memory,
         )
     if not is_first():
         return

@@ -70,7 +70,8 @@ class TrainingConfig(Config):
     precision: Precision = "fp32"
     """Of products and convolutions: ``"bf16"`` or ``"fp16"`` on GPUs. Probes ask in single precision all the same."""
     accumulate: int = Field(default=1, ge=1, le=65_536)
-    """Parts in which a batch goes through the network: more of them need less memory, and change no number."""
+    """Parts in which a batch goes through the network: more need less memory, and change numbers within rounding (but
+    dropout's draws)."""
     compile: bool = False
     """Whether one program is made of the network and its loss: the first step waits a minute, the others go faster."""
     channels_last: bool = False

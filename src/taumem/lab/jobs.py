@@ -9,6 +9,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from taumem.lab.pretrained import Pretrained, pretrain
 from taumem.lab.run import OnStep, make_run, make_runs_together
 from taumem.processes import is_first
 from taumem.record.state import State, StateName, note_state, read_state
+from taumem.record.writer import BeingWritten, refuse_another_writer
 
 __all__ = ["Job", "Task", "carry_out", "jobs_of", "pretrained_for"]
 
@@ -142,17 +144,17 @@ def carry_out(
         return
     stop = folder / f".stop-{uuid.uuid4().hex}"
     waiting: dict[Future[TaumemError | None], tuple[Job, int]] = {}
-    reported = time.monotonic()
+    place, reported = Path.cwd(), time.monotonic()
     try:
         for job in jobs:
-            waiting[executor.submit(Task(job, stop))] = job, retries
+            waiting[executor.submit(_done_at, place, Task(job, stop))] = job, retries
         while waiting:
             done, _ = wait(waiting, SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
             for future in done:
                 job, left = waiting.pop(future)
                 failure = _failure_of(future, job, goes_on=left > 0)
                 if isinstance(failure, _Died) and left:
-                    waiting[executor.submit(Task(job, stop))] = job, left - 1
+                    waiting[executor.submit(_done_at, place, Task(job, stop))] = job, left - 1
                 elif failure is not None:
                     on_failure(job, failure)
                 else:
@@ -171,6 +173,12 @@ def carry_out(
         stop.unlink(missing_ok=True)
 
 
+def _done_at(place: Path, task: "Task") -> TaumemError | None:
+    """Do a task in the folder where it was asked for, if it is there: relative paths of data then mean the same."""
+    with chdir(place) if place.is_dir() and place != Path.cwd() else nullcontext():
+        return task()
+
+
 class _Died(RecordError):  # noqa: N818 (what happened to it)
     """A worker has ended before its task had."""
 
@@ -185,8 +193,7 @@ def _failure_of(future: "Future[TaumemError | None]", job: Job, *, goes_on: bool
             "--workers 1 needs the least memory."
         )
     for plan in job.plans:
-        state = read_state(job.folder / plan.name)
-        step = state.step if state else 0
+        step = state.step if (state := read_state(job.folder / plan.name)) else 0
         told = State("interrupted", step) if goes_on else State("failed", step, str(died))
         note_state(job.folder / plan.name, told)
     return died
@@ -233,17 +240,19 @@ class Task:
             note_state(self.job.folder / plan.name, told)
 
         def follow(plan: RunPlan, step: int) -> None:
-            steps[plan.name], now = step, time.monotonic()
+            steps[plan.name] = step
             on_step(plan, step)
-            if now - noted[plan.name] >= SECONDS_BETWEEN_NOTES:
-                noted[plan.name] = now
-                note(plan, "running")
-            leave_if_asked()
+            live(plan)
 
-        def leave_if_asked() -> None:
+        def live(*plans: RunPlan) -> None:
             nonlocal asked
-            if self.stop is not None and time.monotonic() - asked >= SECONDS_BETWEEN_QUESTIONS:
-                asked = time.monotonic()
+            now = time.monotonic()
+            for plan in plans or self.job.plans:
+                if now - noted[plan.name] >= SECONDS_BETWEEN_NOTES:
+                    noted[plan.name] = now
+                    note(plan, "running")
+            if self.stop is not None and now - asked >= SECONDS_BETWEEN_QUESTIONS:
+                asked = now
                 if self.stop.exists():
                     raise Interrupted
 
@@ -251,9 +260,13 @@ class Task:
             for plan in self.job.plans:
                 note(plan, name, reason, trace)
 
-        end("running")
         try:
-            self.job.make(follow, leave_if_asked)
+            for plan in self.job.plans:
+                refuse_another_writer(self.job.folder / plan.name)
+            end("running")
+            self.job.make(follow, live)
+        except BeingWritten as error:  # by another process, which says where the run stands
+            return error
         except Interrupted:
             end("interrupted")
         except KeyboardInterrupt:

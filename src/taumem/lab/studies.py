@@ -15,6 +15,7 @@ from taumem.lab.executors import Resources, executor_named
 from taumem.lab.experiment import Experiment
 from taumem.lab.jobs import Job, carry_out, jobs_of, pretrained_for
 from taumem.lab.loading import read_experiment
+from taumem.lab.memory import Memory
 from taumem.lab.plan import RunPlan, plans_of
 from taumem.lab.pretrained import Pretrained, encoded, pretraining_steps
 from taumem.lab.sizing import sized
@@ -58,13 +59,14 @@ def make_study(
         ConfigError: no such device, a network that cannot be, or fewer than one worker.
         TaumemError: the first run's that failed; the others have then saved where they stand.
     """
-    check_device(device)
+    check_device(device, is_here=executor is None)
+    folder = folder if executor is None else folder.absolute()
     experiment = sized(experiment)
     device, workers = joined(device, workers, executor, [experiment])
     asked = Resources(workers, device)
     with nullcontext(executor) if executor is not None else made_here(folder, asked) as where:
         plans = plans_of(experiment, keep=keep, device=device)
-        check_data_and_network(plans)
+        check_data_and_network(plans, are_here=executor is None)
         claim(folder, experiment)
         before = pretraining_steps(experiment)
         total = before + sum(plan.steps for plan in plans)
@@ -141,8 +143,15 @@ def grown(existing: Experiment, experiment: Experiment, folder: Path) -> Experim
     return experiment.model_copy(update=both)
 
 
-def check_data_and_network(plans: Sequence[RunPlan]) -> None:
+def check_data_and_network(plans: Sequence[RunPlan], *, are_here: bool = True) -> Memory | None:
     """Refuse a size that the data do not have, a network, schedule or comparison that cannot be: now, not in an hour.
+
+    Args:
+        plans: the runs of a study.
+        are_here: whether they are made on this machine; if not, neither its memory nor its devices matter.
+
+    Returns:
+        What the largest of them takes; None where it cannot be told.
 
     Raises:
         TaumemError: one of them.
@@ -151,19 +160,25 @@ def check_data_and_network(plans: Sequence[RunPlan]) -> None:
         plan.experiment.schedule(plan.n_train)
     largest = {plan.seed: plan for plan in sorted(plans, key=lambda plan: plan.n_train)}
     for plan in largest.values():
-        prepared = plan.prepare()
+        prepared = (plan if are_here else replace(plan, device="cpu")).prepare()
         plan.experiment.training.augmentation.check(prepared.split.train)
     prepared.check_quality_probes()
     if (latents := prepared.plan.experiment.latents) is not None:  # their shape needs no trained weights
         few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
         autoencoder = latents.build(few.item_shape).to(few.train.device)
         prepared = replace(prepared, split=encoded(few, autoencoder))
-    prepared.refuse_if_it_does_not_fit()
+    if are_here:
+        prepared.refuse_if_it_does_not_fit()
     prepared.learner()
+    return prepared.memory()
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, *, is_here: bool = True) -> None:
     """Refuse a device that is not there.
+
+    Args:
+        device: by its name.
+        is_here: whether it is to be one of this machine; if not, only its name is looked at.
 
     Raises:
         ConfigError: torch knows no such device, or cannot use it here.
@@ -172,6 +187,8 @@ def check_device(device: str) -> None:
         torch.device(device)
     except RuntimeError:
         raise ConfigError(f"device '{device}': there is none of that name; expected cpu, cuda or cuda:1.") from None
+    if not is_here:
+        return
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

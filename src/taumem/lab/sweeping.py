@@ -25,6 +25,7 @@ from taumem.lab.assisting import joined
 from taumem.lab.executors import Resources
 from taumem.lab.jobs import Job, carry_out, jobs_of
 from taumem.lab.loading import read_experiment
+from taumem.lab.memory import Memory
 from taumem.lab.plan import RunPlan, plans_of
 from taumem.lab.pretrained import Pretrained
 from taumem.lab.sizing import sized
@@ -72,6 +73,7 @@ def make_sweep(
     executor: Executor | None = None,
     retries: int = 1,
     progress: Progress = lambda done, total: None,
+    on_memory: Callable[[Memory], None] = lambda memory: None,
 ) -> Swept:
     """Make all runs of a sweep, or what is left of them. A run that fails does not stop the others.
 
@@ -84,6 +86,7 @@ def make_sweep(
         executor: where runs are made, if not in processes of this machine: see :mod:`taumem.lab.executors`.
         retries: how often a run is begun again whose worker has died.
         progress: called as the sweep advances.
+        on_memory: called before anything is made, with what the largest run takes, where that can be told.
 
     Raises:
         RecordError: the folder holds another sweep, or a study.
@@ -91,13 +94,13 @@ def make_sweep(
         DataError: the data are not there, or too few.
         KeyboardInterrupt: as it came; runs have then saved where they stand.
     """
-    check_device(device)
+    check_device(device, is_here=executor is None)
+    folder = folder if executor is None else folder.absolute()
     device, workers = joined(device, workers, executor, list(sweep.studies.values()))
     asked = Resources(workers, device)
     plans = _plans(sweep, only, device)
     with nullcontext(executor) if executor is not None else made_here(folder, asked) as where:
-        for own in plans.values():
-            check_data_and_network(own)
+        checked = [check_data_and_network(own, are_here=executor is None) for own in plans.values()]
         _claim(folder, sweep)
         for study, own in plans.items():
             claim(folder / study, own[0].experiment)
@@ -117,7 +120,13 @@ def make_sweep(
         progress(0, total)
         at_once = asked.n_workers if executor is None else workers or 1
         jobs = _jobs(plans, folder, at_once, on_made=lambda plan: on_step(plan, plan.steps))
+        if jobs and (told := [memory for memory in checked if memory is not None]):
+            on_memory(max(told, key=lambda memory: memory.total))
         carry_out(jobs, where, folder, on_step=on_step, on_failure=on_failure, retries=retries)
+        if executor is not None:
+            unseen = f"its worker has ended, and no finished run is in {folder}: do all machines see that folder?"
+            names = ((f"{study}/{plan.name}", plan, folder / study) for study, own in plans.items() for plan in own)
+            failures |= {n: unseen for n, plan, own in names if n not in failures and not _is_made(plan, own)}
     progress(total, total)
     return Swept(folder, sum(map(len, plans.values())), failures)
 

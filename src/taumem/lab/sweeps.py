@@ -8,6 +8,7 @@ In a file these are a table of lists; on the command line ``--over`` gives the s
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from taumem.errors import ConfigError
 from taumem.lab.experiment import Experiment
 from taumem.lab.loading import change, content_of, experiment_of, value_of
 
-__all__ = ["Sweep", "load_sweep"]
+__all__ = ["Sweep", "load_sweep", "slurm_of"]
 
 MOST_STUDIES = 10_000
 LONGEST_VALUE = 24
@@ -95,6 +96,22 @@ def load_sweep(source: str | Path, changes: Sequence[str] = (), over: Sequence[s
         named = experiment.model_copy(update={"name": f"{name}-{label}"}) if chosen else experiment
         studies[label], settings[label] = named, chosen
     return Sweep(str(name), content, axes, studies, settings, slurm)
+
+
+def slurm_of(source: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """What the file of an experiment tells submitit.
+
+    Args:
+        source: see :func:`load_sweep`.
+        changes: see there.
+
+    Raises:
+        ConfigError: no such file or preset, not TOML or JSON, or no table.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever reads the experiment hears of names that it had once
+        content = content_of(source, changes)
+    return _table(content.get("slurm", {}), "slurm", source)
 
 
 def _place(axis: tuple[str, Any]) -> tuple[bool, str]:

@@ -62,7 +62,7 @@ class Manifest(BaseModel):
     runs: dict[str, Entry]
     """By name: the run's folder below the study's."""
     files: dict[str, str]
-    """Texts that stood beside the runs: the experiment."""
+    """Texts that stood beside the runs: the experiment, of a sweep each one and what it goes over."""
     columns: dict[str, Packing]
 
     @field_validator("runs", "files")

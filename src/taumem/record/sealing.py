@@ -37,7 +37,7 @@ __all__ = ["Progress", "seal", "unseal"]
 Progress = Callable[[int, int], None]
 """Called with how much of the work is done, and how much there is."""
 
-BESIDE_THE_RUNS = "experiment.json"
+BESIDE_THE_RUNS = ("experiment.json", "sweep.json")
 
 
 def seal(
@@ -200,7 +200,8 @@ def _contents(study: Path) -> tuple[dict[str, RunRecord], dict[str, str]]:
         raise RecordError(
             f"{study}: holds a study that is sealed already, {sealed[0]}; unseal it first, or move it away."
         )
-    texts = {_name(file, study): file.read_text(encoding="utf-8") for file in visible(study, BESIDE_THE_RUNS)}
+    beside = [file for name in BESIDE_THE_RUNS for file in visible(study, name)]
+    texts = {_name(file, study): file.read_text(encoding="utf-8") for file in beside}
     return {_name(record.path, study): record for record in records}, texts
 
 

@@ -19,7 +19,7 @@ __all__ = ["State", "StateName", "note_state", "read_state"]
 StateName = Literal["running", "interrupted", "failed", "finished"]
 FILE = "state.json"
 SECONDS_OF_SILENCE = 600.0
-"""After which a run that said it was running is taken to have been killed, wherever it ran."""
+"""After which a run that said it was running on another computer is taken to have been killed."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class State:
     def now(self) -> StateName:
         """In a word, today: a run that was killed could not say so."""
         is_here = self.host == platform.node()
-        was_killed = time.time() - self.at > SECONDS_OF_SILENCE or (is_here and not process_runs(self.pid))
+        was_killed = not process_runs(self.pid) if is_here else time.time() - self.at > SECONDS_OF_SILENCE
         return "interrupted" if self.name == "running" and was_killed else self.name
 
 

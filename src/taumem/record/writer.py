@@ -25,7 +25,7 @@ from taumem.record.folder import RunFolder, array_bytes, array_file
 from taumem.record.header import SCHEMA_VERSION, RunHeader, header_text, read_header
 from taumem.record.lines import encoded, read_lines
 
-__all__ = ["FolderWriter"]
+__all__ = ["BeingWritten", "FolderWriter", "refuse_another_writer"]
 
 
 class FolderWriter:
@@ -165,6 +165,23 @@ class FolderWriter:
         self._lock.release()
 
 
+class BeingWritten(RecordError):  # noqa: N818 (what it is)
+    """Another process writes the run."""
+
+
+def refuse_another_writer(path: Path) -> None:
+    """Refuse a run that another process writes, before anything is made for it.
+
+    Args:
+        path: the run's folder.
+
+    Raises:
+        BeingWritten: one does.
+        RecordError: there can be no folder.
+    """
+    _locked(path).release()
+
+
 def _locked(path: Path) -> filelock.BaseFileLock:
     lock = filelock.FileLock(path / ".lock", timeout=0)
     make_folder(path)
@@ -174,7 +191,7 @@ def _locked(path: Path) -> filelock.BaseFileLock:
         try:
             lock.acquire()
         except filelock.Timeout:
-            raise RecordError(f"{path}: another process is writing this run; wait for it or stop it.") from None
+            raise BeingWritten(f"{path}: another process is writing this run; wait for it or stop it.") from None
     return lock
 
 

@@ -44,7 +44,7 @@ class SlurmExecutor(Executor):
         try:
             self._submitit = submitit.AutoExecutor(folder / "%j", cluster=cluster)
             self._submitit.update_parameters(**{"timeout_min": 24 * 60, "name": "taumem"} | known)
-        except (RuntimeError, NameError, TypeError, ValueError) as error:
+        except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
             raise ConfigError(f"submitit: {str(error).strip().splitlines()[0]}") from None
         self._folder = folder
         self._at_once = None if cluster == "slurm" else workers
@@ -59,7 +59,7 @@ class SlurmExecutor(Executor):
         """Have a function be called in a job, which is handed in within a second, with all that come by then."""
         future: Future[T] = Future()
         with self._changing:
-            self._new.append((future, _Resumable(partial(fn, *args, **kwargs))))
+            self._new.append((future, partial(fn, *args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -96,7 +96,7 @@ class SlurmExecutor(Executor):
             return
         try:
             with children_ignore_ctrl_c():  # of submitit's local jobs
-                jobs = self._submitit.map_array(_call, [task for _, task in batch])
+                jobs = self._submitit.map_array(_Resumable(), [task for _, task in batch])
         except Exception as error:  # sbatch refuses
             for future, _ in batch:
                 future.set_exception(error)
@@ -116,21 +116,14 @@ def _settle(future: "Future[Any]", job: Any) -> None:
         future.set_exception(WorkerDied(words))
 
 
-def _call(task: Callable[[], T]) -> T:
-    return task()
-
-
 class _Resumable:
-    """A task that submitit may hand in again where its job is preempted or out of time: runs go on from files."""
+    """Does a task, which submitit may hand in again if it is preempted or out of time: runs go on from files."""
 
-    def __init__(self, task: Callable[[], Any]) -> None:
-        self._task = task
+    def __call__(self, task: Callable[[], T]) -> T:
+        return task()
 
-    def __call__(self) -> Any:
-        return self._task()
-
-    def checkpoint(self, *args: Any) -> Any:
-        """The same task again, in submitit's words."""
+    def checkpoint(self, task: Callable[[], Any]) -> Any:
+        """The same task again, in submitit's words; it asks the function that it calls for this."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        return DelayedSubmission(self, task)
