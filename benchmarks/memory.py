@@ -1,6 +1,6 @@
 """How much memory runs take at their peak, against what is said before they start.
 
-    python benchmarks/memory.py                     # a small and a mid-sized U-Net, one checkpointed, a transformer
+    python benchmarks/memory.py                     # U-Nets, one checkpointed, transformers
 
 Each run is made in a process of its own, for a few steps with a look after each. Measured is the largest resident
 memory of the process, less that before anything of the run was made.
@@ -30,6 +30,15 @@ RUNS = {
         "diffusion": {"kind": "masked", "sampler": "cosine-grid"},
         "model": {"kind": "transformer", "width": 256, "depth": 6, "heads": 4},
         "training": {"batch_size": 32},
+    },
+    # Not looked at when the factor was chosen.
+    "wide U-Net": IMAGES
+    | {"model": {"kind": "unet", "channels": 48, "multipliers": [1, 2, 4], "blocks": 1}, "training": {"batch_size": 64}},
+    "wide transformer": {
+        "data": {"source": "text", "window": 64, "n_heldout": 64},
+        "diffusion": {"kind": "masked", "sampler": "cosine-grid"},
+        "model": {"kind": "transformer", "width": 512, "depth": 4, "heads": 8},
+        "training": {"batch_size": 16},
     },
 }
 
