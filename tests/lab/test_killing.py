@@ -16,7 +16,7 @@ from taumem.lab import load_sweep, make_sweep
 from taumem.record.state import read_state
 
 SCRIPT = Path(__file__).with_name("killed_sweep.py")
-STEPS = 4000
+STEPS, N_KILLS = 4000, 50
 
 
 def in_training(sweep: Path) -> list[int]:
@@ -31,22 +31,20 @@ def start(file: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")  # a torn line, perhaps
 @pytest.mark.slow
-@pytest.mark.parametrize("n_kills", [2, 50])
-def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tmp_path, n_kills):
-    steps = STEPS if n_kills > 2 else STEPS // 5
-    file = toml_file(tmp_path, steps, "[over]\ntraining.learning_rate = [1e-3, 3e-3]\nseeds = [[0], [1]]\n")
+def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tmp_path):
+    file = toml_file(tmp_path, STEPS, "[over]\ntraining.learning_rate = [1e-3, 3e-3]\nseeds = [[0], [1]]\n")
     sweep = load_sweep(file)
     make_sweep(sweep, tmp_path / "unbroken", workers=1)
-    unbroken, rng = held(tmp_path / "unbroken"), np.random.default_rng(n_kills)
+    unbroken, rng = held(tmp_path / "unbroken"), np.random.default_rng(0)
     killed = {"parent": 0, "worker": 0}
     dead: list[int] = []
     round_ = 0
-    while sum(killed.values()) < n_kills:
+    while sum(killed.values()) < N_KILLS:
         round_ += 1
         folder = tmp_path / f"killed{round_}"
         process = start(file, folder)
         try:
-            while sum(killed.values()) < n_kills:
+            while sum(killed.values()) < N_KILLS:
                 while process.poll() is None and not in_training(folder):
                     time.sleep(0.01)
                 time.sleep(rng.uniform(0, 0.3))
