@@ -34,6 +34,11 @@ RUNS = {
     # Not looked at when the factor was chosen.
     "wide U-Net": IMAGES
     | {"model": {"kind": "unet", "channels": 48, "multipliers": [1, 2, 4], "blocks": 1}, "training": {"batch_size": 64}},
+    "wide U-Net, checkpointed": IMAGES
+    | {
+        "model": {"kind": "unet", "channels": 48, "multipliers": [1, 2, 4], "blocks": 1},
+        "training": {"batch_size": 64, "checkpoint_activations": True},
+    },
     "wide transformer": {
         "data": {"source": "text", "window": 64, "n_heldout": 64},
         "diffusion": {"kind": "masked", "sampler": "cosine-grid"},

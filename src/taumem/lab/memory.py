@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from taumem.data.readers.opening import memory_of_machine
 from taumem.diffusion import Diffusion
 from taumem.errors import ConfigError
+from taumem.models.recomputation import InStages
 
 __all__ = ["Memory", "memory_of_device", "predicted"]
 
@@ -25,9 +26,10 @@ MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 """Numbers that an optimizer keeps for each parameter."""
 OVERHEAD = 250 * 2**20
 """Bytes that torch's kernels, their plans and what is imported on the way take once they run, measured on a CPU."""
-SLACK = 1.5
+SLACK, SLACK_RECOMPUTED = 1.5, 2.0
 """What comes and goes is held longer, and in larger pieces, than it is needed: kernels reorder what they read, and
-memory that was given back has holes. Up to 1.4 was measured on a CPU."""
+memory that was given back has holes, above all where stages are computed twice. Up to 1.4 was measured on a CPU, and
+1.9 with checkpointed activations."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,16 @@ def predicted(
         gradients=trained,
         moments=kept * trained,
         average=weights if averaged else 0,
-        activations=int(SLACK * max(live.peak - trained, 0)),
+        activations=int(_slack(network) * max(live.peak - trained, 0)),
         data=data,
         overhead=OVERHEAD,
         n_parameters=sum(p.numel() for p in network.parameters()),
     )
+
+
+def _slack(network: nn.Module) -> float:
+    recomputes = any(isinstance(module, InStages) and module.recomputes for module in network.modules())
+    return SLACK_RECOMPUTED if recomputes else SLACK
 
 
 def memory_of_device(device: str) -> tuple[int, str]:
