@@ -19,6 +19,7 @@ from taumem.lab import Experiment, make_run
 from taumem.lab.plan import RunPlan
 
 UNET = {"kind": "unet", "channels": 64, "multipliers": [1, 2, 2], "blocks": 2, "attention": [16], "head_channels": 64}
+WIDE = {"kind": "unet", "channels": 48, "multipliers": [1, 2, 4], "blocks": 1}
 IMAGES = {"data": {"source": "fashion-mnist", "size": 32, "pad_to": 32, "n_heldout": 64}}
 MONITOR = {"first": 2, "per_doubling": 1, "n_items": 32, "n_heldout_items": 32, "n_samples": 16, "sampling_steps": 2}
 RUNS = {
@@ -32,13 +33,9 @@ RUNS = {
         "training": {"batch_size": 32},
     },
     # Not looked at when the factor was chosen.
-    "wide U-Net": IMAGES
-    | {"model": {"kind": "unet", "channels": 48, "multipliers": [1, 2, 4], "blocks": 1}, "training": {"batch_size": 64}},
+    "wide U-Net": IMAGES | {"model": WIDE, "training": {"batch_size": 64}},
     "wide U-Net, checkpointed": IMAGES
-    | {
-        "model": {"kind": "unet", "channels": 48, "multipliers": [1, 2, 4], "blocks": 1},
-        "training": {"batch_size": 64, "checkpoint_activations": True},
-    },
+    | {"model": WIDE, "training": {"batch_size": 64, "checkpoint_activations": True}},
     "wide transformer": {
         "data": {"source": "text", "window": 64, "n_heldout": 64},
         "diffusion": {"kind": "masked", "sampler": "cosine-grid"},
