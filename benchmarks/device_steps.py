@@ -8,17 +8,12 @@ of it can become no more than twice as fast. Operations are counted by torch (pr
 backward). Each time is the median of several, after a warm-up that compiles what is to be compiled.
 """
 
-import argparse
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
+from in_turn import Way, in_turn, milliseconds, options, where, write
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,22 +34,15 @@ ENGINES = {
 }
 
 
-def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+def seconds(work: Way, device: torch.device, rounds: int) -> float:
     """The median time of some work, which is done once before."""
-    times = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])
+    return milliseconds(in_turn({"work": work}, rounds=rounds, device=str(device), warm=1)["work"]) / 1e3
 
 
 def product_rate(device: torch.device, dtype: torch.dtype, side: int) -> float:
     """Operations per second of one square product."""
     left, right = (torch.ones((side, side), device=device, dtype=dtype) for _ in range(2))
-    return 2 * side**3 / seconds(lambda: left @ right, device, repeats=9)
+    return 2 * side**3 / seconds(lambda: left @ right, device, rounds=9)
 
 
 def operations(work: Callable[[], object]) -> float:
@@ -86,7 +74,7 @@ def steps(
     made: Callable[[], tuple[nn.Module, Diffusion, Tensor, int]],
     device: torch.device,
     rates: dict[str, float],
-    repeats: int,
+    rounds: int,
 ) -> Iterator[dict[str, Any]]:
     """Time the training steps of a network by each engine."""
     counted = 0.0
@@ -98,7 +86,7 @@ def steps(
         run = train(learner, diffusion, data.to(device), batch_size=batch_size, seed=0, clip=1.0, engine=engine)
         if not counted:
             counted = operations(lambda run=run: next(run))
-        took = seconds(lambda run=run: list(islice(run, 4)), device, repeats) / 4
+        took = seconds(lambda run=run: list(islice(run, 4)), device, rounds) / 4
         yield row(f"{name} step, batch {batch_size}, {engine_name}", counted, took, rates[engine.precision])
 
 
@@ -132,7 +120,7 @@ def row(what: str, counted: float, took: float, rate: float) -> dict[str, Any]:
     }
 
 
-def rows(device: torch.device, tenth: bool, repeats: int) -> Iterator[dict[str, Any]]:
+def rows(device: torch.device, tenth: bool, rounds: int) -> Iterator[dict[str, Any]]:
     """Everything, one after another."""
     side = 512 if tenth else 8192
     rates = {"fp32": product_rate(device, torch.float32, side), "bf16": product_rate(device, torch.bfloat16, side)}
@@ -140,28 +128,22 @@ def rows(device: torch.device, tenth: bool, repeats: int) -> Iterator[dict[str, 
         yield row(f"product of {side} x {side}, {name}", 2 * side**3, 2 * side**3 / rate, rate)
     yield sampling(tenth, device, rates)
     yield search(tenth, device, rates)
-    yield from steps("U-Net", lambda: unet(tenth), device, rates, repeats)
-    yield from steps("transformer", lambda: transformer(tenth), device, rates, repeats)
+    yield from steps("U-Net", lambda: unet(tenth), device, rates, rounds)
+    yield from steps("transformer", lambda: transformer(tenth), device, rates, rounds)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser = options(__doc__, rounds=7)
     parser.add_argument("--tenth", action="store_true", help="small networks and sizes, for a CPU")
-    parser.add_argument("--output", type=Path, help="a folder for steps.json")
-    parser.add_argument("--repeats", type=int, default=7)
-    chosen = parser.parse_args()
-    device = torch.device(chosen.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    content = {"device": name, "torch": torch.__version__, "tenth": chosen.tenth, "threads": torch.get_num_threads()}
-    print(f"{name}, torch {torch.__version__}\n{'ms':>10} {'TFLOP/s':>9} {'of a product':>13}")
+    asked = parser.parse_args()
+    there = where(asked.device)
+    print(f"{there['device']}, torch {there['torch']}\n{'ms':>10} {'TFLOP/s':>9} {'of a product':>13}")
     measured: list[dict[str, Any]] = []
-    for each in rows(device, chosen.tenth, chosen.repeats):
+    for each in rows(torch.device(asked.device), asked.tenth, asked.rounds):
         measured.append(each)
         print(f"{each['milliseconds']:10,.1f} {each['tflops']:9.3g} {each['share']:13.0%}  {each['what']}", flush=True)
-        if chosen.output is not None:  # what was measured counts, whether the time suffices for the rest or not
-            chosen.output.mkdir(parents=True, exist_ok=True)
-            (chosen.output / "steps.json").write_text(json.dumps(content | {"rows": measured}, indent=1) + "\n")
+        # What was measured counts, whether the time suffices for the rest or not.
+        write(asked.output, "device_steps", {"where": there, "tenth": asked.tenth, "rows": measured})
 
 
 if __name__ == "__main__":

@@ -8,15 +8,13 @@ on a GPU, and the grammar's U-Net in groups of 12, or of 16 and 64. Clip, averag
 study. Every way makes one step of every model, in turn with the others; "vmap" is what other networks than ours get.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from unittest.mock import patch
 
 import torch
-from in_turn import Way, in_turn, milliseconds, ratio, where, write
+from in_turn import Way, in_turn, milliseconds, options, ratio, where, write
 
 from taumem.data import RandomHierarchyModel
 from taumem.diffusion import Diffusion, GaussianDiffusion, MaskedDiffusion
@@ -79,10 +77,7 @@ def compare(domain: str, n: int, device: str, rounds: int) -> dict[str, float | 
 
 def main() -> None:
     """Print a row for each group."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--output", type=Path, help="folder for ensembles.json")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = options(__doc__, rounds=15)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--unets", type=int, nargs="*", help="sizes of groups; 1 2 4 8, on a GPU 4 16")
     parser.add_argument("--grammars", type=int, nargs="*", help="sizes of groups; 12, on a GPU 16 64")

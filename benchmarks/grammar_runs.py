@@ -17,13 +17,11 @@ precision; "ours, x0": with the cross-entropy, as our grammar studies have it; "
 once.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import torch
-from in_turn import Way, in_turn, milliseconds, ratio, where, write
+from in_turn import Way, in_turn, milliseconds, options, ratio, where, write
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -200,10 +198,7 @@ def compare(width: int, runs: int, device: str, rounds: int, steps: int) -> dict
 
 def main() -> None:
     """Print a row for each width."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--output", type=Path, help="folder for grammar_runs.json")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = options(__doc__, rounds=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256, 1024])
     parser.add_argument("--runs", type=int, default=6)

@@ -1,5 +1,6 @@
 """Ways to do one thing, timed in turn, so that other load meets all of them; ratios are within rounds."""
 
+import argparse
 import json
 import platform
 import statistics
@@ -9,6 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+
+def options(doc: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """What every script here takes: the device, a folder for its JSON file, and how often to time each way."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, help="a folder, for a JSON file of the script's name")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
+
 
 Way = Callable[[], object]
 """Does the thing once."""

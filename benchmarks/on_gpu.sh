@@ -29,7 +29,7 @@ part() { # NAME SECONDS COMMAND...: run it within so many seconds, and keep what
 
 if [ "$DEVICE" = cpu ]; then
     patience=5 # half precision is not for CPUs, and programs are compiled by the C++ compiler
-    steps=(--tenth --repeats 1)
+    steps=(--tenth --rounds 1)
     ensembles=(--rounds 1 --unets 2 --grammars 4)
     cifar=(cifar10-tiny --workers 1 --set 'n_train=[16, 32]' --set training.min_steps=300 --set training.steps_per_example=0)
 else

@@ -9,13 +9,11 @@ study: how much of its step the convolutions take when they are made alone, and 
 a well-shaped product on the same threads.
 """
 
-import argparse
 import sys
 from functools import partial
-from pathlib import Path
 
 import torch
-from in_turn import Way, in_turn, milliseconds, product_rate, ratio, where, write
+from in_turn import Way, in_turn, milliseconds, options, product_rate, ratio, where, write
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -145,10 +143,7 @@ def against_arithmetic(device: str, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     """Print both."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--output", type=Path, help="folder for unet_step.json")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = options(__doc__, rounds=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", type=int, default=16)
     parser.add_argument("--channels", type=int, default=32)
