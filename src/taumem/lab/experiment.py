@@ -18,6 +18,7 @@ from taumem.lab.sections import Config, DataConfig, DiffusionConfig, ModelConfig
 from taumem.processes import n_processes
 from taumem.record import RateSchedule
 from taumem.record.files import why_no_file_name
+from taumem.record.planned import steps_at_most
 from taumem.training import Augmentation, Engine, Precision
 from taumem.training.optimizers import OptimizerName
 
@@ -257,7 +258,7 @@ class Experiment(Config):
 
     def steps(self, n_train: int) -> int:
         """Optimizer steps of a run with P training examples."""
-        return max(self.training.min_steps, round(self.training.steps_per_example * n_train))
+        return steps_at_most(self.training.min_steps, self.training.steps_per_example, n_train)
 
     def schedule(self, n_train: int) -> RateSchedule:
         """The learning rate over a run with P training examples.

@@ -17,7 +17,7 @@ from taumem.models.extractors import extractor_at
 from taumem.probes.frechet import frechet_distance
 from taumem.probes.isolation import random_states_kept
 from taumem.probes.probe import in_blocks
-from taumem.randomness import generator_for
+from taumem.probes.with_chance import WithChance, halves
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
@@ -59,12 +59,9 @@ class FIDAndKID:
         heldout = as_items(heldout, "held-out items", like=train)
         if len(train) < 2 or len(heldout) < 4:
             raise ConfigError(f"FID needs 2 training and 4 held-out images; got {len(train)} and {len(heldout)}.")
-        self.shape = train[:1]
-        order = torch.randperm(len(heldout), generator=generator_for(seed, "held-out halves")).to(heldout.device)
-        half = len(order) // 2
-        self.aside = self._features(heldout[order[:half]])
-        self.references = {"heldout": self._features(heldout[order[half:]]), "train": self._features(train)}
-        self._chance: dict[int, tuple[Estimate, ...]] = {}
+        aside, reference = halves(heldout, seed)
+        self.references = {"heldout": self._features(reference), "train": self._features(train)}
+        self._with_chance = WithChance(train[:1], aside, self._features, self._compared)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,12 +71,7 @@ class FIDAndKID:
 
     def measure(self, samples: Items) -> Reading:
         """Compare the samples, as many of them as there are held-out images to know chance from."""
-        samples = as_items(samples, "samples", like=self.shape, least=2)
-        n = min(len(samples), len(self.aside))
-        if n not in self._chance:
-            of_data = self._compared(self.aside[:n])
-            self._chance[n] = tuple(e.model_copy(update={"quantity": f"{e.quantity}_chance"}) for e in of_data)
-        return Reading((*self._compared(self._features(samples[:n])), *self._chance[n]))
+        return self._with_chance.measure(samples)
 
     @torch.no_grad()
     def _features(self, images: Items) -> Features:

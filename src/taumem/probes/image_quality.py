@@ -18,7 +18,7 @@ from taumem.models.random_features import random_features
 from taumem.neighbors import distinct_items
 from taumem.probes.frechet import frechet_distance, lie_among
 from taumem.probes.probe import mean, share
-from taumem.randomness import generator_for
+from taumem.probes.with_chance import WithChance, halves
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
@@ -73,9 +73,7 @@ class ImageQuality:
                 "the quality of images needs 2 distinct training images and 4 held-out ones, half of which are "
                 f"compared with the other half; got {len(train)} and {len(heldout)}."
             )
-        order = torch.randperm(len(heldout), generator=generator_for(seed, "held-out halves")).to(heldout.device)
-        aside, reference = heldout[order[: len(order) // 2]], heldout[order[len(order) // 2 :]]
-        self.shape = train[:1]
+        aside, reference = halves(heldout, seed)
         self.k = k
         self.seed = seed
         features = random_features(reference).double()
@@ -84,9 +82,8 @@ class ImageQuality:
         _, values, axes = torch.linalg.svd(features - self.center, full_matrices=False)
         scale = values[: self.components].clamp_min(1e-9 * float(values[0]) + 1e-12) / (len(reference) - 1) ** 0.5
         self.axes = axes[: self.components].T / scale
-        self.aside = self._features(aside)
         self.references = {"heldout": self._features(reference), "train": self._features(train)}
-        self._chance: dict[int, tuple[Estimate, ...]] = {}
+        self._with_chance = WithChance(train[:1], aside, self._features, self._compared)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -101,14 +98,7 @@ class ImageQuality:
 
     def measure(self, samples: Items) -> Reading:
         """Compare the samples, as many of them as there are held-out images to know chance from."""
-        samples = as_items(samples, "samples", like=self.shape, least=2)
-        n = min(len(samples), len(self.aside))
-        if n not in self._chance:
-            of_data = self._compared(self.aside[:n])
-            self._chance[n] = tuple(
-                each.model_copy(update={"quantity": f"{each.quantity}_chance", "items": None}) for each in of_data
-            )
-        return Reading((*self._compared(self._features(samples[:n])), *self._chance[n]))
+        return self._with_chance.measure(samples)
 
     def _features(self, images: Items) -> Float[Tensor, "n components"]:
         components: Tensor = (random_features(images).double() - self.center) @ self.axes

@@ -11,7 +11,7 @@ from taumem.record.files import visible
 from taumem.record.key import run_name
 from taumem.record.sealed import twin_of
 
-__all__ = ["PlannedRun", "find_planned"]
+__all__ = ["PlannedRun", "find_planned", "steps_at_most"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class PlannedRun:
     steps: int
 
 
+def steps_at_most(min_steps: int, steps_per_example: float, n_train: int) -> int:
+    """Optimizer steps of a run with P training examples, by the words of an experiment."""
+    return max(min_steps, round(steps_per_example * n_train))
+
+
 def find_planned(folder: Path) -> list[PlannedRun]:
     """The runs that the studies in a folder, at any depth, are to have; a file that is no experiment's has none."""
     found: list[PlannedRun] = []
@@ -51,5 +56,5 @@ def _runs(content: dict[str, Any], folder: Path) -> Iterator[PlannedRun]:
     training = content["training"]
     halves = ("a", "b") if content["twins"] else (None,)
     for n_train, seed, half in product(content["n_train"], content["seeds"], halves):
-        steps = max(training["min_steps"], round(training["steps_per_example"] * n_train))
+        steps = steps_at_most(training["min_steps"], training["steps_per_example"], n_train)
         yield PlannedRun(folder / run_name(n_train, seed, half), content["name"], n_train, seed, half, steps)
