@@ -123,13 +123,16 @@ class PreparedRun:
         except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
             return None
 
-    def refuse_if_it_does_not_fit(self) -> None:
+    def refuse_if_it_does_not_fit(self) -> Memory | None:
         """Refuse a run that takes more memory than the machine has, before any of it is taken.
 
         On another device it is a warning: what is said has been measured on CPUs alone.
 
+        Returns:
+            What it takes; None where that cannot be told.
+
         Raises:
-            ConfigError: it does.
+            ConfigError: it takes more.
         """
         self.plan.experiment.model.refuse_if_too_large(self.domain, self.split.item_shape, self.diffusion)
         if (memory := self.memory()) is not None:
@@ -139,6 +142,7 @@ class PreparedRun:
                 if self._is_on_cpu:
                     raise
                 warnings.warn(f"{error} It is tried all the same.", TaumemWarning, stacklevel=2)
+        return memory
 
     @property
     def _is_on_cpu(self) -> bool:

@@ -167,10 +167,11 @@ def check_data_and_network(plans: Sequence[RunPlan], *, are_here: bool = True) -
         few = replace(prepared.split, train=prepared.split.train[:1], heldout=prepared.split.heldout[:1])
         autoencoder = latents.build(few.item_shape).to(few.train.device)
         prepared = replace(prepared, split=encoded(few, autoencoder))
-    if are_here:
-        prepared.refuse_if_it_does_not_fit()
+    if not are_here:  # that the network can be is found out without numbers
+        return prepared.memory()
+    memory = prepared.refuse_if_it_does_not_fit()
     prepared.learner()
-    return prepared.memory()
+    return memory
 
 
 def check_device(device: str, *, is_here: bool = True) -> None:
