@@ -3,26 +3,32 @@
 Rules are fixed before the studies that report them. To add a clock, add a row; from outside, call :func:`add_clock`.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
-from taumem.analysis.clocks.clock import Clock, Seen
+from taumem.analysis.clocks.clock import Clock
 from taumem.analysis.clocks.losses import (
     LEARNED,
     MIDWAY,
     TURNED,
     tau_gap,
-    tau_gap_base,
     tau_gap_grown,
-    tau_gap_sym,
     tau_gen,
     tau_val,
 )
-from taumem.analysis.clocks.means import tau_val_mean
-from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED, tau_copy, tau_level, tau_split
+from taumem.analysis.clocks.readings import (
+    read_above_chance,
+    read_gap,
+    read_gap_base,
+    read_gap_sym,
+    read_heldout,
+    read_level,
+    read_means,
+    read_split,
+)
+from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED
 from taumem.analysis.course import FEWEST_LOOKS
-from taumem.analysis.placing import Placed, right_censored
+from taumem.analysis.placing import Placed
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import ItemKind
 
@@ -84,70 +90,6 @@ def level_clock(grammar_level: int) -> Clock:
     raise ConfigError(f"levels 1 to {N_LEVELS} of a grammar are timed; asked for level {grammar_level}.")
 
 
-# --- how each is read -------------------------------------------------------------------------------------------------
-
-
-def _read_heldout(
-    seen: Seen, confidence: float, *, place: Callable[..., Placed], quantity: str = "heldout_loss"
-) -> Placed | None:
-    heldout = seen.items_curve(quantity, looks=FEWEST_LOOKS)
-    return None if heldout is None else place(heldout, confidence=confidence)
-
-
-def _read_means(seen: Seen, confidence: float) -> Placed | None:
-    heldout = seen.curve("heldout_loss")
-    if heldout is None or heldout.items is not None or (heldout.steps > 0).sum() < FEWEST_LOOKS:
-        return None
-    return tau_val_mean(heldout, confidence=confidence)
-
-
-def _read_gap(
-    seen: Seen, confidence: float, *, threshold: float, place: Callable[..., Placed], looks: int = 1
-) -> Placed | None:
-    train, heldout = seen.items_curve("train_loss"), seen.items_curve("heldout_loss")
-    if train is None or heldout is None or len(set(heldout.steps) & set(train.steps) - {0}) < looks:
-        return None
-    if min(train.values.min(), heldout.values.min()) < 0:  # likelihoods, say: nothing is relative to them
-        return None
-    return place(train, heldout, threshold=threshold, confidence=confidence)
-
-
-def _read_gap_base(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
-    curves = [seen.items_curve(name) for name in ("train_loss", "heldout_loss")]
-    if any(curve is None or 0 not in curve.steps for curve in curves):
-        return None
-    return _read_gap(seen, confidence, threshold=threshold, place=tau_gap_base)
-
-
-def _read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
-    losses = seen.twin_losses
-    if losses is None or min(each.min() for each in losses.means) < 0:
-        return None
-    return tau_gap_sym(losses, threshold=threshold, confidence=confidence)
-
-
-def _read_above_chance(seen: Seen, confidence: float, *, quantity: str, threshold: float) -> Placed | None:
-    share, chance = seen.curve(quantity), seen.curve(f"{quantity}_chance")
-    return (
-        None if share is None or chance is None else tau_copy(share, chance, threshold=threshold, confidence=confidence)
-    )
-
-
-def _read_level(seen: Seen, confidence: float, *, grammar_level: int) -> Placed | None:
-    valid = seen.curve(f"valid[{grammar_level}]")
-    return None if valid is None else tau_level(valid, confidence=confidence)
-
-
-def _read_split(seen: Seen, confidence: float) -> Placed | None:
-    curves = [one.items_curve("heldout_loss", looks=FEWEST_LOOKS) for one in (seen, seen.other) if one is not None]
-    learned = [tau_gen(curve) for curve in curves if curve is not None]
-    if len(learned) < 2 or seen.agreement is None:
-        return None
-    if unknown := [gen.step for gen in learned if gen.censored == "right"]:  # no look is known to count
-        return right_censored(math.log(max(unknown)))
-    return tau_split(seen.agreement, learned=max(gen.step for gen in learned))
-
-
 # --- the table --------------------------------------------------------------------------------------------------------
 
 Shades = tuple[tuple[str, str], ...]
@@ -181,7 +123,7 @@ def _levels(shades: Shades) -> Iterator[Clock]:
     for level in range(1, N_LEVELS + 1):
         yield Clock(
             "tau_level",
-            partial(_read_level, grammar_level=level),
+            partial(read_level, grammar_level=level),
             rule,
             "samples, and the levels of the grammar that they obey",
             grammar_level=level,
@@ -195,7 +137,7 @@ def _all() -> Iterator[Clock]:
     above_chance = f"The {{what}} passes chance by {{x}} for good. {LIKELIEST}"
     yield Clock(
         "tau_gen",
-        partial(_read_heldout, place=tau_gen),
+        partial(read_heldout, place=tau_gen),
         f"The held-out loss first has made {LEARNED:g} of its fall from the first look to its minimum; it counts once "
         "the loss has turned, or its last doubling of the steps made less than a tenth of the fall for certain.",
         heldout,
@@ -205,7 +147,7 @@ def _all() -> Iterator[Clock]:
     yield from _levels(tuple(zip(by_day.split(), by_night.split(), strict=True)))
     yield Clock(
         "tau_val",
-        partial(_read_heldout, place=tau_val),
+        partial(read_heldout, place=tau_val),
         "Minimum of the held-out loss, smoothed by a local quadratic in log step over a factor of 2 to either side; "
         f"it counts once the last looks are above it by more than {TURNED:g} standard errors, of items and of weights.",
         heldout,
@@ -213,7 +155,7 @@ def _all() -> Iterator[Clock]:
     )
     yield Clock(
         "tau_val_mean",
-        _read_means,
+        read_means,
         "The minimum of tau_val, of a loss whose items are not known, as logs have it; it counts once the last looks "
         f"(3 at least) are above it by more than {TURNED:g} standard errors of the curve's own noise, and its interval "
         "knows no other noise.",
@@ -225,7 +167,7 @@ def _all() -> Iterator[Clock]:
         (0.10, 0.20),
         (("#8a6d00", "#e8cf62"), ("#5c4a00", "#f5e6a3")),
         family="tau_gap",
-        read=partial(_read_gap, place=tau_gap),
+        read=partial(read_gap, place=tau_gap),
         rule="The relative gap 1 - train / held-out loss passes {x} for good (no later look is below), interpolated in "
         f"log step. {CERTAINLY}",
         needs="training and held-out losses above 0 with the loss of each item, at the same looks",
@@ -234,7 +176,7 @@ def _all() -> Iterator[Clock]:
         (0.10, 0.20),
         (("#b8860b", "#d9b24a"), ("#7a5900", "#f0dda0")),
         family="tau_gap_grown",
-        read=partial(_read_gap, place=tau_gap_grown, looks=3),
+        read=partial(read_gap, place=tau_gap_grown, looks=3),
         rule="Train / held-out loss, divided by what it was at the three looks around "
         f"{MIDWAY:g} of the held-out loss's fall, is below 1 by {{x}} for good, interpolated in log step. {CERTAINLY}",
         needs="training and held-out losses above 0 with the loss of each item, at 3 or more of the same looks",
@@ -243,7 +185,7 @@ def _all() -> Iterator[Clock]:
         (0.10, 0.20),
         (("#a0522d", "#d9895f"), ("#5f2f17", "#f2c3a7")),
         family="tau_gap_base",
-        read=_read_gap_base,
+        read=read_gap_base,
         rule="Train / held-out loss, divided by what it was at step 0, before training, is below 1 by {x} for good, "
         f"interpolated in log step. {CERTAINLY}",
         needs="training and held-out losses above 0 with the loss of each item, at step 0 and at the same later looks",
@@ -252,7 +194,7 @@ def _all() -> Iterator[Clock]:
         (0.10, 0.15, 0.20),
         (("#3cb892", "#2fa57f"), ("#009e73", "#4cd3a5"), ("#00684c", "#9beccf")),
         family="tau_gap_sym",
-        read=_read_gap_sym,
+        read=read_gap_sym,
         rule="The gap 1 - (L_A(A) + L_B(B)) / (L_B(A) + L_A(B)) of two models on disjoint sets passes {x} for good (no "
         f"later look is below), interpolated in log step. {CERTAINLY}",
         needs="two runs on disjoint halves a and b, each measured on the other's training set too",
@@ -262,13 +204,13 @@ def _all() -> Iterator[Clock]:
         (0.03, 0.05, 0.10),
         (("#cc79a7", "#b4608f"), ("#a64d80", "#dd8fba"), ("#752c56", "#f3c3dc")),
         family="tau_copy",
-        read=partial(_read_above_chance, quantity="copy_fraction"),
+        read=partial(read_above_chance, quantity="copy_fraction"),
         rule=above_chance.replace("{what}", "share of copies"),
         needs="samples, counted against the training set and against held-out data",
     )
     yield Clock(
         "tau_quality",
-        partial(_read_heldout, place=tau_val, quantity="heldout_frechet"),
+        partial(read_heldout, place=tau_val, quantity="heldout_frechet"),
         "Minimum of the Fréchet distance of samples from held-out images, by the rule of tau_val; standard errors are "
         "of samples and of weights.",
         f"images sampled at {FEWEST_LOOKS} or more looks, and compared with held-out ones as wholes (monitor.quality)",
@@ -279,14 +221,14 @@ def _all() -> Iterator[Clock]:
         (0.05, 0.10, 0.50),
         (("#e8854a", "#c9692f"), ("#d55e00", "#f08a45"), ("#8f3f00", "#fcc9a3")),
         family="tau_infill",
-        read=partial(_read_above_chance, quantity="infill_copies"),
+        read=partial(read_above_chance, quantity="infill_copies"),
         rule=above_chance.replace("{what}", "share of training texts that are completed from half of them"),
         needs="training and held-out texts that were filled in at the same looks",
         concerns=frozenset({"texts"}),
     )
     yield Clock(
         "tau_split",
-        _read_split,
+        read_split,
         f"The agreement of two models on disjoint sets falls below {STILL_AGREED:g} of its highest value so far, "
         "counted from the later tau_gen of the two (not before both are known), by more than 2 standard errors "
         "(paired, and of its swings), and stays below; known to lie between that look and the one before.",
