@@ -2,6 +2,7 @@
 
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law
+from taumem.report.figures.order import order
 from taumem.report.figures.phase import phase_diagram
 from taumem.report.figures.quality import frechet, precision_and_recall
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
@@ -26,6 +27,7 @@ __all__ = [
     "ngram_divergence",
     "night",
     "novelty",
+    "order",
     "phase_diagram",
     "precision_and_recall",
     "price",

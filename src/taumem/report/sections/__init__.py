@@ -16,6 +16,7 @@ from taumem.report.sections import (
     made,
     models,
     novelty,
+    order,
     phase,
     quality,
     samples,
@@ -29,6 +30,7 @@ __all__ = ["SECTIONS", "Panel", "Section"]
 SECTIONS: tuple[Callable[[Study], Iterator[Section]], ...] = (
     forecast.section,
     law.section,
+    order.section,
     phase.section,
     losses.section,
     bits.section,
