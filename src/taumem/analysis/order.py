@@ -97,8 +97,8 @@ def _precedence(clock: str, reference: str, ratios: Sequence[Onset], confidence:
     return Precedence(
         clock,
         reference,
-        law and law.prefactor,
-        free and free.exponent,
+        law.prefactor if law else None,
+        free.exponent if free else None,
         lowest if law is None and lowest > 0 else None,
         len(ratios),
         sum(ratio.usable for ratio in ratios),

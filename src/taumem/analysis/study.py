@@ -123,8 +123,9 @@ class Study:
     @cached_property
     def order(self) -> tuple[Precedence, ...]:
         """The clocks as multiples of tau_val in the same runs, from the first to the last; none without a tau_val."""
-        timed = any(onset.clock == "tau_val" for onset in self.onsets)
-        return tuple(order_of(self.onsets, confidence=self.confidence)) if timed else ()
+        onsets = [onset for onset in self.onsets if onset.n_train not in self.excluded]
+        timed = any(onset.clock == "tau_val" for onset in onsets)
+        return tuple(order_of(onsets, confidence=self.confidence)) if timed else ()
 
     @property
     def laws(self) -> dict[str, Law]:
