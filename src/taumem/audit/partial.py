@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from taumem.audit.null import Null
 from taumem.audit.patch_motifs import overused_patches, spread
-from taumem.audit.patches import PatchComparison, PatchMatches
+from taumem.neighbors.patches import PatchComparison, PatchMatches
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
 from taumem.audit.significance import chance_of, share_of

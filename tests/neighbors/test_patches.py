@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from taumem.audit.patch_motifs import overused_patches
-from taumem.audit.patches import FLOOR, PatchComparison
+from taumem.neighbors.patches import FLOOR, PatchComparison
 from taumem.data import load_fashion_mnist
 from taumem.errors import ConfigError, DataError
 
