@@ -1,4 +1,4 @@
-"""Copied parts: planted ones are counted, by brute force too; the memorizer is flagged and the exact denoiser cleared."""
+"""Copied parts: planted ones are counted, and by brute force; the memorizer is flagged, the exact denoiser cleared."""
 
 import markov_text
 import numpy as np
@@ -145,7 +145,7 @@ def test_bad_input_is_refused_in_one_line(pictures):
         PartCopies(part, symbols(3, 15))
     with pytest.raises(ConfigError, match="got none"):
         Stretches(symbols(0, 16))
-    with pytest.raises(DataError, match="make 2 symbols have 2.L tokens; got 12"):
+    with pytest.raises(DataError, match=r"have 2\^L tokens; got 12"):
         Blocks(symbols(4, 12), 2)
     with pytest.raises(ConfigError, match="threshold of 2"):
         Patches(pictures[:4], threshold=2)

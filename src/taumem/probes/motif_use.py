@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from taumem.data.items import as_items
 from taumem.errors import ConfigError
@@ -31,10 +30,11 @@ class MotifUse:
     items. Samples that use what is common more often than the data do, which is bland, surprise less than held-out
     items; such as use what does not occur surprise more.
 
-    Each with its chance, ``motif_divergence_chance[k]`` and ``motif_surprise_chance[k]``, that of as many other held-out
-    items from the same ones: the items are shuffled once, as many as there are samples are set aside, and the rest is
-    what both are compared with. (If there are more samples than half of the held-out items, only as many samples as that
-    are used.) Finite sets differ by chance, the more the more motifs there are: only what is above or below it counts.
+    Each with its chance, ``motif_divergence_chance[k]`` and ``motif_surprise_chance[k]``, that of as many other
+    held-out items from the same ones: the items are shuffled once, as many as there are samples are set aside, and the
+    rest is what both are compared with. (If there are more samples than half of the held-out items, only as many
+    samples as that are used.) Finite sets differ by chance, the more the more motifs there are: only what is above or
+    below it counts.
 
     Args:
         heldout: items that the model never saw, two at least.

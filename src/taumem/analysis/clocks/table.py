@@ -214,8 +214,8 @@ def _all() -> Iterator[Clock]:
         (("#d98fb0", "#a3486f"), ("#c4608c", "#c26a92"), ("#9c3f69", "#dd93b3"), ("#6b2446", "#f3c0d5")),
         family="tau_part",
         read=read_part,
-        rule=f"The share of samples of which a part of size {{x}} or larger is copied passes chance by {PART_COPIED:g} for "
-        f"good. {LIKELIEST}",
+        rule="The share of samples of which a part of size {x} or larger is copied passes chance by "
+        f"{PART_COPIED:g} for good. {LIKELIEST}",
         needs="samples whose copied parts were counted (monitor.partial), and those of held-out items",
     )
     yield Clock(
