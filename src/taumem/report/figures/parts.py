@@ -46,7 +46,8 @@ def part_onsets(study: Study, *, per_example: bool = True) -> go.Figure:
         per_example: draw the step over the number of training examples.
     """
     clocks = {clock.name: clock.threshold for clock in families()["tau_part"]}
-    figure, colors, drawn = go.Figure(), size_colors(study.sizes), []
+    figure, colors = go.Figure(), size_colors(study.sizes)
+    drawn: list[tuple[int, float]] = []
     for record in study.records:
         key, n = record.header.key, record.header.data.n_train
         found = [o for o in study.onsets if o.run == key and o.clock in clocks and o.usable]
