@@ -157,7 +157,8 @@ def test_fit_prints_the_order_of_the_clocks_where_it_is_asked_for(study, capsys)
     order = output_of(capsys, "fit", study, "--json")["order"]
     assert taumem("fit", study, "--order") == 0
     printed = capsys.readouterr().out
-    assert order and "multiple of tau_val" in printed
+    assert order
+    assert "multiple of tau_val" in printed
     assert all(each["clock"] in printed.split("multiple of tau_val")[1] for each in order)
 
 
