@@ -1,8 +1,8 @@
 """One function a figure: each draws a :class:`~taumem.analysis.Study` and returns a plotly figure."""
 
+from taumem.report.figures.clock_order import order
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law
-from taumem.report.figures.order import order
 from taumem.report.figures.parts import motif_use, part_copies, part_onsets
 from taumem.report.figures.phase import phase_diagram
 from taumem.report.figures.quality import frechet, precision_and_recall
