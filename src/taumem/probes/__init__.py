@@ -2,6 +2,7 @@
 
 from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
+from taumem.probes.cycling import Cycling, Restore, cycle
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
 from taumem.probes.grammar_levels import GrammarLevels
@@ -15,6 +16,7 @@ from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
 from taumem.probes.text_copies import TextCopies
+from taumem.probes.uturns import UTurns
 
 __all__ = [
     "Agreement",
@@ -22,6 +24,7 @@ __all__ = [
     "CanonicalForm",
     "Copies",
     "CountsCopies",
+    "Cycling",
     "EmpiricalGap",
     "FIDAndKID",
     "GrammarLevels",
@@ -32,11 +35,14 @@ __all__ = [
     "Novelty",
     "PredictiveEntropy",
     "Probe",
+    "Restore",
     "SampleProbe",
     "Sampler",
     "SymmetricGap",
     "TextCopies",
     "TextQuality",
+    "UTurns",
+    "cycle",
     "infill",
     "membership",
     "share",
