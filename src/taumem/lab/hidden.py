@@ -7,10 +7,11 @@ from taumem.diffusion import MaskedDiffusion
 from taumem.errors import ConfigError
 from taumem.lab.domain import Asked, Domain
 from taumem.probes import CountsCopies, Cycling, Infilling, Probe, Restore, SampleProbe, Sampler, UTurns
+from taumem.probes.infilling import Where
 
 __all__ = ["hidden_probes"]
 
-PLACES = (("start", 0.5), ("middle", 0.5), ("end", 0.5), ("random", 0.75))
+PLACES: tuple[tuple[Where, float], ...] = (("start", 0.5), ("middle", 0.5), ("end", 0.5), ("random", 0.75))
 """Of texts, which part is hidden besides a random half, and which share."""
 AT_ONCE = 2
 """Hidden symbols of a text that are filled in at once, as in the domain of texts."""

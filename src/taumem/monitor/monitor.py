@@ -76,7 +76,7 @@ class Monitor:
         self.costly_probes = tuple(costly_probes)
         self.sample_cadence = sample_cadence or LogCadence(per_doubling=1)
         self.seed = seed
-        drawing = (*self.sample_probes, *self.costly_probes)
+        drawing: list[Probe | SampleProbe] = [*self.sample_probes, *self.costly_probes]
         _refuse_what_is_no_probe((*self.probes, *drawing))
         asked: list[Probe | SampleProbe] = [*self.probes, *(drawing if sampler else ())]
         record.note_probes(_settings(asked), _copy_rule(asked))

@@ -179,5 +179,11 @@ def _share(quantity: str, back: Floats, t: float | None = None) -> Estimate:
 def _basin(quantity: str, back: Floats, times: Sequence[float]) -> Estimate:
     drawn = [basin_of(row, times) for row in resampled_means(back, shares(back.shape[1]))]
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    value, ends = basin_of(back.mean(axis=1), times), {"low": float(low), "high": float(high)}
-    return Estimate(quantity=quantity, value=value, confidence=CONFIDENCE, count=back.shape[1], **ends)
+    return Estimate(
+        quantity=quantity,
+        value=basin_of(back.mean(axis=1), times),
+        low=float(low),
+        high=float(high),
+        confidence=CONFIDENCE,
+        count=back.shape[1],
+    )
