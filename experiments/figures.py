@@ -1,12 +1,13 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, text
+    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, text, noises
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
 """
 
+import math
 import re
 import shutil
 import subprocess
@@ -14,10 +15,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
+from noises.tables import arms_in
 from PIL import Image, ImageChops
+from plotly.subplots import make_subplots
 
-from taumem import Study, read_runs
+from taumem import Study, find_onsets, read_runs
 from taumem.report import figures, page_of
 
 HERE = Path(__file__).parent
@@ -28,7 +32,14 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "quality": quality, "cifar10": cifar10, "grammar": grammar, "text": text}
+    studies = {
+        "images": images,
+        "quality": quality,
+        "cifar10": cifar10,
+        "grammar": grammar,
+        "text": text,
+        "noises": noises,
+    }
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
@@ -84,6 +95,31 @@ def text() -> None:
     photograph(figures.bits(study), "text-bits")
     photograph(figures.infilling(study, per_example=True), "text-infilling")
     photograph(figures.gap(study, per_example=True), "text-collapse")
+
+
+def noises() -> None:
+    """The figure of docs/noises.md: tau_val against P under each kind of noise and target."""
+    figure = make_subplots(cols=2, subplot_titles=("images", "text"), horizontal_spacing=0.1)
+    symbols = {"v": "circle", "eps": "square", "x0": "diamond"}
+    colors = {"cosine": "#1f77b4", "flow": "#d62728", "exploding": "#2ca02c"}
+    colors |= {"masked": "#1f77b4", "uniform": "#9467bd", "autoregressive": "#ff7f0e"}
+    for column, domain in enumerate(("images", "text"), start=1):
+        for arm, runs in arms_in(domain).items():
+            noise, _, target = arm.partition(", ")
+            onsets = [o for o in find_onsets(runs) if o.clock == "tau_val" and o.usable]
+            sizes = sorted({o.n_train for o in onsets})
+            steps = [np.exp(np.mean([np.log(o.step) for o in onsets if o.n_train == size])) for size in sizes]
+            marker = {"symbol": symbols.get(target, "circle"), "size": 9}
+            line = {"color": colors[noise], "dash": "solid" if target in ("", "v") else "dot"}
+            trace = go.Scatter(x=sizes, y=steps, name=arm, mode="lines+markers", marker=marker, line=line)
+            trace.legend = "legend" if column == 1 else "legend2"
+            figure.add_trace(trace, row=1, col=column)
+    figure.update_xaxes(type="log", title="training items P", dtick=math.log10(2))
+    figure.update_yaxes(type="log", dtick="D2")
+    figure.update_yaxes(title="tau_val, steps", col=1)
+    places = [{"x": x, "y": 1, "xanchor": "left", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"} for x in (0.01, 0.56)]
+    figure.update_layout(legend=places[0], legend2=places[1])
+    photograph(figure, "noises", width=1000, height=460)
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:

@@ -46,16 +46,16 @@ class Fit:
 def main() -> None:
     """Print a table for each domain."""
     for domain in CLOCKS:
-        try:
-            runs = read_runs(HERE / domain)
-        except TaumemError as error:
-            print(f"{domain}: {error}")
-            continue
-        arms: dict[str, list[RunRecord]] = defaultdict(list)
-        for run in runs:
-            arms[arm_of(run)].append(run)
         print(f"\n{domain}\n")
-        print("\n".join(table(domain, arms)))
+        print("\n".join(table(domain, arms_in(domain))))
+
+
+def arms_in(domain: str) -> dict[str, list[RunRecord]]:
+    """The runs of a domain by their kind of noise and target."""
+    arms: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in read_runs(HERE / domain):
+        arms[arm_of(run)].append(run)
+    return arms
 
 
 def arm_of(run: RunRecord) -> str:
@@ -161,4 +161,7 @@ def told(pair: tuple[float, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TaumemError as error:
+        raise SystemExit(f"error: {error}") from None
