@@ -133,8 +133,9 @@ def test_the_mixture_denoiser_is_what_the_empirical_one_approaches_on_ever_more_
     assert 4 < few / many < 25
 
 
-def test_on_data_it_has_not_seen_the_empirical_denoiser_is_worse_than_the_exact_one_and_on_its_own_better():
-    mixture, diffusion = GaussianMixture.two_modes(8), GaussianDiffusion()
+@pytest.mark.parametrize("schedule", [Cosine(), Flow(), Exploding(0.05)], ids=repr)
+def test_on_data_it_has_not_seen_the_empirical_denoiser_is_worse_than_the_exact_one_and_on_its_own_better(schedule):
+    mixture, diffusion = GaussianMixture.two_modes(8), GaussianDiffusion(schedule)
     generator = torch.Generator().manual_seed(1)
     train, fresh = mixture.sample(64, generator), mixture.sample(64, generator)
     t = torch.full((64,), 0.3)
