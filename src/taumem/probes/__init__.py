@@ -1,6 +1,7 @@
 """Questions to a model in training, which change nothing about it."""
 
 from taumem.probes.agreement import Agreement
+from taumem.probes.attacks import PIA, Attack, AveragedLoss, MembershipAttacks, SecMI, usual_attacks
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
@@ -15,9 +16,13 @@ from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
 from taumem.probes.text_copies import TextCopies
+from taumem.probes.true_membership import TrueMembership
 
 __all__ = [
+    "PIA",
     "Agreement",
+    "Attack",
+    "AveragedLoss",
     "BitsPerSymbol",
     "CanonicalForm",
     "Copies",
@@ -29,16 +34,20 @@ __all__ = [
     "Infilling",
     "ItemLoss",
     "LossGap",
+    "MembershipAttacks",
     "Novelty",
     "PredictiveEntropy",
     "Probe",
     "SampleProbe",
     "Sampler",
+    "SecMI",
     "SymmetricGap",
     "TextCopies",
     "TextQuality",
+    "TrueMembership",
     "infill",
     "membership",
     "share",
+    "usual_attacks",
     "whole_words",
 ]

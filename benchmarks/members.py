@@ -1,0 +1,168 @@
+"""Do the clocks of membership and the rule `privacy` stay silent where nothing was memorized?
+
+    python benchmarks/members.py false-alarms experiments/*/*.sealed --seed 1
+    python benchmarks/members.py order experiments/*/*.sealed          # real runs: how long before the other clocks
+
+Nothing was memorized of items that no model saw. So the held-out items of each recorded run are divided in two, and
+one part plays the training set: real losses, over real training, of which the truth is known. Sets are divided
+
+    fair      by chance
+    easier    so that items that are easy at the end are preferred: what happens when sets come from two sources.
+
+The rule, stated before it was tried on seed 1 (it was made on seed 0): each clock is located, or said to have been
+past its threshold at the first look, in at most 5 % of the runs whose sets are fair, and `tau_member` in at most 10 %
+of those in which one is easier. The rule `privacy`, asked at every look, stops at most 5 % of the fair ones; of unlike
+sets it and `tau_tpr` promise nothing.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stopping import membership_of, record_of, stop_of
+
+from taumem.analysis import find_onsets, tau_member, tau_tpr
+from taumem.analysis.placing import Placed
+from taumem.analysis.stopping import RULES
+from taumem.probes.membership_inference import members_found
+from taumem.record import Curve, RunRecord, read_runs
+
+Floats = NDArray[np.float64]
+
+THRESHOLDS = (0.05, 0.10, 0.25)
+SHARES = (0.05, 0.20)
+SIZES = (16, 32, 64)
+"""Items that play the training set."""
+BLUR = 0.6
+"""Of the ranks by which easy items are preferred, in units of all: the AUC of sets so divided is about 0.7."""
+
+
+# --- nothing was memorized ------------------------------------------------------------------------------------------
+
+
+def divided(losses: Floats, n: int, kind: str, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Two sets of items that no model saw, of n and of the rest."""
+    ranks = losses[-1].argsort().argsort() / losses.shape[1]
+    order = (ranks * (kind == "easier") + BLUR * rng.standard_normal(losses.shape[1])).argsort()
+    return losses[:, order[:n]], losses[:, order[n:]]
+
+
+def curve_of(quantity: str, like: Curve, items: Floats) -> Curve:
+    """A loss as a record holds it."""
+    nothing = np.full(len(like), np.nan)
+    counts = np.full(len(like), items.shape[1])
+    return Curve(quantity, like.steps, like.examples, items.mean(1), nothing, nothing, nothing, counts, None, items)
+
+
+def events(heldout: Curve, kind: str, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
+    """What each clock, and the rule, say of one run in which nothing was memorized."""
+    assert heldout.items is not None
+    sets = divided(heldout.items, int(rng.choice(SIZES)), kind, rng)
+    train, rest = (
+        curve_of(name, heldout, items) for name, items in zip(("train_loss", "heldout_loss"), sets, strict=True)
+    )
+    for x in THRESHOLDS:
+        yield f"tau_member[{x:g}]", struck(tau_member(train, rest, threshold=x))
+    tensors = [(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in zip(*sets, strict=True)]
+    shares = np.array([members_found(*pair) / sets[0].shape[1] for pair in tensors])
+    nothing = np.full(len(heldout), np.nan)
+    counts = np.full(len(heldout), sets[0].shape[1])
+    found = Curve("membership_tpr", heldout.steps, heldout.examples, shares, nothing, nothing, nothing, counts)
+    for x in SHARES:
+        yield f"tau_tpr[{x:g}]", struck(tau_tpr(found, sets[1].shape[1], threshold=x))
+    record = record_of(train, rest, membership_of(heldout, *sets))
+    yield "the rule privacy", stop_of(RULES["privacy"], record) is not None
+
+
+def struck(placed: Placed) -> bool:
+    """Whether a clock claims that something happened."""
+    return placed.censored != "right"
+
+
+def runs_of(files: Sequence[Path]) -> Iterator[tuple[Path, RunRecord, Curve]]:
+    """Runs with the losses of held-out items, 100 or more."""
+    for file in files:
+        for record in read_runs(file):
+            curve = record.curve_or_none("heldout_loss")
+            if curve is not None and curve.items is not None and curve.items.shape[1] >= 100:
+                past = curve.at_steps(curve.steps[curve.steps > 0])
+                yield file, record, past
+
+
+def false_alarms(files: Sequence[Path], seed: int) -> str:
+    """The table of false alarms, in percent of runs."""
+    alarms: dict[tuple[str, str], list[bool]] = {}
+    for number, (_, _, heldout) in enumerate(runs_of(files)):
+        rng = np.random.default_rng([seed, number])
+        for kind in ("fair", "easier"):
+            for name, alarm in events(heldout, kind, rng):
+                alarms.setdefault((name, kind), []).append(alarm)
+    names = list(dict.fromkeys(name for name, _ in alarms))
+    n = len(next(iter(alarms.values())))
+    rows = [f"| {n} runs | fair | easier |", "|---|---|---|"]
+    return "\n".join(
+        [
+            *rows,
+            *(
+                f"| {e} | {100 * np.mean(alarms[e, 'fair']):.1f} | {100 * np.mean(alarms[e, 'easier']):.1f} |"
+                for e in names
+            ),
+        ]
+    )
+
+
+# --- real runs --------------------------------------------------------------------------------------------------------
+
+
+def order(files: Sequence[Path], clocks: Sequence[str], against: Sequence[str]) -> str:
+    """By how much one clock precedes another in the same run: geometric mean of the factors, with its 90 % interval.
+
+    Runs of one set (twins, settings) are not independent: intervals resample sizes and seeds.
+    """
+    rows = ["| study | of | runs | " + " | ".join(f"{b} / {a}" for a in clocks for b in against) + " |"]
+    rows.append("|---" * (3 + len(clocks) * len(against)) + "|")
+    for file in files:
+        located: dict[Any, dict[str, float]] = {}
+        for onset in find_onsets(list(read_runs(file))):
+            if onset.usable:
+                located.setdefault((onset.run.n_train, onset.run.seed, onset.run), {})[onset.clock] = onset.step
+        cells = [factor(located, a, b) for a in clocks for b in against]
+        rows.append(f"| {file.parent.name}/{file.stem} | | {len(located)} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def factor(located: dict[Any, dict[str, float]], early: str, late: str, *, resamples: int = 2000) -> str:
+    """The geometric mean of late / early over runs in which both are located, its interval, and of how many."""
+    groups: dict[Any, list[float]] = {}
+    for (n_train, seed, _), steps in located.items():
+        if early in steps and late in steps:
+            groups.setdefault((n_train, seed), []).append(float(np.log(steps[late] / steps[early])))
+    if len(groups) < 3:
+        return ""
+    means = np.array([np.mean(each) for each in groups.values()])
+    drawn = np.random.default_rng(0).choice(means, (resamples, len(means))).mean(axis=1)
+    low, high = np.exp(np.quantile(drawn, [0.05, 0.95]))
+    return f"{np.exp(means.mean()):.2f} [{low:.2f}, {high:.2f}] ({sum(map(len, groups.values()))})"
+
+
+def main() -> None:
+    """Print what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["false-alarms", "order"])
+    parser.add_argument("files", nargs="*", type=Path, help="sealed studies, or folders with runs")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clocks", nargs="*", default=["tau_member[0.1]", "tau_member[0.25]"])
+    parser.add_argument("--against", nargs="*", default=["tau_gap[0.2]", "tau_val", "tau_copy[0.05]"])
+    given = parser.parse_args()
+    print(
+        false_alarms(given.files, given.seed)
+        if given.what == "false-alarms"
+        else order(given.files, given.clocks, given.against)
+    )
+
+
+if __name__ == "__main__":
+    main()
