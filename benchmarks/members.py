@@ -1,7 +1,6 @@
 """Do the clocks of membership and the rule `privacy` stay silent where nothing was memorized?
 
-    python benchmarks/members.py false-alarms experiments/*/*.sealed --seed 1
-    python benchmarks/members.py order experiments/*/*.sealed          # real runs: how long before the other clocks
+    python benchmarks/members.py experiments/*/*.sealed --seed 1
 
 Nothing was memorized of items that no model saw. So the held-out items of each recorded run are divided in two, and
 one part plays the training set: real losses, over real training, of which the truth is known. Sets are divided
@@ -18,13 +17,12 @@ sets it and `tau_tpr` promise nothing.
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stopping import membership_of, record_of, stop_of
 
-from taumem.analysis import find_onsets, tau_member, tau_tpr
+from taumem.analysis import tau_member, tau_tpr
 from taumem.analysis.placing import Placed
 from taumem.analysis.stopping import RULES
 from taumem.probes.membership_inference import members_found
@@ -100,68 +98,21 @@ def false_alarms(files: Sequence[Path], seed: int) -> str:
         for kind in ("fair", "easier"):
             for name, alarm in events(heldout, kind, rng):
                 alarms.setdefault((name, kind), []).append(alarm)
-    names = list(dict.fromkeys(name for name, _ in alarms))
     n = len(next(iter(alarms.values())))
     rows = [f"| {n} runs | fair | easier |", "|---|---|---|"]
-    return "\n".join(
-        [
-            *rows,
-            *(
-                f"| {e} | {100 * np.mean(alarms[e, 'fair']):.1f} | {100 * np.mean(alarms[e, 'easier']):.1f} |"
-                for e in names
-            ),
-        ]
-    )
-
-
-# --- real runs --------------------------------------------------------------------------------------------------------
-
-
-def order(files: Sequence[Path], clocks: Sequence[str], against: Sequence[str]) -> str:
-    """By how much one clock precedes another in the same run: geometric mean of the factors, with its 90 % interval.
-
-    Runs of one set (twins, settings) are not independent: intervals resample sizes and seeds.
-    """
-    rows = ["| study | of | runs | " + " | ".join(f"{b} / {a}" for a in clocks for b in against) + " |"]
-    rows.append("|---" * (3 + len(clocks) * len(against)) + "|")
-    for file in files:
-        located: dict[Any, dict[str, float]] = {}
-        for onset in find_onsets(list(read_runs(file))):
-            if onset.usable:
-                located.setdefault((onset.run.n_train, onset.run.seed, onset.run), {})[onset.clock] = onset.step
-        cells = [factor(located, a, b) for a in clocks for b in against]
-        rows.append(f"| {file.parent.name}/{file.stem} | | {len(located)} | " + " | ".join(cells) + " |")
+    for name in dict.fromkeys(name for name, _ in alarms):
+        cells = (f"{100 * np.mean(alarms[name, kind]):.1f}" for kind in ("fair", "easier"))
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def factor(located: dict[Any, dict[str, float]], early: str, late: str, *, resamples: int = 2000) -> str:
-    """The geometric mean of late / early over runs in which both are located, its interval, and of how many."""
-    groups: dict[Any, list[float]] = {}
-    for (n_train, seed, _), steps in located.items():
-        if early in steps and late in steps:
-            groups.setdefault((n_train, seed), []).append(float(np.log(steps[late] / steps[early])))
-    if len(groups) < 3:
-        return ""
-    means = np.array([np.mean(each) for each in groups.values()])
-    drawn = np.random.default_rng(0).choice(means, (resamples, len(means))).mean(axis=1)
-    low, high = np.exp(np.quantile(drawn, [0.05, 0.95]))
-    return f"{np.exp(means.mean()):.2f} [{low:.2f}, {high:.2f}] ({sum(map(len, groups.values()))})"
-
-
 def main() -> None:
-    """Print what is asked for."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["false-alarms", "order"])
-    parser.add_argument("files", nargs="*", type=Path, help="sealed studies, or folders with runs")
+    parser.add_argument("files", nargs="+", type=Path, help="sealed studies, or folders with runs")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--clocks", nargs="*", default=["tau_member[0.1]", "tau_member[0.25]"])
-    parser.add_argument("--against", nargs="*", default=["tau_gap[0.2]", "tau_val", "tau_copy[0.05]"])
     given = parser.parse_args()
-    print(
-        false_alarms(given.files, given.seed)
-        if given.what == "false-alarms"
-        else order(given.files, given.clocks, given.against)
-    )
+    print(false_alarms(given.files, given.seed))
 
 
 if __name__ == "__main__":
