@@ -52,6 +52,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "text-lora4",
         )
     },
+    "privacy/images": {"digits": 3, "pictures": 1, "shades": 16},
+    "privacy/mixture": {"digits": 3},
     "unit/grammar": {"digits": 2},
     "unit/images": {"digits": 3},
     "unit/text": {"digits": 3},
