@@ -124,13 +124,13 @@ def advantage(train: Float[Tensor, "n"], other: Float[Tensor, "m"]) -> Estimate:
 
 def _best_threshold(train: Float[Tensor, "n"], other: Float[Tensor, "m"]) -> float:
     """The threshold below which the shares of the two sets differ most: just above a training error, or below all."""
-    candidates = train.unique()
-    below = torch.searchsorted(train.sort().values, candidates, right=True) / len(train)
-    mistaken = torch.searchsorted(other.sort().values, candidates, right=True) / len(other)
+    candidates, others = train.sort().values, other.sort().values
+    below = torch.searchsorted(candidates, candidates, right=True) / len(candidates)
+    mistaken = torch.searchsorted(others, candidates, right=True) / len(others)
     best = int((below - mistaken).argmax())
     if below[best] <= mistaken[best]:
         return -math.inf
-    above = torch.cat([train, other]).unique()
-    next_one = above[above > candidates[best]]
+    above = torch.cat([train, other])
+    above = above[above > candidates[best]]
     # Halfway to the next error, whichever set it is of.
-    return float((candidates[best] + next_one[0]) / 2) if len(next_one) else math.inf
+    return float((candidates[best] + above.min()) / 2) if len(above) else math.inf

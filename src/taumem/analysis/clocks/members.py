@@ -118,4 +118,5 @@ def _shares_below(of: Floats, each: Floats) -> Floats:
     """For each value of a look, the share of the other set's values that are below it; equal ones count half."""
     rows = zip(np.sort(of, axis=1), each, strict=True)
     counts = [(np.searchsorted(row, e) + np.searchsorted(row, e, side="right")) / 2 for row, e in rows]
-    return np.asarray(counts) / of.shape[1]
+    shares: Floats = np.asarray(counts) / of.shape[1]
+    return shares
