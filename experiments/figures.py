@@ -39,9 +39,9 @@ def main() -> None:
         "cifar10": cifar10,
         "grammar": grammar,
         "partial": partial,
+        "privacy": privacy,
         "text": text,
     }
-    studies["privacy"] = privacy
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")

@@ -48,7 +48,11 @@ def main() -> None:
     tables = {"laws": laws, "order": order, "attacks": attacks, "truth": truth}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=tables)
-    print("\n".join(tables[parser.parse_args().table]()))
+    parser.add_argument("--only", nargs="*", default=list(STUDIES), choices=STUDIES, help="domains, of laws and order")
+    given = parser.parse_args()
+    for domain in STUDIES.keys() - set(given.only):
+        del STUDIES[domain]
+    print("\n".join(tables[given.table]()))
 
 
 @cache
