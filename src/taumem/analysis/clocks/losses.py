@@ -20,7 +20,17 @@ from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["LEARNED", "TURNED", "tau_gap", "tau_gap_base", "tau_gap_grown", "tau_gap_sym", "tau_gen", "tau_val"]
+__all__ = [
+    "LEARNED",
+    "TURNED",
+    "midway_look",
+    "tau_gap",
+    "tau_gap_base",
+    "tau_gap_grown",
+    "tau_gap_sym",
+    "tau_gen",
+    "tau_val",
+]
 
 TURNED = 4.0
 """Standard errors by which a loss must have risen, or fallen, to have done so (docs/clocks.md has the error rates)."""
@@ -136,8 +146,7 @@ def tau_gap_grown(train_loss: Curve, heldout_loss: Curve, *, threshold: float, c
         ConfigError: per-item losses were not kept, or there are fewer than 3 looks at the same steps.
     """
     x, heldout, ratios = _ratios(train_loss, heldout_loss, fewest=3)
-    fallen = heldout[0] - MIDWAY * (heldout[0] - heldout.min())
-    midway = min(max(int(np.argmax(heldout <= fallen)), 1), len(x) - 2)
+    midway = midway_look(heldout)
     before = ratios[:, midway - 1 : midway + 2].prod(1, keepdims=True) ** (1 / 3)
     return _passed(x, 1 - np.divide(ratios, before, out=ratios.copy(), where=before > 0), threshold, confidence)
 
@@ -187,6 +196,16 @@ def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9)
     own = resampled_means(twins.a_on_a[past], of_a) + resampled_means(twins.b_on_b[past], of_b)
     other = resampled_means(twins.b_on_a[past], of_a) + resampled_means(twins.a_on_b[past], of_b)
     return _passed(x, np.vstack([twins.gap().values[past], 1 - own / other]), threshold, confidence)
+
+
+def midway_look(heldout: Floats) -> int:
+    """The look at which a mean held-out loss has made 0.8 of its fall, with one on either side.
+
+    Args:
+        heldout: at each look, at least 3.
+    """
+    fallen = heldout[0] - MIDWAY * (heldout[0] - heldout.min())
+    return min(max(int(np.argmax(heldout <= fallen)), 1), len(heldout) - 2)
 
 
 def _ratios(train_loss: Curve, heldout_loss: Curve, *, fewest: int = 1) -> tuple[Floats, Floats, Floats]:
