@@ -1,7 +1,7 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, text
+    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, partial, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
@@ -28,7 +28,14 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "quality": quality, "cifar10": cifar10, "grammar": grammar, "text": text}
+    studies = {
+        "images": images,
+        "quality": quality,
+        "cifar10": cifar10,
+        "grammar": grammar,
+        "partial": partial,
+        "text": text,
+    }
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
@@ -75,6 +82,15 @@ def grammar() -> None:
     for name in ("masked", "uniform"):
         photograph(law(studies[name], clocks), f"grammar-law-{name}")
     photograph(figures.copies(studies["masked"], per_example=True), "grammar-copies")
+
+
+def partial() -> None:
+    """The figures of docs/partial.md."""
+    studies = {name: Study.of(read_runs(HERE / "partial" / name)) for name in ("grammar", "zipf", "text", "images")}
+    for name, study in studies.items():
+        photograph(figures.part_copies(study), f"partial-copies-{name}")
+    photograph(figures.part_onsets(studies["grammar"]), "partial-onsets-grammar")
+    photograph(figures.motif_use(studies["zipf"]), "partial-bland")
 
 
 def text() -> None:

@@ -26,6 +26,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "images/full-batch": IMAGES,
     "quality/fashion": IMAGES,
     "cifar10/tiny": {"digits": 4, "pictures": 6, "shades": 32},  # three colors, four times the pixels
+    "partial/grammar": {"digits": 3},
+    "partial/zipf": {"digits": 3},
+    "partial/text": {"digits": 3},
+    "partial/images": IMAGES | {"pictures": 4, "shades": 32},
     "text/english": {"digits": 4},
     "text/full-batch": {"digits": 4},
     "text/text8": {"digits": 4},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
@@ -11,7 +11,7 @@ from taumem.probes import EmpiricalGap, LossGap, Probe, SampleProbe
 from taumem.record import DataFacts
 from taumem.shapes import Items
 
-__all__ = ["Asked", "Domain", "losses", "n_heldout_unless_said", "nearness"]
+__all__ = ["Asked", "Domain", "TellsParts", "losses", "n_heldout_unless_said", "nearness"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,15 @@ class Domain(Protocol):
 
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Make the questions to samples of a model of this split, which is on the model's device."""
+        ...
+
+
+@runtime_checkable
+class TellsParts(Protocol):
+    """A domain that knows what a part of an item is, and a motif (``monitor.partial``)."""
+
+    def part_probes(self, split: Split) -> list[SampleProbe]:
+        """Make the questions of which samples have copied parts, and which motifs they use."""
         ...
 
 

@@ -132,6 +132,8 @@ class MonitorConfig(Config):
     fid: str = ""
     """Of images, the network in whose features FID and KID are measured, such as a TorchScript file
     ``inception-2015-12-05.pt:bytes``; empty for none. Needs the extra ``fid``."""
+    partial: bool = False
+    """Whether copied parts of samples are counted, and over-used motifs measured; of images, texts and strings."""
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(le=MOST_ITEMS)], ...], Field(min_length=1, max_length=1000)]
@@ -215,6 +217,8 @@ class Experiment(Config):
             raise ValueError("twins are compared by 2 samples or more; monitor.n_samples is 1 (0 for none)")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
             raise ValueError("training.stop_at_copies needs samples to count copies among; monitor.n_samples is 0")
+        if self.monitor.partial and self.monitor.n_samples == 0:
+            raise ValueError("monitor.partial looks for copied parts in samples; monitor.n_samples is 0")
         return self
 
     @model_validator(mode="after")

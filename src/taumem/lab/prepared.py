@@ -14,7 +14,7 @@ import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, TaumemWarning
-from taumem.lab.domain import Asked, Domain
+from taumem.lab.domain import Asked, Domain, TellsParts
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
@@ -220,7 +220,16 @@ class PreparedRun:
     def _quality_probes(self, compared: Split) -> list[SampleProbe]:
         config, sets = self.plan.experiment.monitor, (compared.train, compared.heldout)
         probes: list[SampleProbe] = [ImageQuality(*sets)] if config.quality else []
-        return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
+        if config.fid:
+            probes.append(FIDAndKID(*sets, config.fid))
+        if config.partial:
+            if not isinstance(self.domain, TellsParts):
+                source = self.plan.experiment.data.source
+                raise ConfigError(
+                    f"monitor.partial looks for parts of images, texts or strings; data.source '{source}' has none."
+                )
+            probes += self.domain.part_probes(compared)
+        return probes
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""

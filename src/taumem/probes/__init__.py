@@ -10,7 +10,9 @@ from taumem.probes.infilling import Infilling, infill
 from taumem.probes.likelihood import BitsPerSymbol
 from taumem.probes.loss_gap import LossGap, SymmetricGap
 from taumem.probes.membership_inference import membership
+from taumem.probes.motif_use import MotifUse
 from taumem.probes.novelty import CanonicalForm, Novelty
+from taumem.probes.part_copies import PartCopies
 from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
@@ -29,7 +31,9 @@ __all__ = [
     "Infilling",
     "ItemLoss",
     "LossGap",
+    "MotifUse",
     "Novelty",
+    "PartCopies",
     "PredictiveEntropy",
     "Probe",
     "SampleProbe",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from taumem.analysis.clocks.clock import Seen
 from taumem.analysis.clocks.losses import tau_gap_base, tau_gap_sym, tau_gen
 from taumem.analysis.clocks.means import tau_val_mean
-from taumem.analysis.clocks.samples import tau_copy, tau_level, tau_split
+from taumem.analysis.clocks.samples import PART_COPIED, tau_copy, tau_level, tau_split
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed, right_censored
 
@@ -18,6 +18,7 @@ __all__ = [
     "read_heldout",
     "read_level",
     "read_means",
+    "read_part",
     "read_split",
 ]
 
@@ -72,6 +73,14 @@ def read_above_chance(seen: Seen, confidence: float, *, quantity: str, threshold
     return (
         None if share is None or chance is None else tau_copy(share, chance, threshold=threshold, confidence=confidence)
     )
+
+
+def read_part(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+    """Place where samples with a copied part of a size are more than chance gives; the threshold is that size."""
+    share, chance = seen.curve(f"part_copies[{threshold:g}]"), seen.curve(f"part_copies_chance[{threshold:g}]")
+    if share is None or chance is None:
+        return None
+    return tau_copy(share, chance, threshold=PART_COPIED, confidence=confidence)
 
 
 def read_level(seen: Seen, confidence: float, *, grammar_level: int) -> Placed | None:

@@ -24,9 +24,10 @@ from taumem.analysis.clocks.readings import (
     read_heldout,
     read_level,
     read_means,
+    read_part,
     read_split,
 )
-from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED
+from taumem.analysis.clocks.samples import LEVEL_REACHED, PART_COPIED, STILL_AGREED
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed
 from taumem.errors import ConfigError, nearest_name
@@ -207,6 +208,15 @@ def _all() -> Iterator[Clock]:
         read=partial(read_above_chance, quantity="copy_fraction"),
         rule=above_chance.replace("{what}", "share of copies"),
         needs="samples, counted against the training set and against held-out data",
+    )
+    yield from _passing(
+        (0.25, 0.50, 0.75, 1.00),
+        (("#d98fb0", "#a3486f"), ("#c4608c", "#c26a92"), ("#9c3f69", "#dd93b3"), ("#6b2446", "#f3c0d5")),
+        family="tau_part",
+        read=read_part,
+        rule="The share of samples of which a part of size {x} or larger is copied passes chance by "
+        f"{PART_COPIED:g} for good. {LIKELIEST}",
+        needs="samples whose copied parts were counted (monitor.partial), and those of held-out items",
     )
     yield Clock(
         "tau_quality",
