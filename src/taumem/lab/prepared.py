@@ -20,7 +20,7 @@ from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
 from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import FIDAndKID, ImageQuality, SampleProbe, Sampler
+from taumem.probes import Coverage, FIDAndKID, ImageQuality, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -239,9 +239,10 @@ class PreparedRun:
             sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
         asked = Asked(self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed)
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
-            [*pace, *self.domain.probes(asked)],
+            [*pace, *self.domain.probes(asked), *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],

@@ -2,6 +2,7 @@
 
 from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
+from taumem.probes.coverage import Coverage
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
 from taumem.probes.grammar_levels import GrammarLevels
@@ -24,6 +25,7 @@ __all__ = [
     "CanonicalForm",
     "Copies",
     "CountsCopies",
+    "Coverage",
     "EmpiricalGap",
     "FIDAndKID",
     "GrammarLevels",
