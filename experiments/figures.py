@@ -18,6 +18,8 @@ import plotly.graph_objects as go
 from PIL import Image, ImageChops
 
 from taumem import Study, read_runs
+from taumem.analysis import find_item_onsets
+from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
 
 HERE = Path(__file__).parent
@@ -34,6 +36,7 @@ def main() -> None:
         "cifar10": cifar10,
         "grammar": grammar,
         "partial": partial,
+        "items": items,
         "text": text,
     }
     chosen = sys.argv[1:] or list(studies)
@@ -91,6 +94,15 @@ def partial() -> None:
         photograph(figures.part_copies(study), f"partial-copies-{name}")
     photograph(figures.part_onsets(studies["grammar"]), "partial-onsets-grammar")
     photograph(figures.motif_use(studies["zipf"]), "partial-bland")
+
+
+def items() -> None:
+    """The figures of docs/items.md."""
+    for name in ("images/fashion", "text/english"):
+        found = find_item_onsets([isolation_of(run) for run in read_runs(HERE / name)])
+        kind = name.split("/")[0]
+        photograph(figures.onsets_of_items(found, "unseen"), f"items-{kind}-unseen")
+        photograph(figures.onsets_of_items(found, "isolation"), f"items-{kind}-isolation")
 
 
 def text() -> None:

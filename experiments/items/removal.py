@@ -14,7 +14,6 @@ Reference: Carlini et al. 2022, arXiv 2206.10469 (the privacy onion effect).
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +68,7 @@ def exchanged(items: Items, fresh: Items, places: np.ndarray) -> Items:
     return changed
 
 
-def run_arm(experiment, seed: int, arm: str, sets: dict[str, Items], heldout: Items, folder: Path) -> None:  # noqa: ANN001
+def run_arm(experiment, seed: int, arm: str, sets: dict[str, Items], heldout: Items, folder: Path) -> None:
     """Train both twins of an arm."""
     for half in ("a", "b"):
         plan = RunPlan(experiment.model_copy(update={"name": f"removal-{arm}"}), P, seed, half)

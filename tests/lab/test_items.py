@@ -87,15 +87,15 @@ def test_the_verb_lists_the_items_that_go_first_and_says_what_they_have_in_commo
     said = json.loads(capsys.readouterr().out)
     assert len(said["runs"]) == 2
     assert {"item", "step", "low", "high", "censored", "unseen", "isolation"} == set(said["runs"][0]["items"][0])
-    assert set(said["order"]["correlations"]) == {"isolation", "unseen"}
+    assert set(said["orders"]["P = 24"]["correlations"]) == {"isolation", "unseen"}
     assert json.loads((tmp_path / "items.json").read_text()) == said
     found = find_item_onsets([isolation_of(run) for run in read_runs(studies / "without")])
-    assert order_of_items(found).to_json() == said["order"]
+    assert order_of_items(found).to_json() == said["orders"]["P = 24"]
     with pytest.raises(SystemExit):
         main(["items", str(studies / "without"), "--first", "3"])
     out = capsys.readouterr().out
     assert "rank correlation of the onset" in out
-    assert "held-out items, which nobody trained on" in out
+    assert "which nobody trained on, it should hold 0" in out
 
 
 def test_a_page_shows_them_with_the_pictures_of_items_that_samples_came_near(studies):

@@ -9,7 +9,7 @@ from taumem.cli.entry import CONFIDENCE, Confidence, Json, OutputFile, Runs, Who
 from taumem.errors import ConfigError, TaumemError
 
 if TYPE_CHECKING:
-    from taumem.analysis import ItemOnsets
+    from taumem.analysis import Interval, ItemOnsets, ItemOrder
     from taumem.record import RunRecord
 
 __all__ = ["items"]
@@ -46,7 +46,7 @@ def items(
     json
         Print one JSON object on standard output.
     """
-    from taumem.analysis import find_item_onsets, order_of_items
+    from taumem.analysis import find_item_onsets
     from taumem.record import read_runs, write_atomically
 
     if output is not None and output.suffix.lower() != ".json":
@@ -57,26 +57,53 @@ def items(
             "none of these runs has onsets of single items: they need the losses of single training items and of 38 or "
             "more held-out items (monitor.n_heldout_items), at 8 or more looks."
         )
-    try:
-        order, unordered = order_of_items(found, confidence=confidence), ""
-    except ConfigError as error:  # a list of items is worth having all the same
-        order, unordered = None, str(error)
-    content = {"order": order and order.to_json(), "runs": [run.to_json() for run in found]}
+    orders = _orders(found, confidence)
+    content = {"orders": orders and {name: order.to_json() for name, order in orders.items()}}
+    content |= {"runs": [run.to_json() for run in found]}
     if output is not None:
         write_atomically(output, as_json(content) + "\n")
     if json:
         print_json(content)
+    else:
+        _show_first(found, first)
+        _show_orders(orders)
+
+
+def _orders(found: "list[ItemOnsets]", confidence: float) -> "dict[str, ItemOrder]":
+    """What the onsets of the items go with, by size, and over all sizes; of what can be told."""
+    from taumem.analysis import order_of_items
+
+    sizes = sorted({run.run.n_train for run in found})
+    parts = {f"P = {size:,}": [run for run in found if run.run.n_train == size] for size in sizes}
+    parts |= {"all": found} if len(sizes) != 1 else {}
+    orders = {}
+    for name, runs in parts.items():
+        try:
+            orders[name] = order_of_items(runs, confidence=confidence)
+        except ConfigError:  # too few items whose onsets differ
+            continue
+    return orders
+
+
+def _show_orders(orders: "dict[str, ItemOrder]") -> None:
+    if not orders:
+        out.print("The onsets of the items do not differ, so that nothing can be said of their order.")
         return
-    _show_first(found, first)
-    for sentence in order.sentences if order else (unordered,):
+    whole = list(orders.values())[-1]
+    table = new_table("", "items", "memorized", *whole.correlations, "unseen, held-out items", "false onsets")
+    for name, order in orders.items():
+        found = (_span(each) for each in order.correlations.values())
+        placebo = _span(order.placebo) if order.placebo else "-"
+        counts = f"{order.n_false} of {order.n_unseen}"
+        add_row(table, name, order.n_items, order.n_located, *found, placebo, counts)
+    show_table(table)
+    out.print(
+        "[dim]Rank correlations of the onset: below 0, items that have much of it go first; of held-out items, which "
+        "nobody trained on, it should hold 0.[/]",
+        soft_wrap=True,
+    )
+    for sentence in whole.sentences:
         out.print(escape(sentence), soft_wrap=True)
-    if order:
-        held = (
-            f"{order.n_false} of {order.n_unseen} held-out items, which nobody trained on, have an onset by this rule"
-        )
-        placebo = order.placebo
-        ends = f"; the same order among them: {placebo.value:+.2f} \\[{placebo.low:+.2f}, {placebo.high:+.2f}]"
-        out.print(f"[dim]{held}{ends if placebo else ''}.[/]" if placebo else f"[dim]{held}.[/]", soft_wrap=True)
 
 
 def _with_isolation(records: "list[RunRecord]") -> "list[RunRecord]":
@@ -114,3 +141,7 @@ def _in_words(run: "ItemOnsets", place: int) -> str:
     onset = run.placed[place]
     mark = {"left": "<", "right": ">"}.get(onset.censored, "")
     return f"{mark}{onset.step:,.0f}"
+
+
+def _span(interval: "Interval") -> str:
+    return f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
