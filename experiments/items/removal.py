@@ -4,8 +4,8 @@
     python experiments/items/removal.py table FOLDER    # or the sealed study beside this file
 
 Rule, fixed before the runs were made: of P = 64 images (8 x 8) of a first pair of twins, the quarter with the earliest
-onsets is exchanged (arm ``first``), or a quarter drawn at random (``random``), in both cases for the same 16 images that
-neither twin had. The 64 of the first pair are the arm ``all``. All arms of a seed start from the same weights and
+onsets is exchanged (arm ``first``), or a quarter drawn at random (``random``), in both cases for the same 16 images
+that neither twin had. The 64 of the first pair are the arm ``all``. All arms of a seed start from the same weights and
 batches. Read off: tau_val and tau_gap_sym[0.2] of the pairs, and the onsets of the items that all three arms of a run
 have in common, ``first`` against ``random``, as a ratio of geometric means. If memorizing were a queue in which others
 move up, the items left behind would be memorized earlier in ``first``: a ratio below 1.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from planted import STEPS, curve, header, heldout
 
+from taumem.analysis.item_hits import onsets_of_hits
 from taumem.analysis.item_onsets import find_item_onsets, onsets_against_twin, onsets_alone
 from taumem.analysis.item_order import _censored_fit, order_of_items, rank_correlation
 from taumem.errors import ConfigError
@@ -175,3 +176,13 @@ def test_runs_that_cannot_say_it_are_left_out_or_refused_with_what_to_do():
     assert [found.against for found in find_item_onsets([run, other])] == ["twin", "twin"]
     with pytest.raises(ConfigError, match="onsets differ"):
         order_of_items([])
+
+
+def test_hits_of_items_are_placed_between_the_looks_from_which_on_they_last():
+    hits = np.array([[0, 1, 0], [1, 1, 0], [0, 1, 0], [1, 1, 0], [1, 1, 0]], dtype=float)
+    found = onsets_of_hits(curve("infill_copies", np.array([8, 16, 32, 64, 128]), hits))
+    assert [(onset.low, onset.high, onset.censored) for onset in found] == [
+        (32, 64, "interval"),
+        (0, 8, "left"),
+        (128, np.inf, "right"),
+    ]

@@ -27,6 +27,7 @@ from taumem.analysis.find import find_onsets
 from taumem.analysis.fitting import fit_law
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
+from taumem.analysis.item_hits import onsets_of_hits
 from taumem.analysis.item_onsets import ItemOnsets, find_item_onsets, onsets_against_twin, onsets_alone
 from taumem.analysis.item_order import ItemOrder, order_of_items
 from taumem.analysis.law import Covariate, Law
@@ -107,6 +108,7 @@ __all__ = [
     "has_levels",
     "onsets_against_twin",
     "onsets_alone",
+    "onsets_of_hits",
     "order_of",
     "order_of_items",
     "tau_copy",

@@ -27,7 +27,7 @@ from taumem.analysis.twins import checked_runs, find_twins, twin_losses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunKey, RunRecord
 
-__all__ = ["FALSE_ONSETS", "LOWER", "ItemOnsets", "find_item_onsets", "onsets_against_twin", "onsets_alone"]
+__all__ = ["LOWER", "ItemOnsets", "find_item_onsets", "onsets_against_twin", "onsets_alone"]
 
 LOWER = 1 / 3
 """Share by which a loss is lower than an unseen item's once its item counts as memorized."""
@@ -97,24 +97,15 @@ class ItemOnsets:
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file, the items that go first in front."""
-        rows = [
-            {
-                "item": int(place),
-                "step": self.placed[place].step,
-                "low": self.placed[place].low,
-                "high": high if np.isfinite(high := self.placed[place].high) else None,
-                "censored": self.placed[place].censored,
-                **{
-                    name: float(of[place])
-                    for name in ("unseen", "isolation")
-                    if (of := getattr(self, name)) is not None
-                },
-            }
-            for place in self.order
-        ]
-        names = ("n_train", "seed", "half", "experiment")
-        facts = {name: getattr(self.run, name) for name in names} | {"against": self.against, "items": rows}
-        return facts | {"false_onsets": [self.n_false, self.n_unseen], "confidence": self.confidence}
+        run = {name: getattr(self.run, name) for name in ("experiment", "n_train", "seed", "half")}
+        null = {"false_onsets": [self.n_false, self.n_unseen], "confidence": self.confidence}
+        return {**run, "against": self.against, **null, "items": [self._row(int(k)) for k in self.order]}
+
+    def _row(self, place: int) -> dict[str, Any]:
+        onset = self.placed[place]
+        facts = {"step": onset.step, "low": onset.low, "high": finite_or_none(onset.high), "censored": onset.censored}
+        known = {name: of for name in ("unseen", "isolation") if (of := getattr(self, name)) is not None}
+        return {"item": place, **facts, **{name: float(of[place]) for name, of in known.items()}}
 
 
 def find_item_onsets(
@@ -202,33 +193,16 @@ def onsets_against_twin(
     return replace(found, placebo=(-by_half[-1], unseen_null[others]))
 
 
-def _facts(onset: Placed) -> dict[str, Any]:
-    high = finite_or_none(onset.high)
-    return {"step": onset.step, "low": onset.low, "high": high, "censored": onset.censored}
-
-
 def _found(record: RunRecord, twin: RunRecord | None, lower: float, confidence: float) -> Iterator[ItemOnsets]:
     losses = ("train_loss", "heldout_loss", "twin_loss")
-    curves = [curve for name in losses[:2] if (curve := record.curve_or_none(name)) is not None]
-    if len(curves) < 2 or any(curve.items is None or curve.items.shape[1] < 2 for curve in curves):
-        return
-    if (
-        curves[1].items is None
-        or curves[1].items.shape[1] < FEWEST_UNSEEN
-        or (curves[0].steps > 0).sum() < FEWEST_LOOKS
-    ):
-        return
-    if twin is not None and all(run.curve_or_none(name) is not None for run in (record, twin) for name in losses):
-        yield onsets_against_twin(record, twin, lower=lower, confidence=confidence)
-    elif (onsets := _alone(record, lower, confidence)) is not None:
-        yield onsets
-
-
-def _alone(record: RunRecord, lower: float, confidence: float) -> ItemOnsets | None:
+    pair = () if twin is None else (record, twin)
     try:
-        return onsets_alone(record, lower=lower, confidence=confidence)
-    except ConfigError:  # too few looks are left behind the middle of its learning
-        return None
+        if twin is not None and all(run.curve_or_none(name) is not None for run in pair for name in losses):
+            yield onsets_against_twin(record, twin, lower=lower, confidence=confidence)
+        elif all(record.curve_or_none(name) is not None for name in losses[:2]):
+            yield onsets_alone(record, lower=lower, confidence=confidence)
+    except ConfigError:  # losses without those of the items, of too few of them, or at too few looks
+        return
 
 
 def _common(record: RunRecord, one: Curve, other: Curve) -> tuple[tuple[Floats, Floats, Floats], NDArray[np.int64]]:
@@ -272,7 +246,7 @@ def _of(
         steps=steps,
         scores=scores,
         bar=bar,
-        placed=tuple(_place(x, score, bar, confidence) for score in scores.T),
+        placed=_place(x, scores, bar, confidence),
         n_false=int((others[-1] > bar[-1]).sum()),
         n_unseen=others.shape[1],
         unseen=unseen,
@@ -294,8 +268,9 @@ def _bar(null: Floats, lower: float) -> Floats:
     return np.maximum(np.sort(null, axis=1)[:, rank - 1], -np.log1p(-lower))
 
 
-def _place(x: Floats, score: Floats, bar: Floats, confidence: float) -> Placed:
-    """Place the last passage of the bar; its interval is that of the weights' jitter about the smoothed score."""
-    smoothed, residual = smoothed_and_residual(x, score)
+def _place(x: Floats, scores: Floats, bar: Floats, confidence: float) -> tuple[Placed, ...]:
+    """Place the last passages of the bar; intervals are those of the weights' jitter about the smoothed scores."""
+    smoothed, residual = smoothed_and_residual(x, scores)
     signs, _ = signs_and_shares(len(x), 2)
-    return passage(score - bar, smoothed + residual * signs - bar, 0.0, x, confidence)
+    items = zip(scores.T, smoothed.T, residual.T, strict=True)
+    return tuple(passage(own - bar, mean + apart * signs - bar, 0.0, x, confidence) for own, mean, apart in items)
