@@ -26,9 +26,12 @@ from .data import load_images as load_images
 from .data import load_lines as load_lines
 from .data import load_text as load_text
 from .data import resize as resize
+from .diffusion import AutoregressiveDiffusion as AutoregressiveDiffusion
 from .diffusion import Cosine as Cosine
 from .diffusion import Denoiser as Denoiser
 from .diffusion import Diffusion as Diffusion
+from .diffusion import Exploding as Exploding
+from .diffusion import Flow as Flow
 from .diffusion import GaussianDiffusion as GaussianDiffusion
 from .diffusion import Linear as Linear
 from .diffusion import MaskedDiffusion as MaskedDiffusion

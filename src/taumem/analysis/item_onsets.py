@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taumem.analysis.clocks.curves import check_threshold, log_steps_and_items
-from taumem.analysis.clocks.losses import midway_look
+from taumem.analysis.clocks.losses import midway
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.interval import check_confidence, finite_or_none
 from taumem.analysis.placing import Placed, passage
@@ -147,7 +147,7 @@ def onsets_alone(record: RunRecord, *, lower: float = LOWER, confidence: float =
         ConfigError: fewer than 38 held-out items, fewer than 8 looks from the middle on, or a number out of its range.
     """
     (x, train, heldout), steps = _common(record, record.curve("train_loss"), record.curve("heldout_loss"))
-    middle = midway_look(heldout.mean(1))
+    middle = midway(heldout.mean(1))
     since = slice(max(middle - 1, 0), None)
     gained, gained_unseen = (-_logs(losses, heldout) for losses in (train, heldout))
     gained, gained_unseen = (gain - gain[middle - 1 : middle + 2].mean(0) for gain in (gained, gained_unseen))

@@ -1,5 +1,6 @@
 """Corruption and its reversal."""
 
+from taumem.diffusion.autoregressive import AutoregressiveDiffusion
 from taumem.diffusion.denoiser import Denoiser
 from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.diffusion.gaussian import GaussianDiffusion
@@ -7,14 +8,17 @@ from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, LinearBetas, P
 from taumem.diffusion.learned_variance import LearnedVariance
 from taumem.diffusion.masked import MaskedDiffusion, cosine_grid, sample_in_any_order
 from taumem.diffusion.sampling import sample
-from taumem.diffusion.schedules import Cosine, Linear, Schedule
+from taumem.diffusion.schedules import Cosine, Exploding, Flow, Linear, Schedule
 from taumem.diffusion.uniform import UniformDiffusion
 
 __all__ = [
+    "AutoregressiveDiffusion",
     "Cosine",
     "CosineKeeping",
     "Denoiser",
     "Diffusion",
+    "Exploding",
+    "Flow",
     "GaussianDiffusion",
     "KeepSchedule",
     "LearnedVariance",
@@ -23,9 +27,13 @@ __all__ = [
     "MaskedDiffusion",
     "Polynomial",
     "Schedule",
+    "TokenDiffusion",
     "UniformDiffusion",
     "cosine_grid",
     "sample",
     "sample_in_any_order",
     "stratified_times",
 ]
+
+TokenDiffusion = MaskedDiffusion | UniformDiffusion | AutoregressiveDiffusion
+"""Those of tokens: each has a vocabulary, a schedule, and symbols that xt may have, a mask among them or none."""

@@ -131,6 +131,8 @@ class MonitorConfig(Config):
     """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
     items: bool = False
     """Whether the record keeps how isolated each training item is whose loss is measured: see docs/items.md."""
+    membership: bool = False
+    """Whether membership is asked by published attacks too, and on the mixture by what the true distribution tells."""
     fid: str = ""
     """Of images, the network in whose features FID and KID are measured, such as a TorchScript file
     ``inception-2015-12-05.pt:bytes``; empty for none. Needs the extra ``fid``."""

@@ -14,7 +14,7 @@ import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, TaumemWarning
-from taumem.lab.domain import Asked, Domain, TellsParts
+from taumem.lab.domain import Asked, Domain, TellsParts, attacks
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
@@ -237,12 +237,15 @@ class PreparedRun:
         sets = {"train": self.split.train[: config.n_items], "heldout": self.split.heldout[: config.n_heldout_items]}
         if self.twin_items is not None:
             sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
-        asked = Asked(self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed)
+        asked = Asked(
+            self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed, config.membership
+        )
+        members = [attacks(asked)] if config.membership else []
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
         coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
-            [*pace, *self.domain.probes(asked), *coverage],
+            [*pace, *self.domain.probes(asked), *members, *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],

@@ -1,6 +1,7 @@
 """Questions to a model in training, which change nothing about it."""
 
 from taumem.probes.agreement import Agreement
+from taumem.probes.attacks import PIA, Attack, AveragedLoss, MembershipAttacks, SecMI, usual_attacks
 from taumem.probes.copies import Copies
 from taumem.probes.coverage import Coverage
 from taumem.probes.empirical_gap import EmpiricalGap
@@ -18,9 +19,13 @@ from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
 from taumem.probes.text_copies import TextCopies
+from taumem.probes.true_membership import TrueMembership
 
 __all__ = [
+    "PIA",
     "Agreement",
+    "Attack",
+    "AveragedLoss",
     "BitsPerSymbol",
     "CanonicalForm",
     "Copies",
@@ -33,6 +38,7 @@ __all__ = [
     "Infilling",
     "ItemLoss",
     "LossGap",
+    "MembershipAttacks",
     "MotifUse",
     "Novelty",
     "PartCopies",
@@ -40,11 +46,14 @@ __all__ = [
     "Probe",
     "SampleProbe",
     "Sampler",
+    "SecMI",
     "SymmetricGap",
     "TextCopies",
     "TextQuality",
+    "TrueMembership",
     "infill",
     "membership",
     "share",
+    "usual_attacks",
     "whole_words",
 ]

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from taumem.data.items import as_symbols
-from taumem.diffusion import Denoiser, Diffusion, MaskedDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, Denoiser, Diffusion, MaskedDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
@@ -41,10 +41,13 @@ class Infilling:
     symbols that the model finds at its first look, from the visible ones alone. Nothing is drawn but the masks, which
     are the same at every look.
 
+    An autoregressive model can only go on: of each text the end is hidden, and it is completed symbol by symbol, each
+    the most probable one after all before it. Its accuracy is that of each hidden symbol after the true ones before it.
+
     A text is given up as soon as too many symbols are wrong, which changes no number and spares most of the time.
 
     Args:
-        diffusion: masked diffusion; other corruptions do not say what is to be filled in.
+        diffusion: masked or autoregressive diffusion; other corruptions do not say what is to be filled in.
         train: training texts [P, window], symbols; the first ``n_items`` are asked about.
         heldout: texts [n, window] that the model never saw; likewise.
         share_masked: of the positions that are hidden, in (0, 1); rounded to whole positions, at least one.
@@ -77,9 +80,10 @@ class Infilling:
         sure: float = SURE,
         seed: int = 0,
     ) -> None:
-        if not isinstance(diffusion, MaskedDiffusion):
+        if not isinstance(diffusion, MaskedDiffusion | AutoregressiveDiffusion):
             raise ConfigError(
-                f"infilling needs masked diffusion, where a mask says what is hidden; got {type(diffusion).__name__}."
+                "infilling needs masked or autoregressive diffusion, where a mask says what is hidden; got "
+                f"{type(diffusion).__name__}."
             )
         if not (0 < share_masked < 1 and 0 <= tolerance < 1 and n_items >= 1):
             raise ConfigError(
@@ -100,7 +104,8 @@ class Infilling:
         self.pace = (positions_per_step, sure)
         self.seed = seed
         n = max(len(self.train), len(self.heldout))
-        self.hidden = _masks(n, train.shape[1], share_masked, seed).to(train.device)
+        at_the_end = isinstance(diffusion, AutoregressiveDiffusion)
+        self.hidden = _masks(n, train.shape[1], share_masked, None if at_the_end else seed).to(train.device)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -135,7 +140,9 @@ class Infilling:
         x = torch.where(hidden, mask, texts)
         asked = torch.arange(len(x), device=x.device)
         sureness, symbols = _look(self.diffusion, denoiser, x)
-        found = ((symbols == texts) & hidden).sum(dim=1) / n_hidden
+        from_the_rest = isinstance(self.diffusion, MaskedDiffusion)
+        guessed = symbols if from_the_rest else _look(self.diffusion, denoiser, texts)[1]
+        found = ((guessed == texts) & hidden).sum(dim=1) / n_hidden
         while True:
             x[asked] = torch.where(_surest(sureness, *self.pace), symbols, x[asked])
             recovered = ((x != texts) & (x != mask)).sum(dim=1) / n_hidden <= self.tolerance
@@ -152,7 +159,7 @@ def _share(quantity: str, found: Bool[Tensor, "n"]) -> Estimate:
 
 
 def infill(
-    diffusion: MaskedDiffusion,
+    diffusion: MaskedDiffusion | AutoregressiveDiffusion,
     denoiser: Denoiser,
     xt: Tokens,
     *,
@@ -160,6 +167,8 @@ def infill(
     sure: float = SURE,
 ) -> Tokens:
     """Replace each mask by the symbol that the model finds most probable, where it is surest first.
+
+    Autoregressive models fill in the first mask of a text first.
 
     Nothing is drawn. The model is told the time t at which, on average, as many positions are masked.
 
@@ -195,8 +204,13 @@ def _check_pace(positions_per_step: int, sure: float) -> None:
         )
 
 
-def _look(diffusion: MaskedDiffusion, denoiser: Denoiser, x: Tokens) -> tuple[Float[Tensor, "n window"], Tokens]:
-    """Give the log-probability of the best symbol of each masked position (-inf of others), and that symbol."""
+def _look(
+    diffusion: MaskedDiffusion | AutoregressiveDiffusion, denoiser: Denoiser, x: Tokens
+) -> tuple[Float[Tensor, "n window"], Tokens]:
+    """Give the log-probability of the best symbol of each masked position (-inf of others), and that symbol.
+
+    Behind its first mask an autoregressive model has nothing to say.
+    """
     masked = x == diffusion.mask
     t = _times(diffusion, x.shape[1]).to(x.device)[masked.sum(dim=1)]
     parts = zip(torch.split(x, ITEMS_AT_ONCE), torch.split(t, ITEMS_AT_ONCE), strict=True)
@@ -204,6 +218,8 @@ def _look(diffusion: MaskedDiffusion, denoiser: Denoiser, x: Tokens) -> tuple[Fl
     sureness, symbols = (torch.cat(values) for values in zip(*best, strict=True))
     # A masked position comes before those that are known, whatever the model says.
     sureness = sureness.nan_to_num(nan=-math.inf).clamp(min=torch.finfo(sureness.dtype).min)
+    if isinstance(diffusion, AutoregressiveDiffusion):
+        masked &= masked.cumsum(dim=1) == 1
     return sureness.masked_fill(~masked, -math.inf), symbols
 
 
@@ -213,14 +229,16 @@ def _surest(sureness: Float[Tensor, "n window"], count: int, sure: float) -> Boo
     return (sureness > -math.inf) & ((place < count) | (sureness >= math.log(sure)))
 
 
-def _times(diffusion: MaskedDiffusion, positions: int) -> Times:
+def _times(diffusion: MaskedDiffusion | AutoregressiveDiffusion, positions: int) -> Times:
     """Give the time at which, on average, k of so many positions are masked, for k = 0, 1, ..."""
     return time_when(torch.arange(positions + 1, dtype=torch.float64) / positions, diffusion.schedule).float()
 
 
-def _masks(n: int, positions: int, share_masked: float, seed: int) -> Bool[Tensor, "n window"]:
-    """Hide the same number of positions of each text, drawn at random."""
+def _masks(n: int, positions: int, share_masked: float, seed: int | None) -> Bool[Tensor, "n window"]:
+    """Hide the same number of positions of each text, drawn at random; without a seed the last ones."""
+    n_hidden = max(1, round(share_masked * positions))
+    if seed is None:
+        return (torch.arange(positions) >= positions - n_hidden).repeat(n, 1)
     # On the CPU, so that the masks are the same wherever the model is.
     order = torch.rand((n, positions), generator=generator_for(seed, "infilling")).argsort(dim=1)
-    n_hidden = max(1, round(share_masked * positions))
     return torch.zeros(order.shape, dtype=torch.bool).scatter(1, order[:, :n_hidden], True)

@@ -72,12 +72,23 @@ QUANTITIES = {
             "squared distance between the model and the optimum on the training set, on corrupted held-out items",
         ),
         Quantity(
-            "membership_auc", "probability", "that a training item has a lower loss than a held-out one; 0.5 is chance"
+            "membership_auc",
+            "probability",
+            "that a training item has a lower loss (error of an attack) than a held-out one; 0.5 is chance",
         ),
         Quantity(
             "membership_tpr",
             "share of training items",
-            "found by their low loss where at most 1 % of the held-out items are taken for members",
+            "found by their low loss (error) where at most 1 % of the held-out items are taken for members",
+        ),
+        Quantity(
+            "membership_advantage",
+            "share of items",
+            "true less false positives at the best threshold of the loss above the optimum on the true distribution",
+        ),
+        *(
+            Quantity(f"{name}_error", "the attack's own", f"of {_SETS[name]} items, by an attack on membership")
+            for name in ("train", "heldout")
         ),
         Quantity("copy_fraction", "share of samples", "that are copies of training items by the run's rule"),
         Quantity(
