@@ -24,7 +24,9 @@ def onsets_of_items(found: Sequence[ItemOnsets], covariate: Covariate) -> go.Fig
     drawn = [(run, values) for run in found if (values := getattr(run, covariate)) is not None]
     colors = size_colors(sorted({run.run.n_train for run, _ in drawn}))
     figure = go.Figure()
-    named: set[int] = set()
+    for n_train, color in colors.items():  # circles, whatever mark comes first
+        name, key = f"P = {n_train:,}", {"color": color, "size": 6}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=key, name=name, legendgroup=str(n_train))
     for run, values in drawn:
         n_train = run.run.n_train
         figure.add_scatter(
@@ -38,13 +40,11 @@ def onsets_of_items(found: Sequence[ItemOnsets], covariate: Covariate) -> go.Fig
                 "symbol": [SYMBOLS[onset.censored] for onset in run.placed],
                 "line": {"width": 0.5, "color": PAPER},
             },
-            name=f"P = {n_train:,}",
             legendgroup=str(n_train),
-            showlegend=n_train not in named,
+            showlegend=False,
             customdata=np.arange(len(run)),
             hovertemplate=f"{run.run.label}<br>item %{{customdata}}<br>%{{y:,.3~r}} steps<extra></extra>",
         )
-        named.add(n_train)
     x = [float(value) for _, values in drawn for value in values]
     y = [onset.step for run, _ in drawn for onset in run.placed]
     return styled(figure, x=log_axis(COVARIATES[covariate][0], x), y=log_axis("memorized at step", y))

@@ -10,7 +10,7 @@ from taumem.record import RunRecord
 from taumem.record.thumbnails import as_data_uri, enlarged
 from taumem.report.exhibits.pictures import SHOWN_HEIGHT, are_pictures
 from taumem.report.figures.items import onsets_of_items
-from taumem.report.sections.section import Panel, Section, has_points
+from taumem.report.sections.section import Panel, Section
 
 __all__ = ["section"]
 
@@ -39,16 +39,13 @@ def section(study: Study) -> Iterator[Section]:
         order = order_of_items(found, confidence=study.confidence)
     except ConfigError:  # no items whose onsets differ
         return
-    panels = (
-        Panel("items-isolation", "Onsets against isolation", onsets_of_items(found, "isolation")),
-        Panel("items-unseen", "Onsets against the loss under the twin", onsets_of_items(found, "unseen")),
-    )
+    titles = {"isolation": "Onsets against isolation", "unseen": "Onsets against the loss under the twin"}
+    panels = tuple(Panel(f"items-{name}", titles[name], onsets_of_items(found, name)) for name in order.correlations)
     known = {record.header.key: record for record in study.records}
     ends = {run.run.n_train: run for run in reversed(found)}
     firsts = [_first(ends[size], known.get(ends[size].run)) for size in sorted({min(ends), max(ends)})]
     shown = {"order": order, "firsts": firsts}
-    drawn = tuple(panel for panel in panels if has_points(panel.figure))
-    yield Section("items", "Which examples go first", panels=drawn, template="items", shown=shown)
+    yield Section("items", "Which examples go first", panels=panels, template="items", shown=shown)
 
 
 def _first(found: ItemOnsets, record: RunRecord | None) -> First:
