@@ -265,7 +265,7 @@ def _bar(null: Floats, lower: float) -> Floats:
     """What one in twenty items that nobody trained on would exceed, at each look; at least a loss lower by a share."""
     n = null.shape[1]
     rank = int(np.ceil((1 - FALSE_ONSETS) * (n + 1)))  # of n scores and another of their like: exact at any n
-    return np.maximum(np.sort(null, axis=1)[:, rank - 1], -np.log1p(-lower))
+    return np.asarray(np.maximum(np.sort(null, axis=1)[:, rank - 1], -np.log1p(-lower)))
 
 
 def _place(x: Floats, scores: Floats, bar: Floats, confidence: float) -> tuple[Placed, ...]:

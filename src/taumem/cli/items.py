@@ -58,8 +58,8 @@ def items(
             "more held-out items (monitor.n_heldout_items), at 8 or more looks."
         )
     orders = _orders(found, confidence)
-    content = {"orders": orders and {name: order.to_json() for name, order in orders.items()}}
-    content |= {"runs": [run.to_json() for run in found]}
+    told = {name: order.to_json() for name, order in orders.items()}
+    content = {"orders": told, "runs": [run.to_json() for run in found]}
     if output is not None:
         write_atomically(output, as_json(content) + "\n")
     if json:

@@ -42,6 +42,6 @@ def isolation_of(record: RunRecord) -> RunRecord:
     if losses.items is None:
         raise RecordError(f"{record.path}: holds no losses of single training items.")
     items = training_items(record)
-    (estimate,) = Coverage(items[: losses.items.shape[1]], items).measure(None).estimates
+    (estimate,) = Coverage(items[: losses.items.shape[1]], items).measure().estimates
     told = Measurement.of(estimate, step=record.last_step, examples=0, seconds=0.0)
     return RunRecord.of(record.header, [*record.measurements, told])

@@ -48,6 +48,6 @@ class Coverage:
         """How many neighbors count, and of how many items it is said."""
         return {"n_nearest": self.n_nearest, "n_items": len(self.isolation)}
 
-    def measure(self, _: Denoiser) -> Reading:
+    def measure(self, _: Denoiser | None = None) -> Reading:
         """Say it."""
         return Reading((mean("isolation", self.isolation, keep_items=True),))
