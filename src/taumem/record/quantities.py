@@ -102,6 +102,14 @@ QUANTITIES = {
             for name, items in (("heldout", "held-out images"), ("train", "the training images"))
             for what, (unit, meaning) in _QUALITIES.items()
         ),
+        Quantity(
+            "cycled_copies", "share of samples", "that are copies after they were corrupted and denoised several times"
+        ),
+        Quantity("cycled_copies_chance", "share of samples", "the same, of held-out items"),
+        Quantity("uturn_returns", "share of training items", "that come back to themselves from a diffusion time"),
+        Quantity("uturn_returns_chance", "share of held-out items", "that come back to themselves from there"),
+        Quantity("basin", "diffusion time", "from which half of the training items come back to themselves"),
+        Quantity("basin_heldout", "diffusion time", "from which half of the held-out items come back"),
         Quantity("exact_copies", "share of samples", "that are training items, symbol by symbol"),
         Quantity("longest_match", "symbols", "of the longest passage of a sample that stands in a training text"),
         Quantity("longest_match_chance", "symbols", "the same of held-out texts"),

@@ -250,6 +250,22 @@ def _all() -> Iterator[Clock]:
         needs="samples, counted against the training set and against held-out data",
     )
     yield from _passing(
+        (0.03, 0.05, 0.10),
+        (("#d98cb3", "#c06a94"), ("#b8437f", "#e59ac0"), ("#8a1f58", "#f7cfe2")),
+        family="tau_cycled",
+        read=partial(read_above_chance, quantity="cycled_copies"),
+        rule=above_chance.replace("{what}", "share of copies among samples that were sent around"),
+        needs="samples that were corrupted and denoised several times and counted as copies (monitor.hidden)",
+    )
+    yield from _passing(
+        (0.05, 0.10, 0.20),
+        (("#9a8cc9", "#8676bd"), ("#6a55b0", "#a99be0"), ("#43308a", "#d4ccf5")),
+        family="tau_uturn",
+        read=partial(read_above_chance, quantity="uturn_returns"),
+        rule=above_chance.replace("{what}", "share of training items that come back from noise, averaged over times,"),
+        needs="training and held-out items that were corrupted and denoised at the same looks (monitor.hidden)",
+    )
+    yield from _passing(
         (0.25, 0.50, 0.75, 1.00),
         (("#d98fb0", "#a3486f"), ("#c4608c", "#c26a92"), ("#9c3f69", "#dd93b3"), ("#6b2446", "#f3c0d5")),
         family="tau_part",
