@@ -198,6 +198,12 @@ class Experiment(Config):
                 "monitor.quality and monitor.fid compare images, 2 samples or more; data.source "
                 f"'{self.data.source}' with monitor.n_samples = {self.monitor.n_samples} has none"
             )
+        only_at = getattr(self.diffusion, "only_at", None)
+        if only_at is not None and (self.monitor.times != (only_at,) or self.monitor.n_samples):
+            raise ValueError(
+                f"diffusion.only_at = {only_at:g} is the one time of every loss, and samples need more; set "
+                f"monitor.times = [{only_at:g}] and monitor.n_samples = 0"
+            )
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"

@@ -4,6 +4,7 @@ from taumem.probes.agreement import Agreement
 from taumem.probes.copies import Copies
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
+from taumem.probes.gradient_spectrum import GradientSpectrum, gradient_spectrum
 from taumem.probes.grammar_levels import GrammarLevels
 from taumem.probes.image_quality import ImageQuality
 from taumem.probes.infilling import Infilling, infill
@@ -24,6 +25,7 @@ __all__ = [
     "CountsCopies",
     "EmpiricalGap",
     "FIDAndKID",
+    "GradientSpectrum",
     "GrammarLevels",
     "ImageQuality",
     "Infilling",
@@ -37,6 +39,7 @@ __all__ = [
     "SymmetricGap",
     "TextCopies",
     "TextQuality",
+    "gradient_spectrum",
     "infill",
     "membership",
     "share",
