@@ -91,7 +91,7 @@ def moments_of_mixture(
 ) -> Moments:
     """Derive the loss on all that a mixture can give, at time t and averaged over all noise: the population's."""
     weights, means, variances = (part.double().cpu() for part in (mixture.weights, mixture.means, mixture.variances))
-    alike = [(variances == v, float(v)) for v in variances.unique()]
+    alike = [(variances == v, v) for v in sorted(set(variances.tolist()))]
     return _moments(network, diffusion, t, [(weights[here], means[here], v) for here, v in alike])
 
 

@@ -133,7 +133,7 @@ def _gram(
     for direction in along:
         parts = [
             torch.cat([g.flatten(1) for g in gradients(parameters, x, t, direction).values()], dim=1)
-            for x, t in zip(xt.split(AT_ONCE), times.split(AT_ONCE), strict=True)
+            for x, t in zip(torch.split(xt, AT_ONCE), torch.split(times, AT_ONCE), strict=True)
         ]
         rows = torch.cat(parts)
         gram += (rows @ rows.T).double() / len(along)
