@@ -46,7 +46,9 @@ DATA = {
     "images": ['data={source="fashion-mnist"}'],
 }
 """What is changed in the preset."""
-ARMS = [("gaussian", t) for t in (0.05, 0.1, 0.2, 0.4)] + [("mixture", 0.1), ("images", 0.1)]
+T = 0.2
+"""The diffusion time of the preset."""
+ARMS = [("gaussian", t) for t in (0.05, 0.1, 0.2, 0.4)] + [("mixture", T), ("images", T)]
 THRESHOLDS = (0.1, 0.2)
 LEARNED = 0.9
 """Of the fall of the held-out loss, to its minimum: what tau_gen asks for."""
@@ -130,7 +132,7 @@ def spectra() -> Iterator[dict[str, Any]]:
     """The rates of the modes, at numbers of modes that a figure can show."""
     shown = sorted({round(1023 ** (k / 80)) for k in range(81)} | {*range(28, 38)})
     for n_train in SIZES:
-        flow = GradientFlow(derived("gaussian", 0.1, n_train, 0).train)
+        flow = GradientFlow(derived("gaussian", T, n_train, 0).train)
         yield from ({"P": n_train, "mode": k, "rate": float(flow.rates[k - 1])} for k in shown)
 
 
@@ -138,7 +140,7 @@ def curves() -> Iterator[dict[str, Any]]:
     """Both losses over training."""
     taus = TAUS[24:105:2]
     for n_train in SIZES:
-        case = derived("gaussian", 0.1, n_train, 0)
+        case = derived("gaussian", T, n_train, 0)
         flow = GradientFlow(case.train)
         for row in zip(
             taus.tolist(), *(flow.losses(of, taus).tolist() for of in (case.train, case.others)), strict=True
@@ -169,7 +171,7 @@ def adam() -> Iterator[dict[str, Any]]:
     for rate in (0.01,):
         for n_train in SIZES:
             for seed in SEEDS[:2]:
-                case = derived("gaussian", 0.1, n_train, seed)
+                case = derived("gaussian", T, n_train, seed)
                 looks = descended(case, rate)
                 x, train, others = torch.tensor(looks, dtype=torch.float64).T
                 yield {"rate": rate, "P": n_train, "seed": seed, **onsets_of(x, train, others)}
@@ -197,7 +199,7 @@ def widths() -> Iterator[dict[str, Any]]:
     """What is left of the gap when training has ended, by P and the number of features; and when it comes."""
     for width in (128, 256, 512, 1024):
         for n_train in (16, *SIZES, 1024, 2048):
-            case = derived("gaussian", 0.1, n_train, 0, width=width)
+            case = derived("gaussian", T, n_train, 0, width=width)
             flow = GradientFlow(case.train)
             train, others = (
                 flow.losses(of, torch.cat([TAUS[::2], torch.tensor([torch.inf])])) for of in (flow.train, case.others)

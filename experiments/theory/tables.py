@@ -29,8 +29,8 @@ sys.path.append(str(HERE.parent))
 from figures import photograph  # noqa: E402 (of the folder above)
 
 CLOCKS = ("tau_val", "tau_gap[0.1]", "tau_gap[0.2]")
-RATE = 100
-"""Learning rate of the preset: tau = rate * steps."""
+T, RATE = 0.2, 25
+"""The diffusion time and the learning rate of the preset: tau = rate * steps."""
 COLORS = {32: "#440154", 64: "#414487", 128: "#2a788e", 256: "#22a884", 512: "#a5c736"}
 """By P: viridis."""
 OF_CLOCKS = {"tau_gen": "#888888", "tau_val": "#e76f51", "tau_gap[0.1]": "#2a9d8f", "tau_gap[0.2]": "#1f4e9c"}
@@ -109,7 +109,7 @@ def measured(name: str, clock: str) -> list[Onset]:
 
 def compared(name: str) -> Iterator[list[str]]:
     """Of each clock: exponents, and the ratio of each run to what its own curve has."""
-    own = [row for row in rows("onsets") if (row["data"], float(row["t"])) == ("gaussian", 0.1)]
+    own = [row for row in rows("onsets") if (row["data"], float(row["t"])) == ("gaussian", T)]
     for clock in CLOCKS:
         found, told = measured(name, clock), derived(own, clock)
         at = {(o.n_train, o.seed): o.step / RATE for o in told}
@@ -200,7 +200,7 @@ def _add_curves(figure: go.Figure) -> None:
 
 
 def _add_onsets(figure: go.Figure) -> None:
-    own = [row for row in rows("onsets") if (row["data"], float(row["t"])) == ("gaussian", 0.1)]
+    own = [row for row in rows("onsets") if (row["data"], float(row["t"])) == ("gaussian", T)]
     for clock, color in OF_CLOCKS.items():
         shared = {"legendgroup": clock, "row": 1, "col": 3}
         told = derived(own, clock)

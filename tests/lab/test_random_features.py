@@ -14,6 +14,8 @@ TINY = [
     "data.n_items=600",
     "data.n_heldout=256",
     "n_train=[64]",
+    "diffusion.only_at=0.4",
+    "monitor.times=[0.4]",
     "seeds=[0]",
     "model.width=96",
     "training.learning_rate=8",
@@ -29,7 +31,7 @@ def test_a_run_of_the_preset_follows_the_curve_that_is_derived(tmp_path):
     make_run(plan, tmp_path)
     run = plan.prepare()
     network = run.learner().denoiser.network
-    train, heldout = (moments_of_items(network, run.diffusion, of, 0.1) for of in (run.split.train, run.split.heldout))
+    train, heldout = (moments_of_items(network, run.diffusion, of, 0.4) for of in (run.split.train, run.split.heldout))
     flow = GradientFlow(train)
     record = RunRecord.read(tmp_path / plan.name)
     for quantity, moments in (("train_loss", train), ("heldout_loss", heldout)):
@@ -37,14 +39,15 @@ def test_a_run_of_the_preset_follows_the_curve_that_is_derived(tmp_path):
         derived = flow.losses(moments, 8.0 * torch.tensor(curve.steps), learning_rate=8.0).numpy()
         # Items are asked under one draw of noise each, the same at every look: their mean is off by a factor.
         ratio = curve.values / derived
-        np.testing.assert_allclose(ratio / ratio[0], 1, atol=0.01)
+        assert derived.min() < 0.75
+        np.testing.assert_allclose(ratio / ratio[0], 1, atol=0.03)
         assert ratio[0] == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["monitor.times=[0.1, 0.2]"], "only_at = 0.1 is the one time of every loss"),
+        (["monitor.times=[0.1, 0.2]"], r"only_at = 0\.2 is the one time of every loss"),
         (["monitor.n_samples=4"], "set monitor.times"),
         (["diffusion.learned_variance=true", "diffusion.eta=1"], "only_at is one time"),
         (["data.source=text"], "takes"),
