@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from taumem.data import GaussianMixture
-from taumem.diffusion import GaussianDiffusion
+from taumem.diffusion import Cosine, Exploding, Flow, GaussianDiffusion
 from taumem.errors import ConfigError
 from taumem.models import (
     EmpiricalDenoiser,
@@ -52,9 +52,10 @@ def direct_loss(network, diffusion, items, t, noise, weights) -> float:
     return float((weights * losses.detach()).sum())
 
 
+@pytest.mark.parametrize("schedule", [Cosine(), Flow(), Exploding()])
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_the_loss_over_all_noise_is_that_of_quadrature(weighting):
-    diffusion, network = GaussianDiffusion(weighting=weighting), SineFeatures((2,), width=12, gain=2.0).double()
+def test_the_loss_over_all_noise_is_that_of_quadrature(weighting, schedule):
+    diffusion, network = GaussianDiffusion(schedule, weighting), SineFeatures((2,), width=12, gain=2.0).double()
     network.readout.data = normal(2, 12, seed=3)
     items = normal(4, 2)
     nodes, node_weights = (torch.tensor(v) for v in np.polynomial.hermite_e.hermegauss(40))
@@ -63,7 +64,7 @@ def test_the_loss_over_all_noise_is_that_of_quadrature(weighting):
     x0, noise = items.repeat_interleave(len(grid), dim=0), grid.repeat(4, 1)
     expected = direct_loss(network, diffusion, x0, 0.3, noise, weights.repeat(4))
     assert moments_of_items(network, diffusion, items, 0.3).loss(network.readout.detach()) == pytest.approx(
-        expected, abs=1e-10
+        expected, rel=1e-9
     )
 
 

@@ -146,7 +146,10 @@ def _moments(network: SineFeatures, diffusion: GaussianDiffusion, t: float, data
 
 
 def _scales(diffusion: GaussianDiffusion, t: float) -> tuple[float, float, float, float]:
-    """alpha_t, sigma_t, and by how much x0 and eps enter what the network predicts."""
-    alpha, sigma = (float(scale) for scale in diffusion.scales(torch.tensor([t], dtype=torch.float64)))
-    of_data, of_noise = {"eps": (0.0, 1.0), "v": (-sigma, alpha), "x0": (1.0, 0.0)}[diffusion.weighting]
-    return alpha, sigma, of_data, of_noise
+    """By how much x0 and eps enter what a network reads, and what it predicts."""
+    time = torch.tensor([t], dtype=torch.float64)
+    alpha, sigma, skip, out = (float(each) for each in (*diffusion.scales(time), *diffusion.velocity(time)))
+    read = float(diffusion.input_scale(time))
+    velocity = ((skip * alpha - 1) / out, skip * sigma / out)
+    of_data, of_noise = {"eps": (0.0, 1.0), "v": velocity, "x0": (1.0, 0.0)}[diffusion.weighting]
+    return read * alpha, read * sigma, of_data, of_noise
