@@ -67,9 +67,9 @@ class GradientFlow:
     def __init__(self, train: Moments) -> None:
         self.train = train
         values, modes = torch.linalg.eigh(train.features)
-        self.eigenvalues = values.flip(0).clamp(min=0)
+        self.eigenvalues: Tensor = values.flip(0).clamp(min=0)
         """Of U, descending [p]."""
-        self.modes = modes.flip(1)
+        self.modes: Tensor = modes.flip(1)
         """Of U, one in each column [p, p]."""
 
     @property
