@@ -92,9 +92,8 @@ def derived(data: str, t: float, n_train: int, seed: int, *, width: int = 1024) 
         others = moments_of_mixture(network, diffusion, run.domain.mixture, t)
     else:
         others = moments_of_items(network, diffusion, run.split.heldout, t)
-    return Derived(
-        network, diffusion, moments_of_items(network, diffusion, run.split.train, t), others, run.split.train, t
-    )
+    own = moments_of_items(network, diffusion, run.split.train, t)
+    return Derived(network, own, others, math.prod(run.split.item_shape))
 
 
 def onsets() -> Iterator[dict[str, Any]]:
@@ -104,17 +103,16 @@ def onsets() -> Iterator[dict[str, Any]]:
             for seed in SEEDS:
                 case = derived(data, t, n_train, seed)
                 flow = GradientFlow(case.train)
-                d = case.d
                 yield {
                     "data": data,
                     "t": t,
                     "P": n_train,
                     "seed": seed,
                     **onsets_of(TAUS, flow.losses(flow.train, TAUS), flow.losses(case.others, TAUS)),
-                    "rate_shared": float(flow.rates[d - 1]),
-                    "rate_next": float(flow.rates[d]),
-                    "rate_middle": float(flow.rates[(d + n_train) // 2]),
-                    "rate_noise": float(flow.rates[min(d + n_train + 32, 1000)]),
+                    "rate_shared": float(flow.rates[case.d - 1]),
+                    "rate_next": float(flow.rates[case.d]),
+                    "rate_middle": float(flow.rates[(case.d + n_train) // 2]),
+                    "rate_noise": float(flow.rates[min(case.d + n_train + 32, 1000)]),
                 }
 
 
@@ -168,16 +166,13 @@ def first(x: torch.Tensor, values: torch.Tensor, threshold: float) -> float:
 
 def adam() -> Iterator[dict[str, Any]]:
     """Adam on the exact gradient: no noise of batches or draws, and so the extreme of what its second moment does."""
-    for rate in (0.01,):
-        for n_train in SIZES:
-            for seed in SEEDS[:2]:
-                case = derived("gaussian", T, n_train, seed)
-                looks = descended(case, rate)
-                x, train, others = torch.tensor(looks, dtype=torch.float64).T
-                yield {"rate": rate, "P": n_train, "seed": seed, **onsets_of(x, train, others)}
+    for n_train in SIZES:
+        for seed in SEEDS:
+            x, train, others = torch.tensor(descended(derived("gaussian", T, n_train, seed)), dtype=torch.float64).T
+            yield {"P": n_train, "seed": seed, **onsets_of(x, train, others)}
 
 
-def descended(case: Derived, rate: float, most: int = 4000) -> list[tuple[int, float, float]]:
+def descended(case: Derived, rate: float = 1e-3, most: int = 2000) -> list[tuple[int, float, float]]:
     """Step and both losses at looks, until the gap has passed the last threshold."""
     readout = torch.nn.Parameter(torch.zeros_like(case.network.readout))
     optimizer = make_optimizer("adam", [readout], learning_rate=rate)
@@ -201,9 +196,7 @@ def widths() -> Iterator[dict[str, Any]]:
         for n_train in (16, *SIZES, 1024, 2048):
             case = derived("gaussian", T, n_train, 0, width=width)
             flow = GradientFlow(case.train)
-            train, others = (
-                flow.losses(of, torch.cat([TAUS[::2], torch.tensor([torch.inf])])) for of in (flow.train, case.others)
-            )
+            train, others = (flow.losses(of, UNTIL_THE_END) for of in (case.train, case.others))
             yield {
                 "features": width,
                 "P": n_train,
@@ -236,15 +229,8 @@ def gradients() -> Iterator[dict[str, Any]]:
 def modes(network: str, steps: int, spectrum: Any) -> Iterator[dict[str, Any]]:
     """Each mode's rate in units of the fastest."""
     for k, (rate, same) in enumerate(zip(spectrum.rates, spectrum.same_for_draws, strict=True), start=1):
-        share = float(rate / spectrum.rates[0])
-        yield {
-            "network": network,
-            "steps": steps,
-            "draws": spectrum.draws,
-            "mode": k,
-            "rate": share,
-            "same": float(same),
-        }
+        at = {"network": network, "steps": steps, "draws": spectrum.draws, "mode": k}
+        yield at | {"rate": float(rate / spectrum.rates[0]), "same": float(same)}
 
 
 TABLES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {

@@ -6,7 +6,6 @@ from taumem.probes.copies import Copies
 from taumem.probes.cycling import Cycling, Restore, cycle
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
-from taumem.probes.gradient_spectrum import GradientSpectrum, gradient_spectrum
 from taumem.probes.grammar_levels import GrammarLevels
 from taumem.probes.image_quality import ImageQuality
 from taumem.probes.infilling import Infilling, infill
@@ -19,6 +18,7 @@ from taumem.probes.part_copies import PartCopies
 from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
+from taumem.probes.spectrum import GradientSpectrum, gradient_spectrum
 from taumem.probes.text_copies import TextCopies
 from taumem.probes.true_membership import TrueMembership
 from taumem.probes.uturns import UTurns
