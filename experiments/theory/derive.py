@@ -48,7 +48,10 @@ DATA = {
 """What is changed in the preset."""
 T = 0.2
 """The diffusion time of the preset."""
-ARMS = [("gaussian", t) for t in (0.05, 0.1, 0.2, 0.4)] + [("mixture", T), ("images", T)]
+WIDTH = 1024
+"""Its number of features."""
+ARMS = [("gaussian", t, WIDTH) for t in (0.05, 0.1, 0.2, 0.4)]
+ARMS += [("gaussian", T, width) for width in (512, 2048)] + [("mixture", T, WIDTH), ("images", T, WIDTH)]
 THRESHOLDS = (0.1, 0.2)
 LEARNED = 0.9
 """Of the fall of the held-out loss, to its minimum: what tau_gen asks for."""
@@ -81,7 +84,7 @@ def main() -> None:
         write_atomically(HERE / f"{what}.tsv", "\n".join(lines) + "\n")
 
 
-def derived(data: str, t: float, n_train: int, seed: int, *, width: int = 1024) -> Derived:
+def derived(data: str, t: float, n_train: int, seed: int, *, width: int = WIDTH) -> Derived:
     """Take the network and the data of a run of the preset, and derive its losses."""
     changes = [*DATA[data], f"diffusion.only_at={t}", f"monitor.times=[{t}]", f"model.width={width}"]
     changes += [f"n_train=[{n_train}]", f"seeds=[{seed}]"]
@@ -98,21 +101,22 @@ def derived(data: str, t: float, n_train: int, seed: int, *, width: int = 1024) 
 
 def onsets() -> Iterator[dict[str, Any]]:
     """Every onset of the exact curves, and the rates of the modes: the d-th and those around it."""
-    for data, t in ARMS:
+    for data, t, width in ARMS:
         for n_train in SIZES:
-            for seed in SEEDS:
-                case = derived(data, t, n_train, seed)
+            for seed in SEEDS if width <= WIDTH else SEEDS[:1]:
+                case = derived(data, t, n_train, seed, width=width)
                 flow = GradientFlow(case.train)
                 yield {
                     "data": data,
                     "t": t,
+                    "features": width,
                     "P": n_train,
                     "seed": seed,
                     **onsets_of(TAUS, flow.losses(flow.train, TAUS), flow.losses(case.others, TAUS)),
                     "rate_shared": float(flow.rates[case.d - 1]),
                     "rate_next": float(flow.rates[case.d]),
-                    "rate_middle": float(flow.rates[(case.d + n_train) // 2]),
-                    "rate_noise": float(flow.rates[min(case.d + n_train + 32, 1000)]),
+                    "rate_middle": float(flow.rates[min((case.d + n_train) // 2, width - 1)]),
+                    "rate_noise": float(flow.rates[min(case.d + n_train + 32, width - 1)]),
                 }
 
 

@@ -3,7 +3,8 @@
     python experiments/theory/tables.py             # the tables
     python experiments/theory/tables.py --figure    # and docs/figures/theory.png, which needs chromium
 
-Reads what `derive.py` wrote, and the sealed runs of the preset (`measured`) and of the same with Adam (`adam`).
+Reads what `derive.py` wrote, and the sealed runs of the preset (`measured`), of the same solved (`solved`, by
+`solved.py`) and with Adam (`adam`).
 """
 
 import argparse
@@ -33,7 +34,7 @@ T, RATE = 0.2, 25
 """The diffusion time and the learning rate of the preset: tau = rate * steps."""
 COLORS = {32: "#440154", 64: "#414487", 128: "#2a788e", 256: "#22a884", 512: "#a5c736"}
 """By P: viridis."""
-OF_CLOCKS = {"tau_gen": "#888888", "tau_val": "#e76f51", "tau_gap[0.1]": "#2a9d8f", "tau_gap[0.2]": "#1f4e9c"}
+OF_CLOCKS = {"tau_gen": "#888888", "tau_val": "#e76f51", "tau_gap_grown[0.1]": "#1f4e9c"}
 
 Row = dict[str, str]
 
@@ -45,9 +46,9 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", TaumemWarning)
     print("derived: exponents of P\n")
-    table(["data", "t", *("tau_gen", *CLOCKS)], exponents(rows("onsets")))
+    table(["data", "t", "features", "tau_gen", *CLOCKS], exponents(rows("onsets")))
     print("\nmeasured, against derived\n")
-    table(["clock", "runs", "measured exponent", "derived exponent", "measured / derived"], compared("measured"))
+    table(["clock", "runs", "exponent, measured", "exponent, solved", "measured / solved"], compared("measured"))
     print("\nAdam\n")
     table(["clock", "exact gradient", "runs of the laboratory"], with_adam())
     print("\nwhat a width can memorize\n")
@@ -96,10 +97,14 @@ def exponent(onsets: Sequence[Onset]) -> str:
 
 
 def exponents(of: Sequence[Row]) -> Iterator[list[str]]:
-    """Of each kind of data and diffusion time."""
-    for data, t in dict.fromkeys((row["data"], row["t"]) for row in of):
-        own = [row for row in of if (row["data"], row["t"]) == (data, t)]
-        yield [data, t, *(exponent(derived(own, clock)) for clock in ("tau_gen", *CLOCKS))]
+    """Of each kind of data, diffusion time and width."""
+
+    def arm(row: Row) -> list[str]:
+        return [row["data"], row["t"], row["features"]]
+
+    for each in dict.fromkeys(tuple(arm(row)) for row in of):
+        own = [row for row in of if tuple(arm(row)) == each]
+        yield [*each, *(exponent(derived(own, clock)) for clock in ("tau_gen", *CLOCKS))]
 
 
 def measured(name: str, clock: str) -> list[Onset]:
@@ -108,20 +113,14 @@ def measured(name: str, clock: str) -> list[Onset]:
 
 
 def compared(name: str) -> Iterator[list[str]]:
-    """Of each clock: exponents, and the ratio of each run to what its own curve has."""
-    own = [row for row in rows("onsets") if (row["data"], float(row["t"])) == ("gaussian", T)]
-    for clock in CLOCKS:
-        found, told = measured(name, clock), derived(own, clock)
-        at = {(o.n_train, o.seed): o.step / RATE for o in told}
+    """Of each clock: exponents, and the ratio of each run to the same run solved."""
+    for clock in ("tau_gen", "tau_val", "tau_gap[0.1]", "tau_gap_grown[0.1]"):
+        found, told = measured(name, clock), measured("solved", clock)
+        at = {(o.n_train, o.seed): o.step for o in told if o.usable}
         ratios = [o.step / at[o.n_train, o.seed] for o in found if o.usable and (o.n_train, o.seed) in at]
-        low, middle, high = np.quantile(ratios, [0.05, 0.5, 0.95]) if ratios else [math.nan] * 3
-        yield [
-            f"`{clock}`",
-            f"{sum(o.usable for o in found)} of {len(found)}",
-            exponent(found),
-            exponent(told),
-            f"{middle:.2f} ({low:.2f} to {high:.2f})",
-        ]
+        low, middle, high = np.quantile(ratios, [0, 0.5, 1]) if ratios else [math.nan] * 3
+        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f}; {len(ratios)})"
+        yield [f"`{clock}`", f"{len(found)}", exponent(found), exponent(told), ratio]
 
 
 def with_adam() -> Iterator[list[str]]:
@@ -200,25 +199,21 @@ def _add_curves(figure: go.Figure) -> None:
 
 
 def _add_onsets(figure: go.Figure) -> None:
-    own = [row for row in rows("onsets") if (row["data"], float(row["t"])) == ("gaussian", T)]
     for clock, color in OF_CLOCKS.items():
-        shared = {"legendgroup": clock, "row": 1, "col": 3}
-        told = derived(own, clock)
-        means = [float(np.exp(np.mean([math.log(o.step) for o in told if o.n_train == p]))) for p in COLORS]
-        figure.add_scatter(x=[*COLORS], y=means, mode="lines", line_color=color, name=clock, **shared)
-        found = [o for o in measured("measured", clock) if o.usable] if clock in CLOCKS else []
+        shared = {"legendgroup": clock, "legend": "legend2", "row": 1, "col": 3}
+        told = [o for o in measured("solved", clock) if o.usable]
+        sizes = [p for p in COLORS if any(o.n_train == p for o in told)]
+        means = [RATE * float(np.exp(np.mean([math.log(o.step) for o in told if o.n_train == p]))) for p in sizes]
+        figure.add_scatter(x=sizes, y=means, mode="lines", line_color=color, name=clock, **shared)
+        found = [o for o in measured("measured", clock) if o.usable]
+        ends = {
+            "array": [RATE * (o.high - o.step) for o in found],
+            "arrayminus": [RATE * (o.step - o.low) for o in found],
+        }
+        x, y = [o.n_train for o in found], [RATE * o.step for o in found]
+        marker = {"color": color, "size": 6}
         figure.add_scatter(
-            x=[o.n_train for o in found],
-            y=[RATE * o.step for o in found],
-            error_y={
-                "array": [RATE * (o.high - o.step) for o in found],
-                "arrayminus": [RATE * (o.step - o.low) for o in found],
-                "thickness": 1,
-            },
-            mode="markers",
-            marker={"color": color, "size": 6},
-            showlegend=False,
-            **shared,
+            x=x, y=y, error_y=ends | {"thickness": 1}, mode="markers", marker=marker, showlegend=False, **shared
         )
 
 
