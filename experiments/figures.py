@@ -28,7 +28,14 @@ QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "quality": quality, "cifar10": cifar10, "grammar": grammar, "partial": partial, "text": text}
+    studies = {
+        "images": images,
+        "quality": quality,
+        "cifar10": cifar10,
+        "grammar": grammar,
+        "partial": partial,
+        "text": text,
+    }
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
