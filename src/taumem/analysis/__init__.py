@@ -30,6 +30,7 @@ from taumem.analysis.interval import Interval
 from taumem.analysis.law import Covariate, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
+from taumem.analysis.order import Precedence, order_of
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, PlannedPilot
 from taumem.analysis.placing import Placed
@@ -78,6 +79,7 @@ __all__ = [
     "PhaseDiagram",
     "Placed",
     "PlannedPilot",
+    "Precedence",
     "Prior",
     "Reason",
     "Seen",
@@ -98,6 +100,7 @@ __all__ = [
     "fit_law",
     "gap_sym",
     "has_levels",
+    "order_of",
     "tau_copy",
     "tau_gap",
     "tau_gap_base",

@@ -1,5 +1,6 @@
 """One function a figure: each draws a :class:`~taumem.analysis.Study` and returns a plotly figure."""
 
+from taumem.report.figures.clock_order import order
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law
 from taumem.report.figures.parts import motif_use, part_copies, part_onsets
@@ -28,6 +29,7 @@ __all__ = [
     "ngram_divergence",
     "night",
     "novelty",
+    "order",
     "part_copies",
     "part_onsets",
     "phase_diagram",

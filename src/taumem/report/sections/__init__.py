@@ -16,6 +16,7 @@ from taumem.report.sections import (
     made,
     models,
     novelty,
+    order,
     parts,
     phase,
     quality,
@@ -30,6 +31,7 @@ __all__ = ["SECTIONS", "Panel", "Section"]
 SECTIONS: tuple[Callable[[Study], Iterator[Section]], ...] = (
     forecast.section,
     law.section,
+    order.section,
     phase.section,
     losses.section,
     bits.section,
