@@ -17,7 +17,9 @@ from taumem.record import family_of
 HERE = Path(__file__).parent
 STUDIES = ("text", "grammar", "zipf", "images")
 CLOCKS = [clock.name for clock in families()["tau_part"]]
-BESIDE = ("tau_val", "tau_copy[0.05]", "tau_infill[0.1]")
+BESIDE = ("tau_val", "tau_copy[0.05]")
+AROUND = (0.5, 1, 2, 4, 8)
+"""Times tau_val, at which motifs are looked at."""
 
 
 def main() -> None:
@@ -68,20 +70,26 @@ def factors(study: Study) -> None:
 
 
 def bland(study: Study) -> None:
-    """Print surprise and divergence less chance at the look nearest to tau_val, run by run and over runs."""
-    print()
+    """Print surprise and divergence less chance around tau_val: means over runs; and each run at tau_val."""
     names = {name for record in study.records for name in record.quantities if family_of(name).startswith("motif_")}
+    print(f"\n| less chance, at tau_val times | {' | '.join(map(str, AROUND))} |\n|{'---|' * (len(AROUND) + 1)}")
+    single = []
     for name in sorted(name for name in names if "_chance" not in name):
-        excess, flagged = [], []
-        for record in study.records:
-            tau = of_run(study, record).get("tau_val")
-            if tau is not None and tau.usable:
-                value, se = at(record, name, tau.step)
+        cells = []
+        for factor in AROUND:
+            excess = []
+            for record in study.records:
+                tau = of_run(study, record).get("tau_val")
+                if tau is None or not tau.usable or factor * tau.step > 1.2 * record.header.steps:
+                    continue
+                value, se = at(record, name, factor * tau.step)
                 excess.append(value)
-                flagged.append(f"P = {record.header.data.n_train}: {value:+.3f} ± {2 * se:.3f}")
-        if excess:
-            mean, low, high = interval(excess)
-            print(f"{name} - chance at tau_val = {mean:+.3f} [{low:+.3f}, {high:+.3f}]; {'; '.join(flagged)}")
+                if factor == 1:
+                    single.append(f"{name}, P = {record.header.data.n_train}: {value:+.3f} ± {2 * se:.3f}")
+            mean, low, high = interval(excess) if excess else (np.nan,) * 3
+            cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] ({len(excess)})")
+        print(f"| {name} | {' | '.join(cells)} |")
+    print("\nRuns at tau_val: " + "; ".join(single))
 
 
 def at(record: RunRecord, name: str, step: float) -> tuple[float, float]:
