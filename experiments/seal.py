@@ -56,13 +56,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "text-lora4",
         )
     },
+    "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
+    "noises/text": {"digits": 2},
+    "privacy/images": {"digits": 3, "pictures": 1, "shades": 16},
+    "privacy/mixture": {"digits": 3},
     "unit/grammar": {"digits": 2},
     "unit/images": {"digits": 3},
     "unit/text": {"digits": 3},
     "unit/mlp": {"digits": 3},
     "unit/across": {"digits": 3},
 }
-ARMS = "unit/"
+ARMS = ("unit/", "noises/")
 """Studies of several settings each, whose laws are another script's."""
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
 LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")

@@ -19,7 +19,9 @@ from taumem.analysis.clocks import (
     tau_gen,
     tau_infill,
     tau_level,
+    tau_member,
     tau_split,
+    tau_tpr,
     tau_val,
 )
 from taumem.analysis.differences import Difference
@@ -109,7 +111,9 @@ __all__ = [
     "tau_gen",
     "tau_infill",
     "tau_level",
+    "tau_member",
     "tau_split",
+    "tau_tpr",
     "tau_val",
     "twin_losses",
     "usual_prior",

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 
 from taumem.data import Alphabet, Split, Text, load_text
-from taumem.diffusion import MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import TokenDiffusion
 from taumem.diffusion.keeping import time_when
-from taumem.lab.diffusions import MaskedConfig, UniformConfig
+from taumem.lab.diffusions import AutoregressiveConfig, MaskedConfig, UniformConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said
 from taumem.lab.networks import MLPConfig, TransformerConfig
 from taumem.lab.sections import DataConfig
@@ -50,7 +50,7 @@ LONG_ENOUGH = 2_000_000
 class TextConfig(DataConfig):
     """Windows of text; see :func:`taumem.data.load_text`. P counts windows."""
 
-    diffusions = (MaskedConfig, UniformConfig)
+    diffusions = (MaskedConfig, UniformConfig, AutoregressiveConfig)
     models = (TransformerConfig, MLPConfig)
 
     source: Literal["text"]
@@ -121,7 +121,7 @@ def facts_of(split: Split, alphabet: Alphabet) -> DataFacts:
 def questions(asked: Asked) -> list[Probe]:
     """What is asked of a model of texts."""
     diffusion, split, seed = asked.diffusion, asked.split, asked.seed
-    assert isinstance(diffusion, MaskedDiffusion | UniformDiffusion)
+    assert isinstance(diffusion, TokenDiffusion)
     known = {name: items for name, items in asked.sets.items() if name != "twin"}
     halfway = time_when(torch.tensor([HALFWAY], dtype=torch.float64), diffusion.schedule).tolist()
     found: list[Probe] = [
