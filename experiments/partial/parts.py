@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from taumem import Onset, RunRecord, Study, read_runs
-from taumem.analysis import families
+from taumem import Interval, Onset, RunRecord, Study, read_runs
+from taumem.analysis import families, order_of
 from taumem.lab import load_experiment, plans_of
 from taumem.record import RunKey, family_of
 
@@ -57,18 +57,18 @@ def said(onset: Onset) -> str:
 
 
 def factors(study: Study) -> None:
-    """Print by which factor parts precede whole copies, and how they stand to tau_val: geometric means over runs."""
-    pairs = [(late, early) for late in (CLOCKS[-1], "tau_copy[0.05]") for early in CLOCKS[:-1]]
-    pairs += [(late, "tau_val") for late in CLOCKS]
-    for late, early in pairs:
-        logs = []
-        for record in study.records:
-            found = of_run(study, record)
-            if all(name in found and found[name].censored == "no" for name in (late, early)):
-                logs.append(np.log(found[late].step / found[early].step))
-        if logs:
-            mean, low, high = np.exp(interval(logs))
-            print(f"{late} / {early} = {mean:.2f} [{low:.2f}, {high:.2f}] ({len(logs)} runs)")
+    """Print by which factor whole copies come after parts, and parts after tau_val; and whether it changes with P."""
+    for reference, clocks in (("tau_part[0.5]", ["tau_part[1]", "tau_copy[0.05]"]), ("tau_val", CLOCKS)):
+        for found in order_of(study.onsets, reference, clocks=[*clocks, reference]):
+            if found.clock != reference:
+                known = f"{span(found.factor)}, times P to the {span(found.trend)}"
+                said = known if found.factor else f"above {found.beyond}"
+                print(f"{found.clock} / {reference} = {said} ({found.n_located} of {found.n_runs} runs)")
+
+
+def span(found: Interval | None) -> str:
+    """A number with its interval."""
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]" if found else "?"
 
 
 def bland(study: Study, name: str) -> None:
