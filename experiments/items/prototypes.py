@@ -13,8 +13,9 @@ import numpy as np
 from taumem import read_runs
 from taumem.analysis import find_item_onsets, order_of_items
 from taumem.analysis.item_order import rank_correlation
-from taumem.data import RandomHierarchyModel
 from taumem.lab.items import isolation_of, training_items
+from taumem.lab.loading import recorded_experiment
+from taumem.lab.plan import opened
 
 STUDY = Path(__file__).parent / "zipf"
 
@@ -24,10 +25,8 @@ def main() -> None:
     runs = [isolation_of(run) for run in read_runs(STUDY)]
     found = find_item_onsets(runs)
     sets = {run.header.key: training_items(run) for run in runs}
-    data = {
-        key: value for key, value in runs[0].header.experiment["data"].items() if key not in ("source", "n_heldout")
-    }
-    grammar = RandomHierarchyModel(**{**data, "seed": data.pop("rules_seed")})
+    recorded = recorded_experiment(runs[0].header.experiment, runs[0].header.data.n_train, str(STUDY))
+    grammar = opened(recorded.data).grammar
     rare = [-grammar.log_prob(sets[run.run][: len(run)]).numpy() for run in found]
     drawn = [np.arange(len(run)) + 1000 * k for k, run in enumerate(found)]
     result = rank_correlation([run.earliness for run in found], rare, drawn)
