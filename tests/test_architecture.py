@@ -152,6 +152,7 @@ def test_tracked_files_name_no_machine_and_no_package_index():
 
 
 LONGER = {
+    "taumem.analysis.clocks.table": "one table, a row for each clock",
     "taumem.analysis.study": "one value, the Study, that everybody reads",
     "taumem.data.grammar": "one value, the Random Hierarchy Model, with its closed forms",
 }

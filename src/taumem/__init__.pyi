@@ -37,6 +37,7 @@ from .diffusion import Linear as Linear
 from .diffusion import MaskedDiffusion as MaskedDiffusion
 from .diffusion import UniformDiffusion as UniformDiffusion
 from .diffusion import cosine_grid as cosine_grid
+from .diffusion import denoise as denoise
 from .diffusion import sample as sample
 from .diffusion import sample_in_any_order as sample_in_any_order
 from .errors import ConfigError as ConfigError
@@ -70,10 +71,13 @@ from .neighbors import gap_ratio as gap_ratio
 from .neighbors import nearest as nearest
 from .probes import Agreement as Agreement
 from .probes import Copies as Copies
+from .probes import Cycling as Cycling
 from .probes import EmpiricalGap as EmpiricalGap
 from .probes import GrammarLevels as GrammarLevels
 from .probes import LossGap as LossGap
 from .probes import SymmetricGap as SymmetricGap
+from .probes import UTurns as UTurns
+from .probes import cycle as cycle
 from .record import AuditRecord as AuditRecord
 from .record import CopyRule as CopyRule
 from .record import Curve as Curve

@@ -6,8 +6,8 @@ from taumem.diffusion.diffusion import Diffusion, stratified_times
 from taumem.diffusion.gaussian import GaussianDiffusion
 from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, LinearBetas, Polynomial
 from taumem.diffusion.learned_variance import LearnedVariance
-from taumem.diffusion.masked import MaskedDiffusion, cosine_grid, sample_in_any_order
-from taumem.diffusion.sampling import sample
+from taumem.diffusion.masked import MaskedDiffusion, complete_in_any_order, cosine_grid, sample_in_any_order
+from taumem.diffusion.sampling import denoise, sample
 from taumem.diffusion.schedules import Cosine, Exploding, Flow, Linear, Schedule
 from taumem.diffusion.uniform import UniformDiffusion
 
@@ -29,7 +29,9 @@ __all__ = [
     "Schedule",
     "TokenDiffusion",
     "UniformDiffusion",
+    "complete_in_any_order",
     "cosine_grid",
+    "denoise",
     "sample",
     "sample_in_any_order",
     "stratified_times",

@@ -22,11 +22,13 @@ from taumem.diffusion import (
     Polynomial,
     Schedule,
     UniformDiffusion,
+    complete_in_any_order,
     cosine_grid,
     sample,
     sample_in_any_order,
 )
 from taumem.lab.sections import DiffusionConfig, Draw
+from taumem.probes import Restore
 
 __all__ = ["AutoregressiveConfig", "GaussianConfig", "MaskedConfig", "UniformConfig"]
 
@@ -112,6 +114,13 @@ class MaskedConfig(DiffusionConfig):
         if self.sampler == "any-order":
             return partial(sample_in_any_order, diffusion)
         return partial(sample, diffusion, times=cosine_grid(diffusion.schedule, steps))
+
+    def build_restore(self, diffusion: Diffusion, steps: int) -> Restore:
+        """Make the function that finds masked symbols again: one after another, or several in each step."""
+        assert isinstance(diffusion, MaskedDiffusion)
+        if self.sampler != "any-order":
+            return super().build_restore(diffusion, steps)
+        return lambda denoiser, xt, _, generator: complete_in_any_order(diffusion, denoiser, xt, generator)
 
 
 class UniformConfig(DiffusionConfig):

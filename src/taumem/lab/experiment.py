@@ -129,6 +129,11 @@ class MonitorConfig(Config):
     sampling_steps: int = Field(default=15, ge=1, le=100_000)
     quality: bool = False
     """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
+    items: bool = False
+    """Whether the record keeps how isolated each training item is whose loss is measured: see docs/items.md."""
+    hidden: bool = False
+    """Whether to ask, when samples are drawn, for what is memorized and not drawn yet: samples that are sent around,
+    U-turns, and of texts more ways to hide a part; some three times the cost of the samples."""
     membership: bool = False
     """Whether membership is asked by published attacks too, and on the mixture by what the true distribution tells."""
     fid: str = ""
@@ -202,6 +207,9 @@ class Experiment(Config):
                 "monitor.quality and monitor.fid compare images, 2 samples or more; data.source "
                 f"'{self.data.source}' with monitor.n_samples = {self.monitor.n_samples} has none"
             )
+        if self.monitor.hidden and (self.monitor.n_samples == 0 or self.latents is not None):
+            what = "monitor.n_samples is 0" if self.monitor.n_samples == 0 else "[latents] are not what is compared"
+            raise ValueError(f"monitor.hidden sends samples around and compares them with the items; {what}")
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"

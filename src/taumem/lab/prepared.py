@@ -15,12 +15,13 @@ from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, TaumemWarning
 from taumem.lab.domain import Asked, Domain, TellsParts, attacks
+from taumem.lab.hidden import hidden_probes
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
 from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import FIDAndKID, ImageQuality, SampleProbe, Sampler
+from taumem.probes import Coverage, FIDAndKID, ImageQuality, Probe, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -231,6 +232,12 @@ class PreparedRun:
             probes += self.domain.part_probes(compared)
         return probes
 
+    def _hidden_probes(self, asked: Asked) -> list[Probe]:
+        """Ask for what is memorized and not drawn yet."""
+        config = self.plan.experiment.monitor
+        restore = self.plan.experiment.diffusion.build_restore(self.diffusion, config.sampling_steps)
+        return hidden_probes(asked, self.domain, self.sampler(config.n_samples), restore)
+
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
         config, seed, compared = self.plan.experiment.monitor, self.plan.seed, self._comparable
@@ -242,12 +249,14 @@ class PreparedRun:
         )
         members = [attacks(asked)] if config.membership else []
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
-            [*pace, *self.domain.probes(asked), *members],
+            [*pace, *self.domain.probes(asked), *members, *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
+            costly_probes=self._hidden_probes(asked) if config.hidden else [],
             seed=seed,
         )

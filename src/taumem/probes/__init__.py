@@ -3,6 +3,8 @@
 from taumem.probes.agreement import Agreement
 from taumem.probes.attacks import PIA, Attack, AveragedLoss, MembershipAttacks, SecMI, usual_attacks
 from taumem.probes.copies import Copies
+from taumem.probes.coverage import Coverage
+from taumem.probes.cycling import Cycling, Restore, cycle
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
 from taumem.probes.grammar_levels import GrammarLevels
@@ -19,6 +21,7 @@ from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Samp
 from taumem.probes.quality import TextQuality, whole_words
 from taumem.probes.text_copies import TextCopies
 from taumem.probes.true_membership import TrueMembership
+from taumem.probes.uturns import UTurns
 
 __all__ = [
     "PIA",
@@ -29,6 +32,8 @@ __all__ = [
     "CanonicalForm",
     "Copies",
     "CountsCopies",
+    "Coverage",
+    "Cycling",
     "EmpiricalGap",
     "FIDAndKID",
     "GrammarLevels",
@@ -42,6 +47,7 @@ __all__ = [
     "PartCopies",
     "PredictiveEntropy",
     "Probe",
+    "Restore",
     "SampleProbe",
     "Sampler",
     "SecMI",
@@ -49,6 +55,8 @@ __all__ = [
     "TextCopies",
     "TextQuality",
     "TrueMembership",
+    "UTurns",
+    "cycle",
     "infill",
     "membership",
     "share",

@@ -5,7 +5,7 @@ much earlier than samples from scratch do, which have to hit upon a training tex
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,10 +19,13 @@ from taumem.errors import ConfigError
 from taumem.probes.isolation import undisturbed
 from taumem.probes.probe import items_for, mean, share
 from taumem.randomness import generator_for
-from taumem.record import Reading
+from taumem.record import Estimate, Reading
 from taumem.shapes import Items, Times
 
-__all__ = ["Infilling", "infill"]
+__all__ = ["Infilling", "Where", "infill"]
+
+Where = Literal["random", "start", "middle", "end"]
+"""Which part of a text is hidden: positions drawn at random, or one stretch of it."""
 
 SURE = 0.99
 """Positions with a symbol of this probability are filled in together: all but independent of each other."""
@@ -36,7 +39,8 @@ class Infilling:
 
     ``infill_copies``: of the training texts, the share that come back with at most a ``tolerance`` of the hidden
     symbols wrong; ``infill_copies_chance``: of held-out texts, under the same masks: what can be guessed. Both with
-    their exact 95 % intervals. ``infill_accuracy`` and ``infill_accuracy_heldout``: the mean share of the hidden
+    their exact 95 % intervals, and with which texts these are: 1 or 0 for each. ``infill_accuracy`` and
+    ``infill_accuracy_heldout``: the mean share of the hidden
     symbols that the model finds at its first look, from the visible ones alone. Nothing is drawn but the masks, which
     are the same at every look.
 
@@ -50,6 +54,9 @@ class Infilling:
         train: training texts [P, window], symbols; the first ``n_items`` are asked about.
         heldout: texts [n, window] that the model never saw; likewise.
         share_masked: of the positions that are hidden, in (0, 1); rounded to whole positions, at least one.
+        where: which positions: drawn at random, or a stretch at the start, in the middle or at the end.
+        is_named: whether the quantities are told apart by place and share, as ``infill_copies[middle 0.5]``, so that
+            several such probes can be asked in one monitor.
         tolerance: largest share of the hidden symbols that may be wrong in a copy, in [0, 1).
         n_items: how many texts of each set, at most.
         positions_per_step: as in :func:`infill`, and so is ``sure``. With 1 the probe is the most sensitive and the
@@ -73,6 +80,8 @@ class Infilling:
         heldout: Items,
         *,
         share_masked: float = 0.5,
+        where: Where = "random",
+        is_named: bool = False,
         tolerance: float = 0.05,
         n_items: int = 128,
         positions_per_step: int = 4,
@@ -98,19 +107,22 @@ class Infilling:
             )
         self.diffusion = diffusion
         self.train, self.heldout = train[:n_items], heldout[:n_items]
-        self.share_masked = share_masked
+        self.share_masked, self.where = share_masked, where
+        self.index = f"[{where} {share_masked:g}]" if is_named else ""
         self.tolerance = tolerance
         self.pace = (positions_per_step, sure)
         self.seed = seed
         n = max(len(self.train), len(self.heldout))
-        at_the_end = isinstance(diffusion, AutoregressiveDiffusion)
-        self.hidden = _masks(n, train.shape[1], share_masked, None if at_the_end else seed).to(train.device)
+        # What comes after is hidden from those that read from left to right, wherever the mask is asked for.
+        place: Where = "end" if isinstance(diffusion, AutoregressiveDiffusion) else where
+        self.hidden = _masks(n, train.shape[1], share_masked, place, seed).to(train.device)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What is hidden and what may be wrong, the pace, the seed of the masks and the numbers of texts."""
         return {
             "share_masked": self.share_masked,
+            **({} if self.where == "random" else {"where": self.where}),  # a record of before is what it was
             "tolerance": self.tolerance,
             "positions_per_step": self.pace[0],
             "sure": self.pace[1],
@@ -125,10 +137,10 @@ class Infilling:
             guessed, found_heldout = self._fill_in(denoiser, self.heldout)
         return Reading(
             (
-                share("infill_copies", int(known.sum()), len(known)),
-                share("infill_copies_chance", int(guessed.sum()), len(guessed)),
-                mean("infill_accuracy", found),
-                mean("infill_accuracy_heldout", found_heldout),
+                _share(f"infill_copies{self.index}", known),
+                _share(f"infill_copies_chance{self.index}", guessed),
+                mean(f"infill_accuracy{self.index}", found),
+                mean(f"infill_accuracy_heldout{self.index}", found_heldout),
             )
         )
 
@@ -149,6 +161,12 @@ class Infilling:
             if len(asked) == 0:
                 return recovered, found
             sureness, symbols = _look(self.diffusion, denoiser, x[asked])
+
+
+def _share(quantity: str, found: Bool[Tensor, "n"]) -> Estimate:
+    """The share of texts that come back, and which: 1 and 0."""
+    items = tuple(found.double().tolist())
+    return share(quantity, int(found.sum()), len(found)).model_copy(update={"items": items})
 
 
 def infill(
@@ -227,11 +245,13 @@ def _times(diffusion: MaskedDiffusion | AutoregressiveDiffusion, positions: int)
     return time_when(torch.arange(positions + 1, dtype=torch.float64) / positions, diffusion.schedule).float()
 
 
-def _masks(n: int, positions: int, share_masked: float, seed: int | None) -> Bool[Tensor, "n window"]:
-    """Hide the same number of positions of each text, drawn at random; without a seed the last ones."""
+def _masks(n: int, positions: int, share_masked: float, where: Where, seed: int) -> Bool[Tensor, "n window"]:
+    """Hide the same number of positions of each text."""
     n_hidden = max(1, round(share_masked * positions))
-    if seed is None:
-        return (torch.arange(positions) >= positions - n_hidden).repeat(n, 1)
-    # On the CPU, so that the masks are the same wherever the model is.
-    order = torch.rand((n, positions), generator=generator_for(seed, "infilling")).argsort(dim=1)
+    if where == "random":
+        # On the CPU, so that the masks are the same wherever the model is.
+        order = torch.rand((n, positions), generator=generator_for(seed, "infilling")).argsort(dim=1)
+    else:
+        first = {"start": 0, "middle": (positions - n_hidden) // 2, "end": positions - n_hidden}[where]
+        order = (torch.arange(positions) + first).expand(n, -1) % positions
     return torch.zeros(order.shape, dtype=torch.bool).scatter(1, order[:, :n_hidden], True)

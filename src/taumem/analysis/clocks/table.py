@@ -102,9 +102,9 @@ Shades = tuple[tuple[str, str], ...]
 LIKELIEST = "The gap between looks that makes the counts of a growing share most likely holds it."
 CERTAINLY = "It counts where the last looks are above for certain (95 %)."
 GROWN = (
-    "The probability that a training item has the lower {error} (AUC) has grown by {x} for good since the three looks "
-    f"around {MIDWAY:g} of the held-out loss's fall, which count as chance: half the share gained of what was left to "
-    f"1, interpolated in log step. {CERTAINLY}"
+    "The probability that a training item has the lower {error} (AUC) has grown by {x} for good, interpolated in log "
+    f"step: from 1/2, once its normal quantile midway (three looks around {MIDWAY:g} of the held-out loss's fall) is "
+    f"taken off. {CERTAINLY}"
 )
 """Parts of rules, said once."""
 ATTACKS = (
@@ -248,6 +248,22 @@ def _all() -> Iterator[Clock]:
         read=partial(read_above_chance, quantity="copy_fraction"),
         rule=above_chance.replace("{what}", "share of copies"),
         needs="samples, counted against the training set and against held-out data",
+    )
+    yield from _passing(
+        (0.03, 0.05, 0.10),
+        (("#d98cb3", "#c06a94"), ("#b8437f", "#e59ac0"), ("#8a1f58", "#f7cfe2")),
+        family="tau_cycled",
+        read=partial(read_above_chance, quantity="cycled_copies"),
+        rule=above_chance.replace("{what}", "share of copies among samples that were sent around"),
+        needs="samples that were corrupted and denoised several times and counted as copies (monitor.hidden)",
+    )
+    yield from _passing(
+        (0.05, 0.10, 0.20),
+        (("#9a8cc9", "#8676bd"), ("#6a55b0", "#a99be0"), ("#43308a", "#d4ccf5")),
+        family="tau_uturn",
+        read=partial(read_above_chance, quantity="uturn_returns"),
+        rule=above_chance.replace("{what}", "share of training items that come back from noise, averaged over times,"),
+        needs="training and held-out items that were corrupted and denoised at the same looks (monitor.hidden)",
     )
     yield from _passing(
         (0.25, 0.50, 0.75, 1.00),
