@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/emoji": {"digits": 4},
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
+    "items/zipf": {"digits": 5},
     **{
         f"finetuning/{name}": {"digits": 4} | ({} if name.startswith("text") else {"pictures": 8, "shades": 64})
         for name in (
@@ -57,6 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         )
     },
     "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
+    "noises/mlp": {"digits": 2},
     "noises/text": {"digits": 2},
     "hidden/images": {"digits": 3, "pictures": 1, "shades": 16},
     "hidden/grammar": {"digits": 3},
