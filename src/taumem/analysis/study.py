@@ -1,33 +1,34 @@
 """A study: some runs, and all that is read off them, computed once and only when it is asked for."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
+from taumem.analysis.boundary import level_laws
 from taumem.analysis.cautions import cautions_of
 from taumem.analysis.clocks.table import check_forecastable
-from taumem.analysis.design import BatchSize
+from taumem.analysis.design import SIZE, BatchSize
 from taumem.analysis.differences import batch_size_of, differences_of
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Law, whole_size
-from taumem.analysis.laws import ClockLaw, forecasting
-from taumem.analysis.missing import of_the_diagram, unread, untimed, unvaried, without_law
+from taumem.analysis.laws import ClockLaw, forecasting, headline_of
+from taumem.analysis.missing import left_out, unread, untimed, unvaried, without_law
 from taumem.analysis.onset import Onset, Unit, checked_unit, refuse_time
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
 from taumem.analysis.reach import carried
+from taumem.analysis.stopping_price import StoppingPrice
 from taumem.analysis.twins import checked_runs, each_once, find_twins
 from taumem.errors import ConfigError
 from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Study"]
 
-HEADLINE_CLOCKS = ("tau_val", "tau_val_mean", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
-"""Which clock speaks for a study that forecasts none: the first of these with a law."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +43,8 @@ class Study:
         confidence: probability of every interval.
         unit: of onsets and laws.
         covariates: settings that the laws' tau also depends on, such as ``training.learning_rate``.
+        tau_mem: which clock is tau_mem, of the phase diagram and of the price of stopping; empty to choose.
+        all_data: the runs that the price of stopping is held against; none for those on the most data.
     """
 
     records: tuple[RunRecord, ...]
@@ -51,6 +54,9 @@ class Study:
     confidence: float = 0.9
     unit: Unit = "steps"
     covariates: tuple[str, ...] = ()
+    tau_mem: str = ""
+    all_data: tuple[RunRecord, ...] = ()
+    _reasons: dict[str, str] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(
@@ -63,8 +69,10 @@ class Study:
         confidence: float = 0.9,
         unit: Unit = "steps",
         covariates: Collection[str] = (),
+        tau_mem: str = "",
+        all_data: Iterable[RunRecord] = (),
     ) -> "Study":
-        """Bring runs together as they stand now; what is measured later of a run under way belongs to another study.
+        """Bring runs together as they stand now; what is measured later belongs to another study.
 
         Args:
             records: of one study, in any order.
@@ -74,6 +82,7 @@ class Study:
             confidence: probability of every interval, in (0, 1).
             unit: of onsets and laws; in effective time, runs whose time was not measured have none.
             covariates: settings that the laws' tau also depends on (see :func:`taumem.analysis.fit_law`).
+            tau_mem, all_data: see above.
 
         Raises:
             ConfigError: these are no runs, two are the same half of a pair, or there is no such unit.
@@ -83,18 +92,14 @@ class Study:
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
         unit, covariates = checked_unit(unit), tuple(covariates)
-        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates)
+        full = tuple(each_once(record.as_it_stands() for record in checked_runs(all_data)))
+        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates, tau_mem, full)
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.records)} runs of {', '.join(self.experiments) or 'nothing'}, P = {self.sizes}>"
 
     def excluding(self, sizes: Collection[int], proof: Forecast | None = None) -> "Study":
-        """The same runs with these sizes kept out of every fit; onsets that were found are not found again.
-
-        Args:
-            sizes: numbers of training examples.
-            proof: a forecast that is held against a measurement.
-        """
+        """The same runs with these sizes kept out of every fit, and a forecast; onsets are not found again."""
         study = replace(self, excluded=frozenset(sizes), proof=proof)
         vars(study).update({name: value for name, value in vars(self).items() if name == "onsets"})
         return study
@@ -113,7 +118,8 @@ class Study:
     def clocks(self) -> tuple[ClockLaw, ...]:
         """By clock, its onsets and laws; of the levels of a hierarchy, the laws are boundaries of ``phase``."""
         # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
-        of_levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
+        diagram = self.hierarchy if has_levels(self.records) else None
+        of_levels = {boundary.clock for boundary in diagram.boundaries} if diagram else set()
         onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
         kinds = {record.header.data.kind for record in self.records}
         kind = kinds.pop() if len(kinds) == 1 else ""
@@ -132,35 +138,41 @@ class Study:
         """
         laws = {clock.clock: law for clock in self.clocks if (law := clock.law(exponent)) is not None}
         reasons = {clock.clock: why for clock in self.clocks if (why := clock.why_not(exponent))}
-        for boundary in self.phase.boundaries if self.phase else ():
-            if exponent is not None:
-                reasons[boundary.clock] = f"{boundary.clock}: levels do not grow in proportion to P"
-            elif boundary.free is not None:
-                laws[boundary.clock] = boundary.free
-            elif boundary.reason:
-                reasons[boundary.clock] = boundary.reason
-        return laws, reasons
-
-    @property
-    def phase(self) -> PhaseDiagram | None:
-        """The phase diagram of data with a hierarchy; None where there is none to draw."""
-        return None if isinstance(self._phase, str) else self._phase
-
-    @property
-    def no_phase(self) -> str:
-        """Why data with a hierarchy have no phase diagram; empty otherwise."""
-        return self._phase if isinstance(self._phase, str) else ""
+        of_levels, lacking = level_laws(self.hierarchy.boundaries if self.hierarchy else (), exponent)
+        return laws | of_levels, reasons | lacking
 
     @cached_property
-    def _phase(self) -> PhaseDiagram | str:
-        if not has_levels(self.records) or self.unit != "steps":  # its axes are steps
-            return ""
+    def phase(self) -> PhaseDiagram | None:
+        """The phase diagram over (P, steps), or over a covariate where all runs are of one size; None without one."""
+        over = self.covariates[0] if len(self.sizes) == 1 and self.covariates else SIZE
+        has_own = has_levels(self.records) or bool(self.covariates)
+        laws = {} if has_own else {clock.clock: clock for clock in self.clocks}
+        return self._asked("phase diagram", PhaseDiagram.of, over=over, floor=self.floor, laws=laws)
+
+    @property
+    def hierarchy(self) -> PhaseDiagram | None:
+        """The phase diagram, where it is of data with known levels."""
+        return self.phase if self.phase is not None and self.phase.depth else None
+
+    @cached_property
+    def price(self) -> StoppingPrice | None:
+        """What it costs to stop at tau_mem, against the same network on all data; None where nothing tells."""
+        return self._asked("price of stopping", StoppingPrice.of, all_data=self.all_data)
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Why there is no phase diagram, and no price of stopping, by these words; empty where there are both."""
+        return self._reasons if self.records and (self.phase, self.price) else {}
+
+    def _asked(self, what: str, make: Callable[..., T], **more: Any) -> T | None:
+        """What these runs tell, or why they do not: those of several data sets, say, still have clocks."""
+        shared: dict[str, Any] = {"excluded": self.excluded, "confidence": self.confidence, "clock": self.tau_mem}
         try:
-            return PhaseDiagram.of(
-                self.records, self.onsets, excluded=self.excluded, floor=self.floor, confidence=self.confidence
-            )
-        except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
-            return str(error)
+            refuse_time(self.unit, "it is of steps")
+            return make(self.records, self.onsets, **shared, **more)
+        except ConfigError as error:
+            self._reasons[what] = str(error)
+            return None
 
     def forecast(
         self,
@@ -246,13 +258,8 @@ class Study:
     @property
     def headline(self) -> ClockLaw | None:
         """The clock that speaks for the study: the forecast one, that of the phase diagram, or a well-known one."""
-        by_name = {clock.clock: clock for clock in self.clocks}
-        if self.proof is not None and self.proof.clock in by_name:
-            return by_name[self.proof.clock]
-        if self.phase is not None and (clock := by_name.get(self.phase.clock)) is not None and clock.drawn:
-            return clock
-        candidates = [by_name[name] for name in HEADLINE_CLOCKS if name in by_name] + list(self.clocks)
-        return next((clock for clock in candidates if clock.drawn), next(iter(candidates), None))
+        forecast = self.proof.clock if self.proof is not None else ""
+        return headline_of(self.clocks, forecast, self.hierarchy.clock if self.hierarchy else "")
 
     @cached_property
     def cautions(self) -> tuple[str, ...]:
@@ -260,33 +267,25 @@ class Study:
         return tuple(cautions_of(self.records, self.excluded))
 
     def unread(self, wanted: Collection[str] = ()) -> Iterator[str]:
-        """Say which families of clocks could not be read, and why.
-
-        Args:
-            wanted: the families to speak of; empty for all that concern the data.
-        """
+        """Say which families of clocks could not be read, and why; ``wanted`` ones, or all that concern the data."""
         yield from untimed(self.records) if self.unit == "effective_time" else ()
         yield from unread(self.records, {onset.clock for onset in self.onsets}, wanted)
 
     def without_law(self, exponent: Exponent = None) -> Iterator[str]:
         """Say which clocks have no law with this exponent, and why: once for all that lack the same."""
-        levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
-        reasons = {clock: why for clock, why in self.fits(exponent)[1].items() if clock in levels}
-        return without_law(self.clocks, exponent, reasons)
+        of_levels = level_laws(self.hierarchy.boundaries if self.hierarchy else (), exponent)[1]
+        return without_law(self.clocks, exponent, of_levels)
 
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which questions could not be asked, and why."""
         yield from (*self.unread(), *self.without_law())
-        yield from (*of_the_diagram(self.phase, self.no_phase), *unvaried(self.records))
+        yield from (*(f"No {what}: {why}" for what, why in self.lacking.items()), *left_out(self.phase))
+        yield from unvaried(self.records)
         if self.proof is None:
             yield "No forecast was handed in, so none is held against a measurement."
 
     def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
-        """Plain facts for a JSON file: onsets, laws and phases.
-
-        Args:
-            exponent: of the laws, as in :meth:`fits`.
-        """
+        """Plain facts for a JSON file: onsets, laws with this exponent, phases and the price of stopping."""
         laws, reasons = self.fits(exponent)
         return {
             "unit": self.unit,
@@ -297,4 +296,5 @@ class Study:
             "not_fitted": reasons,
             "onsets": [onset.to_json() for onset in self.onsets],
             **(self.phase.to_json() if self.phase else {}),
+            "stopping_price": self.price.to_json() if self.price else None,
         }
