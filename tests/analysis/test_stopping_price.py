@@ -168,9 +168,7 @@ def test_a_study_says_it_as_plain_json(records):
 def test_tau_mem_is_that_of_copies_where_two_runs_copied_and_else_the_turn_of_the_loss(records):
     onsets = find_onsets(records)
     assert tau_mem_of(onsets) == "tau_copy[0.05]"
-    assert (
-        tau_mem_of([o for o in onsets if o.clock != "tau_copy[0.05]" or (o.n_train, o.seed) == (16, 0)]) == "tau_val"
-    )
+    assert tau_mem_of([o for o in onsets if o.clock != "tau_copy[0.05]" or (o.n_train, o.seed) == (16, 0)]) == "tau_val"
     assert tau_mem_of(onsets, "tau_val") == "tau_val"
     assert tau_mem_of([]) == ""
     with pytest.raises(ConfigError, match="no clock 'tau_vla' to be tau_mem; did you mean 'tau_val'"):

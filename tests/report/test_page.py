@@ -72,7 +72,7 @@ def test_no_privacy_is_claimed(page):
 def test_every_figure_is_whole_json_with_a_place(page):
     places = {a["id"] for tag, a in page.tags if tag == "div" and (a.get("id") or "").startswith("plot-")}
     assert {a["data-plot"] for tag, a in page.tags if tag == "script" and "data-plot" in a} == places
-    assert len(page.figures) == len(places) == 11
+    assert len(page.figures) == len(places) == 12
     assert all(figure["data"] for figure in page.figures)
 
 

@@ -19,7 +19,9 @@ from taumem.analysis.clocks import (
     tau_gen,
     tau_infill,
     tau_level,
+    tau_member,
     tau_split,
+    tau_tpr,
     tau_val,
 )
 from taumem.analysis.differences import Difference
@@ -30,6 +32,7 @@ from taumem.analysis.interval import Interval
 from taumem.analysis.law import Covariate, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
+from taumem.analysis.order import Precedence, order_of
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, PlannedPilot
 from taumem.analysis.placing import Placed
@@ -78,6 +81,7 @@ __all__ = [
     "PhaseDiagram",
     "Placed",
     "PlannedPilot",
+    "Precedence",
     "Prior",
     "Reason",
     "Seen",
@@ -98,6 +102,7 @@ __all__ = [
     "fit_law",
     "gap_sym",
     "has_levels",
+    "order_of",
     "tau_copy",
     "tau_gap",
     "tau_gap_base",
@@ -106,7 +111,9 @@ __all__ = [
     "tau_gen",
     "tau_infill",
     "tau_level",
+    "tau_member",
     "tau_split",
+    "tau_tpr",
     "tau_val",
     "twin_losses",
     "usual_prior",

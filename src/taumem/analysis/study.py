@@ -17,6 +17,7 @@ from taumem.analysis.law import Law, whole_size
 from taumem.analysis.laws import ClockLaw, forecasting, headline_of
 from taumem.analysis.missing import left_out, unread, untimed, unvaried, without_law
 from taumem.analysis.onset import Onset, Unit, checked_unit, refuse_time
+from taumem.analysis.order import Precedence, order_of
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
@@ -118,12 +119,19 @@ class Study:
     def clocks(self) -> tuple[ClockLaw, ...]:
         """By clock, its onsets and laws; of the levels of a hierarchy, the laws are boundaries of ``phase``."""
         # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
-        diagram = self.hierarchy if has_levels(self.records) else None
-        of_levels = {boundary.clock for boundary in diagram.boundaries} if diagram else set()
+        found = self.hierarchy if has_levels(self.records) else None
+        of_levels = {boundary.clock for boundary in found.boundaries} if found else set()
         onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
         kinds = {record.header.data.kind for record in self.records}
         kind = kinds.pop() if len(kinds) == 1 else ""
         return ClockLaw.of_each(onsets, self.excluded, self.floor, self.confidence, kind, self.covariates)
+
+    @cached_property
+    def order(self) -> tuple[Precedence, ...]:
+        """The clocks as multiples of tau_val in the same runs, from the first to the last; none without a tau_val."""
+        onsets = [onset for onset in self.onsets if onset.n_train not in self.excluded]
+        timed = any(onset.clock == "tau_val" for onset in onsets)
+        return tuple(order_of(onsets, confidence=self.confidence)) if timed else ()
 
     @property
     def laws(self) -> dict[str, Law]:
@@ -131,11 +139,7 @@ class Study:
         return self.fits(None)[0]
 
     def fits(self, exponent: Exponent) -> tuple[dict[str, Law], dict[str, str]]:
-        """The laws with this exponent by clock, and for each clock without one the reason.
-
-        Args:
-            exponent: a number to fix it, None to leave it free, or a pair (mean, standard deviation).
-        """
+        """The laws with this exponent (None: free) by clock, and for each clock without one the reason."""
         laws = {clock.clock: law for clock in self.clocks if (law := clock.law(exponent)) is not None}
         reasons = {clock.clock: why for clock in self.clocks if (why := clock.why_not(exponent))}
         of_levels, lacking = level_laws(self.hierarchy.boundaries if self.hierarchy else (), exponent)
@@ -165,12 +169,11 @@ class Study:
         return self._reasons if self.records and (self.phase, self.price) else {}
 
     def _asked(self, what: str, make: Callable[..., T], **more: Any) -> T | None:
-        """What these runs tell, or why they do not: those of several data sets, say, still have clocks."""
         shared: dict[str, Any] = {"excluded": self.excluded, "confidence": self.confidence, "clock": self.tau_mem}
         try:
             refuse_time(self.unit, "it is of steps")
             return make(self.records, self.onsets, **shared, **more)
-        except ConfigError as error:
+        except ConfigError as error:  # runs of several data sets, say, still have clocks
             self._reasons[what] = str(error)
             return None
 
@@ -185,8 +188,7 @@ class Study:
         """Forecast how long a run on more data may train, by tau = tau_0 + c P^a B^-k.
 
         Args:
-            n_train: number of training examples P of that run, at least 1.
-            clock: which clock.
+            n_train, clock: number of training examples P of that run, at least 1; which clock.
             batch_size: its training examples a step B, or ``"P"`` for the whole training set; None for what the target
                 says, or else for the pilots' own, where they have one.
             target: what the run will be, so that what differs from the pilots is named: its header, or its settings,
@@ -218,9 +220,7 @@ class Study:
         """Find the size whose run would narrow a forecast's interval most per step.
 
         Args:
-            n_train: number of training examples P of the run that is forecast, at least 1.
-            clock: which clock.
-            batch_size: of that run, as in :meth:`forecast`.
+            n_train, clock, batch_size: of the run that is forecast, as in :meth:`forecast`.
             budget: what the next pilot may cost, as a share of the run that is forecast, above 0.
 
         Raises:
@@ -228,8 +228,9 @@ class Study:
         """
         refuse_time(self.unit, "pilots are compared by their steps")
         spent = sum(record.last_step * (record.header.batch_size or 1) for record in self._pilots)
-        law, n_train = self._forecast_clock(clock), whole_size(n_train)
-        return next_pilot(law, n_train, batch_size=batch_size, spent=spent, budget=budget)
+        return next_pilot(
+            self._forecast_clock(clock), whole_size(n_train), batch_size=batch_size, spent=spent, budget=budget
+        )
 
     @property
     def _pilots(self) -> list[RunRecord]:
@@ -242,8 +243,8 @@ class Study:
     @property
     def sizes(self) -> list[int]:
         """The distinct numbers of training examples, ascending; that of the forecast included."""
-        of_runs = {record.header.data.n_train for record in self.records}
-        return sorted(of_runs | {self.proof.n_train} if self.proof else of_runs)
+        forecast = {self.proof.n_train} if self.proof else set()
+        return sorted({record.header.data.n_train for record in self.records} | forecast)
 
     @property
     def batch_sizes(self) -> list[int]:
@@ -285,7 +286,7 @@ class Study:
             yield "No forecast was handed in, so none is held against a measurement."
 
     def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
-        """Plain facts for a JSON file: onsets, laws with this exponent, phases and the price of stopping."""
+        """Plain facts for a JSON file: onsets, laws with this exponent, order, phases and the price of stopping."""
         laws, reasons = self.fits(exponent)
         return {
             "unit": self.unit,
@@ -295,6 +296,7 @@ class Study:
             "laws": {clock: law.to_json() for clock, law in laws.items()},
             "not_fitted": reasons,
             "onsets": [onset.to_json() for onset in self.onsets],
+            "order": [each.to_json() for each in self.order],
             **(self.phase.to_json() if self.phase else {}),
             "stopping_price": self.price.to_json() if self.price else None,
         }

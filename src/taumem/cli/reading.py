@@ -21,7 +21,7 @@ from taumem.cli.entry import (
     app,
     one_confidence,
 )
-from taumem.cli.tables import show_cautions, show_forecast, show_study
+from taumem.cli.tables import show_cautions, show_forecast, show_order, show_study
 from taumem.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def fit(
     covariate: Annotated[list[str] | None, Parameter(negative="")] = None,
     tau_mem: str = "",
     all_data: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    order: Annotated[bool, Parameter(negative="")] = False,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     output: OutputFile | None = None,
@@ -74,6 +75,8 @@ def fit(
     all_data
         Runs of the same network on all data, which the price of stopping is held against; unless said, those on the
         most data; once for each.
+    order
+        Also print in which order the clocks go off, as multiples of tau_val in the same runs.
     confidence
         Probability of every interval.
     output
@@ -105,6 +108,8 @@ def fit(
         print_json(content)
     else:
         show_study(study, exponent)
+        if order:
+            show_order(study.order)
 
 
 @app.command

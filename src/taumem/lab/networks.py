@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Generator, nn
 
-from taumem.diffusion import Diffusion, GaussianDiffusion, LearnedVariance, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, Diffusion, GaussianDiffusion, LearnedVariance, TokenDiffusion
 from taumem.errors import ConfigError
 from taumem.lab.domain import Domain
 from taumem.lab.sections import ModelConfig, Shape
@@ -57,6 +57,8 @@ class MLPConfig(ModelConfig):
             network = MLP(item_shape, **self.options, generator=generator)
             return Preconditioned(network, diffusion, predicts=diffusion.weighting)
         tokens = of_tokens(self, diffusion)
+        if isinstance(tokens, AutoregressiveDiffusion):  # the MLP would read what it is asked for
+            raise _not_for(self, diffusion)
         network = MLP((*item_shape, tokens.symbols), **self.options, generator=generator)
         return Categorical(OneHot(network, tokens), tokens)
 
@@ -70,7 +72,7 @@ class TransformerConfig(ModelConfig):
     heads: int = Field(default=2, ge=1, le=1024)
     mlp_ratio: float = Field(default=4.0, gt=0, le=64)
     stem: int = Field(default=9, ge=1, le=1025)
-    """Symbols around a position that its input shows, odd."""
+    """Symbols around a position (autoregressive: before it) that its input shows, odd."""
     time_conditioning: bool = False
     activation: Literal["relu", "gelu"] = "relu"
 
@@ -78,18 +80,23 @@ class TransformerConfig(ModelConfig):
         """Make a denoiser of tokens in a row."""
         tokens = of_tokens(self, diffusion)
         network = Transformer(
-            item_shape[0], tokens.vocabulary, symbols=tokens.symbols, **self.options, generator=generator
+            item_shape[0],
+            tokens.vocabulary,
+            symbols=tokens.symbols,
+            causal=isinstance(tokens, AutoregressiveDiffusion),
+            **self.options,
+            generator=generator,
         )
         return Categorical(network, tokens)
 
 
-def of_tokens(config: ModelConfig, diffusion: Diffusion) -> MaskedDiffusion | UniformDiffusion:
+def of_tokens(config: ModelConfig, diffusion: Diffusion) -> TokenDiffusion:
     """Take a diffusion for one of tokens.
 
     Raises:
         ConfigError: it is another one.
     """
-    if not isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
+    if not isinstance(diffusion, TokenDiffusion):
         raise _not_for(config, diffusion)
     return diffusion
 

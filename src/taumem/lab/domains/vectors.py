@@ -1,5 +1,6 @@
 """Vectors from a mixture of Gaussians: the distribution, and so the exact optimum, is known."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,8 @@ from taumem.lab.domain import Asked, losses, nearness
 from taumem.lab.networks import MLPConfig, UNetConfig
 from taumem.lab.sections import DataConfig
 from taumem.models import MixtureDenoiser
-from taumem.probes import Copies, Probe, SampleProbe
+from taumem.probes import Copies, Probe, SampleProbe, TrueMembership
+from taumem.probes.true_membership import FEWEST
 from taumem.randomness import generator_for
 from taumem.record import DataFacts
 
@@ -22,6 +24,8 @@ __all__ = ["MixtureConfig"]
 
 MOST_NUMBERS = 500_000_000
 """Of all vectors together: two gigabytes."""
+N_FRESH = 2048
+"""Vectors that no run trains on: with them the error of membership is that of the training items alone."""
 
 
 class MixtureConfig(DataConfig):
@@ -72,10 +76,19 @@ class VectorDomain:
         return split.facts.model_copy(update={"kind": "vectors"})
 
     def probes(self, asked: Asked) -> list[Probe]:
-        """Ask for the losses, also those above the optima, and how near the model is to total memorization."""
+        """Ask for losses, also above the optima, how near total memorization is, and what membership truly is."""
         assert isinstance(asked.diffusion, GaussianDiffusion)
         exact = MixtureDenoiser(asked.diffusion, self.mixture)
-        return [losses(asked, exact), nearness(asked)]
+        return [losses(asked, exact), nearness(asked), *self._true_membership(asked, exact)]
+
+    def _true_membership(self, asked: Asked, exact: MixtureDenoiser) -> Iterator[Probe]:
+        """Ask what membership is worth against fresh vectors, as many as tell it to a per cent."""
+        train = asked.sets["train"]
+        if asked.membership and len(train) >= FEWEST:
+            fresh = self.mixture.sample(N_FRESH, generator_for(asked.seed, "fresh vectors")).to(train)
+            yield TrueMembership(
+                asked.diffusion, train, fresh, exact, times=asked.times, seed=asked.seed, block=asked.block
+            )
 
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Ask for copies."""

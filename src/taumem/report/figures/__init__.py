@@ -1,7 +1,9 @@
 """One function a figure: each draws a :class:`~taumem.analysis.Study` and returns a plotly figure."""
 
+from taumem.report.figures.clock_order import order
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law
+from taumem.report.figures.parts import motif_use, part_copies, part_onsets
 from taumem.report.figures.phase import phase_diagram
 from taumem.report.figures.quality import frechet, precision_and_recall
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
@@ -24,9 +26,13 @@ __all__ = [
     "levels",
     "losses",
     "membership",
+    "motif_use",
     "ngram_divergence",
     "night",
     "novelty",
+    "order",
+    "part_copies",
+    "part_onsets",
     "phase_diagram",
     "precision_and_recall",
     "price",
