@@ -92,8 +92,8 @@ class Study:
         records = list(each_once(record.as_it_stands() for record in checked_runs(records)))
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
-        unit, covariates = checked_unit(unit), tuple(covariates)
         full = tuple(each_once(record.as_it_stands() for record in checked_runs(all_data)))
+        unit, covariates = checked_unit(unit), tuple(covariates)
         return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates, tau_mem, full)
 
     def __repr__(self) -> str:
@@ -120,8 +120,7 @@ class Study:
         """By clock, its onsets and laws; of the levels of a hierarchy, the laws are boundaries of ``phase``."""
         # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
         found = self.hierarchy if has_levels(self.records) else None
-        of_levels = {boundary.clock for boundary in found.boundaries} if found else set()
-        onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
+        onsets = [o for o in self.onsets if not found or o.clock not in {b.clock for b in found.boundaries}]
         kinds = {record.header.data.kind for record in self.records}
         kind = kinds.pop() if len(kinds) == 1 else ""
         return ClockLaw.of_each(onsets, self.excluded, self.floor, self.confidence, kind, self.covariates)
@@ -269,19 +268,18 @@ class Study:
 
     def unread(self, wanted: Collection[str] = ()) -> Iterator[str]:
         """Say which families of clocks could not be read, and why; ``wanted`` ones, or all that concern the data."""
-        yield from untimed(self.records) if self.unit == "effective_time" else ()
-        yield from unread(self.records, {onset.clock for onset in self.onsets}, wanted)
+        without_time = untimed(self.records) if self.unit == "effective_time" else ()
+        yield from (*without_time, *unread(self.records, {onset.clock for onset in self.onsets}, wanted))
 
     def without_law(self, exponent: Exponent = None) -> Iterator[str]:
         """Say which clocks have no law with this exponent, and why: once for all that lack the same."""
-        of_levels = level_laws(self.hierarchy.boundaries if self.hierarchy else (), exponent)[1]
-        return without_law(self.clocks, exponent, of_levels)
+        boundaries = self.hierarchy.boundaries if self.hierarchy else ()
+        return without_law(self.clocks, exponent, level_laws(boundaries, exponent)[1])
 
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which questions could not be asked, and why."""
-        yield from (*self.unread(), *self.without_law())
-        yield from (*(f"No {what}: {why}" for what, why in self.lacking.items()), *left_out(self.phase))
-        yield from unvaried(self.records)
+        why_not = (f"No {what}: {why}" for what, why in self.lacking.items())
+        yield from (*self.unread(), *self.without_law(), *why_not, *left_out(self.phase), *unvaried(self.records))
         if self.proof is None:
             yield "No forecast was handed in, so none is held against a measurement."
 
