@@ -23,6 +23,8 @@ from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
 from taumem import Study, find_onsets, read_runs
+from taumem.analysis import find_item_onsets
+from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
 
 HERE = Path(__file__).parent
@@ -42,6 +44,7 @@ def main() -> None:
         "grammar": grammar,
         "noises": noises,
         "partial": partial,
+        "items": items,
         "privacy": privacy,
         "text": text,
     }
@@ -100,6 +103,15 @@ def partial() -> None:
         photograph(figures.part_copies(study), f"partial-copies-{name}")
     photograph(figures.part_onsets(studies["grammar"]), "partial-onsets-grammar")
     photograph(figures.motif_use(studies["zipf"]), "partial-bland")
+
+
+def items() -> None:
+    """The figures of docs/items.md."""
+    for name in ("images/fashion", "text/english"):
+        found = find_item_onsets([isolation_of(run) for run in read_runs(HERE / name)])
+        kind = name.split("/")[0]
+        photograph(figures.onsets_of_items(found, "unseen"), f"items-{kind}-unseen")
+        photograph(figures.onsets_of_items(found, "isolation"), f"items-{kind}-isolation")
 
 
 def text() -> None:

@@ -10,6 +10,7 @@ from taumem.cli import (  # noqa: F401 (each puts its verbs into the app)
     auditing,
     checking,
     files,
+    items,
     listing,
     making,
     reading,

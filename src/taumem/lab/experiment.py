@@ -129,6 +129,8 @@ class MonitorConfig(Config):
     sampling_steps: int = Field(default=15, ge=1, le=100_000)
     quality: bool = False
     """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
+    items: bool = False
+    """Whether the record keeps how isolated each training item is whose loss is measured: see docs/items.md."""
     hidden: bool = False
     """Whether to ask, when samples are drawn, for what is memorized and not drawn yet: samples that are sent around,
     U-turns, and of texts more ways to hide a part; some three times the cost of the samples."""

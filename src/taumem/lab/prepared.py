@@ -21,7 +21,7 @@ from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
 from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import FIDAndKID, ImageQuality, Probe, SampleProbe, Sampler
+from taumem.probes import Coverage, FIDAndKID, ImageQuality, Probe, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -249,9 +249,10 @@ class PreparedRun:
         )
         members = [attacks(asked)] if config.membership else []
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
-            [*pace, *self.domain.probes(asked), *members],
+            [*pace, *self.domain.probes(asked), *members, *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],

@@ -3,6 +3,7 @@
 from taumem.probes.agreement import Agreement
 from taumem.probes.attacks import PIA, Attack, AveragedLoss, MembershipAttacks, SecMI, usual_attacks
 from taumem.probes.copies import Copies
+from taumem.probes.coverage import Coverage
 from taumem.probes.cycling import Cycling, Restore, cycle
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
@@ -31,6 +32,7 @@ __all__ = [
     "CanonicalForm",
     "Copies",
     "CountsCopies",
+    "Coverage",
     "Cycling",
     "EmpiricalGap",
     "FIDAndKID",

@@ -143,6 +143,11 @@ QUANTITIES = {
         Quantity("infill_copies_chance", "share of held-out texts", "that come back when half of them is hidden"),
         Quantity("infill_accuracy", "share of hidden symbols", "of training texts, found at the first look"),
         Quantity("infill_accuracy_heldout", "share of hidden symbols", "of held-out texts, found at the first look"),
+        Quantity(
+            "isolation",
+            "share of positions of tokens, else root mean square per coordinate",
+            "distance of training items to the three nearest others of the training set",
+        ),
         Quantity("learning_rate", "rate", "the optimizer's, on average over all parameters"),
         Quantity(
             "root_second_moment", "size of the gradient", "sqrt of the optimizer's running mean of squared gradients"

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from taumem.analysis.clocks.curves import log_steps_and_items
 from taumem.analysis.clocks.losses import midway, passed_for_certain
@@ -36,14 +37,14 @@ def tau_member(
 ) -> Placed:
     """Find where the AUC of membership has grown by a threshold above chance, for good.
 
-    What it was at the three looks around 0.8 of the held-out loss's fall is the sets' own difference. Of what is left
-    from there to certainty, half the share that was gained since counts:
+    What it was at the three looks around 0.8 of the held-out loss's fall is the sets' own difference. It is taken off
+    where differences add up, among the quantiles of the normal distribution:
 
-        grown = 1/2 (AUC - AUC midway) / (1 - AUC midway)
+        grown = Phi(z - z midway) - 1/2,    z = Phi^-1(AUC)
 
     so that sets which are alike pass x where their AUC is 1/2 + x, and a model that knows all items by heart passes
-    every threshold. It is located where ``grown`` at the last looks is above the threshold for certain (95 %,
-    one-sided). Errors are those of a bootstrap over items, to first order (DeLong's placements).
+    every threshold, whichever set is easier. It is located where ``grown`` at the last looks is above the threshold
+    for certain (95 %, one-sided). Errors are those of a bootstrap over items, to first order (DeLong's placements).
 
     Args:
         train: an error of each training item, lower for what is known: their losses, or an attack's errors.
@@ -68,9 +69,10 @@ def tau_member(
         raise ConfigError(f"membership is told of {FEWEST_MEMBERS} items of a set or more; got {fewest}.")
     at = midway(learning.at_steps(common[common > 0]).values)
     auc = auc_resampled(of_train, of_heldout)
-    before = auc[:, at - 1 : at + 2].mean(axis=1, keepdims=True)
-    left = np.maximum(1 - before, 1 / auc.shape[1])  # where nothing is left to gain, nothing can be seen
-    return passed_for_certain(x, (auc - before) / left / 2, threshold, confidence)
+    least = 1 / (2 * of_train.shape[1] * of_heldout.shape[1])  # half of what one pair weighs
+    apart = ndtri(np.clip(auc, least, 1 - least))
+    grown = ndtr(apart - apart[:, at - 1 : at + 2].mean(axis=1, keepdims=True)) - 0.5
+    return passed_for_certain(x, grown, threshold, confidence)
 
 
 def tau_tpr(membership_tpr: Curve, n_heldout: int, *, threshold: float, confidence: float = 0.9) -> Placed:

@@ -102,9 +102,9 @@ Shades = tuple[tuple[str, str], ...]
 LIKELIEST = "The gap between looks that makes the counts of a growing share most likely holds it."
 CERTAINLY = "It counts where the last looks are above for certain (95 %)."
 GROWN = (
-    "The probability that a training item has the lower {error} (AUC) has grown by {x} for good since the three looks "
-    f"around {MIDWAY:g} of the held-out loss's fall, which count as chance: half the share gained of what was left to "
-    f"1, interpolated in log step. {CERTAINLY}"
+    "The probability that a training item has the lower {error} (AUC) has grown by {x} for good, interpolated in log "
+    f"step: from 1/2, once its normal quantile midway (three looks around {MIDWAY:g} of the held-out loss's fall) is "
+    f"taken off. {CERTAINLY}"
 )
 """Parts of rules, said once."""
 ATTACKS = (
