@@ -129,7 +129,7 @@ def looks_of(record: RunRecord, quantity: str) -> list[int]:
 
 
 def place_run(
-    record: RunRecord, onsets: Sequence[Onset], clock: str, levels: Sequence[str], looks: str, x: float
+    record: RunRecord, onsets: Sequence[Onset], clock: str, learning: Sequence[str], looks: str, x: float
 ) -> PlacedRun | None:
     """The run with its onsets; None where one is missing.
 
@@ -137,11 +137,11 @@ def place_run(
         record: the run.
         onsets: of any runs.
         clock: which clock is tau_mem.
-        levels: the clocks of levels 1, ..., L, or tau_gen alone.
+        learning: the clocks of levels 1, ..., L, or tau_gen alone.
         looks: the quantity whose looks are the run's.
         x: where it stands on the diagram's axis.
     """
     own = {onset.clock: onset for onset in onsets if onset.run == record.header.key}
-    if clock not in own or any(name not in own for name in levels) or not looks_of(record, looks):
+    if clock not in own or any(name not in own for name in learning) or not looks_of(record, looks):
         return None
-    return PlacedRun(record, own[clock], tuple(own[name] for name in levels), looks, x)
+    return PlacedRun(record, own[clock], tuple(own[name] for name in learning), looks, x)
