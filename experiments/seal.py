@@ -58,6 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
     "noises/text": {"digits": 2},
+    "price/widths": {"digits": 4, "pictures": 1, "shades": 8},
     "privacy/images": {"digits": 3, "pictures": 1, "shades": 16},
     "privacy/mixture": {"digits": 3},
     "unit/grammar": {"digits": 2},
@@ -66,7 +67,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unit/mlp": {"digits": 3},
     "unit/across": {"digits": 3},
 }
-ARMS = ("unit/", "noises/")
+ARMS = ("unit/", "noises/", "price/")
 """Studies of several settings each, whose laws are another script's."""
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
 LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")

@@ -37,7 +37,7 @@ def show_phase(phase: "PhaseDiagram") -> None:
     learned, memorized = phase.boundaries[0], phase.memorization
     table = new_table(phase.over, f"learned: {learned.clock}", f"memorized: {memorized.clock}")
     for size in phase.levels:
-        add_row(table, f"{size.x:,.6g}", wording.typical(size.levels[0]), wording.typical(size.memorization))
+        add_row(table, wording.setting(size.x), wording.typical(size.levels[0]), wording.typical(size.memorization))
     add_row(table, "law", *(_law(boundary, phase.over) for boundary in (learned, memorized)))
     show_table(table)
     out.print(

@@ -19,6 +19,7 @@ from taumem.probes.part_copies import PartCopies
 from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
+from taumem.probes.spectrum import GradientSpectrum, gradient_spectrum
 from taumem.probes.text_copies import TextCopies
 from taumem.probes.true_membership import TrueMembership
 from taumem.probes.uturns import UTurns
@@ -36,6 +37,7 @@ __all__ = [
     "Cycling",
     "EmpiricalGap",
     "FIDAndKID",
+    "GradientSpectrum",
     "GrammarLevels",
     "ImageQuality",
     "Infilling",
@@ -57,6 +59,7 @@ __all__ = [
     "TrueMembership",
     "UTurns",
     "cycle",
+    "gradient_spectrum",
     "infill",
     "membership",
     "share",

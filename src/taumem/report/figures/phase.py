@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from taumem.analysis import PhaseDiagram, Study
 from taumem.analysis.boundary import Boundary
-from taumem.analysis.wording import number, power, span
+from taumem.analysis.wording import number, power, setting, span
 from taumem.errors import TaumemWarning
 from taumem.report.figures.regions import Part, Stretch, room_around, stretches_of, strips_of
 from taumem.report.figures.style import INK, MUTED, PAPER, log_axis, region_color, rgba, styled
@@ -52,7 +52,7 @@ def phase_diagram(study: Study) -> go.Figure:
     mark_complexities(figure, phase, x_range)
     x, places = log_axis(title, x_range), sorted({look.x for look in phase.looks})
     ticks = places[:: -math.ceil(len(places) / MOST_TICKS)]
-    x |= {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:,.6g}" for tick in ticks], "minor": {}}
+    x |= {"tickmode": "array", "tickvals": ticks, "ticktext": [setting(tick) for tick in ticks], "minor": {}}
     y = log_axis("optimizer steps", y_range)
     for axis, ends in ((x, x_range), (y, y_range)):
         axis |= {"range": [math.log10(end) for end in ends], "showgrid": False}
@@ -97,7 +97,7 @@ def _add_looks(figure: go.Figure, phase: PhaseDiagram) -> None:
         showlegend=False,
         customdata=[
             [
-                f"{phase.over} = {look.x:,.6g} · seed {look.seed}",
+                f"{phase.over} = {setting(look.x)} · seed {look.seed}",
                 Part.of(look).name,
                 f"<br>levels reached: {look.grammar_level} of {phase.depth}" if phase.depth else "",
             ]
@@ -211,8 +211,10 @@ def _add_law(
 
 
 def _curve(at: Callable[[float], float | None], ends: tuple[float, float]) -> tuple[list[float], list[float]]:
-    """Whole numbers between the ends, and the steps at which the region ends there, where a law says it."""
-    x = np.unique(np.round(np.geomspace(max(ends[0], 1), ends[1], N_POINTS)))
+    """Places between the ends, and the steps at which the region ends there, where a law says it."""
+    x = np.geomspace(*ends, N_POINTS)
+    if ends[1] >= MOST_TICKS:  # sizes of training sets and numbers of weights are whole
+        x = np.unique(np.minimum(np.maximum(np.round(x), 1), math.floor(ends[1])))
     with warnings.catch_warnings():
         # Lines end with the runs that are drawn: they forecast nothing.
         warnings.simplefilter("ignore", TaumemWarning)
