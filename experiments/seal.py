@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/emoji": {"digits": 4},
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
+    "items/zipf": {"digits": 5},
     **{
         f"finetuning/{name}": {"digits": 4} | ({} if name.startswith("text") else {"pictures": 8, "shades": 64})
         for name in (
