@@ -12,7 +12,7 @@ from taumem.record import take_whole_sets
 
 __all__ = ["ClockLaw", "forecasting"]
 
-OF_MEMORIZATION = ("tau_val", "tau_gap", "tau_copy", "tau_split", "tau_infill")
+OF_MEMORIZATION = ("tau_val", "tau_gap", "tau_copy", "tau_split", "tau_infill", "tau_member")
 """Families of clocks that a forecast may fall back upon."""
 
 
