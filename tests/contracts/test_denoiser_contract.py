@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from taumem.data import GaussianMixture
 from taumem.diffusion import Denoiser, Exploding, Flow, GaussianDiffusion, Schedule
-from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned, UNet
+from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned, SineFeatures, UNet
 from taumem.training import power_average
 
 DIFFUSION = GaussianDiffusion()
@@ -49,6 +49,8 @@ CASES = {
     **{f"MLP {predicts}": network(MLP, predicts, width=32) for predicts in ("eps", "v", "x0")},
     **{f"U-Net {predicts} of flow matching": network(UNet, predicts, Flow()) for predicts in ("eps", "v", "x0")},
     **{f"U-Net {predicts} of exploding noise": network(UNet, predicts, Exploding()) for predicts in ("v", "x0")},
+    # Which know no time: it enters by what they predict, if that is not x0 itself.
+    **{f"random features {predicts}": network(SineFeatures, predicts, width=32) for predicts in ("eps", "v")},
     "U-Net with dropout": network(UNet, dropout=0.5),
     "U-Net with attention, on patches": network(UNet, patch=2, attention=(4,), blocks=2),
     "averaged MLP": Case(lambda: power_average(Preconditioned(stirred(MLP(IMAGE)), DIFFUSION)).module.eval(), IMAGE),

@@ -19,7 +19,7 @@ DOMAINS = {
         "diffusion": MASKED,
     },
 }
-MOTIFS = {"images": ("0.25", "0.5"), "text": ("2", "4"), "grammar": ("1", "2")}
+MOTIFS = {"images": ("0.25", "0.5"), "text": ("2", "4"), "grammar": ("1",)}
 
 
 def made(folder, name, **monitor):

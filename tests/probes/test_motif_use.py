@@ -28,14 +28,27 @@ def test_the_divergence_is_that_of_scipy_and_the_surprise_the_cross_entropy():
     assert divergence(counts, reference, 20, 0)[0] == pytest.approx(
         jensenshannon(counts.sum(0), reference, base=2) ** 2
     )
-    q = (reference + 0.5) / (reference.sum() + 4)  # one more for what was never seen
-    expected = [entropy(row, base=2) + entropy(row, q / q.sum(), base=2) - np.log2(q.sum()) for row in counts]
-    assert surprise(counts, reference) == pytest.approx(np.array(expected))
+    p, q = counts.sum(0), reference / reference.sum()
+    expected = entropy(p, base=2) + entropy(p, q, base=2)
+    assert surprise(counts, reference).mean() == pytest.approx(expected)
 
 
-def test_a_motif_that_was_never_seen_surprises_as_half_a_count_does():
-    bits = surprise(np.array([[0.0, 1.0]]), np.array([10.0, 0.0]))
-    assert bits == pytest.approx(-np.log2(0.5 / 11))
+def test_motifs_that_were_never_seen_do_not_count_in_the_surprise():
+    reference = np.array([6.0, 2.0, 0.0])
+    assert surprise(np.array([[3.0, 1, 9], [0, 0, 4]]), reference).mean() == pytest.approx(
+        -np.log2([0.75] * 3 + [0.25]).mean()
+    )
+    assert surprise(np.array([[0.0, 0, 9]]), reference).tolist() == []
+
+
+def test_the_error_of_the_surprise_is_that_of_drawing_the_items_again():
+    rng = np.random.default_rng(0)
+    reference = np.array([60.0, 30, 10, 0])
+    drawn = rng.multinomial(6, [0.5, 0.2, 0.1, 0.2], (2000, 40)).astype(float)
+    means = [surprise(counts, reference) for counts in drawn]
+    scatter = np.std([each.mean() for each in means])
+    said = np.mean([each.std(ddof=1) / 40**0.5 for each in means])
+    assert said == pytest.approx(scatter, rel=0.06)
 
 
 def test_motifs_are_equal_where_all_their_numbers_are():

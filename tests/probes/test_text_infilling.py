@@ -26,6 +26,7 @@ def test_the_memorizer_completes_every_training_text_and_no_held_out_one(positio
     assert found["infill_copies"].value == found["infill_accuracy"].value == 1
     assert found["infill_copies"].low > 0.9
     assert found["infill_copies_chance"].value == 0
+    assert (set(found["infill_copies"].items), set(found["infill_copies_chance"].items)) == ({1.0}, {0.0})
     # No training text fits, so that the prediction is uniform.
     assert found["infill_accuracy_heldout"].value == pytest.approx(1 / 27, abs=0.03)
     assert found["infill_copies_chance"].count == found["infill_accuracy_heldout"].count == 40

@@ -70,8 +70,7 @@ def show_order(order: "Sequence[Precedence]") -> None:
 
 def show_outlook(outlook: "Outlook") -> None:
     """Print on standard error what a study will be, before it is made."""
-    for line in filter(None, (outlook.line, outlook.memory)):
-        err.print(escape(line), soft_wrap=True)
+    err.print(escape(outlook.line), soft_wrap=True)
     show_cautions(outlook.cautions)
 
 

@@ -37,7 +37,8 @@ class GaussianDiffusion:
         weighting: which of the three losses.
         eta: randomness of the reverse step, from 0 (DDIM, deterministic) to 1 (ancestral, the DDPM posterior).
         t_min: the smallest diffusion time; smaller ones are raised to it, since sigma_t = 0 has no noise to remove.
-        t_max: the largest diffusion time, likewise, since alpha_t = 0 has no signal left.
+        t_max: the largest diffusion time, likewise, since alpha_t = 0 has no signal left; that of ``t_min``, and
+            every loss is the one at that time.
 
     Reference: Ho et al. 2020, arXiv 2006.11239; Salimans & Ho 2022, arXiv 2202.00512 (v);
     Song et al. 2021, arXiv 2010.02502, eq. 12 (eta); Lipman et al. 2023, arXiv 2210.02747 (flow matching);
@@ -55,8 +56,8 @@ class GaussianDiffusion:
             raise ConfigError(f"weighting must be 'eps', 'v' or 'x0'; got {self.weighting!r}.")
         if not 0 <= self.eta <= 1:
             raise ConfigError(f"eta must lie in [0, 1] (0: deterministic, 1: ancestral); got {self.eta}.")
-        if not 0 < self.t_min < self.t_max <= 1:
-            raise ConfigError(f"diffusion times need 0 < t_min < t_max <= 1; got {self.t_min} and {self.t_max}.")
+        if not 0 < self.t_min <= self.t_max <= 1:
+            raise ConfigError(f"diffusion times need 0 < t_min <= t_max <= 1; got {self.t_min} and {self.t_max}.")
 
     def scales(self, t: Times) -> tuple[Times, Times]:
         """Give alpha_t and sigma_t, with t kept inside [t_min, t_max]."""

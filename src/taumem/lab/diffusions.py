@@ -50,6 +50,8 @@ class GaussianConfig(DiffusionConfig):
     """Which squared error is the loss; the network predicts the same quantity."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Randomness of sampling: 0 for DDIM, 1 for ancestral."""
+    only_at: float | None = Field(default=None, gt=0, lt=1)
+    """The one diffusion time of training and of the losses; None for all. From one time no sample can be drawn."""
     learned_variance: bool = False
     """Whether the network also predicts the variances of ancestral steps; see
     :class:`taumem.diffusion.LearnedVariance`. What is measured is the simple loss either way."""
@@ -62,6 +64,8 @@ class GaussianConfig(DiffusionConfig):
     def _variances_are_those_of_ancestral_sampling(self) -> Self:
         if self.learned_variance and self.eta != 1:
             raise ValueError(f"learned_variance is that of ancestral sampling; set eta = 1 (it is {self.eta:g})")
+        if self.learned_variance and self.only_at is not None:
+            raise ValueError("learned_variance is that of steps between times; only_at is one time")
         return self
 
     def build(self, vocabulary: int | None) -> GaussianDiffusion:
@@ -69,6 +73,8 @@ class GaussianConfig(DiffusionConfig):
         schedule = _SCHEDULES[self.schedule]
         if self.learned_variance:
             return LearnedVariance(schedule, self.weighting, n_steps=self.vlb_steps)
+        if self.only_at is not None:
+            return GaussianDiffusion(schedule, self.weighting, self.eta, t_min=self.only_at, t_max=self.only_at)
         return GaussianDiffusion(schedule, self.weighting, self.eta)
 
     def objective(self, diffusion: Diffusion) -> Diffusion:

@@ -129,6 +129,8 @@ class MonitorConfig(Config):
     sampling_steps: int = Field(default=15, ge=1, le=100_000)
     quality: bool = False
     """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
+    items: bool = False
+    """Whether the record keeps how isolated each training item is whose loss is measured: see docs/items.md."""
     hidden: bool = False
     """Whether to ask, when samples are drawn, for what is memorized and not drawn yet: samples that are sent around,
     U-turns, and of texts more ways to hide a part; some three times the cost of the samples."""
@@ -208,6 +210,12 @@ class Experiment(Config):
         if self.monitor.hidden and (self.monitor.n_samples == 0 or self.latents is not None):
             what = "monitor.n_samples is 0" if self.monitor.n_samples == 0 else "[latents] are not what is compared"
             raise ValueError(f"monitor.hidden sends samples around and compares them with the items; {what}")
+        only_at = getattr(self.diffusion, "only_at", None)
+        if only_at is not None and (self.monitor.times != (only_at,) or self.monitor.n_samples):
+            raise ValueError(
+                f"diffusion.only_at = {only_at:g} is the one time of every loss, and samples need more; set "
+                f"monitor.times = [{only_at:g}] and monitor.n_samples = 0"
+            )
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"

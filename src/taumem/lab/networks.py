@@ -9,9 +9,9 @@ from taumem.diffusion import AutoregressiveDiffusion, Diffusion, GaussianDiffusi
 from taumem.errors import ConfigError
 from taumem.lab.domain import Domain
 from taumem.lab.sections import ModelConfig, Shape
-from taumem.models import MLP, Categorical, OneHot, Preconditioned, Transformer, UNet
+from taumem.models import MLP, Categorical, OneHot, Preconditioned, SineFeatures, Transformer, UNet
 
-__all__ = ["MLPConfig", "TransformerConfig", "UNetConfig", "of_tokens"]
+__all__ = ["MLPConfig", "RandomFeaturesConfig", "TransformerConfig", "UNetConfig", "of_tokens"]
 
 
 MOST_HALVINGS = 16
@@ -57,10 +57,27 @@ class MLPConfig(ModelConfig):
             network = MLP(item_shape, **self.options, generator=generator)
             return Preconditioned(network, diffusion, predicts=diffusion.weighting)
         tokens = of_tokens(self, diffusion)
-        if isinstance(tokens, AutoregressiveDiffusion):  # the MLP would read what it is asked for
-            raise _not_for(self, diffusion)
+        if isinstance(tokens, AutoregressiveDiffusion):
+            raise ConfigError(
+                "diffusion.kind 'autoregressive' needs a network that reads only what stands before a position: "
+                f"model.kind 'transformer'; got '{self.kind}'."
+            )
         network = MLP((*item_shape, tokens.symbols), **self.options, generator=generator)
         return Categorical(OneHot(network, tokens), tokens)
+
+
+class RandomFeaturesConfig(ModelConfig):
+    """For one diffusion time (``diffusion.only_at``), and solved: see :class:`taumem.models.SineFeatures`."""
+
+    kind: Literal["random-features"]
+    width: int = Field(default=1024, ge=1, le=65_536)
+    gain: float = Field(default=1.0, gt=0, le=100)
+
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser of numbers."""
+        gaussian = _of_numbers(self, diffusion)
+        network = SineFeatures(item_shape, **self.options, generator=generator)
+        return Preconditioned(network, gaussian, predicts=gaussian.weighting)
 
 
 class TransformerConfig(ModelConfig):

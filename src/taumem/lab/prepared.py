@@ -21,12 +21,13 @@ from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
 from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import FIDAndKID, ImageQuality, Probe, SampleProbe, Sampler
+from taumem.probes import Coverage, FIDAndKID, ImageQuality, Probe, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
 from taumem.training import Learner, OptimizerState, Step, train
 from taumem.training.adapters import add_adapters
+from taumem.training.engine import DTYPES
 
 if TYPE_CHECKING:
     from taumem.lab.plan import RunPlan
@@ -120,6 +121,7 @@ class PreparedRun:
                 optimizer=training.optimizer,
                 momentum=training.momentum,
                 averaged=training.ema_window is not None,
+                precision=DTYPES.get(training.precision),
             )
         except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
             return None
@@ -249,9 +251,10 @@ class PreparedRun:
         )
         members = [attacks(asked)] if config.membership else []
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
-            [*pace, *self.domain.probes(asked), *members],
+            [*pace, *self.domain.probes(asked), *members, *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],

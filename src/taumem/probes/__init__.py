@@ -3,6 +3,7 @@
 from taumem.probes.agreement import Agreement
 from taumem.probes.attacks import PIA, Attack, AveragedLoss, MembershipAttacks, SecMI, usual_attacks
 from taumem.probes.copies import Copies
+from taumem.probes.coverage import Coverage
 from taumem.probes.cycling import Cycling, Restore, cycle
 from taumem.probes.empirical_gap import EmpiricalGap
 from taumem.probes.fid import FIDAndKID
@@ -18,6 +19,7 @@ from taumem.probes.part_copies import PartCopies
 from taumem.probes.predictive_entropy import PredictiveEntropy
 from taumem.probes.probe import CountsCopies, ItemLoss, Probe, SampleProbe, Sampler, share
 from taumem.probes.quality import TextQuality, whole_words
+from taumem.probes.spectrum import GradientSpectrum, gradient_spectrum
 from taumem.probes.text_copies import TextCopies
 from taumem.probes.true_membership import TrueMembership
 from taumem.probes.uturns import UTurns
@@ -31,9 +33,11 @@ __all__ = [
     "CanonicalForm",
     "Copies",
     "CountsCopies",
+    "Coverage",
     "Cycling",
     "EmpiricalGap",
     "FIDAndKID",
+    "GradientSpectrum",
     "GrammarLevels",
     "ImageQuality",
     "Infilling",
@@ -55,6 +59,7 @@ __all__ = [
     "TrueMembership",
     "UTurns",
     "cycle",
+    "gradient_spectrum",
     "infill",
     "membership",
     "share",

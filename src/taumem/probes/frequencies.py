@@ -45,14 +45,18 @@ def divergence(counts: Any, reference: NDArray[Any], n_resamples: int, seed: int
 
 
 def surprise(counts: Any, reference: NDArray[Any]) -> Floats:
-    """Give the mean of -log2 q over the motifs of each item, in bits, with q their frequencies in the reference [n].
+    """Give the mean of -log2 q over the motifs that the reference has too, in bits, with q their frequencies there.
 
-    Half a count is added to each motif of the reference, and to one that stands for all that it does not have
-    (Krichevsky and Trofimov).
+    It is a ratio, of bits over motifs of all items together. What comes back are values of single items whose mean it
+    is and whose scatter is that of the ratio, to first order [n]; none where no motif is known.
     """
-    n_motifs = int((reference > 0).sum()) + 1
-    bits = -np.log2((reference + 0.5) / (reference.sum() + n_motifs / 2))
-    found: Floats = (counts @ bits) / counts.sum(axis=1)
+    known = reference > 0
+    bits = -np.log2(reference[known] / reference.sum())
+    per_item, n_known = counts[:, known] @ bits, counts[:, known].sum(axis=1)
+    if n_known.sum() == 0:
+        return np.empty(0)
+    ratio = per_item.sum() / n_known.sum()
+    found: Floats = ratio + (per_item - ratio * n_known) / n_known.mean()
     return found
 
 

@@ -19,7 +19,7 @@ from taumem.errors import ConfigError
 from taumem.probes.isolation import undisturbed
 from taumem.probes.probe import items_for, mean, share
 from taumem.randomness import generator_for
-from taumem.record import Reading
+from taumem.record import Estimate, Reading
 from taumem.shapes import Items, Times
 
 __all__ = ["Infilling", "Where", "infill"]
@@ -39,7 +39,8 @@ class Infilling:
 
     ``infill_copies``: of the training texts, the share that come back with at most a ``tolerance`` of the hidden
     symbols wrong; ``infill_copies_chance``: of held-out texts, under the same masks: what can be guessed. Both with
-    their exact 95 % intervals. ``infill_accuracy`` and ``infill_accuracy_heldout``: the mean share of the hidden
+    their exact 95 % intervals, and with which texts these are: 1 or 0 for each. ``infill_accuracy`` and
+    ``infill_accuracy_heldout``: the mean share of the hidden
     symbols that the model finds at its first look, from the visible ones alone. Nothing is drawn but the masks, which
     are the same at every look.
 
@@ -136,8 +137,8 @@ class Infilling:
             guessed, found_heldout = self._fill_in(denoiser, self.heldout)
         return Reading(
             (
-                share(f"infill_copies{self.index}", int(known.sum()), len(known)),
-                share(f"infill_copies_chance{self.index}", int(guessed.sum()), len(guessed)),
+                _share(f"infill_copies{self.index}", known),
+                _share(f"infill_copies_chance{self.index}", guessed),
                 mean(f"infill_accuracy{self.index}", found),
                 mean(f"infill_accuracy_heldout{self.index}", found_heldout),
             )
@@ -160,6 +161,12 @@ class Infilling:
             if len(asked) == 0:
                 return recovered, found
             sureness, symbols = _look(self.diffusion, denoiser, x[asked])
+
+
+def _share(quantity: str, found: Bool[Tensor, "n"]) -> Estimate:
+    """The share of texts that come back, and which: 1 and 0."""
+    items = tuple(found.double().tolist())
+    return share(quantity, int(found.sum()), len(found)).model_copy(update={"items": items})
 
 
 def infill(

@@ -26,9 +26,9 @@ class MotifUse:
 
     ``motif_divergence[k]``: the Jensen-Shannon divergence between the frequencies of motifs of size k in the samples
     and in held-out items, in bits, from 0 for equal ones to 1. Its standard error is that of a bootstrap over samples.
-    ``motif_surprise[k]``: the mean of -log2 q over the motifs of a sample, with q their frequencies among held-out
-    items. Samples that use what is common more often than the data do, which is bland, surprise less than held-out
-    items; such as use what does not occur surprise more.
+    ``motif_surprise[k]``: the mean of -log2 q over those motifs of the samples that held-out items have too, with q
+    their frequencies there. Samples that use the common ones more often than the data do, which is bland, surprise less
+    than held-out items. (What no held-out item has, such as a slip, counts in the divergence alone.)
 
     Each with its chance, ``motif_divergence_chance[k]`` and ``motif_surprise_chance[k]``, that of as many other
     held-out items from the same ones: the items are shuffled once, as many as there are samples are set aside, and the
@@ -83,7 +83,8 @@ class MotifUse:
             mine, reference = counts[:n], counts[n:].sum(axis=0)
             value, se = divergence(mine, reference, N_RESAMPLES, self.seed)
             yield Estimate(quantity=f"motif_divergence{ending}[{size}]", value=value, se=se, count=n)
-            yield mean(f"motif_surprise{ending}[{size}]", torch.from_numpy(surprise(mine, reference)))
+            if len(bits := surprise(mine, reference)):
+                yield mean(f"motif_surprise{ending}[{size}]", torch.from_numpy(bits))
 
 
 def ngrams(n: int) -> Callable[[Items], Motifs]:

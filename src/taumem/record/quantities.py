@@ -117,7 +117,9 @@ QUANTITIES = {
         Quantity("part_copies_chance", "share of held-out items", "of which such a part seems to be copied"),
         Quantity("motif_divergence", "bits", "between motifs of this size in samples and in held-out items"),
         Quantity("motif_divergence_chance", "bits", "between the motifs of two sets of held-out items"),
-        Quantity("motif_surprise", "bits per motif", "-log2 of its frequency among held-out items; low is bland"),
+        Quantity(
+            "motif_surprise", "bits per motif", "-log2 of the frequency among held-out items, of motifs that these have"
+        ),
         Quantity("motif_surprise_chance", "bits per motif", "the same of the motifs of other held-out items"),
         Quantity("valid", "share of samples", "that obey the grammar up to a level"),
         Quantity("novel_valid", "share of samples", "that obey the grammar at all levels and are no training strings"),
@@ -143,6 +145,11 @@ QUANTITIES = {
         Quantity("infill_copies_chance", "share of held-out texts", "that come back when half of them is hidden"),
         Quantity("infill_accuracy", "share of hidden symbols", "of training texts, found at the first look"),
         Quantity("infill_accuracy_heldout", "share of hidden symbols", "of held-out texts, found at the first look"),
+        Quantity(
+            "isolation",
+            "share of positions of tokens, else root mean square per coordinate",
+            "distance of training items to the three nearest others of the training set",
+        ),
         Quantity("learning_rate", "rate", "the optimizer's, on average over all parameters"),
         Quantity(
             "root_second_moment", "size of the gradient", "sqrt of the optimizer's running mean of squared gradients"

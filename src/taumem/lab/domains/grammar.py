@@ -110,6 +110,6 @@ class GrammarDomain:
 
     def part_probes(self, split: Split) -> list[SampleProbe]:
         """Ask which samples have a sub-tree of a training string, and which sub-trees they use, level by level."""
-        s, levels = self.grammar.s, range(1, self.grammar.L + 1)
+        s, levels = self.grammar.s, range(1, max(2, self.grammar.L))  # few strings of a language occur twice
         motifs = {str(grammar_level): blocks(s**grammar_level) for grammar_level in levels}
         return [PartCopies(Blocks(split.train, s), split.heldout), MotifUse(split.heldout, motifs)]

@@ -13,7 +13,7 @@ from taumem.data.stored import Stored
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said, nearness
-from taumem.lab.networks import MLPConfig, UNetConfig
+from taumem.lab.networks import MLPConfig, RandomFeaturesConfig, UNetConfig
 from taumem.lab.sections import DataConfig
 from taumem.probes import Copies, MotifUse, PartCopies, Probe, SampleProbe
 from taumem.probes.motif_use import patch_kinds
@@ -33,7 +33,7 @@ class FashionMnistConfig(DataConfig):
     """The built-in images."""
 
     diffusions = (GaussianConfig,)
-    models = (UNetConfig, MLPConfig)
+    models = (UNetConfig, MLPConfig, RandomFeaturesConfig)
     are_images = True
     counts_items = True
 
@@ -60,7 +60,7 @@ class ImagesConfig(DataConfig):
     """Images of one's own: a folder, an idx, .npy or .npz file, CIFAR-10's files, or a Hugging Face dataset."""
 
     diffusions = (GaussianConfig,)
-    models = (UNetConfig, MLPConfig)
+    models = (UNetConfig, MLPConfig, RandomFeaturesConfig)
     are_images = True
     counts_items = True
 

@@ -11,7 +11,7 @@ from taumem.data import GaussianMixture, Split
 from taumem.diffusion import GaussianDiffusion
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domain import Asked, losses, nearness
-from taumem.lab.networks import MLPConfig, UNetConfig
+from taumem.lab.networks import MLPConfig, RandomFeaturesConfig, UNetConfig
 from taumem.lab.sections import DataConfig
 from taumem.models import MixtureDenoiser
 from taumem.probes import Copies, Probe, SampleProbe, TrueMembership
@@ -29,17 +29,19 @@ N_FRESH = 2048
 
 
 class MixtureConfig(DataConfig):
-    """Two Gaussians, 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = (1, ..., 1): the distribution is known exactly.
+    """Two Gaussians, 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = separation (1, ..., 1): the distribution is known exactly.
 
     Reference: Bonnaire et al. 2025, arXiv 2505.17638.
     """
 
     diffusions = (GaussianConfig,)
-    models = (UNetConfig, MLPConfig)
+    models = (UNetConfig, MLPConfig, RandomFeaturesConfig)
     counts_items = True
 
     source: Literal["mixture"]
     dimensions: int = Field(default=8, ge=1, le=65_536)
+    separation: float = Field(default=1.0, ge=0, le=100)
+    """Of the two means from 0, in each coordinate; at 0 the data are one Gaussian, N(0, I)."""
     n_items: int = Field(default=8192, ge=2, le=10_000_000)
     n_heldout: int = Field(default=1024, ge=1)
 
@@ -53,7 +55,7 @@ class MixtureConfig(DataConfig):
 
     def open(self) -> "VectorDomain":
         """Draw the vectors, the same for all seeds, which shuffle them."""
-        mixture = GaussianMixture.two_modes(self.dimensions)
+        mixture = GaussianMixture.two_modes(self.dimensions, separation=self.separation)
         vectors = mixture.sample(self.n_items, generator_for(0, "mixture"))
         return VectorDomain(self.source, mixture, vectors, self.n_heldout)
 

@@ -1,6 +1,7 @@
 """One function a figure: each draws a :class:`~taumem.analysis.Study` and returns a plotly figure."""
 
 from taumem.report.figures.clock_order import order
+from taumem.report.figures.items import onsets_of_items
 from taumem.report.figures.learning import levels, price
 from taumem.report.figures.onsets import law
 from taumem.report.figures.parts import motif_use, part_copies, part_onsets
@@ -29,6 +30,7 @@ __all__ = [
     "ngram_divergence",
     "night",
     "novelty",
+    "onsets_of_items",
     "order",
     "part_copies",
     "part_onsets",

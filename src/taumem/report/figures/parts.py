@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from taumem.analysis import Study, families
 from taumem.analysis.shares import common_looks
+from taumem.analysis.wording import percent
 from taumem.record import family_of
 from taumem.report.figures.lines import Line, add_chance, add_key, add_lines, finished
 from taumem.report.figures.style import log_axis, size_colors, styled
@@ -17,6 +18,8 @@ __all__ = ["motif_use", "part_copies", "part_onsets"]
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 """Of parts or motifs, from the smallest."""
+FEW = 2
+"""Sizes of motifs that are drawn: of larger ones most stand in no other item."""
 
 
 def part_copies(study: Study, *, per_example: bool = True) -> go.Figure:
@@ -33,7 +36,7 @@ def part_copies(study: Study, *, per_example: bool = True) -> go.Figure:
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example, bands=False)
     for size, dash in zip(sizes, DASHES, strict=False):
-        add_key(figure, f"parts of {float(size):.0%}", dash)
+        add_key(figure, f"parts of {percent(float(size))}", dash)
     y = {"title_text": "samples with a copied part, above chance", "tickformat": ".0%"}
     return finished(figure, lines, per_example=per_example, y=y)
 
@@ -83,13 +86,13 @@ def motif_use(
         quantity: below 0 samples are bland if it is ``motif_surprise``.
         per_example: draw against the step over the number of training examples.
     """
-    sizes = _sizes(study, quantity)
+    sizes = _sizes(study, quantity)[:FEW]
     by_size = [_above(study, quantity, size, dash) for size, dash in zip(sizes, DASHES, strict=False)]
     lines = [line for some in by_size for line in some]
     figure = go.Figure()
     add_lines(figure, lines, size_colors(study.sizes), per_example=per_example)
-    for some in by_size:
-        mark_onsets(figure, study, some, "tau_val", per_example=per_example)
+    if by_size:
+        mark_onsets(figure, study, by_size[0], "tau_val", per_example=per_example)
     for size, dash in zip(sizes, DASHES, strict=False):
         add_key(figure, f"motifs of {size}", dash)
     if lines:

@@ -21,8 +21,8 @@ def section(study: Study) -> Iterator[Section]:
         text = (
             "A part is a stretch of a text, a sub-tree of a string or a patch of an image; its size is a share of the "
             "item's length or side, and a whole copy counts for all sizes. Chance is what held-out items give under "
-            "the same rule. Motifs are n-grams, sub-trees, kinds of patches: samples that surprise less than new items "
-            "of the data (below 0) use what is common too often, such as surprise more use what does not occur. "
+            "the same rule. Motifs are n-grams, sub-trees, kinds of patches; of those that the data have, samples that "
+            "surprise less than new items do (below 0) use the common ones too often. "
             "Circles mark tau_val; bands are two standard errors."
         )
         yield Section("parts", "Which parts are copied, and whether samples are bland", text, drawn)
