@@ -190,8 +190,10 @@ def privacy() -> None:
         for clock, steps in when.items():
             if steps:
                 at = math.exp(sum(map(math.log, steps)) / len(steps))
-                mark = {"line_dash": "dot", "line_color": "#888888", "annotation_text": clock.split("[")[0]}
-                figure.add_vline(x=at, row=1, col=column, annotation_position="top left", **mark)
+                figure.add_vline(x=at, row=1, col=column, line_dash="dot", line_color="#888888")
+                # The place of a note on a log axis is a logarithm.
+                note = {"text": clock.split("[")[0], "showarrow": False, "xanchor": "right", "yanchor": "top"}
+                figure.add_annotation(x=math.log10(at), y=1.02, row=1, col=column, **note)
         figure.add_hline(y=0.5, row=1, col=column, line_dash="dash", line_color="#bbbbbb")
         figure.update_xaxes(type="log", title_text="optimizer steps", row=1, col=column)
     figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
