@@ -23,8 +23,8 @@ from noises.tables import arms_in
 from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
-from taumem import RunRecord, Study, find_onsets, read_runs
-from taumem.analysis import find_item_onsets
+from taumem import Onset, RunRecord, Study, find_onsets, read_runs
+from taumem.analysis import CLOCKS, Seen, find_item_onsets
 from taumem.analysis.shares import above_chance
 from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
@@ -172,25 +172,28 @@ def privacy() -> None:
         "[secmi]": ("SecMI", "#56b4e9"),
         "[exact]": ("loss above the exact optimum", "#20242c"),
     }
-    figure = make_subplots(1, 2, subplot_titles=["images, P = 32", "mixture, P = 64"], shared_yaxes=True)
-    for column, (name, n_train) in enumerate((("images", 32), ("mixture", 64)), start=1):
+    figure = make_subplots(1, 2, subplot_titles=["images, P = 32", "mixture, P = 32"], shared_yaxes=True)
+    for column, (name, n_train) in enumerate((("images", 32), ("mixture", 32)), start=1):
         runs = [r for r in read_runs(HERE / "privacy" / name) if r.header.data.n_train == n_train]
         for index, (words, color) in shown.items():
             curves = [c for r in runs if (c := r.curve_or_none(f"membership_auc{index}")) is not None]
             if not curves:
                 continue
-            mean = sum(curve.values for curve in curves) / len(curves)
+            steps = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in curves)) - {0})
+            mean = sum(curve.at_steps(steps).values for curve in curves) / len(curves)
             line = {"color": color, "width": 2.5}
             figure.add_scatter(
-                x=curves[0].steps, y=mean, name=words, line=line, mode="lines", row=1, col=column,
+                x=steps, y=mean, name=words, line=line, mode="lines", row=1, col=column,
                 showlegend=index == "[exact]" or column == 1,
             )  # fmt: skip
-        when = {clock: [o.step for o in Study.of(runs).onsets if o.clock == clock and o.usable] for clock in MARKED}
+        when = {clock: [o.step for r in runs if (o := onset_of(r, clock)) and o.usable] for clock in MARKED}
         for clock, steps in when.items():
             if steps:
                 at = math.exp(sum(map(math.log, steps)) / len(steps))
-                mark = {"line_dash": "dot", "line_color": "#888888", "annotation_text": clock.split("[")[0]}
-                figure.add_vline(x=at, row=1, col=column, annotation_position="top left", **mark)
+                figure.add_vline(x=at, row=1, col=column, line_dash="dot", line_color="#888888")
+                # The place of a note on a log axis is a logarithm.
+                note = {"text": clock.split("[")[0], "showarrow": False, "xanchor": "right", "yanchor": "top"}
+                figure.add_annotation(x=math.log10(at), y=1.02, row=1, col=column, **note)
         figure.add_hline(y=0.5, row=1, col=column, line_dash="dash", line_color="#bbbbbb")
         figure.update_xaxes(type="log", title_text="optimizer steps", row=1, col=column)
     figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
@@ -233,6 +236,11 @@ def mean_above_chance(runs: Sequence[RunRecord], quantity: str) -> tuple[np.ndar
                 found.setdefault(int(step), []).append(float(value))
     steps = sorted(step for step, values in found.items() if 2 * len(values) >= len(runs))
     return np.array(steps, dtype=float), np.array([np.mean(found[step]) for step in steps])
+
+
+def onset_of(run: RunRecord, clock: str) -> Onset | None:
+    """One clock of a single run."""
+    return CLOCKS[clock].onset(Seen(run), 0.9)
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:
