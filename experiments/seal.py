@@ -44,6 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
     "items/zipf": {"digits": 5},
+    "items/removal": {"digits": 3},
     **{
         f"finetuning/{name}": {"digits": 4} | ({} if name.startswith("text") else {"pictures": 8, "shades": 64})
         for name in (
