@@ -60,7 +60,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "noises/text": {"digits": 2},
     "hidden/images": {"digits": 3, "pictures": 1, "shades": 16},
     "hidden/grammar": {"digits": 3},
-    "hidden/text": {"digits": 3},
     "privacy/images": {"digits": 3, "pictures": 1, "shades": 16},
     "privacy/mixture": {"digits": 3},
     "unit/grammar": {"digits": 2},
