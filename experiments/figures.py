@@ -203,7 +203,7 @@ def privacy() -> None:
 
 def hidden() -> None:
     """The figure of docs/hidden.md: copies in one shot, after cycling, and U-turns, above chance, per example."""
-    names = ("images", "grammar", "text")
+    names = ("images", "grammar")
     shown = {
         "copy_fraction": ("copies in one shot", "#a64d80"),
         "cycled_copies": ("copies after 8 cycles", "#d55e00"),
