@@ -6,8 +6,9 @@
     python experiments/theory/derive.py widths      # widths.tsv: which P a layer of so many features can memorize
     python experiments/theory/derive.py gradients   # gradients.tsv: the spectrum of a small network in training
 
-Nothing is trained but for Adam and the last: a network's weights and its data are those that `taumem run` gives a seed, and
-its losses at every time follow from an eigendecomposition (`taumem.models.GradientFlow`). `tables.py` reads the text.
+Nothing is trained but for Adam and the last: a network's weights and its data are those that `taumem run` gives a
+seed, and its losses at every time follow from an eigendecomposition (`taumem.models.GradientFlow`). `tables.py` reads
+the text.
 """
 
 import argparse
