@@ -7,9 +7,8 @@ VENV := .venv/bin
 demo: .venv/.installed
 	$(VENV)/taumem demo
 
-# Compiled tests are kept, whatever the environment says: to compile them anew takes ten seconds.
 test: .venv/.installed-test
-	PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest
+	$(VENV)/python -m pytest
 
 check: .venv/.installed-dev
 	$(VENV)/ruff format --check .

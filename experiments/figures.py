@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from noises.tables import arms_in
 from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
-from taumem import Study, find_onsets, read_runs
+from taumem import RunRecord, Study, find_onsets, read_runs
 from taumem.analysis import find_item_onsets
+from taumem.analysis.shares import above_chance
 from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
 
@@ -42,8 +44,10 @@ def main() -> None:
         "quality": quality,
         "cifar10": cifar10,
         "grammar": grammar,
+        "hidden": hidden,
         "noises": noises,
         "partial": partial,
+        "price": price,
         "items": items,
         "privacy": privacy,
         "text": text,
@@ -98,9 +102,9 @@ def grammar() -> None:
 
 def partial() -> None:
     """The figures of docs/partial.md."""
-    studies = {name: Study.of(read_runs(HERE / "partial" / name)) for name in ("grammar", "zipf", "text", "images")}
-    for name, study in studies.items():
-        photograph(figures.part_copies(study), f"partial-copies-{name}")
+    studies = {name: Study.of(read_runs(HERE / "partial" / name)) for name in ("grammar", "zipf", "images")}
+    for name in ("grammar", "images"):
+        photograph(figures.part_copies(studies[name]), f"partial-copies-{name}")
     photograph(figures.part_onsets(studies["grammar"]), "partial-onsets-grammar")
     photograph(figures.motif_use(studies["zipf"]), "partial-bland")
 
@@ -112,6 +116,17 @@ def items() -> None:
         kind = name.split("/")[0]
         photograph(figures.onsets_of_items(found, "unseen"), f"items-{kind}-unseen")
         photograph(figures.onsets_of_items(found, "isolation"), f"items-{kind}-isolation")
+
+
+def price() -> None:
+    """The figures of docs/price.md."""
+    places = {"images": "images/fashion", "text": "text/english", "molecules": "unseen/molecules"}
+    for name, place in places.items():
+        study = Study.of(read_runs(HERE / place), tau_mem="tau_val")
+        photograph(figures.phase_diagram(study), f"phase-{name}", width=900, height=520)
+        photograph(figures.stopping_price(study), f"price-{name}")
+    widths = Study.of(read_runs(HERE / "price" / "widths"), covariates=["parameters"])
+    photograph(figures.phase_diagram(widths), "phase-widths", width=900, height=520)
 
 
 def text() -> None:
@@ -181,6 +196,43 @@ def privacy() -> None:
     figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
     figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 60})
     photograph(figure, "privacy", width=1000, height=480)
+
+
+def hidden() -> None:
+    """The figure of docs/hidden.md: copies in one shot, after cycling, and U-turns, above chance, per example."""
+    names = ("images", "grammar", "text")
+    shown = {
+        "copy_fraction": ("copies in one shot", "#a64d80"),
+        "cycled_copies": ("copies after 8 cycles", "#d55e00"),
+        "uturn_returns": ("U-turns", "#6a55b0"),
+    }
+    figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.03)
+    dashes = ("solid", "dash", "dot")
+    for column, name in enumerate(names, start=1):
+        runs = read_runs(HERE / "hidden" / name)
+        sizes = sorted({run.header.data.n_train for run in runs})
+        for n_train, dash in zip(sizes, dashes, strict=False):
+            for quantity, (words, color) in shown.items():
+                x, y = mean_above_chance([r for r in runs if r.header.data.n_train == n_train], quantity)
+                figure.add_scatter(
+                    x=x / n_train, y=y, mode="lines+markers", line={"color": color, "dash": dash}, marker={"size": 4},
+                    name=words, legendgroup=words, showlegend=column == 1 and n_train == sizes[0], row=1, col=column,
+                )  # fmt: skip
+        figure.update_xaxes(type="log", title_text="steps / P", row=1, col=column)
+    figure.update_yaxes(title_text="share above chance", row=1, col=1)
+    figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 50})
+    photograph(figure, "hidden", width=1000, height=420)
+
+
+def mean_above_chance(runs: Sequence[RunRecord], quantity: str) -> tuple[np.ndarray, np.ndarray]:
+    """A share less its chance, on average over the runs that have a look at each step (half of them at least)."""
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        for step, value in zip(*above_chance(run.curve(quantity), run.curve(f"{quantity}_chance")), strict=True):
+            if step > 0:
+                found.setdefault(int(step), []).append(float(value))
+    steps = sorted(step for step, values in found.items() if 2 * len(values) >= len(runs))
+    return np.array(steps, dtype=float), np.array([np.mean(found[step]) for step in steps])
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:

@@ -5,15 +5,14 @@ A page's hidden `<!-- setup ... -->` is Python that makes tiny data. Then its bl
 printed.
 """
 
-import os
 import re
 import runpy
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from taumem.cli import main
 
 PAGES = Path(__file__).parents[1] / "docs" / "users"
 NAMES = sorted(page.stem for page in PAGES.glob("*.md"))
@@ -34,12 +33,12 @@ def commands(block: str) -> list[tuple[list[str], int]]:
     return [(words, int(code[1]) if code else 0) for words, code in found if words and words[:2] != ["pip", "install"]]
 
 
-def run(words: list[str], folder: Path) -> tuple[int, str]:
+def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code of a command, and what it prints."""
     assert words[0] == "taumem", f"the test runs taumem and nothing else: {words}"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    with pytest.raises(SystemExit) as leaving:
+        main(words[1:])
+    return int(leaving.value.code or 0), "".join(capsys.readouterr())
 
 
 def told(text: str, page: str) -> str:
@@ -48,8 +47,9 @@ def told(text: str, page: str) -> str:
     return re.sub(r"\d[\d.,]*(e[-+]?\d+)?", "#", text) if page in TRAINED else text
 
 
+@pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")  # a command prints them
 @pytest.mark.parametrize("name", RUNS)
-def test_a_page_runs_as_it_stands_and_ends_with_the_verdict_that_it_shows(name, tmp_path, monkeypatch):
+def test_a_page_runs_as_it_stands_and_ends_with_the_verdict_that_it_shows(name, tmp_path, monkeypatch, capsys):
     page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
     folder = tmp_path / "empty"
     folder.mkdir()
@@ -63,7 +63,7 @@ def test_a_page_runs_as_it_stands_and_ends_with_the_verdict_that_it_shows(name, 
             (folder / block["file"]).write_text(block["body"], encoding="utf-8")
         elif block["kind"] == "sh":
             for words, expected in commands(block["body"]):
-                code, printed = run(words, folder)
+                code, printed = run(words, capsys)
                 assert code == expected, f"{shlex.join(words)}\n{printed}"
         elif block["kind"] == "text":
             for line in block["body"].splitlines():

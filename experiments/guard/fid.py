@@ -8,19 +8,12 @@ a little noise), other real images of the same distribution (what a perfect mode
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.linalg import sqrtm
 from torch.nn import functional
 
 import taumem
+from taumem.probes.frechet import frechet_distance
 
 N = 512
-
-
-def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^1/2), of vectors [n, d]."""
-    ca, cb = (np.cov(x, rowvar=False) + 1e-6 * np.eye(x.shape[1]) for x in (a, b))
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(ca + cb - 2 * np.real(sqrtm(ca @ cb))))
 
 
 def main() -> None:
@@ -38,8 +31,8 @@ def main() -> None:
         }
         for name, drawn in samples.items():
             for reference, images in (("the training set", split.train), ("held-out images", heldout)):
-                flat = [x.flatten(1).double().numpy() for x in (drawn, images)]
-                parts.setdefault((name, reference), []).append(frechet(flat[0], flat[1]))
+                distance = frechet_distance(drawn.flatten(1), images.flatten(1))
+                parts.setdefault((name, reference), []).append(distance.value)
     print("| samples | distance to the training set | to held-out images |\n|---|---|---|")
     for name in dict.fromkeys(name for name, _ in parts):
         cells = [parts[name, reference] for reference in ("the training set", "held-out images")]

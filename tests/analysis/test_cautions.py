@@ -91,6 +91,9 @@ def test_a_study_that_counted_copies_against_few_heldout_items_says_so(tmp_path)
     assert few_heldout(8) in Study.of([written(tmp_path, counted(8), [none])]).cautions
     assert not Study.of([written(tmp_path, counted(8), [])]).cautions  # no copies were counted
     assert not Study.of([written(tmp_path, counted(512), [none])]).cautions
+    assert "data.n_heldout" not in few_heldout(8)  # a scan knows no keys of experiments
+    of_lab = counted(8).model_copy(update={"experiment": {"twins": False}})
+    assert few_heldout(8, "data.n_heldout") in Study.of([written(tmp_path, of_lab, [none])]).cautions
 
 
 # --- runs that do not belong together ---------------------------------------------------------------------------------

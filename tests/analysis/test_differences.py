@@ -106,6 +106,16 @@ def test_full_batches_are_the_same_batch_size_at_every_size():
     assert (found.pilots, found.target) == ("P", "64")
 
 
+def test_a_batch_size_that_is_yet_to_be_chosen_is_no_batch_size_of_the_pilots():
+    target = changed("training.batch_size", "auto")
+    (found,) = differences_of(PILOTS, target, 256)
+    assert (found.name, found.pilots, found.target) == ("batch size", "16", "auto")
+    assert differences_of(PILOTS, target, 256, batch_size=16) == ()
+    assert (
+        differences_of([header(64, experiment=target, weights="ema")], RECIPE, 256) == ()
+    )  # what was chosen is in its header
+
+
 def test_headers_of_other_data_are_of_another_data_set():
     other = header(256)
     facts = other.data.model_copy(update={"name": "mine", "item_shape": (3, 8, 8), "kind": "images"})

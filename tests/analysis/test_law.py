@@ -242,6 +242,7 @@ def test_the_same_onsets_always_give_the_same_law():
         ([onset(32, 250), onset(64, 500)], {"exponent": (1.0, 0.1, 0.2)}, "an exponent is a finite number"),
         ([onset(32, 250), onset(64, 500)], {"confidence": "90 %"}, "between 0 and 1.*got '90 %'"),
         ([onset(32, 250), onset(32, 260)], {"floor": True}, "2 or more different sizes"),
+        ([onset(32, 250), onset(64, 500)], {"covariates": "P"}, "'P' has an exponent of its own.*no covariate"),
         (["tau_val"], {}, "fitted to onsets.*got str"),
         (None, {}, "fitted to onsets.*got NoneType"),
         ([onset(32, 250, half="a", seed=0)] * 2, {}, "half a · seed 0 has more than one onset"),

@@ -135,6 +135,7 @@ def test_sizes_are_given_one_for_each(study, turned, capsys):
         (("--n-train", "0"), "at least 1 example"),
         (("--follow", "--forecast", "8"), "once the runs are over"),
         (("--follow", "--every", "0"), "--every"),
+        (("--every", "5"), "which --follow asks for"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(turned, capsys, arguments, told):

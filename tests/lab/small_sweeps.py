@@ -1,5 +1,8 @@
-"""The smallest sweep that has everything, and what two sweeps have in common."""
+"""The smallest sweep that has everything, what two sweeps have in common, and a worker that is no process."""
 
+import contextlib
+import pickle
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -47,3 +50,17 @@ def held(sweep: Path) -> dict[str, object]:
         ]
         runs[str(file.parent.relative_to(sweep))] = facts, arrays, weights
     return runs
+
+
+class Worker(Executor):
+    """Does what it is given as a worker in another process would: what was pickled, standing in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def submit(self, fn, /, *args, **kwargs):
+        there, future = pickle.loads(pickle.dumps((fn, args, kwargs))), Future()
+        with contextlib.chdir(self.folder):
+            future.set_result(there[0](*there[1], **there[2]))
+        return future

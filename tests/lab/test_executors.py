@@ -1,18 +1,17 @@
 """Where tasks run: what dies takes nothing else with it, and what is made is the same wherever it is made."""
 
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from small_sweeps import held, small_sweep
+from small_sweeps import Worker, held, small_sweep
 
 from taumem.analysis.standing import standings
 from taumem.errors import ConfigError, RecordError
@@ -23,33 +22,26 @@ from taumem.lab.plan import plans_of
 from taumem.record.state import State, note_state, read_state
 
 RATES = "training.learning_rate=1e-3,3e-3"
+STEPS = 400
+"""Enough to be killed in training."""
 
 
-def killed() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_process_that_is_killed_takes_its_task_with_it_and_no_other():
-    with Processes(1) as executor:
-        before = executor.submit(abs, -1)
-        dies = executor.submit(os._exit, 3)
-        is_killed = executor.submit(killed)
-        fails = executor.submit(int, "x")
-        cannot_be_sent = executor.submit(lambda: 1)
-        after = executor.submit(abs, -2)
-        assert (before.result(), after.result()) == (1, 2)
-        with pytest.raises(WorkerDied, match="ended with exit code 3"):
-            dies.result()
-        with pytest.raises(WorkerDied, match="killed by signal 9"):
-            is_killed.result()
-        with pytest.raises(ValueError, match="invalid literal"):
-            fails.result()
-        with pytest.raises(Exception, match="pickle"):
-            cannot_be_sent.result()
-
-
-def test_what_waits_is_dropped_if_that_is_asked_for():
+def test_a_process_that_dies_takes_its_task_with_it_and_no_other_and_what_waits_can_be_dropped():
+    """Killed processes are those of the sweeps below."""
     executor = Processes(1)
+    before = executor.submit(abs, -1)
+    dies = executor.submit(os._exit, 3)
+    fails = executor.submit(int, "x")
+    cannot_be_sent = executor.submit(lambda: 1)
+    after = executor.submit(abs, -2)
+    assert (before.result(), after.result()) == (1, 2)
+    with pytest.raises(WorkerDied, match="ended with exit code 3"):
+        dies.result()
+    with pytest.raises(ValueError, match="invalid literal"):
+        fails.result()
+    with pytest.raises(Exception, match="pickle"):
+        cannot_be_sent.result()
+
     runs, waits = executor.submit(time.sleep, 0.3), executor.submit(abs, -1)
     while not runs.running():
         time.sleep(0.01)
@@ -76,6 +68,7 @@ def test_executors_that_there_are_not_are_refused(tmp_path):
         executor_named("slurm", tmp_path, Resources(gpus=0.5))
 
 
+@pytest.mark.slow  # as all that submitit does
 def test_a_job_of_slurm_that_is_out_of_time_is_handed_in_again(tmp_path):
     pytest.importorskip("submitit")
     first = tmp_path / "first"
@@ -146,7 +139,6 @@ def test_who_asks_for_runs_elsewhere_needs_neither_their_gpu_nor_their_memory(tm
 
 
 def test_workers_that_stand_in_another_folder_read_and_write_in_the_one_of_who_asks(tmp_path, monkeypatch):
-    (tmp_path / "another").mkdir()
     monkeypatch.chdir(tmp_path)
     Path("words.txt").write_text("".join(f"{n:06b}\n" for n in range(64)))
     Path("words.toml").write_text(
@@ -161,12 +153,10 @@ def test_workers_that_stand_in_another_folder_read_and_write_in_the_one_of_who_a
         monitor = {n_items = 8, n_heldout_items = 8, first = 4, per_doubling = 1, n_samples = 0}
         """
     )
-    spawned, another = multiprocessing.get_context("spawn"), tmp_path / "another"
-    with ProcessPoolExecutor(1, spawned, initializer=os.chdir, initargs=(another,)) as executor:
-        swept = make_sweep(load_sweep("words.toml"), Path("out"), executor=executor)
+    swept = make_sweep(load_sweep("words.toml"), Path("out"), executor=Worker(tmp_path / "another"))
     assert swept.failures == {}
     assert [run.state for run in standings(Path("out"))[0]] == ["finished"]
-    assert list(another.iterdir()) == []
+    assert list((tmp_path / "another").iterdir()) == []
 
 
 def test_runs_that_nobody_sees_in_the_folder_are_failures(tmp_path):
@@ -214,6 +204,14 @@ class KillsOne(threading.Thread):
             time.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> dict[str, object]:
+    """What the sweep holds that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    make_sweep(small_sweep(folder, RATES, steps=STEPS), folder / "out", workers=1)
+    return held(folder / "out")
+
+
 def of_processes(folder: Path) -> Processes:
     return Processes(2)
 
@@ -234,11 +232,10 @@ def of_submitit(folder: Path) -> SlurmExecutor:
         pytest.param(of_submitit, "submitit", id="submitit", marks=pytest.mark.slow),
     ],
 )
-def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_path, executor_of, module):
+def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_path, unbroken, executor_of, module):
     if find_spec(module) is None:
         pytest.skip(f"no {module}")
-    sweep = small_sweep(tmp_path, RATES, steps=400)
-    make_sweep(sweep, tmp_path / "unbroken", workers=1)
+    sweep = small_sweep(tmp_path, RATES, steps=STEPS)
     kills = KillsOne(tmp_path / "out")
     kills.start()
     with executor_of(tmp_path / "out") as executor:
@@ -246,11 +243,11 @@ def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_pa
     assert kills.killed
     assert swept.failures == {}
     assert {run.state for run in standings(tmp_path / "out")[0]} == {"finished"}
-    assert held(tmp_path / "out") == held(tmp_path / "unbroken")
+    assert held(tmp_path / "out") == unbroken
 
 
-def test_a_run_whose_process_is_killed_and_not_begun_again_is_listed_and_the_same_command_makes_it(tmp_path):
-    sweep = small_sweep(tmp_path, RATES, steps=400)
+def test_a_run_whose_process_is_killed_and_not_begun_again_is_listed_and_the_same_command_makes_it(tmp_path, unbroken):
+    sweep = small_sweep(tmp_path, RATES, steps=STEPS)
     kills = KillsOne(tmp_path / "out")
     kills.start()
     with Processes(1) as executor:
@@ -259,5 +256,4 @@ def test_a_run_whose_process_is_killed_and_not_begun_again_is_listed_and_the_sam
     assert "was killed by signal 9 (out of memory?). What was done is kept" in reason
     assert {str(s.path.relative_to(tmp_path / "out")): s.state for s in standings(tmp_path / "out")[0]}[run] == "failed"
     assert make_sweep(sweep, tmp_path / "out", workers=1).failures == {}
-    make_sweep(sweep, tmp_path / "unbroken", workers=1)
-    assert held(tmp_path / "out") == held(tmp_path / "unbroken")
+    assert held(tmp_path / "out") == unbroken

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_sweeps import Worker
 
 from taumem.analysis import PhaseDiagram, find_onsets
 from taumem.errors import ConfigError, RecordError
@@ -69,7 +70,11 @@ def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind
 def test_two_workers_share_the_runs_out(tmp_path):
     progress: list[tuple[int, int]] = []
     at_once = make_study(
-        tiny(), tmp_path / "two", workers=2, progress=lambda done, total: progress.append((done, total))
+        tiny(),
+        tmp_path / "two",
+        workers=2,
+        executor=Worker(tmp_path / "worker"),
+        progress=lambda done, total: progress.append((done, total)),
     )
     in_turn = make_study(tiny(), tmp_path / "one", workers=1)
     for one, other in zip(at_once, in_turn, strict=True):

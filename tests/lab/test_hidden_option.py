@@ -1,12 +1,18 @@
 """monitor.hidden: what it adds to a run's record, and that a run without it is what it was."""
 
+import shutil
+
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from tiny import TINY, tiny
 
 from taumem.analysis import find_onsets
-from taumem.errors import ConfigError
+from taumem.audit import audit
+from taumem.cli import main
+from taumem.errors import ConfigError, RecordError
 from taumem.lab import Experiment, load_experiment, make_run, plans_of
+from taumem.lab.stressing import plan_of, stress
 from taumem.record import QUANTITIES, RunRecord, family_of
 
 TOKENS = {
@@ -61,3 +67,28 @@ def test_tokens_are_asked_too_and_texts_also_by_place(tmp_path, kind, diffusion)
 def test_without_samples_or_in_latents_it_is_refused():
     with pytest.raises((ConfigError, ValidationError), match=r"monitor.hidden sends samples around.*n_samples is 0"):
         load_experiment("images", ["monitor.hidden=true", "monitor.n_samples=0"])
+
+
+def test_a_run_is_put_to_the_stress_test_by_its_last_checkpoint(tmp_path, capsys):
+    monitor = {"first": 15, "per_doubling": 1, "n_samples": 4, "sampling_steps": 3}
+    experiment = tiny(monitor=TINY["monitor"] | monitor)
+    record = made(tmp_path, experiment)
+    plan, made_by = plan_of(record), plans_of(experiment)[0]
+    assert (plan.name, plan.experiment.recipe) == (made_by.name, experiment.recipe)
+    with pytest.raises(SystemExit) as leaving:
+        main(["stress", str(record.path), "-o", str(tmp_path / "s"), "--samples", "30", "--cycles", "2"])
+    assert not leaving.value.code
+    assert "taumem audit --train" in capsys.readouterr().out
+    sets = {name: np.load(tmp_path / "s" / f"{name}.npy") for name in ("generated", "train", "heldout", "stressed")}
+    assert {name: len(items) for name, items in sets.items()} == {
+        "generated": 30,
+        "train": 8,
+        "heldout": 64,
+        "stressed": 30,
+    }
+    assert not np.array_equal(sets["generated"], sets["stressed"])
+    stressed = sets.pop("stressed")
+    assert audit(**sets, stress=stressed, parts=False).stress.copies.n == 30
+    shutil.rmtree(record.path / "checkpoints")
+    with pytest.raises(RecordError, match="its weights are gone"):
+        stress(record.path, tmp_path / "again")

@@ -1,6 +1,7 @@
 """What a run takes of the memory: what is counted, against counts by hand, and refusals before anything is trained."""
 
 import importlib.util
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,8 @@ from torch import nn
 
 from taumem.diffusion import GaussianDiffusion
 from taumem.errors import ConfigError, TaumemWarning
-from taumem.lab import RunPlan, make_study, outlook
-from taumem.lab.memory import OVERHEAD, SLACK, Memory, predicted
+from taumem.lab import RunPlan, make_study
+from taumem.lab.memory import OVERHEAD, SLACK, HalfProducts, Memory, predicted
 
 UNET = {"kind": "unet", "channels": 8, "multipliers": [1, 2], "blocks": 1}
 OF_IMAGES = {"data": {"source": "fashion-mnist", "size": 8, "n_heldout": 8}, "model": UNET, "twins": False}
@@ -112,12 +113,53 @@ def test_images_that_are_chosen_from_a_file_count_as_all_that_is_read(tmp_path):
     assert n_bytes == [200 * 64] * 2
 
 
-def test_the_largest_run_is_told_before_it_begins():
-    assert outlook(tiny(**OF_IMAGES)).memory.startswith("Memory: ")
-    assert "parameters), for each run at once." in outlook(tiny(**OF_IMAGES)).memory
+def test_the_largest_run_is_told_once_before_it_begins(tmp_path, monkeypatch):
+    foretold, told = [], []
+    monkeypatch.setattr(
+        "taumem.lab.prepared.predicted", lambda *a, **k: foretold.append(predicted(*a, **k)) or foretold[-1]
+    )
+    training = TINY["training"] | {"min_steps": 8}
+    make_study(tiny(twins=False, training=training), tmp_path / "out", workers=1, on_memory=told.append)
+    assert foretold == told
+    assert len(told) == 1
 
 
 def test_sizes_are_shown_in_units_that_are_read():
     memory = Memory(10**9, 10**9, 2 * 10**9, 10**9, 5 * 10**8, 0, 10**8, 250_000_000)
     assert str(memory).startswith("5.6 GB at the peak (weights 1.0 GB, ")
     memory.refuse_if_more_than(6 * 10**9, "this machine")
+
+
+def saved(network, x, mode):
+    """Bytes that a step keeps for its way back, but for the parameters and what stands for them."""
+    kept = {}
+
+    def pack(tensor):
+        kept[id(tensor.untyped_storage())] = (tensor.untyped_storage(), tensor.numel() * tensor.element_size())
+        return tensor
+
+    with mode, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = network(x).square().mean()
+    del loss
+    own = {id(p.untyped_storage()) for p in network.parameters()}
+    return sum(n_bytes for key, (_, n_bytes) in kept.items() if key not in own)
+
+
+def test_what_half_precision_keeps_is_what_autocast_keeps():
+    layers = (nn.Conv2d(3, 8, 3), nn.SiLU(), nn.Conv2d(8, 8, 3), nn.GroupNorm(2, 8), nn.Flatten(), nn.Linear(6272, 4))
+    network, x = nn.Sequential(*layers), torch.zeros(16, 3, 32, 32)
+    here = saved(network, x, torch.autocast("cpu", torch.bfloat16))
+    there = saved(network.to("meta"), x.to("meta"), HalfProducts(torch.bfloat16))
+    assert there == pytest.approx(here, rel=0.02)
+    assert there < 0.8 * saved(network, x.to("meta"), nullcontext())
+
+
+def test_a_step_in_half_precision_takes_less_than_one_in_single():
+    def of(precision):
+        training = {"batch_size": 64, "precision": precision}
+        experiment = tiny(**OF_IMAGES | {"model": UNET | {"channels": 16}, "training": training})
+        return RunPlan(experiment, 8, 0, None).prepare().memory()
+
+    single, half = of("fp32"), of("bf16")
+    assert (half.weights, half.gradients, half.moments) == (single.weights, single.gradients, single.moments)
+    assert 0.4 * single.activations < half.activations < 0.9 * single.activations

@@ -118,3 +118,12 @@ def test_a_record_of_a_log_says_that_it_is_one(tmp_path):
     assert record.header.data.n_train == 40
     assert record.quantities == ["heldout_loss", "train_loss"]
     assert record.curve("heldout_loss").items is None
+
+
+def test_json_of_another_name_that_is_not_whole_is_passed_over_with_a_note(tmp_path):
+    state(tmp_path)
+    (tmp_path / "half.json").write_text('{"log_history": [{"step": 100, "eval_lo')
+    (tmp_path / "config.json").write_text('{"lr": 0.1}')
+    (log,) = read_logs(tmp_path)
+    (note,) = log.notes
+    assert note.endswith("half.json cannot be read as JSON, and was passed over; name it if it is a log.")

@@ -41,8 +41,12 @@ def full_batches(sizes: Collection[int], batch_size: int, *, exclude: str = "--e
     return f"{first}: a law for larger P may use P = {sizes_text(large)} only. Keep the others out of it{how}."
 
 
-def few_heldout(n_heldout: int) -> str:
+def few_heldout(n_heldout: int, key: str = "") -> str:
     """Say that chance is hardly known from so few held-out items; empty where there are enough.
+
+    Args:
+        n_heldout: how many there are.
+        key: of an experiment, which says how many are held out; empty where there is no experiment.
 
     >>> few_heldout(8)[:88]
     '8 held-out items: where none of them passes for a copy, chance is still only known to be'
@@ -53,7 +57,7 @@ def few_heldout(n_heldout: int) -> str:
     return (
         f"{n_heldout} held-out items: where none of them passes for a copy, chance is still only known to be 0 % "
         f"[0 %, {percent(high)}], and copies count only above that; the held-out loss rests on them too. Hold out "
-        f"{FEWEST_HELDOUT} or more (data.n_heldout), or bring more data."
+        f"{FEWEST_HELDOUT} or more{f' ({key})' if key else ''}, or bring more data."
     )
 
 
@@ -104,7 +108,8 @@ def cautions_of(records: Sequence[RunRecord], excluded: Collection[int] = ()) ->
         for record in records
         if record.curve_or_none("copy_fraction_chance") is not None and not record.header.data.sample_complexities
     ]
-    if counted and (told := few_heldout(min(counted))):
+    key = "data.n_heldout" if all(header.experiment for header in headers) else ""
+    if counted and (told := few_heldout(min(counted), key)):
         yield told
 
 

@@ -240,6 +240,8 @@ def _coefficient(name: str, known: Exponent, ends: tuple[float, float], *, alway
 
 
 def _covariate(name: str, known: Exponent, onsets: Sequence[Onset]) -> Coefficient:
+    if name in (SIZE, BATCH_SIZE):
+        raise ConfigError(f"'{name}' has an exponent of its own in a law, and is no covariate; leave it out.")
     if lacking := sum(name not in onset.settings for onset in onsets):
         names = {name for onset in onsets for name in onset.settings}
         raise ConfigError(

@@ -278,8 +278,8 @@ def _settings(run: RunHeader | Mapping[str, Any]) -> dict[str, Any]:
     for name in ("n_train", "data.n_heldout"):
         settings.pop(name, None)
     settings |= {name: None for name in ZERO_IS_NONE if settings.get(name) == 0}
-    if settings.get("batch_size") == "auto":
-        del settings["batch_size"]
+    if isinstance(run, RunHeader) and settings.get("batch_size") == "auto":
+        del settings["batch_size"]  # what was chosen is in the header
     if "ema_window" in settings:
         settings.setdefault("weights", "raw" if settings["ema_window"] is None else "ema")
     if isinstance(run, RunHeader):

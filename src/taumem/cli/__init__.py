@@ -15,6 +15,7 @@ from taumem.cli import (  # noqa: F401 (each puts its verbs into the app)
     making,
     reading,
     scanning,
+    stressing,
     watching,
 )
 from taumem.cli.entry import app, main

@@ -84,9 +84,9 @@ def run(
     ----------
     experiment
         A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture, random-features, grammar,
-        grammar-phase, text, own-lines, molecules, finetune, hidden, cifar10-tiny, cifar10-gpu; grammar-paper,
-        text8-paper, favero-cifar10, favero-celeba-split. Keys and values are those of the file; docs/experiments.md
-        lists them. A preset that is a sweep is for taumem sweep: noises.
+        grammar-phase, text, own-lines, molecules, finetune, hidden, items, partial, privacy, cifar10-tiny,
+        cifar10-gpu; grammar-paper, text8-paper, favero-cifar10, favero-celeba-split. Keys and values are those of the
+        file; docs/experiments.md lists them. A preset that is a sweep is for taumem sweep: noises, widths.
     set
         Keys to change, such as training.batch_size=32.
     output
@@ -131,7 +131,15 @@ def run(
                 advance("runs", done - before, total - before)
 
         with executor_of(where, folder, device, workers, slurm_of(experiment, changes)) as executor:
-            make_study(chosen, folder, device=device, workers=workers, executor=executor, progress=on_progress)
+            make_study(
+                chosen,
+                folder,
+                device=device,
+                workers=workers,
+                executor=executor,
+                progress=on_progress,
+                on_memory=_say_memory,
+            )
     if not is_first():
         return
     options = [part for change in changes for part in ("--set", change)]
@@ -202,10 +210,6 @@ def sweep(
         return
     folder = output or Path(asked.name)
 
-    def on_memory(memory: "Memory") -> None:
-        if is_first():
-            err.print(f"Memory: {escape(str(memory))}, for each run at once.", soft_wrap=True)
-
     with progress_bars() as advance, executor_of(where, folder, device, workers, asked.slurm) as executor:
         swept = make_sweep(
             asked,
@@ -216,7 +220,7 @@ def sweep(
             executor=executor,
             retries=retries,
             progress=lambda done, total: advance("runs", done, total) if is_first() else None,
-            on_memory=on_memory,
+            on_memory=_say_memory,
         )
     if not is_first():
         return
@@ -231,3 +235,11 @@ def sweep(
         err.print(f"[bold red]failed:[/] {escape(told)}", soft_wrap=True)
     if swept.failures:
         sys.exit(FAILED)
+
+
+def _say_memory(memory: "Memory") -> None:
+    """Print what each run takes, before any is made."""
+    from taumem.processes import is_first
+
+    if is_first():
+        err.print(f"Memory: {escape(str(memory))}, for each run at once.", soft_wrap=True)

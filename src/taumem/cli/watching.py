@@ -25,6 +25,8 @@ __all__ = ["watch"]
 Logs = Annotated[list[Path], Parameter(allow_leading_hyphen=False)]
 TURNED, UNDECIDABLE = 1, 3
 """Exit codes of a gate."""
+SECONDS = 30.0
+"""Between two readings."""
 
 
 @app.command
@@ -41,7 +43,7 @@ def watch(
     output: OutputFolder | None = None,
     fail_on: Literal["onset"] | None = None,
     follow: Flag = False,
-    every: float = 30.0,
+    every: float | None = None,
     json: Json = False,
 ) -> None:
     """Read curves that a trainer has logged: has the held-out loss turned, at which step, and which step to keep?
@@ -74,7 +76,7 @@ def watch(
         Read again and again while a training runs, and say when the verdict changes; Ctrl-C ends it. With --fail-on it
         ends once a loss has turned.
     every
-        Seconds between two readings.
+        Seconds between two readings, with --follow; 30 if not given.
     json
         Print one JSON object on standard output; with --follow, one on a line whenever the verdict changes.
     """
@@ -85,7 +87,12 @@ def watch(
     if follow:
         if forecast is not None or output is not None:
             raise ConfigError("--follow says when a verdict changes; give --forecast and -o once the runs are over.")
-        sys.exit(_follow(logs, asked, n_train or [], confidence, fail_on, every, json))
+        seconds = SECONDS if every is None else every
+        sys.exit(_follow(logs, asked, n_train or [], confidence, fail_on, seconds, json))
+    if every is not None:
+        raise ConfigError(
+            "--every says how often to read again, which --follow asks for; add it, or leave --every out."
+        )
     watched = _read(logs, asked, n_train or [], confidence)
     for wanted, option in (("--forecast", forecast), ("-o", output)):
         if option is not None:

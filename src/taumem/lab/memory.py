@@ -7,20 +7,23 @@ checkpointed activations, latents or a network of somebody's own are all counted
 
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from taumem.data.readers.opening import memory_of_machine
 from taumem.diffusion import Diffusion
 from taumem.errors import ConfigError
 from taumem.models.recomputation import InStages
 
-__all__ = ["Memory", "memory_of_device", "predicted"]
+__all__ = ["HalfProducts", "Memory", "memory_of_device", "predicted"]
 
 MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
 """Numbers that an optimizer keeps for each parameter."""
@@ -92,6 +95,7 @@ def predicted(
     optimizer: str = "adamw",
     momentum: float | None = None,
     averaged: bool = True,
+    precision: torch.dtype | None = None,
 ) -> Memory:
     """Predict the memory of a run.
 
@@ -106,6 +110,7 @@ def predicted(
         optimizer: its name.
         momentum: of SGD; 0 has no moments.
         averaged: whether an average of the weights is kept.
+        precision: of products and convolutions in a step, as autocast has them; None for single. Looks are in single.
 
     Raises:
         NotImplementedError: a network or a loss that wants numbers.
@@ -118,7 +123,8 @@ def predicted(
     live = _Live()
     with torch.device("meta"), live:
         for _ in range(2):  # in the second, the gradients of the first are there
-            loss = _loss(network, objective, item_shape, batch_size, tokens=tokens).mean()
+            with nullcontext() if precision is None else HalfProducts(precision):
+                loss = _loss(network, objective, item_shape, batch_size, tokens=tokens).mean()
             network.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             del loss
@@ -135,6 +141,40 @@ def predicted(
         overhead=OVERHEAD,
         n_parameters=sum(p.numel() for p in network.parameters()),
     )
+
+
+class HalfProducts(TorchFunctionMode):
+    """Has products and convolutions be in half precision as autocast does, which torch's meta device knows nothing of.
+
+    Args:
+        dtype: what floating-point numbers among their arguments are cast to.
+    """
+
+    OPERATIONS = frozenset(
+        (
+            functional.linear,
+            functional.scaled_dot_product_attention,
+            *(getattr(functional, f"conv{turned}{n}d") for turned in ("", "_transpose") for n in (1, 2, 3)),
+            *(getattr(home, name) for home in (torch, Tensor) for name in ("matmul", "bmm", "mm", "addmm", "baddbmm")),
+            Tensor.__matmul__,
+            torch.einsum,
+        )
+    )
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = (args, dict(kwargs or {}))
+        if func in self.OPERATIONS:
+            given = tree_map_only(Tensor, self._cast, given)
+        return func(*given[0], **given[1])
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
 
 def _slack(network: nn.Module) -> float:

@@ -27,6 +27,7 @@ from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
 from taumem.training import Learner, OptimizerState, Step, train
 from taumem.training.adapters import add_adapters
+from taumem.training.engine import DTYPES
 
 if TYPE_CHECKING:
     from taumem.lab.plan import RunPlan
@@ -120,6 +121,7 @@ class PreparedRun:
                 optimizer=training.optimizer,
                 momentum=training.momentum,
                 averaged=training.ema_window is not None,
+                precision=DTYPES.get(training.precision),
             )
         except (NotImplementedError, RuntimeError):  # a network of another's, which wants numbers
             return None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
 
 from taumem.analysis.cautions import few_heldout, full_batches
 from taumem.analysis.feasibility import ROUGH
@@ -13,7 +12,7 @@ from taumem.data import Split
 from taumem.errors import DataError
 from taumem.lab.domain import Domain, n_heldout_unless_said
 from taumem.lab.experiment import Experiment
-from taumem.lab.plan import RunPlan, opened
+from taumem.lab.plan import opened
 
 __all__ = ["Outlook", "outlook", "sized"]
 
@@ -97,12 +96,10 @@ class Outlook:
     Attributes:
         line: what is there and what is made of it.
         cautions: what speaks against it.
-        memory: what the largest run takes of it at its peak; empty where that cannot be told.
     """
 
     line: str
     cautions: tuple[str, ...]
-    memory: str = ""
 
 
 def outlook(experiment: Experiment) -> Outlook:
@@ -127,16 +124,7 @@ def outlook(experiment: Experiment) -> Outlook:
     )
     kind = domain.facts(split.first(1)).kind
     cautions = _cautions(experiment, split, counts_copies=kind != "strings", counted=counted)
-    return Outlook(line, tuple(cautions), _memory(experiment))
-
-
-def _memory(experiment: Experiment) -> str:
-    """Say what the largest run takes, as a sentence."""
-    if experiment.latents is not None:  # whose shape is known once an autoencoder is there
-        return ""
-    half: Literal["a"] | None = "a" if experiment.twins else None
-    memory = RunPlan(experiment, max(experiment.sizes), experiment.seeds[0], half).prepare().memory()
-    return "" if memory is None else f"Memory: {memory}, for each run at once."
+    return Outlook(line, tuple(cautions))
 
 
 def _range(least: int, most: int) -> str:
@@ -152,7 +140,7 @@ def _cautions(experiment: Experiment, split: Split, *, counts_copies: bool, coun
     sizes, batch_size = experiment.sizes, experiment.training.batch_size
     if isinstance(batch_size, int) and (told := full_batches(sizes, batch_size, exclude="")):
         yield told
-    if counts_copies and experiment.monitor.n_samples and (told := few_heldout(len(split.heldout))):
+    if counts_copies and experiment.monitor.n_samples and (told := few_heldout(len(split.heldout), "data.n_heldout")):
         yield told
     reach = int(FAR * max(sizes))
     if counted and max(sizes) < ROUGH:

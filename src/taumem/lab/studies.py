@@ -39,6 +39,7 @@ def make_study(
     workers: int | None = None,
     executor: Executor | None = None,
     progress: Progress = lambda done, total: None,
+    on_memory: Callable[[Memory], None] = lambda memory: None,
 ) -> list[RunRecord]:
     """Make all runs of an experiment, or what is left of them.
 
@@ -50,6 +51,7 @@ def make_study(
         workers: processes at once; None takes one per processor on the CPU, one on any other device.
         executor: where runs are made, if not in processes of this machine: see :mod:`taumem.lab.executors`.
         progress: called as the study advances.
+        on_memory: called before anything is made, with what the largest run takes, where that can be told.
 
     Returns:
         The records, in the order of the plans.
@@ -66,7 +68,7 @@ def make_study(
     asked = Resources(workers, device)
     with nullcontext(executor) if executor is not None else made_here(folder, asked) as where:
         plans = plans_of(experiment, keep=keep, device=device)
-        check_data_and_network(plans, are_here=executor is None)
+        memory = check_data_and_network(plans, are_here=executor is None)
         claim(folder, experiment)
         before = pretraining_steps(experiment)
         total = before + sum(plan.steps for plan in plans)
@@ -77,6 +79,8 @@ def make_study(
             progress(before + sum(reached.values()), total)
 
         progress(0, total)
+        if memory is not None:
+            on_memory(memory)
         if executor is None:  # elsewhere, the workers make it
             pretrained_for(experiment, folder, device=device, on_step=lambda step: progress(step, total))
         pretrained = Pretrained(folder / "pretrained") if experiment.pretraining is not None else None

@@ -1,5 +1,6 @@
 """Where logs are: files, and folders that hold them at any depth."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +16,8 @@ __all__ = ["files_of", "read_logs"]
 
 IN_FOLDERS = re.compile(r".*tfevents.*|trainer_state\.json|.*\.(csv|tsv|jsonl|ndjson)|(metrics|history|logs?)\.json")
 """Names of files that are taken for logs where a folder is given; a file that is named itself may have any."""
+LARGEST_PASSED_OVER = 2**20
+"""Bytes of a file with another name that is looked at, to tell whether it is whole."""
 EXPECTED = (
     "event files of TensorBoard, a Trainer's trainer_state.json, CSV, JSON lines, or what W&B exports as CSV or JSON"
 )
@@ -23,7 +26,8 @@ EXPECTED = (
 def read_logs(*paths: Path | str, asked: Asked | None = None) -> list[Log]:
     """Read the logs at some places; a run that stands there in several forms is read once.
 
-    A damaged file in a folder is a log that is ``unread``; a file that is no log is passed over.
+    A damaged file in a folder is a log that is ``unread``; a file that is no log is passed over, with a note if it is
+    damaged JSON.
 
     Args:
         paths: files, or folders that hold some at any depth.
@@ -60,7 +64,19 @@ def _at(path: Path, asked: Asked) -> Sequence[Log]:
     if not logs:
         exported = "" if not any(visible(path, "*.wandb")) else " Files .wandb are W&B's own: export the run."
         raise DataError(problems[0] if problems else f"{path}: no logs here; expected {EXPECTED}.{exported}")
-    return [*_each_once(logs), *damaged]
+    logs = _each_once(logs)
+    notes = tuple(f"{file} cannot be read as JSON, and was passed over; name it if it is a log." for file in _cut(path))
+    return [replace(logs[0], notes=(*logs[0].notes, *notes)), *logs[1:], *damaged]
+
+
+def _cut(folder: Path) -> Iterator[Path]:
+    """JSON whose name is not that of a log, and of which nobody can tell what it is: half of it is there, perhaps."""
+    for file in visible(folder, "*.json"):
+        if file.is_file() and not IN_FOLDERS.fullmatch(file.name) and file.stat().st_size <= LARGEST_PASSED_OVER:
+            try:
+                json.loads(file.read_bytes())
+            except (ValueError, RecursionError):
+                yield file
 
 
 def _format_of(file: Path) -> Format:

@@ -18,7 +18,7 @@ from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
-__all__ = ["CYCLES", "CYCLE_TIME", "Cycling", "Restore", "cycle"]
+__all__ = ["CYCLES", "CYCLE_TIME", "Cycling", "Restore", "cycle", "cycled_by"]
 
 Restore = Callable[[Denoiser, Items, float, Generator], Items]
 """Brings corrupted items back to data: (denoiser, xt, t, generator) -> x0."""
@@ -68,6 +68,20 @@ def cycle(
             )
         samples = found
     return samples
+
+
+def cycled_by(
+    diffusion: Diffusion, denoiser: Denoiser, restore: Restore, samples: Items, *, t: float, cycles: int, seed: int
+) -> Items:
+    """Send samples around by a diffusion of taumem's; the noise belongs to the seed, and the model stays as it is."""
+    generator = generator_for(seed, "cycling", device=samples.device)
+
+    def corrupt(x0: Tensor, t: float) -> Tensor:
+        times = torch.full((len(x0),), t, device=x0.device)
+        return diffusion.corrupt(x0, times, diffusion.noise(x0, generator))
+
+    with undisturbed(denoiser):
+        return cycle(samples, corrupt, lambda xt, t: restore(denoiser, xt, t, generator), t=t, cycles=cycles)
 
 
 class Cycling:
@@ -133,20 +147,9 @@ class Cycling:
     def measure(self, denoiser: Denoiser) -> Reading:
         """Draw samples, send them around, and count."""
         samples = draw_samples(self.sampler, denoiser, self.seed)
-        generator = generator_for(self.seed, "cycling", device=samples.device)
-
-        def corrupt(x0: Tensor, t: float) -> Tensor:
-            times = torch.full((len(x0),), t, device=x0.device)
-            return self.diffusion.corrupt(x0, times, self.diffusion.noise(x0, generator))
-
-        with undisturbed(denoiser):
-            cycled = cycle(
-                samples,
-                corrupt,
-                lambda xt, t: self.restore(denoiser, xt, t, generator),
-                t=self.t,
-                cycles=self.cycles,
-            )
+        cycled = cycled_by(
+            self.diffusion, denoiser, self.restore, samples, t=self.t, cycles=self.cycles, seed=self.seed
+        )
         found, phantom = (_count(probe, cycled) for probe in (self.copies, self.phantoms))
         chance = {end: min(1.0, self.times_more * (getattr(phantom, end) or 0.0)) for end in ("value", "low", "high")}
         return Reading(

@@ -79,11 +79,11 @@ class Processes(Executor):
             try:
                 worker = worker or _Worker(self._workers)
                 succeeded, result = worker.call(task)
-            except Exception as error:  # it died, or the task cannot be pickled
+            except Exception as error:  # it died, or the task cannot be pickled and has not reached it
                 succeeded, result = False, error
-                if worker is not None:
+                if worker is not None and isinstance(error, WorkerDied):
                     worker.end()
-                worker = None
+                    worker = None
             if succeeded:
                 future.set_result(result)
             else:
