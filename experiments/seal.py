@@ -72,6 +72,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unit/text": {"digits": 3},
     "unit/mlp": {"digits": 3},
     "unit/across": {"digits": 3},
+    **{f"theory/{name}": {"digits": 3} for name in ("measured", "solved")},
 }
 ARMS = ("unit/", "noises/", "price/")
 """Studies of several settings each, whose laws are another script's."""
