@@ -1,7 +1,7 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, noises, partial,
+    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, partial,
                                              # privacy, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-from noises.tables import arms_in
 from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
-from taumem import Onset, RunRecord, Study, find_onsets, read_runs
+from taumem import Onset, RunRecord, Study, read_runs
 from taumem.analysis import CLOCKS, Seen, find_item_onsets
 from taumem.analysis.shares import above_chance
 from taumem.lab.items import isolation_of
@@ -45,7 +44,6 @@ def main() -> None:
         "cifar10": cifar10,
         "grammar": grammar,
         "hidden": hidden,
-        "noises": noises,
         "partial": partial,
         "price": price,
         "items": items,
@@ -136,31 +134,6 @@ def text() -> None:
     photograph(figures.bits(study), "text-bits")
     photograph(figures.infilling(study, per_example=True), "text-infilling")
     photograph(figures.gap(study, per_example=True), "text-collapse")
-
-
-def noises() -> None:
-    """The figure of docs/noises.md: tau_val against P under each kind of noise and target."""
-    figure = make_subplots(cols=2, subplot_titles=("images", "text"), horizontal_spacing=0.1)
-    symbols = {"v": "circle", "eps": "square", "x0": "diamond"}
-    colors = {"cosine": "#1f77b4", "flow": "#d62728", "exploding": "#2ca02c"}
-    colors |= {"masked": "#1f77b4", "uniform": "#9467bd", "autoregressive": "#ff7f0e"}
-    for column, domain in enumerate(("images", "text"), start=1):
-        for arm, runs in arms_in(domain).items():
-            noise, _, target = arm.partition(", ")
-            onsets = [o for o in find_onsets(runs) if o.clock == "tau_val" and o.usable]
-            sizes = sorted({o.n_train for o in onsets})
-            steps = [np.exp(np.mean([np.log(o.step) for o in onsets if o.n_train == size])) for size in sizes]
-            marker = {"symbol": symbols.get(target, "circle"), "size": 9}
-            line = {"color": colors[noise], "dash": "solid" if target in ("", "v") else "dot"}
-            trace = go.Scatter(x=sizes, y=steps, name=arm, mode="lines+markers", marker=marker, line=line)
-            trace.legend = "legend" if column == 1 else "legend2"
-            figure.add_trace(trace, row=1, col=column)
-    figure.update_xaxes(type="log", title="training items P", dtick=math.log10(2))
-    figure.update_yaxes(type="log", dtick="D2")
-    figure.update_yaxes(title="tau_val, steps", col=1)
-    places = [{"x": x, "y": 1, "xanchor": "left", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"} for x in (0.01, 0.56)]
-    figure.update_layout(legend=places[0], legend2=places[1])
-    photograph(figure, "noises", width=1000, height=460)
 
 
 def privacy() -> None:
