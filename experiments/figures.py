@@ -1,34 +1,56 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, text
+    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, noises, partial,
+                                             # privacy, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
 """
 
+import math
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
+from noises.tables import arms_in
 from PIL import Image, ImageChops
+from plotly.subplots import make_subplots
 
-from taumem import Study, read_runs
+from taumem import RunRecord, Study, find_onsets, read_runs
+from taumem.analysis import find_item_onsets
+from taumem.analysis.shares import above_chance
+from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "figures"
 CHROMIUM_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
+MARKED = ("tau_val", "tau_copy[0.05]")
+"""Clocks that the figure of membership shows beside it."""
 QUIET_FLAGS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 
 
 def main() -> None:
     """Draw those that are asked for."""
-    studies = {"images": images, "quality": quality, "cifar10": cifar10, "grammar": grammar, "text": text}
+    studies = {
+        "images": images,
+        "quality": quality,
+        "cifar10": cifar10,
+        "grammar": grammar,
+        "hidden": hidden,
+        "noises": noises,
+        "partial": partial,
+        "items": items,
+        "privacy": privacy,
+        "text": text,
+    }
     chosen = sys.argv[1:] or list(studies)
     if unknown := set(chosen) - set(studies):
         sys.exit(f"no study {', '.join(sorted(unknown))}; there are {', '.join(studies)}")
@@ -77,6 +99,24 @@ def grammar() -> None:
     photograph(figures.copies(studies["masked"], per_example=True), "grammar-copies")
 
 
+def partial() -> None:
+    """The figures of docs/partial.md."""
+    studies = {name: Study.of(read_runs(HERE / "partial" / name)) for name in ("grammar", "zipf", "text", "images")}
+    for name, study in studies.items():
+        photograph(figures.part_copies(study), f"partial-copies-{name}")
+    photograph(figures.part_onsets(studies["grammar"]), "partial-onsets-grammar")
+    photograph(figures.motif_use(studies["zipf"]), "partial-bland")
+
+
+def items() -> None:
+    """The figures of docs/items.md."""
+    for name in ("images/fashion", "text/english"):
+        found = find_item_onsets([isolation_of(run) for run in read_runs(HERE / name)])
+        kind = name.split("/")[0]
+        photograph(figures.onsets_of_items(found, "unseen"), f"items-{kind}-unseen")
+        photograph(figures.onsets_of_items(found, "isolation"), f"items-{kind}-isolation")
+
+
 def text() -> None:
     """The figures of docs/text.md."""
     study = Study.of(read_runs(HERE / "text" / "english"))
@@ -84,6 +124,103 @@ def text() -> None:
     photograph(figures.bits(study), "text-bits")
     photograph(figures.infilling(study, per_example=True), "text-infilling")
     photograph(figures.gap(study, per_example=True), "text-collapse")
+
+
+def noises() -> None:
+    """The figure of docs/noises.md: tau_val against P under each kind of noise and target."""
+    figure = make_subplots(cols=2, subplot_titles=("images", "text"), horizontal_spacing=0.1)
+    symbols = {"v": "circle", "eps": "square", "x0": "diamond"}
+    colors = {"cosine": "#1f77b4", "flow": "#d62728", "exploding": "#2ca02c"}
+    colors |= {"masked": "#1f77b4", "uniform": "#9467bd", "autoregressive": "#ff7f0e"}
+    for column, domain in enumerate(("images", "text"), start=1):
+        for arm, runs in arms_in(domain).items():
+            noise, _, target = arm.partition(", ")
+            onsets = [o for o in find_onsets(runs) if o.clock == "tau_val" and o.usable]
+            sizes = sorted({o.n_train for o in onsets})
+            steps = [np.exp(np.mean([np.log(o.step) for o in onsets if o.n_train == size])) for size in sizes]
+            marker = {"symbol": symbols.get(target, "circle"), "size": 9}
+            line = {"color": colors[noise], "dash": "solid" if target in ("", "v") else "dot"}
+            trace = go.Scatter(x=sizes, y=steps, name=arm, mode="lines+markers", marker=marker, line=line)
+            trace.legend = "legend" if column == 1 else "legend2"
+            figure.add_trace(trace, row=1, col=column)
+    figure.update_xaxes(type="log", title="training items P", dtick=math.log10(2))
+    figure.update_yaxes(type="log", dtick="D2")
+    figure.update_yaxes(title="tau_val, steps", col=1)
+    places = [{"x": x, "y": 1, "xanchor": "left", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"} for x in (0.01, 0.56)]
+    figure.update_layout(legend=places[0], legend2=places[1])
+    photograph(figure, "noises", width=1000, height=460)
+
+
+def privacy() -> None:
+    """The figure of docs/privacy.md: how well members are told over training, by the loss, by attacks, by the truth."""
+    shown = {
+        "": ("the loss", "#b5264f"),
+        "[averaged]": ("averaged loss", "#2f6b62"),
+        "[pia]": ("PIA", "#e69f00"),
+        "[secmi]": ("SecMI", "#56b4e9"),
+        "[exact]": ("loss above the exact optimum", "#20242c"),
+    }
+    figure = make_subplots(1, 2, subplot_titles=["images, P = 32", "mixture, P = 64"], shared_yaxes=True)
+    for column, (name, n_train) in enumerate((("images", 32), ("mixture", 64)), start=1):
+        runs = [r for r in read_runs(HERE / "privacy" / name) if r.header.data.n_train == n_train]
+        for index, (words, color) in shown.items():
+            curves = [c for r in runs if (c := r.curve_or_none(f"membership_auc{index}")) is not None]
+            if not curves:
+                continue
+            mean = sum(curve.values for curve in curves) / len(curves)
+            line = {"color": color, "width": 2.5}
+            figure.add_scatter(
+                x=curves[0].steps, y=mean, name=words, line=line, mode="lines", row=1, col=column,
+                showlegend=index == "[exact]" or column == 1,
+            )  # fmt: skip
+        when = {clock: [o.step for o in Study.of(runs).onsets if o.clock == clock and o.usable] for clock in MARKED}
+        for clock, steps in when.items():
+            if steps:
+                at = math.exp(sum(map(math.log, steps)) / len(steps))
+                mark = {"line_dash": "dot", "line_color": "#888888", "annotation_text": clock.split("[")[0]}
+                figure.add_vline(x=at, row=1, col=column, annotation_position="top left", **mark)
+        figure.add_hline(y=0.5, row=1, col=column, line_dash="dash", line_color="#bbbbbb")
+        figure.update_xaxes(type="log", title_text="optimizer steps", row=1, col=column)
+    figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
+    figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 60})
+    photograph(figure, "privacy", width=1000, height=480)
+
+
+def hidden() -> None:
+    """The figure of docs/hidden.md: copies in one shot, after cycling, and U-turns, above chance, per example."""
+    names = ("images", "grammar", "text")
+    shown = {
+        "copy_fraction": ("copies in one shot", "#a64d80"),
+        "cycled_copies": ("copies after 8 cycles", "#d55e00"),
+        "uturn_returns": ("U-turns", "#6a55b0"),
+    }
+    figure = make_subplots(1, len(names), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.03)
+    dashes = ("solid", "dash", "dot")
+    for column, name in enumerate(names, start=1):
+        runs = read_runs(HERE / "hidden" / name)
+        sizes = sorted({run.header.data.n_train for run in runs})
+        for n_train, dash in zip(sizes, dashes, strict=False):
+            for quantity, (words, color) in shown.items():
+                x, y = mean_above_chance([r for r in runs if r.header.data.n_train == n_train], quantity)
+                figure.add_scatter(
+                    x=x / n_train, y=y, mode="lines+markers", line={"color": color, "dash": dash}, marker={"size": 4},
+                    name=words, legendgroup=words, showlegend=column == 1 and n_train == sizes[0], row=1, col=column,
+                )  # fmt: skip
+        figure.update_xaxes(type="log", title_text="steps / P", row=1, col=column)
+    figure.update_yaxes(title_text="share above chance", row=1, col=1)
+    figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 50})
+    photograph(figure, "hidden", width=1000, height=420)
+
+
+def mean_above_chance(runs: Sequence[RunRecord], quantity: str) -> tuple[np.ndarray, np.ndarray]:
+    """A share less its chance, on average over the runs that have a look at each step (half of them at least)."""
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        for step, value in zip(*above_chance(run.curve(quantity), run.curve(f"{quantity}_chance")), strict=True):
+            if step > 0:
+                found.setdefault(int(step), []).append(float(value))
+    steps = sorted(step for step, values in found.items() if 2 * len(values) >= len(runs))
+    return np.array(steps, dtype=float), np.array([np.mean(found[step]) for step in steps])
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:

@@ -26,6 +26,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "images/full-batch": IMAGES,
     "quality/fashion": IMAGES,
     "cifar10/tiny": {"digits": 4, "pictures": 6, "shades": 32},  # three colors, four times the pixels
+    "partial/grammar": {"digits": 3},
+    "partial/zipf": {"digits": 3},
+    "partial/text": {"digits": 3},
+    "partial/images": IMAGES | {"pictures": 4, "shades": 32},
     "text/english": {"digits": 4},
     "text/full-batch": {"digits": 4},
     "text/text8": {"digits": 4},
@@ -52,13 +56,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "text-lora4",
         )
     },
+    "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
+    "noises/text": {"digits": 2},
+    "hidden/images": {"digits": 3, "pictures": 1, "shades": 16},
+    "hidden/grammar": {"digits": 3},
+    "hidden/text": {"digits": 3},
+    "privacy/images": {"digits": 3, "pictures": 1, "shades": 16},
+    "privacy/mixture": {"digits": 3},
     "unit/grammar": {"digits": 2},
     "unit/images": {"digits": 3},
     "unit/text": {"digits": 3},
     "unit/mlp": {"digits": 3},
     "unit/across": {"digits": 3},
 }
-ARMS = "unit/"
+ARMS = ("unit/", "noises/")
 """Studies of several settings each, whose laws are another script's."""
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
 LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")

@@ -45,6 +45,7 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
         ("tau_gap_sym[0.1]", 32),
         ("tau_gap_sym[0.15]", 32),
         ("tau_gap_sym[0.2]", 32),
+        *((f"tau_member[{x}]", 32) for x in (0.05, 0.1, 0.25) for _ in "ab"),
         ("tau_copy[0.03]", 16),
         ("tau_copy[0.05]", 16),
         ("tau_copy[0.1]", 16),
@@ -56,7 +57,7 @@ def test_every_clock_that_was_recorded_is_found_in_a_fixed_order(tmp_path):
     assert found[0].source == "study P=32 seed=0 half=a"
     assert found[16].source == "study P=32 seed=0 halves=a,b"
     assert found[0].examples == found[0].step * 16
-    assert [(o.low, o.high) for o in found[22:25]] == [(10, 100), (10, 100), (100, 1000)]
+    assert [(o.low, o.high) for o in found[28:31]] == [(10, 100), (10, 100), (100, 1000)]
 
 
 def test_models_that_come_to_differ_without_having_learned_have_not_split(tmp_path):

@@ -223,6 +223,24 @@ def test_membership_stops_once_it_is_certainly_above_its_level():
     assert "would have been seen" in MembersFound(0.6).judge(record, 50).power
 
 
+def test_membership_is_judged_by_an_attack_where_one_was_made():
+    record = with_errors("membership_auc[pia]", np.full(len(STEPS), 0.8), 0.02)
+    verdict = MembersFound(attack="pia").judge(record)
+    assert verdict.stop
+    assert "lower error of pia than" in verdict.message
+    (why,) = MembersFound(attack="secmi").judge(record).not_checked
+    assert why == "Membership: the attack secmi was not made."
+
+
+def test_members_that_are_told_at_the_first_look_may_have_been_known_before_and_the_verdict_says_so():
+    verdict = MembersFound().judge(with_errors("membership_auc", np.full(len(STEPS), 0.8), 0.02))
+    assert verdict.stop
+    assert "it was so at the first look" in verdict.not_checked[0]
+    later = MembersFound().judge(with_errors("membership_auc", np.where(STEPS > 100, 0.8, 0.5), 0.02))
+    assert later.stop
+    assert not later.not_checked
+
+
 def test_a_forecast_stops_at_the_lower_end_of_its_interval(tmp_path):
     rule = ForecastReached(Interval(500.0, 400.2, 700.0, confidence=0.5))
     record = losses(tmp_path, 0 * STEPS)

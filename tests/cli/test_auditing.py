@@ -31,9 +31,9 @@ def asked(monkeypatch) -> dict:
     """What the audit was asked for; the record that it is to find stands under ``finds``."""
     came: dict = {"finds": audit_of("vectors")}
 
-    def audit(generated, train, heldout=None, *, groups=None, losses=None, output=None, progress=None, **options):
+    def audit(generated, train, heldout=None, *, groups=None, losses=None, stress=None, output, progress, **options):
         came.update(generated=generated, train=train, heldout=heldout, groups=groups, losses=losses, output=output)
-        came["options"] = options
+        came["options"], came["stress"] = options, stress
         if "warns" in came:
             warnings.warn(came["warns"], TaumemWarning, stacklevel=2)
         progress("samples", 1, 1)
@@ -83,11 +83,11 @@ def test_only_what_was_given_is_asked_for(asked, tmp_path):
     assert asked["options"] == {}
     given = shlex.split(
         "--orbit light --rule gap<1/4 --q 0.1 --groups g.csv --losses run --features colors-and-edges --size 32 "
-        "--window 64 --bytes --key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000 "
+        "--stress s --window 64 --bytes --key x --limit 10 --skip-unreadable --no-parts --seed 3 --memory 1000000 "
         "--value-range -1 1.5 --no-near-duplicates --most-null 50"
     )
     run("--train", "T", "--generated", "G", "-o", tmp_path, *given)
-    assert (asked["groups"], asked["losses"]) == ("g.csv", "run")
+    assert (asked["groups"], asked["losses"], asked["stress"]) == ("g.csv", "run", "s")
     assert asked["options"] == {
         "orbit": "light", "rule": "gap<1/4", "q": 0.1, "features": "colors-and-edges", "size": 32, "window": 64,
         "as_bytes": True, "key": "x", "limit": 10, "skip_unreadable": True, "parts": False, "seed": 3,

@@ -78,6 +78,7 @@ def test_run_prints_one_json_object(study, capsys):
         "laws",
         "not_fitted",
         "onsets",
+        "order",
         "report",
         "seconds",
         "unit",
@@ -150,6 +151,15 @@ def test_without_a_terminal_progress_is_a_line_for_each_tenth(tmp_path, capsys):
     assert taumem("run", tmp_path / "tiny.toml", "-o", tmp_path / "out", "--workers", "1") == 0
     told = capsys.readouterr().err.split("\n")
     assert [line for line in told if line.startswith("runs: ")] == [f"runs: {10 * k} %" for k in range(11)]
+
+
+def test_fit_prints_the_order_of_the_clocks_where_it_is_asked_for(study, capsys):
+    order = output_of(capsys, "fit", study, "--json")["order"]
+    assert taumem("fit", study, "--order") == 0
+    printed = capsys.readouterr().out
+    assert order
+    assert "multiple of tau_val" in printed
+    assert all(each["clock"] in printed.split("multiple of tau_val")[1] for each in order)
 
 
 @pytest.mark.parametrize(("n_train", "off"), [(512, "too late"), (64, "off")])

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from taumem.data import GaussianMixture
-from taumem.diffusion import Denoiser, GaussianDiffusion
-from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned, UNet
+from taumem.diffusion import Denoiser, Exploding, Flow, GaussianDiffusion, Schedule
+from taumem.models import MLP, EmpiricalDenoiser, MixtureDenoiser, Preconditioned, SineFeatures, UNet
 from taumem.training import power_average
 
 DIFFUSION = GaussianDiffusion()
@@ -37,13 +37,20 @@ def stirred(network: nn.Module) -> nn.Module:
     return network
 
 
-def network(make: Callable[..., nn.Module], predicts: str = "v", **options) -> Case:
-    return Case(lambda: Preconditioned(stirred(make(IMAGE, **options)), DIFFUSION, predicts).eval(), IMAGE)
+def network(
+    make: Callable[..., nn.Module], predicts: str = "v", schedule: Schedule = DIFFUSION.schedule, **options
+) -> Case:
+    diffusion = GaussianDiffusion(schedule)
+    return Case(lambda: Preconditioned(stirred(make(IMAGE, **options)), diffusion, predicts).eval(), IMAGE)
 
 
 CASES = {
     **{f"U-Net {predicts}": network(UNet, predicts) for predicts in ("eps", "v", "x0")},
     **{f"MLP {predicts}": network(MLP, predicts, width=32) for predicts in ("eps", "v", "x0")},
+    **{f"U-Net {predicts} of flow matching": network(UNet, predicts, Flow()) for predicts in ("eps", "v", "x0")},
+    **{f"U-Net {predicts} of exploding noise": network(UNet, predicts, Exploding()) for predicts in ("v", "x0")},
+    # Which know no time: it enters by what they predict, if that is not x0 itself.
+    **{f"random features {predicts}": network(SineFeatures, predicts, width=32) for predicts in ("eps", "v")},
     "U-Net with dropout": network(UNet, dropout=0.5),
     "U-Net with attention, on patches": network(UNet, patch=2, attention=(4,), blocks=2),
     "averaged MLP": Case(lambda: power_average(Preconditioned(stirred(MLP(IMAGE)), DIFFUSION)).module.eval(), IMAGE),

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taumem.diffusion import Cosine, GaussianDiffusion, Linear
+from taumem.data import GaussianMixture
+from taumem.diffusion import Cosine, Exploding, Flow, GaussianDiffusion, Linear, sample
 from taumem.errors import ConfigError
+from taumem.models import MLP, MixtureDenoiser, Preconditioned
 
 F64 = torch.float64
 
@@ -69,11 +71,16 @@ def test_ancestral_steps_draw_from_the_posterior_of_ddpm(t, ratio):
     torch.testing.assert_close(found, mean + std * drawn, rtol=1e-7, atol=1e-7)
 
 
-@given(t=st.floats(0.1, 0.99), ratio=st.floats(0.02, 0.98), eta=st.floats(0, 1))
-def test_every_eta_keeps_the_marginal_of_the_process(t, ratio, eta):
+@given(
+    t=st.floats(0.1, 0.99),
+    ratio=st.floats(0.02, 0.98),
+    eta=st.floats(0, 1),
+    schedule=st.sampled_from([Cosine(), Flow(), Exploding()]),
+)
+def test_every_eta_keeps_the_marginal_of_the_process(t, ratio, eta, schedule):
     s = t * ratio
-    (alpha_t, sigma_t), (alpha_s, sigma_s) = cosine(t), cosine(s)
-    diffusion = GaussianDiffusion(eta=eta)
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = (map(float, schedule(torch.tensor(time, dtype=F64))) for time in (t, s))
+    diffusion = GaussianDiffusion(schedule, eta=eta)
 
     def step(x0: float, eps: float) -> torch.Tensor:
         xt = torch.tensor([[alpha_t * x0 + sigma_t * eps]], dtype=F64)
@@ -84,6 +91,54 @@ def test_every_eta_keeps_the_marginal_of_the_process(t, ratio, eta):
     signal, kept = step(1.0, 0.0) - step(0.0, 0.0), step(0.0, 1.0) - step(0.0, 0.0)
     assert float(signal) == pytest.approx(alpha_s, rel=1e-9)
     assert float(kept**2 + fresh**2) == pytest.approx(sigma_s**2, rel=1e-7)
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), Linear(), Flow(), Exploding()], ids=repr)
+@pytest.mark.parametrize("s", [0.2, 0.55])
+def test_ancestral_steps_have_the_variance_of_bayes_rule(schedule, s):
+    # xs given x0 and xt, by the precisions of xs given x0 and of xt given xs.
+    (alpha_t, sigma_t), (alpha_s, sigma_s) = (map(float, schedule(torch.tensor(time, dtype=F64))) for time in (0.6, s))
+    kept = alpha_t / alpha_s
+    beta = sigma_t**2 - (kept * sigma_s) ** 2
+    variance = 1 / (1 / sigma_s**2 + kept**2 / beta)
+    x0_hat, xt, drawn = normal(4, 3), normal(4, 3, seed=1), torch.randn((4, 3), generator=seeded(5), dtype=F64)
+    mean = variance * (alpha_s * x0_hat / sigma_s**2 + kept * xt / beta)
+    found = GaussianDiffusion(schedule, eta=1.0).reverse(lambda x, t: x0_hat, xt, 0.6, s, seeded(5))
+    torch.testing.assert_close(found, mean + math.sqrt(variance) * drawn, rtol=1e-7, atol=1e-7)
+
+
+def test_the_deterministic_step_of_flow_matching_is_eulers():
+    x0_hat, xt = normal(4, 3), normal(4, 3, seed=1)
+    velocity = (xt - x0_hat) / 0.7  # eps - x0 of the line through xt that ends in x0_hat
+    found = GaussianDiffusion(Flow()).reverse(lambda x, t: x0_hat, xt, 0.7, 0.4, seeded())
+    torch.testing.assert_close(found, xt + (0.4 - 0.7) * velocity)
+
+
+@pytest.mark.parametrize("schedule", [Flow(), Exploding()], ids=repr)
+@pytest.mark.parametrize("predicts", ["eps", "v", "x0"])
+def test_under_other_schedules_too_the_loss_is_the_squared_error_of_what_a_network_predicts(schedule, predicts):
+    diffusion = GaussianDiffusion(schedule, weighting=predicts)
+    x0, eps, t = normal(20, 3), normal(20, 3, seed=1), torch.linspace(0.01, 0.99, 20, dtype=F64)
+    alpha, sigma, skip, out = (scale[:, None] for scale in (*schedule(t), *schedule.velocity(t)))
+    xt = alpha * x0 + sigma * eps
+    target = {"eps": eps, "v": (skip * xt - x0) / out, "x0": x0}[predicts]
+    network = MLP((3,), width=8).double()
+    output = network(xt * schedule.input_scale(t)[:, None], t)
+    found = diffusion.loss(Preconditioned(network, diffusion, predicts), x0, t, eps)
+    torch.testing.assert_close(found, (output - target).square().mean(dim=1), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("schedule", [Flow(), Exploding()], ids=repr)
+def test_the_exact_denoiser_draws_from_its_distribution(schedule, eta):
+    mixture, diffusion = GaussianMixture.two_modes(2), GaussianDiffusion(schedule, eta=eta)
+    steps = 400 if eta else 100  # fresh noise is exact for small steps only
+    made = sample(diffusion, MixtureDenoiser(diffusion, mixture), 4000, (2,), seeded(), steps=steps)
+    along = made.sum(dim=1).double() / math.sqrt(2)  # 1/2 N(sqrt 2, 1) + 1/2 N(-sqrt 2, 1)
+    assert abs(float(along.mean())) < 4 * math.sqrt(3 / 4000)
+    assert float(along.square().mean()) == pytest.approx(3, abs=0.25)
+    across = (made[:, 0] - made[:, 1]) / math.sqrt(2)
+    assert float(across.square().mean()) == pytest.approx(1, abs=0.09)
 
 
 def test_the_deterministic_step_draws_nothing():
@@ -99,7 +154,7 @@ def test_a_step_to_zero_returns_the_prediction_itself(eta):
 
 
 @pytest.mark.parametrize("weighting", ["eps", "v", "x0"])
-@pytest.mark.parametrize("schedule", [Cosine(), Linear()], ids=repr)
+@pytest.mark.parametrize("schedule", [Cosine(), Linear(), Flow(), Exploding()], ids=repr)
 def test_the_ends_of_time_are_finite(weighting, schedule):
     diffusion = GaussianDiffusion(schedule=schedule, weighting=weighting)
     x0, t = normal(2, 3).float(), torch.tensor([0.0, 1.0])

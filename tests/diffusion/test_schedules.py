@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taumem.diffusion import Cosine, Linear
+from taumem.diffusion import Cosine, Exploding, Flow, Linear
+from taumem.errors import ConfigError
 
 SCHEDULES = [Cosine(), Linear(), Linear(beta_min=0.5, beta_max=5.0)]
 F64 = torch.float64
@@ -59,3 +60,48 @@ def test_the_linear_schedule_is_the_limit_of_ddpms_discrete_steps():
     # A limit of first order: ten times the steps, a tenth of the error.
     assert error(10_000) == pytest.approx(error(1000) / 10, rel=0.1)
     assert error(100_000) == pytest.approx(error(1000) / 100, rel=0.1)
+
+
+def test_flow_matching_goes_along_straight_lines():
+    t = torch.linspace(0, 1, 11, dtype=F64)
+    alpha, sigma = Flow()(t)
+    assert torch.equal(alpha, 1 - t)
+    assert torch.equal(sigma, t)
+
+
+def test_exploding_noise_is_evenly_spaced_in_its_logarithm_between_its_ends():
+    alpha, sigma = Exploding(0.02, 50.0)(torch.linspace(0, 1, 11, dtype=F64))
+    assert (alpha == 1).all()
+    np.testing.assert_allclose(sigma, np.geomspace(0.02, 50, 11), rtol=1e-12)
+
+
+VELOCITIES = {
+    Cosine(): lambda x0, eps, t: math.cos(math.pi * t / 2) * eps - math.sin(math.pi * t / 2) * x0,
+    Flow(): lambda x0, eps, t: eps - x0,
+    # Karras et al. 2022, table 1: the network's target is F = (x0 - c_skip xt) / c_out, here with the other sign.
+    Exploding(0.02, 50.0, data_scale=0.5): lambda x0, eps, t: (
+        (0.25 / (0.25 + (s := 0.02 * 2500**t) ** 2) * (x0 + s * eps) - x0) / (s * 0.5 / math.sqrt(s**2 + 0.25))
+    ),
+}
+
+
+@pytest.mark.parametrize("schedule", VELOCITIES, ids=repr)
+@pytest.mark.parametrize("t", [0.01, 0.4, 0.6, 0.99])
+def test_a_velocity_is_turned_into_data(schedule, t):
+    x0, eps = torch.randn(2, 50, generator=torch.Generator().manual_seed(0), dtype=F64)
+    (alpha, sigma), (skip, out) = schedule(torch.tensor(t, dtype=F64)), schedule.velocity(torch.tensor(t, dtype=F64))
+    v = VELOCITIES[schedule](x0, eps, t)
+    torch.testing.assert_close(skip * (alpha * x0 + sigma * eps) - out * v, x0, rtol=1e-8, atol=1e-9)
+
+
+def test_a_network_reads_exploding_noise_at_the_scale_of_one():
+    schedule, t = Exploding(data_scale=0.3), torch.linspace(0, 1, 7, dtype=F64)
+    variance = 0.3**2 + schedule(t)[1].square()
+    torch.testing.assert_close(schedule.input_scale(t).square() * variance, torch.ones_like(t))
+    assert all((other.input_scale(t) == 1).all() for other in (Cosine(), Linear(), Flow()))
+
+
+@pytest.mark.parametrize("scales", [(0.0, 80.0), (80.0, 0.01), (0.01, math.inf), (0.01, 80.0, 0.0)])
+def test_scales_that_no_noise_has_are_refused(scales):
+    with pytest.raises(ConfigError, match="0 < sigma_min < sigma_max and a positive data_scale; got"):
+        Exploding(*scales)

@@ -49,7 +49,10 @@ def test_it_is_named_in_an_experiments_file_and_survives_the_journey_through_jso
         (["data.radus=1"], ["unknown key 'data.radus'", "did you mean 'radius'"]),
         (["model.kind=linea"], ["model.kind is 'linea'", "did you mean 'linear'"]),
         (["model.kind=unet"], ["data.source 'circle' takes model.kind 'linear' or 'mlp'; got 'unet'"]),
-        (["data.source=mixture"], ["data.source 'mixture' takes model.kind 'unet' or 'mlp'; got 'linear'"]),
+        (
+            ["data.source=mixture"],
+            ["data.source 'mixture' takes model.kind 'unet' or 'mlp' or 'random-features'; got 'linear'"],
+        ),
         (["data.radius=wide"], ["data.radius: expected a number", "got 'wide'"]),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from tiny import TINY, tiny
 
 from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
-from taumem.lab import RunPlan, load_experiment, make_run, make_study, preset_names
+from taumem.lab import RunPlan, load_experiment, load_sweep, make_run, make_study, preset_names
 from taumem.lab.loading import read_experiment, recipe_of
 from taumem.record import RunRecord
 
@@ -35,7 +35,7 @@ def test_a_change_by_an_old_name_is_made_with_a_note():
 
 @pytest.mark.parametrize("name", preset_names())
 def test_presets_have_the_names_of_today(name):
-    load_experiment(name)  # a note would be an error here
+    load_sweep(name)  # of one study, or of several; a note would be an error here
 
 
 def test_a_study_and_a_run_of_then_go_on_without_a_word(tmp_path):

@@ -47,6 +47,20 @@ def test_under_uniform_noise_what_needs_a_mask_is_not_asked(tmp_path):
     assert {"copy_fraction", "heldout_entropy", "gap"} <= set(record.quantities)
 
 
+def test_from_left_to_right_all_is_asked_and_all_positions_are_trained_on(tmp_path):
+    study = tiny(n_train=[4], diffusion={"kind": "autoregressive"})
+    prepared = plans_of(study)[0].prepare()
+    assert (prepared.diffusion.weighting, prepared.objective.weighting) == ("hidden", "all")
+    a, b = make_study(study, tmp_path, workers=1)
+    asked = {"copy_fraction", "infill_copies", "heldout_bits", "heldout_bits_ngram", "heldout_entropy", "twin_loss"}
+    assert asked <= set(a.quantities)
+    clocks = {onset.clock for onset in find_onsets([a, b])}
+    assert {"tau_gen", "tau_val", "tau_gap[0.2]", "tau_gap_sym[0.2]", "tau_copy[0.05]", "tau_infill[0.1]"} <= clocks
+    mlp = tiny(n_train=[4], diffusion={"kind": "autoregressive"}, model={"kind": "mlp"})
+    with pytest.raises(ConfigError, match="'mlp' makes no denoiser for AutoregressiveDiffusion"):
+        plans_of(mlp)[0].prepare()
+
+
 def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):
     masked = {"kind": "masked", "schedule": "polynomial", "exponent": 2, "sampler": "cosine-grid"}
     study = tiny(n_train=[4], twins=False, diffusion=masked, monitor={**TINY["monitor"], "sampling_steps": 3})

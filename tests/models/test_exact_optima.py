@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from taumem.data import GaussianMixture
-from taumem.diffusion import Cosine, GaussianDiffusion, Linear
+from taumem.diffusion import Cosine, Exploding, Flow, GaussianDiffusion, Linear
 from taumem.models import EmpiricalDenoiser, MixtureDenoiser
 
 F64 = torch.float64
@@ -32,7 +32,7 @@ def brute_force(train: np.ndarray, xt: np.ndarray, alpha: float, sigma: float) -
     n_train=st.integers(1, 12),
     dimensions=st.integers(1, 5),
     t=st.floats(0.01, 0.99),
-    schedule=st.sampled_from([Cosine(), Linear()]),
+    schedule=st.sampled_from([Cosine(), Linear(), Flow(), Exploding(0.1)]),
     seed=st.integers(0, 1000),
 )
 def test_the_empirical_denoiser_is_the_posterior_mean(n_train, dimensions, t, schedule, seed):
@@ -88,10 +88,11 @@ def test_at_small_noise_the_empirical_denoiser_snaps_to_the_item_and_at_large_no
 
 
 @pytest.mark.parametrize("weighting", ["eps", "v", "x0"])
+@pytest.mark.parametrize("schedule", [Cosine(), Flow(), Exploding(0.2, 5.0)], ids=repr)
 @pytest.mark.parametrize("t", [0.4, 0.6, 0.8])
-def test_no_other_denoiser_has_a_lower_training_loss_than_the_empirical_one(weighting, t):
+def test_no_other_denoiser_has_a_lower_training_loss_than_the_empirical_one(weighting, schedule, t):
     # The expected training loss itself, by quadrature over the noise: no Monte Carlo error hides a better one.
-    diffusion = GaussianDiffusion(weighting=weighting)
+    diffusion = GaussianDiffusion(schedule, weighting=weighting)
     train = torch.tensor([[-1.2], [0.1], [0.4], [1.5]], dtype=F64)
     nodes, node_weights = (torch.tensor(v) for v in np.polynomial.hermite_e.hermegauss(80))
     x0, eps = train.repeat_interleave(80, dim=0), nodes.repeat(4)[:, None]
@@ -131,8 +132,9 @@ def test_the_mixture_denoiser_is_what_the_empirical_one_approaches_on_ever_more_
     assert 4 < few / many < 25
 
 
-def test_on_data_it_has_not_seen_the_empirical_denoiser_is_worse_than_the_exact_one_and_on_its_own_better():
-    mixture, diffusion = GaussianMixture.two_modes(8), GaussianDiffusion()
+@pytest.mark.parametrize("schedule", [Cosine(), Flow(), Exploding(0.05)], ids=repr)
+def test_on_data_it_has_not_seen_the_empirical_denoiser_is_worse_than_the_exact_one_and_on_its_own_better(schedule):
+    mixture, diffusion = GaussianMixture.two_modes(8), GaussianDiffusion(schedule)
     generator = torch.Generator().manual_seed(1)
     train, fresh = mixture.sample(64, generator), mixture.sample(64, generator)
     t = torch.full((64,), 0.3)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from taumem.diffusion import MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError
 from taumem.models import Categorical, Transformer, transformer
 from taumem.training import Learner, train
@@ -70,9 +70,10 @@ class Plain:
             speed = 10_000.0 ** (-np.arange(half) / half)
             q, k = ([(x[:half] + 1j * x[half:]) * np.exp(1j * n * speed) for n, x in enumerate(r)] for r in (q, k))
             for i, query in enumerate(q):
-                scores = np.array([(query * key.conj()).real.sum() for key in k]) / math.sqrt(2 * half)
+                seen = slice(i + 1 if self.network.causal else None)
+                scores = np.array([(query * key.conj()).real.sum() for key in k[seen]]) / math.sqrt(2 * half)
                 share = np.exp(scores - scores.max())
-                out[i].append(sum(s * value for s, value in zip(share / share.sum(), v, strict=True)))
+                out[i].append(sum(s * value for s, value in zip(share / share.sum(), v[seen], strict=True)))
         return [self.linear(f"{name}.leave", np.concatenate(parts)) for parts in out]
 
     def mlp(self, name: str, x: np.ndarray) -> np.ndarray:
@@ -92,10 +93,10 @@ class Plain:
         return c
 
     def __call__(self, text: list[int], t: float) -> np.ndarray:
-        eye, reach, c = np.eye(self.network.symbols), self.network.reach, self.time(t)
+        eye, (before, behind), c = np.eye(self.network.symbols), self.network.around, self.time(t)
         hs = []
         for i in range(len(text)):
-            around = [eye[text[j]] if 0 <= j < len(text) else 0 * eye[0] for j in range(i - reach, i + reach + 1)]
+            around = [eye[text[j]] if 0 <= j < len(text) else 0 * eye[0] for j in range(i - before, i + behind + 1)]
             hs.append(self.linear("stem", np.concatenate(around)))
         for k in range(len(self.network.attend)):
             name = f"attend.{k}"
@@ -106,7 +107,9 @@ class Plain:
         return np.stack([self.linear("leave", self.norm("norm", h, c)) for h in hs])
 
 
-@pytest.mark.parametrize("options", [{}, {"time_conditioning": True}, {"activation": "gelu"}, {"stem": 1, "heads": 4}])
+@pytest.mark.parametrize(
+    "options", [{}, {"time_conditioning": True}, {"activation": "gelu"}, {"stem": 1, "heads": 4}, {"causal": True}]
+)
 def test_the_network_is_what_its_formulas_say_position_by_position(options):
     options = SMALL | options
     network = stirred(Transformer(12, 5, **options)).double()
@@ -223,6 +226,22 @@ def test_with_time_conditioning_every_block_starts_as_the_identity():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("stem", [1, 5])
+def test_a_causal_one_answers_from_what_stands_before_a_position_and_from_all_of_it(stem):
+    network = stirred(Transformer(12, 5, **SMALL | {"stem": stem}, causal=True))
+    xt, t = texts(4, 12), times(4)
+    answers = network(xt, t)
+    for i in range(12):
+        changed = xt.clone()
+        changed[:, i] = (xt[:, i] + 1) % 5
+        moved = (network(changed, t) - answers).abs().amax(dim=(0, 2))
+        assert float(moved[: i + 1].max()) == 0
+        assert (moved[i + 1 :] > 1e-6).all()
+    # It may be asked about a beginning alone.
+    torch.testing.assert_close(network(xt[:, :7], t), answers[:, :7])
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("stem", [1, 9])
 def test_the_stem_starts_with_variance_1(stem):
     network = Transformer(64, 27, width=512, stem=stem, generator=seeded(1))
@@ -240,7 +259,7 @@ def test_initial_weights_come_from_the_generator_alone():
     assert torch.equal(fixed, fixed_again)
 
 
-MASKED, UNIFORM = MaskedDiffusion(5), UniformDiffusion(5)
+MASKED, UNIFORM, AUTOREGRESSIVE = MaskedDiffusion(5), UniformDiffusion(5), AutoregressiveDiffusion(5)
 CONDITIONING = pytest.mark.parametrize("time_conditioning", [False, True])
 
 
@@ -257,9 +276,10 @@ def test_the_loss_reaches_every_parameter_by_a_finite_gradient(time_conditioning
 # On a CPU, torch asks one member after another for its attention, and says so.
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 @CONDITIONING
-@pytest.mark.parametrize("diffusion", [MASKED, UNIFORM], ids=["masked", "uniform"])
+@pytest.mark.parametrize("diffusion", [MASKED, UNIFORM, AUTOREGRESSIVE], ids=["masked", "uniform", "autoregressive"])
 def test_an_ensemble_learns_as_one_batched_program(diffusion, time_conditioning):
     options = SMALL | {"symbols": diffusion.symbols, "time_conditioning": time_conditioning}
+    options["causal"] = diffusion is AUTOREGRESSIVE
     models = [Categorical(stirred(Transformer(12, 5, **options, generator=seeded(k))), diffusion) for k in range(3)]
     stacked, _ = stack_module_state(models)
     x0, t = texts(12, 12, 5).reshape(3, 4, 12), times(12).reshape(3, 4)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from taumem.diffusion import (
+    AutoregressiveDiffusion,
     CosineKeeping,
     GaussianDiffusion,
     LinearBetas,
@@ -324,6 +325,27 @@ TOKENS = torch.zeros(4, 6, dtype=torch.long)
 def test_what_cannot_be_measured_is_refused(diffusion, sets, options, words):
     with pytest.raises(ConfigError, match=words):
         BitsPerSymbol(diffusion, sets, **options)
+
+
+def test_of_an_autoregressive_model_the_bits_are_its_likelihood_itself_from_one_look():
+    diffusion, data, looks = AutoregressiveDiffusion(2), chain(200, 12, 1), []
+
+    def stays(xt, t):
+        looks.append(len(xt))
+        before = torch.cat([xt[:, :1] * 0, xt[:, :-1]], dim=1)
+        return torch.where(before[..., None] == torch.arange(2), math.log(0.7), math.log(0.3))
+
+    n_same = (torch.cat([data[:, :1] * 0, data[:, :-1]], dim=1) == data).sum(dim=1).double()
+    expected = -(n_same * math.log2(0.7) + (12 - n_same) * math.log2(0.3)) / 12
+    for weighting in ("all", "hidden"):
+        probe = BitsPerSymbol(replace(diffusion, weighting=weighting), {"heldout": data}, n_times=8)
+        found = measured(probe, stays)["heldout_bits"]
+        assert found.value == pytest.approx(float(expected.mean()), rel=1e-6)
+        assert found.se == pytest.approx(float(expected.std()) / 200**0.5, rel=1e-5)
+    assert looks == [200, 200]
+    train = torch.arange(32)[:, None] // 2 ** torch.arange(5) % 2  # all different: the memorizer chooses one of 32
+    memory = measured(BitsPerSymbol(diffusion, {"train": train}), EmpiricalDenoiser(diffusion, train))
+    assert memory["train_bits"].value == pytest.approx(5 / 5)
 
 
 # --- unmasking with the empirical optimum -----------------------------------------------------------------------------

@@ -278,3 +278,9 @@ def test_held_out_texts_too_few_to_say_that_chance_is_low_are_told():
     texts = torch.randint(20, (90, 30), generator=torch.Generator().manual_seed(0))
     with pytest.warns(TaumemWarning, match="0 of 9 held-out items count as copies"):
         TextCopies(texts[:80], texts[81:])
+
+
+def test_a_look_keeps_which_training_item_each_sample_is_nearest_to():
+    train = torch.eye(4)[[0, 0, 1, 2, 3]]  # the second is there twice: places are those of the set as it was given
+    reading = Copies(train, torch.ones(40, 4), keep=3).measure(torch.eye(4)[[3, 1, 0, 2]])
+    assert reading.arrays["place"].tolist() == [4, 2, 0]

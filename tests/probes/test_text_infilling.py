@@ -9,7 +9,7 @@ from markov_text import DIFFUSION, WINDOW, MarkovDenoiser, estimates, generator,
 from reference_problem import DIFFUSION as GAUSSIAN
 from torch import nn
 
-from taumem.diffusion import MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, MaskedDiffusion, UniformDiffusion
 from taumem.errors import ConfigError
 from taumem.models import Categorical, EmpiricalDenoiser, Transformer
 from taumem.probes import Infilling, infill
@@ -26,6 +26,7 @@ def test_the_memorizer_completes_every_training_text_and_no_held_out_one(positio
     assert found["infill_copies"].value == found["infill_accuracy"].value == 1
     assert found["infill_copies"].low > 0.9
     assert found["infill_copies_chance"].value == 0
+    assert (set(found["infill_copies"].items), set(found["infill_copies_chance"].items)) == ({1.0}, {0.0})
     # No training text fits, so that the prediction is uniform.
     assert found["infill_accuracy_heldout"].value == pytest.approx(1 / 27, abs=0.03)
     assert found["infill_copies_chance"].count == found["infill_accuracy_heldout"].count == 40
@@ -43,6 +44,34 @@ def test_the_exact_denoiser_completes_training_texts_as_often_as_held_out_ones(p
     assert chance.low < copies.high
     train, heldout = found["infill_accuracy"], found["infill_accuracy_heldout"]
     assert abs(train.value - heldout.value) < 4 * math.hypot(train.se, heldout.se)
+
+
+def test_of_an_autoregressive_model_the_end_is_hidden_and_the_memorizer_completes_its_training_texts():
+    diffusion = AutoregressiveDiffusion(27)
+    probe = Infilling(diffusion, TRAIN, HELDOUT)
+    assert torch.equal(probe.hidden, (torch.arange(24) >= 12).expand(40, 24))
+    found = estimates(probe.measure(EmpiricalDenoiser(diffusion, TRAIN)))
+    assert found["infill_copies"].value == found["infill_accuracy"].value == 1
+    assert found["infill_copies_chance"].value == 0
+    assert found["infill_accuracy_heldout"].value == pytest.approx(1 / 27, abs=0.03)
+
+
+def test_an_autoregressive_model_of_the_truth_completes_training_texts_as_often_as_others():
+    def repeats_the_last(xt, t):  # the exact model of texts whose symbols stay with probability 0.9
+        before = torch.cat([xt[:, :1] * 0, xt[:, :-1]], dim=1)
+        return torch.where(before[..., None] == torch.arange(2), math.log(0.9), math.log(0.1))
+
+    stays = torch.rand(2, 300, 24, generator=generator(3)) < 0.9
+    train, heldout = (torch.where(each, 0, 1).cumsum(dim=1) % 2 for each in stays)
+    probe = Infilling(AutoregressiveDiffusion(2), train, heldout, n_items=300, tolerance=0.2)
+    found = estimates(probe.measure(repeats_the_last))
+    copies, chance = found["infill_copies"], found["infill_copies_chance"]
+    assert 0.2 < chance.value < 1
+    assert copies.low < chance.high
+    assert chance.low < copies.high
+    for name, texts_asked in (("infill_accuracy", train), ("infill_accuracy_heldout", heldout)):
+        stayed = (texts_asked[:, 12:] == texts_asked[:, 11:-1]).double().mean()
+        assert found[name].value == pytest.approx(float(stayed))  # each after the true one before it
 
 
 def test_at_most_the_tolerance_of_the_hidden_symbols_may_be_wrong():
@@ -126,7 +155,7 @@ def test_the_same_question_gets_the_same_answer_and_changes_nothing():
 
 @pytest.mark.parametrize("diffusion", [UniformDiffusion(27), GAUSSIAN], ids=["uniform", "gaussian"])
 def test_without_a_mask_there_is_nothing_to_fill_in(diffusion):
-    with pytest.raises(ConfigError, match="infilling needs masked diffusion"):
+    with pytest.raises(ConfigError, match="infilling needs masked or autoregressive diffusion"):
         Infilling(diffusion, TRAIN, HELDOUT)
 
 

@@ -19,7 +19,9 @@ from taumem.analysis.clocks import (
     tau_gen,
     tau_infill,
     tau_level,
+    tau_member,
     tau_split,
+    tau_tpr,
     tau_val,
 )
 from taumem.analysis.differences import Difference
@@ -27,9 +29,13 @@ from taumem.analysis.find import find_onsets
 from taumem.analysis.fitting import fit_law
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
+from taumem.analysis.item_hits import onsets_of_hits
+from taumem.analysis.item_onsets import ItemOnsets, find_item_onsets, onsets_against_twin, onsets_alone
+from taumem.analysis.item_order import ItemOrder, order_of_items
 from taumem.analysis.law import Covariate, Law
 from taumem.analysis.laws import ClockLaw
 from taumem.analysis.onset import Onset
+from taumem.analysis.order import Precedence, order_of
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, PlannedPilot
 from taumem.analysis.placing import Placed
@@ -70,6 +76,8 @@ __all__ = [
     "ForecastReached",
     "GapOpened",
     "Interval",
+    "ItemOnsets",
+    "ItemOrder",
     "Law",
     "LossTurned",
     "MembersFound",
@@ -78,6 +86,7 @@ __all__ = [
     "PhaseDiagram",
     "Placed",
     "PlannedPilot",
+    "Precedence",
     "Prior",
     "Reason",
     "Seen",
@@ -93,11 +102,17 @@ __all__ = [
     "agreement_of_twins",
     "exact_interval",
     "families",
+    "find_item_onsets",
     "find_onsets",
     "find_twins",
     "fit_law",
     "gap_sym",
     "has_levels",
+    "onsets_against_twin",
+    "onsets_alone",
+    "onsets_of_hits",
+    "order_of",
+    "order_of_items",
     "tau_copy",
     "tau_gap",
     "tau_gap_base",
@@ -106,7 +121,9 @@ __all__ = [
     "tau_gen",
     "tau_infill",
     "tau_level",
+    "tau_member",
     "tau_split",
+    "tau_tpr",
     "tau_val",
     "twin_losses",
     "usual_prior",

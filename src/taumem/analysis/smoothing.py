@@ -43,13 +43,13 @@ def smoothed_and_residual(x: Floats, values: Floats) -> tuple[Floats, Floats]:
 
     Args:
         x: log steps of the looks, ascending, at least 5.
-        values: of the curve, [looks].
+        values: of the curve, [looks], or of several curves [looks, curves].
 
     Returns:
-        Both [looks]. The residuals are divided by sqrt(1 - leverage), which undoes that the curve follows
+        Both of that shape. The residuals are divided by sqrt(1 - leverage), which undoes that the curve follows
         its own noise (leverage is capped at 0.9, where a look at an end almost determines the curve).
     """
     smoother = quadratic_smoother(x, x)
     smoothed = smoother @ values
     leverage = np.clip(np.diagonal(smoother), 0, 0.9)
-    return smoothed, (values - smoothed) / np.sqrt(1 - leverage)
+    return smoothed, ((values - smoothed).T / np.sqrt(1 - leverage)).T

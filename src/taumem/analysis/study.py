@@ -16,6 +16,7 @@ from taumem.analysis.law import Law, whole_size
 from taumem.analysis.laws import ClockLaw, forecasting
 from taumem.analysis.missing import of_the_diagram, unread, untimed, unvaried, without_law
 from taumem.analysis.onset import Onset, Unit, checked_unit, refuse_time
+from taumem.analysis.order import Precedence, order_of
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
@@ -118,6 +119,13 @@ class Study:
         kinds = {record.header.data.kind for record in self.records}
         kind = kinds.pop() if len(kinds) == 1 else ""
         return ClockLaw.of_each(onsets, self.excluded, self.floor, self.confidence, kind, self.covariates)
+
+    @cached_property
+    def order(self) -> tuple[Precedence, ...]:
+        """The clocks as multiples of tau_val in the same runs, from the first to the last; none without a tau_val."""
+        onsets = [onset for onset in self.onsets if onset.n_train not in self.excluded]
+        timed = any(onset.clock == "tau_val" for onset in onsets)
+        return tuple(order_of(onsets, confidence=self.confidence)) if timed else ()
 
     @property
     def laws(self) -> dict[str, Law]:
@@ -282,7 +290,7 @@ class Study:
             yield "No forecast was handed in, so none is held against a measurement."
 
     def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
-        """Plain facts for a JSON file: onsets, laws and phases.
+        """Plain facts for a JSON file: onsets, laws, the order of the clocks and phases.
 
         Args:
             exponent: of the laws, as in :meth:`fits`.
@@ -296,5 +304,6 @@ class Study:
             "laws": {clock: law.to_json() for clock, law in laws.items()},
             "not_fitted": reasons,
             "onsets": [onset.to_json() for onset in self.onsets],
+            "order": [each.to_json() for each in self.order],
             **(self.phase.to_json() if self.phase else {}),
         }

@@ -21,6 +21,7 @@ from taumem.audit.reported import reported_scores
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, bring_together
 from taumem.audit.significance import EXCHANGEABLE, bounds_of, copies_of, counted, histogram_of
+from taumem.audit.stress import stressed
 from taumem.data.gathered import Gathered
 from taumem.errors import option
 from taumem.record import RunRecord
@@ -44,6 +45,7 @@ def audit(
     *,
     groups: object | None = None,
     losses: object | None = None,
+    stress: object | None = None,
     output: Path | str | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -60,6 +62,9 @@ def audit(
             to groups, or two lists of names, one for each set.
         losses: for a membership test: the model's loss of each training item [P] and of each held-out item [n], or the
             folder of a run of taumem's, of whose last look they are taken.
+        stress: samples of the same model after a stress test, such as :func:`taumem.cycle`, likewise: they are audited
+            too, by the same rule against the same items, and what they show stands beside the samples. Their findings
+            go into the folder ``stress`` in ``output``.
         output: a folder to write ``audit.json``, ``findings.csv``, ``findings.parquet`` and the gallery to.
         progress: called with (stage, work done, work in all).
         options: those of :class:`taumem.audit.settings.Settings`: orbit, rule, q, features, size, window, seed, ...
@@ -78,13 +83,37 @@ def audit(
     compared = compare(sides, settings, searches)
     partial = partial_copies(sides, compared.null, settings, progress)
     rows = rows_of(sides, compared, partial.columns, settings.redact)
-    record = _record(sides, compared, partial, settings, losses_found, _places(settings, groups=groups, losses=losses))
+    places = _places(settings, groups=groups, losses=losses, stress=stress)
+    record = _record(sides, compared, partial, settings, losses_found, places)
     record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
+    if stress is not None:
+        record = stressed(record, _of_stress(stress, train, heldout, groups, output, progress, options))
     if output is not None:
         record = write_findings(record, rows, output)
         record.write(output)
         searches.forget()
     return record
+
+
+def _of_stress(
+    stress: object,
+    train: object,
+    heldout: object | None,
+    groups: object | None,
+    output: Path | str | None,
+    progress: Progress,
+    options: dict[str, Any],
+) -> AuditRecord:
+    """Audit the stressed samples as samples; parts are looked for among the others alone."""
+    return audit(
+        stress,
+        train,
+        heldout,
+        groups=groups,
+        output=None if output is None else Path(output) / "stress",
+        progress=lambda stage, done, total: progress(f"stress, {stage}", done, total),
+        **(options | {"parts": False}),
+    )
 
 
 def _searches(sides: Sides, settings: Settings, output: Path | str | None, progress: Progress) -> KeptSearches:

@@ -67,6 +67,9 @@ MEASURES: dict[str, Callable[[AuditRecord], Value]] = {
     "identical.fraction": lambda record: None if (share := _identical(record)) is None else share.fraction,
     "phantoms.p": lambda record: None if record.phantoms is None else record.phantoms.p,
     "power.excluded_above": lambda record: record.power.excluded_above,
+    "stress": lambda record: None if record.stress is None else record.stress.copies,
+    "stress.count": lambda record: None if record.stress is None else record.stress.copies.count,
+    "stress.p": lambda record: None if record.stress is None else record.stress.verdict.p,
     "verdict.p": lambda record: record.verdict.p,
 }
 """By name; besides these there are those below."""
@@ -80,7 +83,7 @@ ENDS = {"rules": ("count", "fraction", "high", "low"), "scores": ("high", "low",
 ENDS["membership"] = ENDS["scores"]
 """What may be asked of each of them, behind another dot."""
 NAMED = re.compile(r"(?P<family>\w+)(?:\[(?P<own>[^]]+)]|\.(?P<plain>\w+))(?:\.(?P<end>\w+))?")
-_OF_COPIES = ("copies", "flagged", "phantoms", "rules", "verdict")
+_OF_COPIES = ("copies", "flagged", "phantoms", "rules", "stress", "verdict")
 
 
 def known_name(name: str, rule: str | None = None) -> str:
@@ -121,6 +124,8 @@ def measured(record: AuditRecord, name: str) -> Measured | str:
     """A number of a record by its name; in words why there is none."""
     family = re.split(r"[.\[]", name)[0]
     value = MEASURES[name](record) if name in MEASURES else _named(record, name)
+    if family == "stress" and record.stress and record.stress.verdict.state == "withheld":
+        return f"of the stressed samples no verdict can be given: {'; '.join(record.stress.verdict.withheld)}."
     if value is None:
         return "it was not measured."
     if isinstance(value, str):

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from taumem.audit.null import Null
 from taumem.audit.patch_motifs import overused_patches, spread
-from taumem.audit.patches import PatchComparison, PatchMatches
 from taumem.audit.settings import Settings
 from taumem.audit.sides import Sides, taken
 from taumem.audit.significance import chance_of, share_of
 from taumem.audit.stretches import longest_stretches, overused_motifs
 from taumem.errors import option
+from taumem.neighbors.patches import PatchComparison, PatchMatches
 from taumem.record.audit import NotRun, RuleResult
 
 __all__ = ["Partial", "partial_copies"]

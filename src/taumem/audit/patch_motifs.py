@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 from torch import Tensor
 
-from taumem.audit.patches import FLOOR, Window, windows_of
 from taumem.audit.stretches import fewest_tested
 from taumem.errors import ConfigError, DataError
 from taumem.neighbors.comparison import averaged
+from taumem.neighbors.patches import FLOOR, Window, windows_of
 
 __all__ = ["PatchMotif", "overused_patches", "spread"]
 

@@ -22,7 +22,7 @@ TABLE = "findings.csv"
 TINY = 1e-300
 CLOSE = 1e-6
 """Relative difference up to which two numbers agree: other processors round differently."""
-UNASKED = ("groups", "losses", "features_sha256")
+UNASKED = ("groups", "losses", "stress", "features_sha256")
 """Settings of a record that are no options of :class:`taumem.audit.settings.Settings`."""
 UNCOMPARED = ("made", "findings")
 """What may differ: the versions, and files whose numbers are compared in the record."""
@@ -56,6 +56,7 @@ def verify(
     heldout: object | None = None,
     groups: object | None = None,
     losses: object | None = None,
+    stress: object | None = None,
     features: Any = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -68,6 +69,7 @@ def verify(
         heldout: the held-out items.
         groups: as they were given to the audit.
         losses: as they were given to the audit.
+        stress: as it was given to the audit.
         features: as they were given to the audit; needed if they were a function, or the record is redacted.
         progress: as in :func:`taumem.audit.audit`.
 
@@ -87,6 +89,7 @@ def verify(
             sets["heldout"],
             groups=_setting(record, "groups", groups),
             losses=_setting(record, "losses", losses),
+            stress=_setting(record, "stress", stress),
             output=place,
             progress=progress,
             **options,
@@ -104,7 +107,7 @@ def verify(
     is_alike = not others and (not is_moved or record.settings.get("redact"))
     if is_alike and record.findings.get(TABLE) != again.findings[TABLE]:
         differences.append(f"{TABLE}: its rows are not those that the inputs give")
-    again_given = {"groups": groups, "losses": losses, "features": features}
+    again_given = {"groups": groups, "losses": losses, "stress": stress, "features": features}
     elsewhere = {f"settings.{name}" for name, came in again_given.items() if came is not None}
     for name in sorted({*was, *now} - elsewhere):
         if not name.endswith(".digest") and not _agree(was.get(name), now.get(name)):
@@ -119,7 +122,7 @@ def _digest(record: AuditRecord, name: str) -> str:
 
 def _setting(record: AuditRecord, name: str, given: object | None) -> object | None:
     """What was given beside the sets: as it is given now, or from where the record says."""
-    place = record.settings[name]
+    place = record.settings.get(name)  # records of before have no stress
     if given is not None or place is None:
         return given
     if place == LEFT_OUT:

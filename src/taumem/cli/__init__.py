@@ -10,10 +10,12 @@ from taumem.cli import (  # noqa: F401 (each puts its verbs into the app)
     auditing,
     checking,
     files,
+    items,
     listing,
     making,
     reading,
     scanning,
+    stressing,
     watching,
 )
 from taumem.cli.entry import app, main

@@ -31,6 +31,8 @@ def show_audit(record: "AuditRecord") -> None:
     out.print(f"[{_COLORS[record.verdict.state]}]{escape(plain_name(record.verdict.sentence))}[/]", soft_wrap=True)
     for caution in cautions(record):
         out.print(f"[yellow]{escape(plain_name(caution))}[/]", soft_wrap=True)
+    if record.stress is not None:
+        out.print(escape(plain_name(record.stress.sentence)), soft_wrap=True)
     _show_counts(record)
     _show_pairs(record)
     _show_scores(record)
@@ -79,6 +81,8 @@ def _show_counts(record: "AuditRecord") -> None:
     table = new_table("", Column("samples", justify="right"), "share", "95 % interval", "by chance", "95 % interval")
     rules = [rule for rule in (*record.rules, *record.partial) if rule.sentence != record.copies.rule]
     rows: list[tuple[str, Share, Share | None]] = [("copies", record.copies, record.copies.chance)]
+    if record.stress is not None:
+        rows.append(("copies after stress", record.stress.copies, record.stress.copies.chance))
     rows += [(rule.name, rule.samples, rule.chance) for rule in rules]
     for name, share, chance in rows:
         by_chance = ("-", "") if chance is None else (f"{chance.count:,} of {chance.n:,}", _ends(chance))

@@ -40,6 +40,7 @@ def audit(
     q: float | None = None,
     groups: Source = None,
     losses: Source = None,
+    stress: Source = None,
     features: str | None = None,
     size: WholeOrNone = None,
     window: WholeOrNone = None,
@@ -90,6 +91,9 @@ def audit(
         A .csv, .tsv or .json file that says which items belong together (patients, scenes, authors).
     losses
         The folder of a run of taumem's (or of a Guard) with the same training set: a membership test on its losses.
+    stress
+        Samples of the same model after a stress test (taumem.cycle): they are audited too, and counted beside the
+        others.
     features
         What images are compared by: pixels, colors-and-edges, module:function, or a .pt or .onnx file; pixels if not
         given.
@@ -141,6 +145,7 @@ def audit(
         "heldout": heldout,
         "groups": groups,
         "losses": losses,
+        "stress": stress,
     }
     options = _given(
         orbit=orbit, rule=rule, q=q, features=features, size=size, window=window, as_bytes=as_bytes or None, key=key,

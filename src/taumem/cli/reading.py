@@ -20,7 +20,7 @@ from taumem.cli.entry import (
     app,
     one_confidence,
 )
-from taumem.cli.tables import show_cautions, show_forecast, show_study
+from taumem.cli.tables import show_cautions, show_forecast, show_order, show_study
 from taumem.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def fit(
     unit: Literal["steps", "effective-time"] = "steps",
     exclude: Excluded = None,
     covariate: Annotated[list[str] | None, Parameter(negative="")] = None,
+    order: Annotated[bool, Parameter(negative="")] = False,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
     output: OutputFile | None = None,
@@ -64,6 +65,8 @@ def fit(
     covariate
         A setting that the runs differ in and tau depends on too, such as training.learning_rate of the studies of a
         sweep: tau = c P^a z^b; once for each.
+    order
+        Also print in which order the clocks go off, as multiples of tau_val in the same runs.
     confidence
         Probability of every interval.
     output
@@ -93,6 +96,8 @@ def fit(
         print_json(content)
     else:
         show_study(study, exponent)
+        if order:
+            show_order(study.order)
 
 
 @app.command

@@ -10,11 +10,11 @@ from rich.table import Column
 from taumem.cli.console import add_row, err, new_table, out, show_table
 
 if TYPE_CHECKING:
-    from taumem.analysis import Forecast, Interval, Law, NextPilot, Onset, PhaseDiagram, Study
+    from taumem.analysis import Forecast, Interval, Law, NextPilot, Onset, PhaseDiagram, Precedence, Study
     from taumem.lab import Outlook
     from taumem.lab.demo import DemoResult
 
-__all__ = ["show_cautions", "show_demo", "show_forecast", "show_outlook", "show_study"]
+__all__ = ["show_cautions", "show_demo", "show_forecast", "show_order", "show_outlook", "show_study"]
 
 _UNITS = {"steps": "optimizer steps", "effective_time": "effective time"}
 EXPECTED = ("tau_gen", "tau_val")
@@ -44,6 +44,28 @@ def show_cautions(cautions: Iterable[str]) -> None:
     """Print on standard error what a reader must know before believing what is printed."""
     for sentence in cautions:
         err.print(f"[yellow]note:[/] {escape(sentence)}", soft_wrap=True)
+
+
+def show_order(order: "Sequence[Precedence]") -> None:
+    """Print in which order clocks go off, as multiples of another one's onset in the same runs."""
+    if not order:
+        out.print("[dim]No two clocks were read in the same runs, so that there is no order of clocks.[/]")
+        return
+    from taumem.analysis import wording
+
+    table = new_table(
+        Column("clock"),
+        Column(f"multiple of {order[0].reference}", justify="right"),
+        Column("exponent of P, less its", justify="right"),
+        Column("runs", justify="right"),
+    )
+    for each in order:
+        factor = (
+            wording.power(each.factor) if each.factor else f"> {wording.number(each.beyond)}" if each.beyond else "?"
+        )
+        runs = f"{each.n_located} of {each.n_runs}"
+        add_row(table, each.clock, factor, wording.power(each.trend) if each.trend else "", runs)
+    show_table(table)
 
 
 def show_outlook(outlook: "Outlook") -> None:

@@ -26,7 +26,7 @@ from taumem.record.input_notes import ITSELF, OTHER_SCALE, SAME_PLACE
 
 __all__ = ["NAMES", "Gathered", "Inputs", "gather", "gather_all"]
 
-NAMES = {"generated": "samples", "train": "training items", "heldout": "held-out items"}
+NAMES = {"generated": "samples", "train": "training items", "heldout": "held-out items", "stress": "stressed samples"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,12 +59,14 @@ class GaussianMixture:
             raise ConfigError(f"weights must sum to 1; they sum to {total:g}.")
 
     @classmethod
-    def two_modes(cls, dimensions: int = 8, *, dtype: torch.dtype = torch.float32) -> "GaussianMixture":
-        """The reference problem 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = (1, ..., 1).
+    def two_modes(
+        cls, dimensions: int = 8, *, separation: float = 1.0, dtype: torch.dtype = torch.float32
+    ) -> "GaussianMixture":
+        """The reference problem 1/2 N(mu, I) + 1/2 N(-mu, I) with mu = separation (1, ..., 1); one Gaussian at 0.
 
         Reference: T. Bonnaire, R. Urfin, G. Biroli, M. Mézard, 2025, arXiv 2505.17638 (d = 8).
         """
-        mean = torch.ones(dimensions, dtype=dtype)
+        mean = torch.full((dimensions,), separation, dtype=dtype)
         half = torch.full((2,), 0.5, dtype=dtype)
         return cls(half, torch.stack([mean, -mean]), torch.ones(2, dtype=dtype))
 

@@ -1,5 +1,6 @@
-"""Variance-preserving Gaussian diffusion, in continuous time: the process of DDPM and iDDPM."""
+"""Gaussian diffusion in continuous time: the process of DDPM, of flow matching and of exploding variance."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +20,7 @@ Weighting = Literal["eps", "v", "x0"]
 
 @dataclass(frozen=True)
 class GaussianDiffusion:
-    """xt = alpha_t x0 + sigma_t eps, with alpha_t^2 + sigma_t^2 = 1 and eps standard normal.
+    """xt = alpha_t x0 + sigma_t eps, with eps standard normal.
 
     The loss is the squared error of the predicted x0, averaged over the coordinates of an item and weighted by time:
 
@@ -27,15 +28,21 @@ class GaussianDiffusion:
         v:    (1 / sigma_t)^2       |x0 - x0_hat|^2 = |v - v_hat|^2,   v = alpha_t eps - sigma_t x0
         x0:                         |x0 - x0_hat|^2
 
+    This v is that of variance-preserving schedules, alpha_t^2 + sigma_t^2 = 1. Flow matching is the schedule
+    :class:`Flow`, whose v = eps - x0 has the same weight, and whose deterministic step is Euler's along the line; under
+    :class:`Exploding` v and its weight, 1 / c_out^2, are those of Karras et al.
+
     Args:
-        schedule: alpha_t and sigma_t.
+        schedule: alpha_t and sigma_t, and what a velocity is.
         weighting: which of the three losses.
         eta: randomness of the reverse step, from 0 (DDIM, deterministic) to 1 (ancestral, the DDPM posterior).
         t_min: the smallest diffusion time; smaller ones are raised to it, since sigma_t = 0 has no noise to remove.
-        t_max: the largest diffusion time, likewise, since alpha_t = 0 has no signal left.
+        t_max: the largest diffusion time, likewise, since alpha_t = 0 has no signal left; that of ``t_min``, and
+            every loss is the one at that time.
 
     Reference: Ho et al. 2020, arXiv 2006.11239; Salimans & Ho 2022, arXiv 2202.00512 (v);
-    Song et al. 2021, arXiv 2010.02502, eq. 12 (eta).
+    Song et al. 2021, arXiv 2010.02502, eq. 12 (eta); Lipman et al. 2023, arXiv 2210.02747 (flow matching);
+    Karras et al. 2022, arXiv 2206.00364 (exploding variance).
     """
 
     schedule: Schedule = field(default_factory=Cosine)
@@ -49,12 +56,20 @@ class GaussianDiffusion:
             raise ConfigError(f"weighting must be 'eps', 'v' or 'x0'; got {self.weighting!r}.")
         if not 0 <= self.eta <= 1:
             raise ConfigError(f"eta must lie in [0, 1] (0: deterministic, 1: ancestral); got {self.eta}.")
-        if not 0 < self.t_min < self.t_max <= 1:
-            raise ConfigError(f"diffusion times need 0 < t_min < t_max <= 1; got {self.t_min} and {self.t_max}.")
+        if not 0 < self.t_min <= self.t_max <= 1:
+            raise ConfigError(f"diffusion times need 0 < t_min <= t_max <= 1; got {self.t_min} and {self.t_max}.")
 
     def scales(self, t: Times) -> tuple[Times, Times]:
         """Give alpha_t and sigma_t, with t kept inside [t_min, t_max]."""
         return self.schedule(t.clamp(self.t_min, self.t_max))
+
+    def velocity(self, t: Times) -> tuple[Times, Times]:
+        """Give skip and out of x0 = skip xt - out v, likewise."""
+        return self.schedule.velocity(t.clamp(self.t_min, self.t_max))
+
+    def input_scale(self, t: Times) -> Times:
+        """Give by what xt is multiplied before a network reads it, likewise."""
+        return self.schedule.input_scale(t.clamp(self.t_min, self.t_max))
 
     def noise(self, x0: Batch, generator: Generator) -> Batch:
         """Draw eps, a standard normal for each coordinate."""
@@ -66,8 +81,9 @@ class GaussianDiffusion:
         return per_item(alpha_t, x0) * x0 + per_item(sigma_t, x0) * noise
 
     def prior(self, n: int, item_shape: tuple[int, ...], generator: Generator) -> Batch:
-        """Draw n standard normal items."""
-        return torch.randn((n, *item_shape), generator=generator, device=generator.device)
+        """Draw n normal items of the scale that data of variance 1 have at t = 1."""
+        scale = math.hypot(*map(float, self.scales(torch.ones(1, dtype=torch.float64))))
+        return scale * torch.randn((n, *item_shape), generator=generator, device=generator.device)
 
     def loss(self, denoiser: Denoiser, x0: Batch, t: Times, noise: Batch) -> PerItem:
         """Give the weighted squared error of each item, averaged over its coordinates."""
@@ -89,7 +105,8 @@ class GaussianDiffusion:
         )
         eps_hat = (xt - alpha_t * x0_hat) / sigma_t
         # The posterior's own noise: what eta = 1 puts back.
-        fresh = self.eta * (sigma_s / sigma_t) * (1 - (alpha_t / alpha_s).square()).clamp(min=0).sqrt()
+        beta = sigma_t.square() - (alpha_t / alpha_s * sigma_s).square()
+        fresh = self.eta * (sigma_s / sigma_t) * beta.clamp(min=0).sqrt()
         xs = alpha_s * x0_hat + (sigma_s.square() - fresh.square()).clamp(min=0).sqrt() * eps_hat
         return xs + fresh * self.noise(xt, generator) if self.eta > 0 else xs
 
@@ -106,11 +123,11 @@ class GaussianDiffusion:
         return (weights @ x0.flatten(1)).reshape(len(weights), *x0.shape[1:])
 
     def _weight(self, t: Times) -> Times:
-        alpha_t, sigma_t = self.scales(t)
         if self.weighting == "eps":
+            alpha_t, sigma_t = self.scales(t)
             return (alpha_t / sigma_t).square()
         if self.weighting == "v":
-            return sigma_t.square().reciprocal()
+            return self.velocity(t)[1].square().reciprocal()
         return torch.ones_like(t)
 
 

@@ -24,7 +24,7 @@ from taumem.diffusion.tokens import (
 from taumem.errors import ConfigError
 from taumem.shapes import PerItem, Times
 
-__all__ = ["MaskedDiffusion", "cosine_grid", "sample_in_any_order"]
+__all__ = ["MaskedDiffusion", "complete_in_any_order", "cosine_grid", "sample_in_any_order"]
 
 
 @dataclass(frozen=True)
@@ -181,17 +181,36 @@ def sample_in_any_order(
 
     Reference: Hoogeboom et al. 2022, arXiv 2110.02037.
     """
-    x = diffusion.prior(n, item_shape, generator)
-    positions = math.prod(item_shape)
-    order = torch.rand((n, positions), generator=generator, device=x.device, dtype=torch.float64).argsort(dim=1)
+    return complete_in_any_order(diffusion, denoiser, diffusion.prior(n, item_shape, generator), generator)
+
+
+@torch.no_grad()
+def complete_in_any_order(diffusion: MaskedDiffusion, denoiser: Denoiser, xt: Tokens, generator: Generator) -> Tokens:
+    """Find the masked symbols of each item, one after another in a random order of its own; the others stay.
+
+    As :func:`sample_in_any_order`, which starts from masks alone: each symbol is drawn given all that are there.
+
+    Args:
+        diffusion: whose reversal it is.
+        denoiser: the model.
+        xt: items of which some symbols are masked, others not.
+        generator: of every random draw, on the items' device.
+    """
+    x, positions = xt.flatten(1), math.prod(xt.shape[1:])
+    masked = x == diffusion.mask
+    n_masked = masked.sum(dim=1)
+    drawn = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float64)
+    order = drawn.masked_fill(~masked, math.inf).argsort(dim=1)
     lost = 1 - torch.arange(positions, dtype=torch.float64) / positions
-    for k, time in enumerate(time_when(lost, diffusion.schedule).tolist()):
-        t = torch.full((n,), time, device=x.device)
-        log_x0 = predict(denoiser, x, t, diffusion.vocabulary).flatten(1, -2)
-        place = order[:, k, None]
+    times = time_when(lost, diffusion.schedule).to(x.device, torch.float32)
+    for k in range(int(n_masked.max()) if len(x) else 0):
+        asked = (n_masked > k).nonzero()[:, 0]
+        items = x[asked].reshape(-1, *xt.shape[1:])
+        log_x0 = predict(denoiser, items, times[positions - n_masked[asked] + k], diffusion.vocabulary).flatten(1, -2)
+        place = order[asked, k, None]
         found = draw(log_x0.take_along_dim(place[..., None], dim=1), generator)
-        x = x.flatten(1).scatter(1, place, found).reshape(x.shape)
-    return x
+        x = x.index_copy(0, asked, x[asked].scatter(1, place, found))
+    return x.reshape(xt.shape)
 
 
 def cosine_grid(schedule: KeepSchedule, steps: int) -> list[float]:

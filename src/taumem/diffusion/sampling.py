@@ -11,7 +11,7 @@ from taumem.diffusion.diffusion import Diffusion
 from taumem.errors import ConfigError
 from taumem.shapes import Batch
 
-__all__ = ["sample"]
+__all__ = ["denoise", "sample"]
 
 
 @torch.no_grad()
@@ -56,3 +56,28 @@ def sample(
     for t, s in pairwise(times):
         x = diffusion.reverse(denoiser, x, t, s, generator)
     return x
+
+
+@torch.no_grad()
+def denoise(
+    diffusion: Diffusion, denoiser: Denoiser, xt: Batch, t: float, generator: Generator, *, steps: int = 15
+) -> Batch:
+    """Bring corrupted items back to data: a reversal that starts in the middle.
+
+    Args:
+        diffusion: the process to reverse.
+        denoiser: the model.
+        xt: items at time t.
+        t: diffusion time, in (0, 1].
+        generator: of every random draw, on the items' device.
+        steps: reverse steps, on a uniform grid from t to 0.
+
+    Raises:
+        ConfigError: a time outside (0, 1], or fewer than one step.
+    """
+    if not 0 < t <= 1 or steps < 1:
+        raise ConfigError(f"items come back from a time in (0, 1] in at least 1 step; got t = {t} and {steps} steps.")
+    grid = [t * (1 - k / steps) for k in range(steps)] + [0.0]
+    for start, end in pairwise(grid):
+        xt = diffusion.reverse(denoiser, xt, start, end, generator)
+    return xt

@@ -7,9 +7,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from taumem.diffusion import (
+    AutoregressiveDiffusion,
     Cosine,
     CosineKeeping,
     Diffusion,
+    Exploding,
+    Flow,
     GaussianDiffusion,
     KeepSchedule,
     LearnedVariance,
@@ -17,15 +20,19 @@ from taumem.diffusion import (
     LinearBetas,
     MaskedDiffusion,
     Polynomial,
+    Schedule,
     UniformDiffusion,
+    complete_in_any_order,
     cosine_grid,
     sample,
     sample_in_any_order,
 )
 from taumem.lab.sections import DiffusionConfig, Draw
+from taumem.probes import Restore
 
-__all__ = ["GaussianConfig", "MaskedConfig", "UniformConfig"]
+__all__ = ["AutoregressiveConfig", "GaussianConfig", "MaskedConfig", "UniformConfig"]
 
+_SCHEDULES: dict[str, Schedule] = {"cosine": Cosine(), "linear": Linear(), "flow": Flow(), "exploding": Exploding()}
 _KEEPING: dict[str, KeepSchedule] = {
     "linear": Polynomial(),
     "cosine": CosineKeeping(),
@@ -37,11 +44,14 @@ class GaussianConfig(DiffusionConfig):
     """Gaussian diffusion; see :class:`taumem.diffusion.GaussianDiffusion`."""
 
     kind: Literal["gaussian"] = "gaussian"
-    schedule: Literal["cosine", "linear"] = "cosine"
+    schedule: Literal["cosine", "linear", "flow", "exploding"] = "cosine"
+    """``flow``: the straight lines of flow matching; ``exploding``: noise that grows over the data."""
     weighting: Literal["eps", "v", "x0"] = "v"
     """Which squared error is the loss; the network predicts the same quantity."""
     eta: float = Field(default=0.0, ge=0, le=1)
     """Randomness of sampling: 0 for DDIM, 1 for ancestral."""
+    only_at: float | None = Field(default=None, gt=0, lt=1)
+    """The one diffusion time of training and of the losses; None for all. From one time no sample can be drawn."""
     learned_variance: bool = False
     """Whether the network also predicts the variances of ancestral steps; see
     :class:`taumem.diffusion.LearnedVariance`. What is measured is the simple loss either way."""
@@ -54,13 +64,17 @@ class GaussianConfig(DiffusionConfig):
     def _variances_are_those_of_ancestral_sampling(self) -> Self:
         if self.learned_variance and self.eta != 1:
             raise ValueError(f"learned_variance is that of ancestral sampling; set eta = 1 (it is {self.eta:g})")
+        if self.learned_variance and self.only_at is not None:
+            raise ValueError("learned_variance is that of steps between times; only_at is one time")
         return self
 
     def build(self, vocabulary: int | None) -> GaussianDiffusion:
         """Make the process, with the loss that is measured."""
-        schedule = {"cosine": Cosine, "linear": Linear}[self.schedule]()
+        schedule = _SCHEDULES[self.schedule]
         if self.learned_variance:
             return LearnedVariance(schedule, self.weighting, n_steps=self.vlb_steps)
+        if self.only_at is not None:
+            return GaussianDiffusion(schedule, self.weighting, self.eta, t_min=self.only_at, t_max=self.only_at)
         return GaussianDiffusion(schedule, self.weighting, self.eta)
 
     def objective(self, diffusion: Diffusion) -> Diffusion:
@@ -107,6 +121,13 @@ class MaskedConfig(DiffusionConfig):
             return partial(sample_in_any_order, diffusion)
         return partial(sample, diffusion, times=cosine_grid(diffusion.schedule, steps))
 
+    def build_restore(self, diffusion: Diffusion, steps: int) -> Restore:
+        """Make the function that finds masked symbols again: one after another, or several in each step."""
+        assert isinstance(diffusion, MaskedDiffusion)
+        if self.sampler != "any-order":
+            return super().build_restore(diffusion, steps)
+        return lambda denoiser, xt, _, generator: complete_in_any_order(diffusion, denoiser, xt, generator)
+
 
 class UniformConfig(DiffusionConfig):
     """Uniform diffusion of tokens; see :class:`taumem.diffusion.UniformDiffusion`."""
@@ -126,3 +147,25 @@ class UniformConfig(DiffusionConfig):
     def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
         """Make the function that draws samples step by step."""
         return partial(sample, diffusion, steps=steps)
+
+
+class AutoregressiveConfig(DiffusionConfig):
+    """Text from left to right; see :class:`taumem.diffusion.AutoregressiveDiffusion`. It has no keys of its own.
+
+    Training takes the loss of all positions; what is measured at a diffusion time t is that of the last share t.
+    """
+
+    kind: Literal["autoregressive"]
+
+    def build(self, vocabulary: int | None) -> AutoregressiveDiffusion:
+        """Make the process, with the loss that is measured."""
+        return AutoregressiveDiffusion(vocabulary or 0, weighting="hidden")
+
+    def objective(self, diffusion: Diffusion) -> Diffusion:
+        """Take the loss of all positions."""
+        assert isinstance(diffusion, AutoregressiveDiffusion)
+        return replace(diffusion, weighting="all")
+
+    def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
+        """Make the function that draws samples symbol by symbol, whatever the steps."""
+        return partial(sample, diffusion, steps=1)

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.models import EmpiricalDenoiser
-from taumem.probes import EmpiricalGap, LossGap, Probe, SampleProbe
+from taumem.probes import EmpiricalGap, LossGap, MembershipAttacks, Probe, SampleProbe, usual_attacks
 from taumem.record import DataFacts
 from taumem.shapes import Items
 
-__all__ = ["Asked", "Domain", "losses", "n_heldout_unless_said", "nearness"]
+__all__ = ["Asked", "Domain", "TellsParts", "attacks", "losses", "n_heldout_unless_said", "nearness"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,8 @@ class Asked:
     """At most this many items go through the model at once."""
     seed: int
     """Of the probes' noise."""
+    membership: bool = False
+    """Whether to ask more of membership than the losses tell."""
 
 
 class Domain(Protocol):
@@ -62,6 +64,15 @@ class Domain(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsParts(Protocol):
+    """A domain that knows what a part of an item is, and a motif (``monitor.partial``)."""
+
+    def part_probes(self, split: Split) -> list[SampleProbe]:
+        """Make the questions of which samples have copied parts, and which motifs they use."""
+        ...
+
+
 def losses(asked: Asked, exact: Denoiser | None = None) -> LossGap:
     """Make the question that all domains ask: the losses, and those above the optima where an exact one is known.
 
@@ -79,6 +90,13 @@ def losses(asked: Asked, exact: Denoiser | None = None) -> LossGap:
         empirical=empirical,
         block=asked.block,
     )
+
+
+def attacks(asked: Asked) -> MembershipAttacks:
+    """Make the question that all domains can ask of membership, by the attacks that the diffusion takes."""
+    train, heldout = asked.sets["train"], asked.sets["heldout"]
+    usual = usual_attacks(asked.diffusion, asked.times, seed=asked.seed)
+    return MembershipAttacks(asked.diffusion, train, heldout, attacks=usual, block=asked.block)
 
 
 def nearness(asked: Asked) -> EmpiricalGap:

@@ -129,9 +129,18 @@ class MonitorConfig(Config):
     sampling_steps: int = Field(default=15, ge=1, le=100_000)
     quality: bool = False
     """Of images, whether samples are compared with held-out images and with the training set as wholes, too."""
+    items: bool = False
+    """Whether the record keeps how isolated each training item is whose loss is measured: see docs/items.md."""
+    hidden: bool = False
+    """Whether to ask, when samples are drawn, for what is memorized and not drawn yet: samples that are sent around,
+    U-turns, and of texts more ways to hide a part; some three times the cost of the samples."""
+    membership: bool = False
+    """Whether membership is asked by published attacks too, and on the mixture by what the true distribution tells."""
     fid: str = ""
     """Of images, the network in whose features FID and KID are measured, such as a TorchScript file
     ``inception-2015-12-05.pt:bytes``; empty for none. Needs the extra ``fid``."""
+    partial: bool = False
+    """Whether copied parts of samples are counted, and over-used motifs measured; of images, texts and strings."""
 
 
 Sizes = Annotated[tuple[Annotated[int, Field(le=MOST_ITEMS)], ...], Field(min_length=1, max_length=1000)]
@@ -198,6 +207,15 @@ class Experiment(Config):
                 "monitor.quality and monitor.fid compare images, 2 samples or more; data.source "
                 f"'{self.data.source}' with monitor.n_samples = {self.monitor.n_samples} has none"
             )
+        if self.monitor.hidden and (self.monitor.n_samples == 0 or self.latents is not None):
+            what = "monitor.n_samples is 0" if self.monitor.n_samples == 0 else "[latents] are not what is compared"
+            raise ValueError(f"monitor.hidden sends samples around and compares them with the items; {what}")
+        only_at = getattr(self.diffusion, "only_at", None)
+        if only_at is not None and (self.monitor.times != (only_at,) or self.monitor.n_samples):
+            raise ValueError(
+                f"diffusion.only_at = {only_at:g} is the one time of every loss, and samples need more; set "
+                f"monitor.times = [{only_at:g}] and monitor.n_samples = 0"
+            )
         if self.training.together and getattr(self.model, "dropout", 0) > 0:
             raise ValueError(
                 "training.together gives no run a dropout of its own; set model.dropout = 0, or together = false"
@@ -215,6 +233,8 @@ class Experiment(Config):
             raise ValueError("twins are compared by 2 samples or more; monitor.n_samples is 1 (0 for none)")
         if self.training.stop_at_copies is not None and self.monitor.n_samples == 0:
             raise ValueError("training.stop_at_copies needs samples to count copies among; monitor.n_samples is 0")
+        if self.monitor.partial and self.monitor.n_samples == 0:
+            raise ValueError("monitor.partial looks for copied parts in samples; monitor.n_samples is 0")
         return self
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ __all__ = [
     "preset_names",
     "read_experiment",
     "recipe_of",
+    "recorded_experiment",
     "value_of",
 ]
 
@@ -98,6 +99,15 @@ def recipe_of(content: Mapping[str, Any]) -> dict[str, Any] | None:
         return Experiment.model_validate(_in_new_names(content)[0] | {"n_train": [2]}).recipe
     except ValidationError:
         return None
+
+
+def recorded_experiment(content: Mapping[str, Any], n_train: int, source: str) -> Experiment:
+    """Make an experiment of one size of the recipe that a record holds.
+
+    Raises:
+        ConfigError: it is no experiment of this taumem.
+    """
+    return experiment_of(_in_new_names(content)[0] | {"n_train": [n_train]}, source)
 
 
 def _in_new_names(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Generator, nn
 
-from taumem.diffusion import Diffusion, GaussianDiffusion, LearnedVariance, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, Diffusion, GaussianDiffusion, LearnedVariance, TokenDiffusion
 from taumem.errors import ConfigError
 from taumem.lab.domain import Domain
 from taumem.lab.sections import ModelConfig, Shape
-from taumem.models import MLP, Categorical, OneHot, Preconditioned, Transformer, UNet
+from taumem.models import MLP, Categorical, OneHot, Preconditioned, SineFeatures, Transformer, UNet
 
-__all__ = ["MLPConfig", "TransformerConfig", "UNetConfig", "of_tokens"]
+__all__ = ["MLPConfig", "RandomFeaturesConfig", "TransformerConfig", "UNetConfig", "of_tokens"]
 
 
 MOST_HALVINGS = 16
@@ -57,8 +57,24 @@ class MLPConfig(ModelConfig):
             network = MLP(item_shape, **self.options, generator=generator)
             return Preconditioned(network, diffusion, predicts=diffusion.weighting)
         tokens = of_tokens(self, diffusion)
+        if isinstance(tokens, AutoregressiveDiffusion):  # the MLP would read what it is asked for
+            raise _not_for(self, diffusion)
         network = MLP((*item_shape, tokens.symbols), **self.options, generator=generator)
         return Categorical(OneHot(network, tokens), tokens)
+
+
+class RandomFeaturesConfig(ModelConfig):
+    """For one diffusion time (``diffusion.only_at``), and solved: see :class:`taumem.models.SineFeatures`."""
+
+    kind: Literal["random-features"]
+    width: int = Field(default=1024, ge=1, le=65_536)
+    gain: float = Field(default=1.0, gt=0, le=100)
+
+    def build(self, domain: Domain, item_shape: Shape, diffusion: Diffusion, generator: Generator) -> nn.Module:
+        """Make a denoiser of numbers."""
+        gaussian = _of_numbers(self, diffusion)
+        network = SineFeatures(item_shape, **self.options, generator=generator)
+        return Preconditioned(network, gaussian, predicts=gaussian.weighting)
 
 
 class TransformerConfig(ModelConfig):
@@ -70,7 +86,7 @@ class TransformerConfig(ModelConfig):
     heads: int = Field(default=2, ge=1, le=1024)
     mlp_ratio: float = Field(default=4.0, gt=0, le=64)
     stem: int = Field(default=9, ge=1, le=1025)
-    """Symbols around a position that its input shows, odd."""
+    """Symbols around a position (autoregressive: before it) that its input shows, odd."""
     time_conditioning: bool = False
     activation: Literal["relu", "gelu"] = "relu"
 
@@ -78,18 +94,23 @@ class TransformerConfig(ModelConfig):
         """Make a denoiser of tokens in a row."""
         tokens = of_tokens(self, diffusion)
         network = Transformer(
-            item_shape[0], tokens.vocabulary, symbols=tokens.symbols, **self.options, generator=generator
+            item_shape[0],
+            tokens.vocabulary,
+            symbols=tokens.symbols,
+            causal=isinstance(tokens, AutoregressiveDiffusion),
+            **self.options,
+            generator=generator,
         )
         return Categorical(network, tokens)
 
 
-def of_tokens(config: ModelConfig, diffusion: Diffusion) -> MaskedDiffusion | UniformDiffusion:
+def of_tokens(config: ModelConfig, diffusion: Diffusion) -> TokenDiffusion:
     """Take a diffusion for one of tokens.
 
     Raises:
         ConfigError: it is another one.
     """
-    if not isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
+    if not isinstance(diffusion, TokenDiffusion):
         raise _not_for(config, diffusion)
     return diffusion
 

@@ -14,13 +14,14 @@ import taumem
 from taumem.data import Split
 from taumem.diffusion import Denoiser, Diffusion
 from taumem.errors import ConfigError, TaumemWarning
-from taumem.lab.domain import Asked, Domain
+from taumem.lab.domain import Asked, Domain, TellsParts, attacks
+from taumem.lab.hidden import hidden_probes
 from taumem.lab.memory import Memory, memory_of_device, predicted
 from taumem.models import Autoencoder
 from taumem.models.empirical import CANDIDATES_AT_ONCE
 from taumem.models.recomputation import checkpoint_activations
 from taumem.monitor import LogCadence, Monitor
-from taumem.probes import FIDAndKID, ImageQuality, SampleProbe, Sampler
+from taumem.probes import Coverage, FIDAndKID, ImageQuality, Probe, SampleProbe, Sampler
 from taumem.randomness import generator_for
 from taumem.record import RunHeader, RunRecord
 from taumem.shapes import Items
@@ -222,7 +223,22 @@ class PreparedRun:
     def _quality_probes(self, compared: Split) -> list[SampleProbe]:
         config, sets = self.plan.experiment.monitor, (compared.train, compared.heldout)
         probes: list[SampleProbe] = [ImageQuality(*sets)] if config.quality else []
-        return [*probes, *([FIDAndKID(*sets, config.fid)] if config.fid else [])]
+        if config.fid:
+            probes.append(FIDAndKID(*sets, config.fid))
+        if config.partial:
+            if not isinstance(self.domain, TellsParts):
+                source = self.plan.experiment.data.source
+                raise ConfigError(
+                    f"monitor.partial looks for parts of images, texts or strings; data.source '{source}' has none."
+                )
+            probes += self.domain.part_probes(compared)
+        return probes
+
+    def _hidden_probes(self, asked: Asked) -> list[Probe]:
+        """Ask for what is memorized and not drawn yet."""
+        config = self.plan.experiment.monitor
+        restore = self.plan.experiment.diffusion.build_restore(self.diffusion, config.sampling_steps)
+        return hidden_probes(asked, self.domain, self.sampler(config.n_samples), restore)
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
@@ -230,14 +246,19 @@ class PreparedRun:
         sets = {"train": self.split.train[: config.n_items], "heldout": self.split.heldout[: config.n_heldout_items]}
         if self.twin_items is not None:
             sets["twin"] = self.twin_items[: config.n_items].to(self.plan.device)
-        asked = Asked(self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed)
+        asked = Asked(
+            self.diffusion, self.split, sets, config.times, config.n_items, config.block, seed, config.membership
+        )
+        members = [attacks(asked)] if config.membership else []
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
-            [*pace, *self.domain.probes(asked)],
+            [*pace, *self.domain.probes(asked), *members, *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
             sampler=self.sampler(config.n_samples) if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
+            costly_probes=self._hidden_probes(asked) if config.hidden else [],
             seed=seed,
         )

@@ -5,6 +5,7 @@ member joins by being defined: a class with a ``Literal`` of its own for that ke
 beside what it builds, so that names become objects in one place.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast, get_args
@@ -15,9 +16,10 @@ from pydantic_core import PydanticCustomError
 from torch import Generator, nn
 
 from taumem.data.readers.opening import memory_of_machine
-from taumem.diffusion import Denoiser, Diffusion
+from taumem.diffusion import Denoiser, Diffusion, denoise
 from taumem.errors import ConfigError
 from taumem.lab.domain import Domain
+from taumem.probes import Restore
 from taumem.shapes import Items
 
 __all__ = ["Config", "DataConfig", "DiffusionConfig", "Draw", "ModelConfig", "Section", "Shape"]
@@ -124,6 +126,14 @@ class DiffusionConfig(Section, ABC):
     @abstractmethod
     def build_sampler(self, diffusion: Diffusion, steps: int) -> Draw:
         """Make the function that draws samples by the process that :meth:`build` made, in so many steps."""
+
+    def build_restore(self, diffusion: Diffusion, steps: int) -> Restore:
+        """Make the function that brings corrupted items back from a time t: by its share of the steps, 2 at least."""
+
+        def restore(denoiser: Denoiser, xt: Items, t: float, generator: Generator) -> Items:
+            return denoise(diffusion, denoiser, xt, t, generator, steps=max(2, math.ceil(t * steps)))
+
+        return restore
 
 
 class ModelConfig(Section, ABC):

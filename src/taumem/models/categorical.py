@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from taumem.diffusion import MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, MaskedDiffusion, TokenDiffusion
 from taumem.diffusion.tokens import LogProbs, Tokens, one_hot, one_hot_log
+from taumem.errors import ConfigError
 from taumem.shapes import Times
 
 __all__ = ["Categorical", "OneHot"]
@@ -22,18 +23,26 @@ class Categorical(nn.Module):
         network: maps tokens [batch, positions] and times [batch] to logits [batch, positions, vocabulary].
         diffusion: says which symbol, if any, is the mask.
 
+    Raises:
+        ConfigError: a network that is not causal, for autoregressive diffusion: it would read what it is asked for.
+
     Reference: Shi et al. 2024, arXiv 2406.04329 (the mean parametrization of masked diffusion).
     """
 
-    def __init__(self, network: nn.Module, diffusion: MaskedDiffusion | UniformDiffusion) -> None:
+    def __init__(self, network: nn.Module, diffusion: TokenDiffusion) -> None:
         super().__init__()
+        if isinstance(diffusion, AutoregressiveDiffusion) and not getattr(network, "causal", True):
+            raise ConfigError(
+                "autoregressive diffusion needs a network that reads only what stands before a position, such as a "
+                f"Transformer that is built with causal=True; got {type(network).__name__} without."
+            )
         self.network = network
         self.diffusion = diffusion
 
     def forward(self, xt: Tokens, t: Times) -> LogProbs:
         """Predict x0 from xt [batch, positions] at times t [batch]."""
         log_x0 = torch.log_softmax(self.network(xt, t), dim=-1)
-        if self.diffusion.mask is None:
+        if not isinstance(self.diffusion, MaskedDiffusion):
             return log_x0
         known = one_hot_log(xt, self.diffusion.symbols, log_x0.dtype)[..., : self.diffusion.vocabulary]
         return torch.where((xt == self.diffusion.mask)[..., None], log_x0, known)
@@ -45,10 +54,13 @@ class OneHot(nn.Module):
     Args:
         network: maps [batch, positions, symbols] (1 for the symbol that is there, 0 elsewhere) and times [batch] to a
             tensor of the same shape; ``MLP((positions, diffusion.symbols))`` is one.
-        diffusion: says how many symbols there are; of the network's outputs the first ``vocabulary`` are used.
+        diffusion: masked or uniform; says how many symbols there are. Of the network's outputs the first ``vocabulary``
+            are used.
     """
 
-    def __init__(self, network: nn.Module, diffusion: MaskedDiffusion | UniformDiffusion) -> None:
+    causal = False
+
+    def __init__(self, network: nn.Module, diffusion: TokenDiffusion) -> None:
         super().__init__()
         self.network = network
         self.diffusion = diffusion

@@ -3,6 +3,7 @@
 import torch
 
 from taumem.data.items import as_items
+from taumem.diffusion.autoregressive import AutoregressiveDiffusion
 from taumem.diffusion.diffusion import Diffusion
 from taumem.shapes import Batch, Items, Times
 
@@ -20,6 +21,9 @@ class EmpiricalDenoiser:
 
         x0_hat = sum_i w_i x_i,    w = softmax_i log q(xt | x_i)
 
+    Autoregressive denoisers answer each position from those before it: there it gives the shares of the symbols by
+    which the training items go on that begin so.
+
     Memory is a few times batch * P numbers.
 
     Args:
@@ -36,6 +40,8 @@ class EmpiricalDenoiser:
 
     def __call__(self, xt: Batch, t: Times) -> Batch:
         """Predict x0 from xt at times t."""
+        if isinstance(self.diffusion, AutoregressiveDiffusion):
+            return self.diffusion.continuations(xt, self.train, t.dtype)
         parts = torch.split(self.train, CANDIDATES_AT_ONCE)
         log_probs = torch.cat([self.diffusion.log_prob(xt, part, t) for part in parts], dim=1)
         return self.diffusion.average(torch.softmax(log_probs, dim=1), self.train)

@@ -16,19 +16,22 @@ class Preconditioned(nn.Module):
     """A denoiser made of a network and of what the network's output stands for.
 
         eps:  x0_hat = (xt - sigma_t output) / alpha_t
-        v:    x0_hat = alpha_t xt - sigma_t output
+        v:    x0_hat = alpha_t xt - sigma_t output,   under flow matching xt - t output: skip and out of the schedule
         x0:   x0_hat = output
+
+    Under a schedule whose xt outgrows the data, the network reads xt scaled down.
 
     A network that was built to predict variances has as many outputs again; they come with the prediction where they
     are asked for, and are passed over elsewhere, so that it is a denoiser like any other.
 
     Args:
         network: maps (xt, t) to a tensor of xt's shape, or of two of them along the first axis of an item.
-        diffusion: gives alpha_t and sigma_t.
+        diffusion: gives alpha_t and sigma_t, and what a velocity is.
         predicts: what the output stands for; with ``diffusion.weighting`` of the same name the training loss is the
             plain squared error of the network's output.
 
-    Reference: Salimans & Ho 2022, arXiv 2202.00512, appendix D.
+    Reference: Salimans & Ho 2022, arXiv 2202.00512, appendix D; Karras et al. 2022, arXiv 2206.00364
+    (exploding variance).
     """
 
     def __init__(self, network: nn.Module, diffusion: GaussianDiffusion, predicts: Weighting = "v") -> None:
@@ -49,7 +52,7 @@ class Preconditioned(nn.Module):
         Raises:
             ConfigError: the variance of a network that predicts none.
         """
-        output: torch.Tensor = self.network(xt, t)
+        output: torch.Tensor = self.network(per_item(self.diffusion.input_scale(t), xt) * xt, t)
         output, *variance = torch.split(output, xt.shape[1], dim=1)
         if with_variance and not variance:
             raise ConfigError("this network predicts no variances; build it with as many outputs again (outputs=2).")
@@ -57,9 +60,10 @@ class Preconditioned(nn.Module):
         return (x0, variance[0]) if with_variance else x0
 
     def _x0(self, output: torch.Tensor, xt: Batch, t: Times) -> Batch:
-        alpha_t, sigma_t = (per_item(scale, xt) for scale in self.diffusion.scales(t))
         if self.predicts == "eps":
+            alpha_t, sigma_t = (per_item(scale, xt) for scale in self.diffusion.scales(t))
             return (xt - sigma_t * output) / alpha_t
         if self.predicts == "v":
-            return alpha_t * xt - sigma_t * output
+            skip, out = (per_item(scale, xt) for scale in self.diffusion.velocity(t))
+            return skip * xt - out * output
         return output

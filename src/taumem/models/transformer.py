@@ -1,4 +1,4 @@
-"""A transformer for text: every position attends to all others, before and behind it."""
+"""A transformer for text: every position attends to all others, before and behind it, or to those before it alone."""
 
 import math
 
@@ -30,6 +30,9 @@ class Transformer(InStages):
     Queries and keys are rotated by angles proportional to their positions, so that attention depends on distances only;
     where a text ends is told by the stem's zeros (and by nothing where the stem is 1).
 
+    A causal one answers at each position from what stands before it: position i does not enter its own answer, nor does
+    anything behind it. Its stem shows the last ``stem`` symbols, x_(i-stem), ..., x_(i-1), and attention looks back.
+
     With time conditioning, a vector c(t) scales and shifts each norm and gates each branch (adaLN-zero): the gates
     start at zero, so the blocks start as identities. Masked diffusion needs none: what is masked says all about t.
 
@@ -41,10 +44,12 @@ class Transformer(InStages):
         depth: number of blocks, at least 1.
         heads: of the attention.
         mlp_ratio: width of the hidden layer of a block, in units of ``width``.
-        stem: how many symbols around a position its input shows, odd; 1 is an ordinary embedding, with which small
-            models stall for long at the frequencies of single symbols.
+        stem: how many symbols around a position (causal: before it) its input shows, odd; 1 is an ordinary embedding,
+            with which small models stall for long at the frequencies of single symbols.
         time_conditioning: whether t is read.
         activation: ``relu`` or ``gelu``, which takes longer on a CPU.
+        causal: whether nothing is read but what stands before a position, as
+            :class:`taumem.diffusion.AutoregressiveDiffusion` needs it.
         generator: of the initial weights; None takes a fixed one.
 
     Raises:
@@ -72,6 +77,7 @@ class Transformer(InStages):
         stem: int = 9,
         time_conditioning: bool = False,
         activation: str = "relu",
+        causal: bool = False,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
@@ -83,10 +89,13 @@ class Transformer(InStages):
         self.symbols = symbols
         self.width = width
         self.angles = width // heads // 2
-        self.reach = stem // 2
+        self.causal = causal
+        self.around = (stem, -1) if causal else (stem // 2, stem // 2)
         self.stem = nn.Linear(stem * symbols, width)
         self.time = _time_network(width) if time_conditioning else None
-        self.attend = nn.ModuleList(Residual(Attention(width, heads), width, time_conditioning) for _ in range(depth))
+        self.attend = nn.ModuleList(
+            Residual(Attention(width, heads, causal), width, time_conditioning) for _ in range(depth)
+        )
         self.transform = nn.ModuleList(
             Residual(_mlp(width, hidden, activation), width, time_conditioning) for _ in range(depth)
         )
@@ -106,7 +115,7 @@ class Transformer(InStages):
                 f"this transformer has {self.positions} positions; got texts of {xt.shape[-1]} symbols. Cut them into "
                 "shorter windows, or build it with more positions."
             )
-        h = self.stem(_surroundings(one_hot(xt, self.symbols, t.dtype), self.reach))
+        h = self.stem(_surroundings(one_hot(xt, self.symbols, t.dtype), *self.around))
         c = None if self.time is None else self.time(sinusoids(t, self.width))[:, None]
         rotation = _rotation(xt.shape[-1], self.angles, t)
         for attend, transform in zip(self.attend, self.transform, strict=True):
@@ -147,11 +156,12 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all positions, with rotated queries and keys."""
+    """Self-attention over all positions, or over those up to each one, with rotated queries and keys."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
         super().__init__()
         self.heads = heads
+        self.causal = causal
         self.qkv = nn.Linear(width, 3 * width)
         self.leave = nn.Linear(width, width)
 
@@ -159,7 +169,8 @@ class Attention(nn.Module):
         batch, n, width = x.shape
         qkv = self.qkv(x).reshape(batch, n, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(dim=0)
-        mixed = functional.scaled_dot_product_attention(_rotate(q, rotation), _rotate(k, rotation), v)
+        q, k = _rotate(q, rotation), _rotate(k, rotation)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         out: Tensor = self.leave(mixed.transpose(1, 2).reshape(batch, n, width))
         return out
 
@@ -173,11 +184,14 @@ def _time_network(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
 
-def _surroundings(x: Tensor, reach: int) -> Tensor:
-    """Lay the vectors of the positions around each one side by side: [batch, n, (2 reach + 1) symbols]."""
+def _surroundings(x: Tensor, before: int, behind: int) -> Tensor:
+    """Lay the vectors from ``before`` positions before each one to ``behind`` behind it side by side.
+
+    The answer is [batch, n, (before + behind + 1) symbols]; with ``behind = -1`` a position does not see itself.
+    """
     n = x.shape[1]
-    padded = functional.pad(x, (0, 0, reach, reach))
-    return torch.cat([padded[:, start : start + n] for start in range(2 * reach + 1)], dim=-1)
+    padded = functional.pad(x, (0, 0, before, max(behind, 0)))
+    return torch.cat([padded[:, start : start + n] for start in range(before + behind + 1)], dim=-1)
 
 
 def _rotation(n: int, angles: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,7 @@ class Monitor:
         sampler: draws samples for the sample probes, from the same noise at every look; None for no samples.
         sample_probes: asked about samples, which cost more than losses.
         sample_cadence: when to draw samples.
+        costly_probes: asked about the model when samples are drawn, since they draw, too.
         seed: of the noise that samples start from.
         first_stand: whether a look that is made again, after training went back, is not compared with what it said
             first: on GPUs training that goes on from a checkpoint need not be the same to the bit.
@@ -62,6 +63,7 @@ class Monitor:
         sampler: Sampler | None = None,
         sample_probes: Sequence[SampleProbe] = (),
         sample_cadence: LogCadence | None = None,
+        costly_probes: Sequence[Probe] = (),
         seed: int = 0,
         first_stand: bool = False,
     ) -> None:
@@ -71,10 +73,12 @@ class Monitor:
         self.cadence = cadence or LogCadence()
         self.sampler = sampler
         self.sample_probes = tuple(sample_probes)
+        self.costly_probes = tuple(costly_probes)
         self.sample_cadence = sample_cadence or LogCadence(per_doubling=1)
         self.seed = seed
-        _refuse_what_is_no_probe((*self.probes, *self.sample_probes))
-        asked: list[Probe | SampleProbe] = [*self.probes, *(self.sample_probes if sampler else ())]
+        drawing: list[Probe | SampleProbe] = [*self.sample_probes, *self.costly_probes]
+        _refuse_what_is_no_probe((*self.probes, *drawing))
+        asked: list[Probe | SampleProbe] = [*self.probes, *(drawing if sampler else ())]
         record.note_probes(_settings(asked), _copy_rule(asked))
         self._looks = record.steps
         self._last_look: int | None = None
@@ -114,6 +118,7 @@ class Monitor:
             if self.sampler is not None and is_wanted and not has_diverged:
                 drawn = draw_samples(self.sampler, denoiser, self.seed)
                 readings += [_reading(probe, drawn) for probe in self.sample_probes]
+                readings += [_reading(probe, denoiser) for probe in self.costly_probes]
         seconds = round(time.monotonic() - self._began, 3)
         measurements = [
             Measurement.of(estimate, step=step, examples=examples, seconds=seconds)

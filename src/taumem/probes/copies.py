@@ -59,7 +59,8 @@ class Copies:
         train = as_items(train, "training items")
         heldout = as_items(heldout, "held-out items", like=train)
         refuse_other_scale(heldout, train, "held-out items")
-        self.train = train[distinct_items(train)] if len(train) else train
+        self.places = distinct_items(train) if len(train) else torch.empty(0, dtype=torch.long)
+        self.train = train[self.places]
         if len(self.train) < 2:
             raise ConfigError(f"the gap ratio needs at least 2 distinct training items; got {len(self.train)}.")
         self.threshold = threshold
@@ -94,6 +95,7 @@ class Copies:
                 "samples": _half(samples[: self.keep]).cpu().numpy(),
                 "nearest": _half(self.train[torch.from_numpy(places[: self.keep])]).cpu().numpy(),
                 "gap_ratio": ratios[: self.keep],
+                "place": self.places[torch.from_numpy(places[: self.keep])].int().cpu().numpy(),
             },
         )
 

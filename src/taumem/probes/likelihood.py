@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, Denoiser, MaskedDiffusion, TokenDiffusion, UniformDiffusion
 from taumem.diffusion.keeping import time_when
 from taumem.errors import ConfigError
 from taumem.probes.isolation import undisturbed
@@ -30,7 +30,8 @@ class BitsPerSymbol:
 
     It is the bound of the diffusion's own corruption, whichever loss the model is trained with: ``elbo`` of
     :class:`MaskedDiffusion`, ``kl`` of :class:`UniformDiffusion` with its constant. An exact denoiser reaches the
-    entropy of the data, and the empirical optimum log2(P) / d on its own P training items of d positions each.
+    entropy of the data, and the empirical optimum log2(P) / d on its own P training items of d positions each. Of an
+    autoregressive model it is no bound but -log2 p(x0) itself, from one look.
 
     **Masks.** A bound over random times has large errors, since the weight grows as 1/t. With u = 1 - alpha_t, and k
     of the d positions masked, it is the same whether u comes first or k,
@@ -69,7 +70,7 @@ class BitsPerSymbol:
 
     def __init__(
         self,
-        diffusion: MaskedDiffusion | UniformDiffusion,
+        diffusion: TokenDiffusion,
         sets: Mapping[str, Items],
         *,
         n_times: int = 8,
@@ -77,7 +78,7 @@ class BitsPerSymbol:
         block: int = BLOCK,
         baselines: Mapping[str, float | Float[Tensor, "n"]] | None = None,
     ) -> None:
-        if not isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
+        if not isinstance(diffusion, TokenDiffusion):
             raise ConfigError(f"bits per symbol are those of tokens; got {type(diffusion).__name__}.")
         if n_times < 1:
             raise ConfigError(f"bits per symbol need at least 1 corruption of each item; got n_times = {n_times}.")
@@ -85,9 +86,11 @@ class BitsPerSymbol:
         if not sets or not all(map(len, sets.values())) or len({items.shape[1:] for items in sets.values()}) > 1:
             shapes = {name: tuple(items.shape) for name, items in sets.items()}
             raise ConfigError(f"bits per symbol need items of one shape in each set; got {shapes}.")
-        self.diffusion: MaskedDiffusion | UniformDiffusion
+        self.diffusion: TokenDiffusion
         if isinstance(diffusion, MaskedDiffusion):
             self.diffusion = replace(diffusion, weighting="x0", t_min=torch.finfo(torch.float32).tiny)
+        elif isinstance(diffusion, AutoregressiveDiffusion):
+            self.diffusion, n_times = replace(diffusion, weighting="all"), 1
         else:
             self.diffusion = replace(diffusion, weighting="kl")
         self.sets = sets
@@ -140,7 +143,7 @@ class BitsPerSymbol:
     def _corruption(
         self, place: Float64[Tensor, "n"], noise: Float[Tensor, "n ..."]
     ) -> tuple[Float64[Tensor, "n"], Float[Tensor, "n ..."], Float64[Tensor, "n"]]:
-        if isinstance(self.diffusion, UniformDiffusion):
+        if not isinstance(self.diffusion, MaskedDiffusion):
             return place, noise, torch.ones_like(place)
         d = noise[0].numel()
         ranked, order = noise.flatten(1).double().sort(dim=1)
@@ -163,9 +166,9 @@ def _uniform(seed: int, purpose: str) -> float:
     return float(torch.rand((), generator=generator_for(seed, "likelihood", purpose), dtype=torch.float64))
 
 
-def _constant(diffusion: MaskedDiffusion | UniformDiffusion) -> float:
+def _constant(diffusion: TokenDiffusion) -> float:
     """Give KL(q(x1 | x0) || prior) for each position, in nats; under masks there is none."""
-    if isinstance(diffusion, MaskedDiffusion):
+    if not isinstance(diffusion, UniformDiffusion):
         return 0.0
     v = diffusion.vocabulary
     kept, lost = (float(scale) for scale in diffusion.schedule(torch.ones(1, dtype=torch.float64)))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taumem.data.items import as_tensor
-from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, TokenDiffusion
 from taumem.errors import ConfigError, DataError
 from taumem.probes.isolation import undisturbed
 from taumem.probes.listening import listening
@@ -46,7 +46,7 @@ def checked_loss(diffusion: Diffusion, loss: ItemLoss | None, times: Sequence[fl
         return loss
     if not callable(loss):
         raise ConfigError(f"a loss is called; got {type(loss).__name__}. {_sentence(HOW)}")
-    if isinstance(getattr(loss, "__self__", None), GaussianDiffusion | MaskedDiffusion | UniformDiffusion):
+    if isinstance(getattr(loss, "__self__", None), GaussianDiffusion | TokenDiffusion):
         return loss  # taumem's own keep all of this, also where a time is so early that nothing is corrupted
     return OwnLoss(diffusion, loss, times)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from taumem.diffusion import Denoiser, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import AutoregressiveDiffusion, Denoiser, TokenDiffusion
 from taumem.diffusion.tokens import Tokens, predict
 from taumem.errors import ConfigError
 from taumem.probes.isolation import undisturbed
@@ -29,7 +29,8 @@ class PredictiveEntropy:
     for each set S (``train_entropy``, ``heldout_entropy``, ...) at each diffusion time t, and averaged over the times
     (t None). A position is corrupted if xt differs from x0 there: under masked diffusion, if it is masked. For the
     exact denoiser it is what the loss is too, on average; a model that is surer than its loss is overconfident. It lies
-    between 0 and the logarithm of the vocabulary's size.
+    between 0 and the logarithm of the vocabulary's size. An autoregressive model is asked at each hidden position after
+    the true symbols before it, as by its loss.
 
     Args:
         diffusion: corrupts the texts.
@@ -45,7 +46,7 @@ class PredictiveEntropy:
 
     def __init__(
         self,
-        diffusion: MaskedDiffusion | UniformDiffusion,
+        diffusion: TokenDiffusion,
         sets: Mapping[str, Items],
         *,
         times: Sequence[float] = TIMES,
@@ -97,7 +98,7 @@ class PredictiveEntropy:
                 f"at t = {self.times[k]:g} no symbol of the set '{name}' is corrupted; "
                 "ask at a later time, or about more texts."
             )
-        return xt, places
+        return items if isinstance(self.diffusion, AutoregressiveDiffusion) else xt, places
 
     def _entropy(self, denoiser: Denoiser, t: float, xt: Tokens) -> Float[Tensor, "n *item"]:
         log_x0 = predict(denoiser, xt, torch.full((len(xt),), t, device=xt.device), self.diffusion.vocabulary)

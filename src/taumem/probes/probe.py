@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from taumem.analysis import exact_interval
 from taumem.analysis.shares import CHANCE_KNOWN_TO, FEWEST_HELDOUT
 from taumem.data.items import as_items, as_symbols
-from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion, TokenDiffusion
 from taumem.errors import ConfigError, DataError, TaumemWarning
 from taumem.probes.isolation import undisturbed
 from taumem.randomness import generator_for
@@ -136,7 +136,7 @@ def items_for(diffusion: Diffusion, given: object, what: str) -> Items:
     Raises:
         DataError: they are none.
     """
-    if isinstance(diffusion, MaskedDiffusion | UniformDiffusion):
+    if isinstance(diffusion, TokenDiffusion):
         return as_symbols(given, what, vocabulary=diffusion.vocabulary)
     items = as_items(given, what)
     if isinstance(diffusion, GaussianDiffusion) and not items.is_floating_point():

@@ -7,16 +7,13 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int64
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.special import entr
 from torch import Tensor
 
 from taumem.data.items import as_items, as_symbols
 from taumem.errors import ConfigError
+from taumem.probes.frequencies import counted, divergence
 from taumem.probes.probe import share
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
@@ -24,7 +21,6 @@ from taumem.shapes import Items
 
 __all__ = ["Decode", "TextQuality", "whole_words"]
 
-Floats = NDArray[np.float64]
 Decode = Callable[[Int64[Tensor, "n window"]], list[str]]
 """From tokens to the text of each row: ``Alphabet.decode``."""
 
@@ -109,19 +105,9 @@ class TextQuality:
         return Reading((*estimates, *self.chance))
 
     def _divergence(self, quantity: str, texts: Items, reference: Items, length: int) -> Estimate:
-        counts = _counts(torch.cat([texts, reference]), length)
-        n = len(texts)
-        times = np.vstack([np.ones(n), self._resampled(n)])  # the texts as they are, then resamples of them
-        value, *redrawn = _divergences(times @ counts[:n], counts[n:].sum(axis=0)).tolist()
-        return Estimate(quantity=quantity, value=value, se=float(np.std(redrawn, ddof=1)), count=n)
-
-    def _resampled(self, n: int) -> Floats:
-        """How often each of n texts is drawn, with replacement, in each resample [n_resamples, n]."""
-        generator = generator_for(self.seed, "resampled samples")
-        drawn = torch.randint(n, (self.n_resamples, n), generator=generator)
-        times = torch.zeros((self.n_resamples, n), dtype=torch.float64)
-        found: Floats = times.scatter_add_(1, drawn, torch.ones_like(times)).numpy()
-        return found
+        counts, n = counted(torch.cat([texts, reference]).unfold(1, length, 1)), len(texts)
+        value, se = divergence(counts[:n], counts[n:].sum(axis=0), self.n_resamples, self.seed)
+        return Estimate(quantity=quantity, value=value, se=se, count=n)
 
     def _known_words(self, quantity: str, texts: Items) -> Iterator[Estimate]:
         words = whole_words(self.decode(texts))
@@ -136,27 +122,3 @@ def whole_words(texts: Sequence[str]) -> list[str]:
     ['whole', 'word', 'one']
     """
     return [word for text in texts for word in re.split(r"\s", text)[1:-1] if word]
-
-
-def _counts(texts: Items, length: int) -> csr_array:
-    """How often each n-gram stands in each text: [n, n-grams that occur]."""
-    grams = texts.unfold(1, length, 1).long().numpy()
-    n, per_text, _ = grams.shape
-    number = np.zeros((n, per_text), np.int64)
-    for place in range(length):  # number the beginnings of the n-grams, one symbol longer each time
-        longer = number * (int(grams.max()) + 1) + grams[..., place]
-        number = np.unique(longer, return_inverse=True)[1].reshape(n, per_text)
-    row = np.repeat(np.arange(n), per_text)
-    return csr_array((np.ones(row.size), (row, number.ravel())), shape=(n, int(number.max()) + 1))
-
-
-def _divergences(counts: NDArray[Any], reference: NDArray[Any]) -> Floats:
-    """Give the Jensen-Shannon divergence of each row of counts from the reference, in bits.
-
-    H((p + q) / 2) - (H(p) + H(q)) / 2, with p and q the counts scaled to sum to 1, and H the entropy.
-    """
-    p = counts / counts.sum(axis=1, keepdims=True)
-    q = reference / reference.sum()
-    nats = entr((p + q) / 2).sum(axis=1) - (entr(p).sum(axis=1) + entr(q).sum()) / 2
-    bits: Floats = np.clip(nats / np.log(2), 0, 1)  # rounding leaves equal frequencies a little off 0
-    return bits

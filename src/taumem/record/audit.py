@@ -29,6 +29,7 @@ from taumem.record.audit_facts import (
     RuleResult,
     Score,
     Share,
+    Stressed,
 )
 from taumem.record.files import write_atomically
 
@@ -50,6 +51,7 @@ __all__ = [
     "RuleResult",
     "Score",
     "Share",
+    "Stressed",
 ]
 
 SCHEMA = 1
@@ -67,7 +69,7 @@ class AuditRecord(Fact):
     """All that was asked for: orbit, rule, q, features, seed, ...; the same settings on the same inputs give the same
     record."""
     inputs: dict[str, AuditedItems]
-    """``generated``, ``train``, and ``heldout`` where there is one."""
+    """``generated``, ``train``, and where there are some ``heldout`` and ``stress``."""
     n_train: int
     n_generated: int
     n_heldout: int
@@ -82,6 +84,8 @@ class AuditRecord(Fact):
     """Partial copies: patches of images, stretches of text."""
     motifs: tuple[dict[str, Any], ...] = ()
     membership: tuple[Score, ...] = ()
+    stress: Stressed | None = None
+    """What a stress test of the model brings out, where samples of one were given."""
     controls: tuple[Control, ...]
     power: Power
     duplicates: Duplicates

@@ -23,6 +23,7 @@ __all__ = [
     "RuleResult",
     "Score",
     "Share",
+    "Stressed",
 ]
 
 
@@ -254,6 +255,18 @@ class AuditVerdict(Fact):
     """Which of them it is of."""
     withheld: tuple[str, ...] = ()
     """Why it is withheld."""
+
+
+class Stressed(Fact):
+    """An audit of samples after a stress test, by the same rule against the same items."""
+
+    sentence: str
+    """Both counts side by side, and by chance."""
+    copies: CopyShare
+    flagged: Flagged
+    phantoms: Phantoms | None
+    verdict: AuditVerdict
+    """Of the stressed samples alone."""
 
 
 class Pair(Fact):

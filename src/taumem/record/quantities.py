@@ -72,12 +72,23 @@ QUANTITIES = {
             "squared distance between the model and the optimum on the training set, on corrupted held-out items",
         ),
         Quantity(
-            "membership_auc", "probability", "that a training item has a lower loss than a held-out one; 0.5 is chance"
+            "membership_auc",
+            "probability",
+            "that a training item has a lower loss (error of an attack) than a held-out one; 0.5 is chance",
         ),
         Quantity(
             "membership_tpr",
             "share of training items",
-            "found by their low loss where at most 1 % of the held-out items are taken for members",
+            "found by their low loss (error) where at most 1 % of the held-out items are taken for members",
+        ),
+        Quantity(
+            "membership_advantage",
+            "share of items",
+            "true less false positives at the best threshold of the loss above the optimum on the true distribution",
+        ),
+        *(
+            Quantity(f"{name}_error", "the attack's own", f"of {_SETS[name]} items, by an attack on membership")
+            for name in ("train", "heldout")
         ),
         Quantity("copy_fraction", "share of samples", "that are copies of training items by the run's rule"),
         Quantity(
@@ -91,9 +102,25 @@ QUANTITIES = {
             for name, items in (("heldout", "held-out images"), ("train", "the training images"))
             for what, (unit, meaning) in _QUALITIES.items()
         ),
+        Quantity(
+            "cycled_copies", "share of samples", "that are copies after they were corrupted and denoised several times"
+        ),
+        Quantity("cycled_copies_chance", "share of samples", "the same, of held-out items"),
+        Quantity("uturn_returns", "share of training items", "that come back to themselves from a diffusion time"),
+        Quantity("uturn_returns_chance", "share of held-out items", "that come back to themselves from there"),
+        Quantity("basin", "diffusion time", "from which half of the training items come back to themselves"),
+        Quantity("basin_heldout", "diffusion time", "from which half of the held-out items come back"),
         Quantity("exact_copies", "share of samples", "that are training items, symbol by symbol"),
         Quantity("longest_match", "symbols", "of the longest passage of a sample that stands in a training text"),
         Quantity("longest_match_chance", "symbols", "the same of held-out texts"),
+        Quantity("part_copies", "share of samples", "of which a part of this size or larger is copied"),
+        Quantity("part_copies_chance", "share of held-out items", "of which such a part seems to be copied"),
+        Quantity("motif_divergence", "bits", "between motifs of this size in samples and in held-out items"),
+        Quantity("motif_divergence_chance", "bits", "between the motifs of two sets of held-out items"),
+        Quantity(
+            "motif_surprise", "bits per motif", "-log2 of the frequency among held-out items, of motifs that these have"
+        ),
+        Quantity("motif_surprise_chance", "bits per motif", "the same of the motifs of other held-out items"),
         Quantity("valid", "share of samples", "that obey the grammar up to a level"),
         Quantity("novel_valid", "share of samples", "that obey the grammar at all levels and are no training strings"),
         Quantity("ngram_divergence", "bits", "between the n-grams of samples and of held-out texts (Jensen-Shannon)"),
@@ -118,6 +145,11 @@ QUANTITIES = {
         Quantity("infill_copies_chance", "share of held-out texts", "that come back when half of them is hidden"),
         Quantity("infill_accuracy", "share of hidden symbols", "of training texts, found at the first look"),
         Quantity("infill_accuracy_heldout", "share of hidden symbols", "of held-out texts, found at the first look"),
+        Quantity(
+            "isolation",
+            "share of positions of tokens, else root mean square per coordinate",
+            "distance of training items to the three nearest others of the training set",
+        ),
         Quantity("learning_rate", "rate", "the optimizer's, on average over all parameters"),
         Quantity(
             "root_second_moment", "size of the gradient", "sqrt of the optimizer's running mean of squared gradients"

@@ -12,7 +12,12 @@ SUSPICIOUS_P = 0.05
 """Of the test of exchangeability: below it, a reader is warned."""
 WARNINGS = (ITSELF, SAME_PLACE, OTHER_SCALE)
 """Notes on inputs without which the numbers mislead."""
-IN_WORDS = {"generated": "samples", "train": "training items", "heldout": "held-out items"}
+IN_WORDS = {
+    "generated": "samples",
+    "train": "training items",
+    "heldout": "held-out items",
+    "stress": "stressed samples",
+}
 
 
 def cautions(record: AuditRecord) -> Iterator[str]:

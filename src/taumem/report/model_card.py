@@ -84,6 +84,8 @@ def _section(record: AuditRecord) -> Iterator[str]:
     yield _row("copies", copies)
     if copies.chance is not None:
         yield _row("the same by chance (items that copy nothing)", copies.chance)
+    if record.stress is not None:
+        yield _row("copies after a stress test (other samples of the model)", record.stress.copies)
     share = f"{percent(flagged.count / flagged.n)}" if flagged.n else "–"
     yield f"| flagged at a false discovery rate of {flagged.q:g} | {flagged.count:,} | {flagged.n:,} | {share} | – |"
     yield ""

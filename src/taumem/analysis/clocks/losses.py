@@ -20,7 +20,19 @@ from taumem.analysis.twins import TwinLosses
 from taumem.errors import ConfigError
 from taumem.record import Curve
 
-__all__ = ["LEARNED", "TURNED", "tau_gap", "tau_gap_base", "tau_gap_grown", "tau_gap_sym", "tau_gen", "tau_val"]
+__all__ = [
+    "LEARNED",
+    "MIDWAY",
+    "TURNED",
+    "midway",
+    "passed_for_certain",
+    "tau_gap",
+    "tau_gap_base",
+    "tau_gap_grown",
+    "tau_gap_sym",
+    "tau_gen",
+    "tau_val",
+]
 
 TURNED = 4.0
 """Standard errors by which a loss must have risen, or fallen, to have done so (docs/clocks.md has the error rates)."""
@@ -116,7 +128,7 @@ def tau_gap(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confide
         ConfigError: per-item losses were not kept, or no look is at the same step.
     """
     x, _, ratios = _ratios(train_loss, heldout_loss)
-    return _passed(x, 1 - ratios, threshold, confidence)
+    return passed_for_certain(x, 1 - ratios, threshold, confidence)
 
 
 def tau_gap_grown(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confidence: float = 0.9) -> Placed:
@@ -136,10 +148,11 @@ def tau_gap_grown(train_loss: Curve, heldout_loss: Curve, *, threshold: float, c
         ConfigError: per-item losses were not kept, or there are fewer than 3 looks at the same steps.
     """
     x, heldout, ratios = _ratios(train_loss, heldout_loss, fewest=3)
-    fallen = heldout[0] - MIDWAY * (heldout[0] - heldout.min())
-    midway = min(max(int(np.argmax(heldout <= fallen)), 1), len(x) - 2)
-    before = ratios[:, midway - 1 : midway + 2].prod(1, keepdims=True) ** (1 / 3)
-    return _passed(x, 1 - np.divide(ratios, before, out=ratios.copy(), where=before > 0), threshold, confidence)
+    at = midway(heldout)
+    before = ratios[:, at - 1 : at + 2].prod(1, keepdims=True) ** (1 / 3)
+    return passed_for_certain(
+        x, 1 - np.divide(ratios, before, out=ratios.copy(), where=before > 0), threshold, confidence
+    )
 
 
 def tau_gap_base(train_loss: Curve, heldout_loss: Curve, *, threshold: float, confidence: float = 0.9) -> Placed:
@@ -163,7 +176,7 @@ def tau_gap_base(train_loss: Curve, heldout_loss: Curve, *, threshold: float, co
     train, heldout = [items for items in started if items is not None] if len(started) == 2 else (None, None)
     if train is None or heldout is None:
         raise ConfigError("tau_gap_base compares with the losses at step 0; there was no look at it.")
-    return _passed(x, 1 - ratios / _resampled_ratios(train, heldout), threshold, confidence)
+    return passed_for_certain(x, 1 - ratios / _resampled_ratios(train, heldout), threshold, confidence)
 
 
 def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9) -> Placed:
@@ -186,7 +199,27 @@ def tau_gap_sym(twins: TwinLosses, *, threshold: float, confidence: float = 0.9)
     of_a, of_b = paired_shares(twins.a_on_a.shape[1], twins.b_on_b.shape[1])
     own = resampled_means(twins.a_on_a[past], of_a) + resampled_means(twins.b_on_b[past], of_b)
     other = resampled_means(twins.b_on_a[past], of_a) + resampled_means(twins.a_on_b[past], of_b)
-    return _passed(x, np.vstack([twins.gap().values[past], 1 - own / other]), threshold, confidence)
+    return passed_for_certain(x, np.vstack([twins.gap().values[past], 1 - own / other]), threshold, confidence)
+
+
+def midway(heldout: Floats) -> int:
+    """The look, neither first nor last, at which a held-out loss [looks] has made 0.8 of its fall: 3 looks or more."""
+    fallen = heldout[0] - MIDWAY * (heldout[0] - heldout.min())
+    return min(max(int(np.argmax(heldout <= fallen)), 1), len(heldout) - 2)
+
+
+def passed_for_certain(x: Floats, gaps: Floats, threshold: float, confidence: float) -> Placed:
+    """Place the passage of a curve, as measured (row 0) and resampled, if the last looks show it for certain."""
+    check_confidence(confidence)
+    check_threshold(threshold)
+    measured, resampled = gaps[0], gaps[1:]
+    per_doubling = looks_per_doubling(x) if len(x) > 1 else 1.0
+    last = slice(-min(half_doubling(per_doubling), len(x)), None)
+    se = math.hypot(float(resampled[:, last].mean(1).std()), jitter(measured, per_doubling))
+    if float(measured[last].mean()) - CERTAIN * se > threshold:
+        return passage(measured, resampled, threshold, x, confidence)
+    earliest = float(np.quantile(last_passage(x, resampled, threshold), (1 - confidence) / 2, method="lower"))
+    return right_censored(float(np.clip(earliest, x[0], x[-1])))
 
 
 def _ratios(train_loss: Curve, heldout_loss: Curve, *, fewest: int = 1) -> tuple[Floats, Floats, Floats]:
@@ -202,17 +235,3 @@ def _resampled_ratios(train: Floats, heldout: Floats) -> Floats:
     of_train, of_heldout = paired_shares(train.shape[1], heldout.shape[1])
     resampled = resampled_means(train, of_train) / resampled_means(heldout, of_heldout)
     return np.vstack([train.mean(1) / heldout.mean(1), resampled])
-
-
-def _passed(x: Floats, gaps: Floats, threshold: float, confidence: float) -> Placed:
-    """Place the passage of a gap, as measured (row 0) and resampled, if the last looks show it for certain."""
-    check_confidence(confidence)
-    check_threshold(threshold)
-    measured, resampled = gaps[0], gaps[1:]
-    per_doubling = looks_per_doubling(x) if len(x) > 1 else 1.0
-    last = slice(-min(half_doubling(per_doubling), len(x)), None)
-    se = math.hypot(float(resampled[:, last].mean(1).std()), jitter(measured, per_doubling))
-    if float(measured[last].mean()) - CERTAIN * se > threshold:
-        return passage(measured, resampled, threshold, x, confidence)
-    earliest = float(np.quantile(last_passage(x, resampled, threshold), (1 - confidence) / 2, method="lower"))
-    return right_censored(float(np.clip(earliest, x[0], x[-1])))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from taumem.analysis.clocks.clock import Seen
 from taumem.analysis.clocks.losses import tau_gap_base, tau_gap_sym, tau_gen
 from taumem.analysis.clocks.means import tau_val_mean
-from taumem.analysis.clocks.samples import tau_copy, tau_level, tau_split
+from taumem.analysis.clocks.members import FEWEST_MEMBERS, FEWEST_TOLD, tau_member, tau_tpr
+from taumem.analysis.clocks.samples import PART_COPIED, tau_copy, tau_level, tau_split
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed, right_censored
 
@@ -18,7 +19,10 @@ __all__ = [
     "read_heldout",
     "read_level",
     "read_means",
+    "read_member",
+    "read_part",
     "read_split",
+    "read_tpr",
 ]
 
 
@@ -66,12 +70,40 @@ def read_gap_sym(seen: Seen, confidence: float, *, threshold: float) -> Placed |
     return tau_gap_sym(losses, threshold=threshold, confidence=confidence)
 
 
+def read_member(seen: Seen, confidence: float, *, threshold: float, errors: str = "loss") -> Placed | None:
+    """Place where the AUC of membership has grown by a threshold, by the loss or by the errors of an attack."""
+    learning = seen.items_curve("heldout_loss")
+    train, heldout = (seen.items_curve(f"{name}_{errors}") for name in ("train", "heldout"))
+    if train is None or heldout is None or learning is None:
+        return None
+    looks = set(train.steps) & set(heldout.steps) & set(learning.steps) - {0}
+    if len(looks) < FEWEST_TOLD or min(train.counts.min(), heldout.counts.min()) < FEWEST_MEMBERS:
+        return None
+    return tau_member(train, heldout, threshold=threshold, learning=learning, confidence=confidence)
+
+
+def read_tpr(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+    """Place where training items are found, at 1 % false positives, more often than chance finds them."""
+    found, heldout = seen.curve("membership_tpr"), seen.curve("heldout_loss")
+    if found is None or heldout is None or found.counts.min() < FEWEST_MEMBERS:
+        return None
+    return tau_tpr(found, int(heldout.counts.min()), threshold=threshold, confidence=confidence)
+
+
 def read_above_chance(seen: Seen, confidence: float, *, quantity: str, threshold: float) -> Placed | None:
     """Place where a share passes the chance that is recorded beside it."""
     share, chance = seen.curve(quantity), seen.curve(f"{quantity}_chance")
     return (
         None if share is None or chance is None else tau_copy(share, chance, threshold=threshold, confidence=confidence)
     )
+
+
+def read_part(seen: Seen, confidence: float, *, threshold: float) -> Placed | None:
+    """Place where samples with a copied part of a size are more than chance gives; the threshold is that size."""
+    share, chance = seen.curve(f"part_copies[{threshold:g}]"), seen.curve(f"part_copies_chance[{threshold:g}]")
+    if share is None or chance is None:
+        return None
+    return tau_copy(share, chance, threshold=PART_COPIED, confidence=confidence)
 
 
 def read_level(seen: Seen, confidence: float, *, grammar_level: int) -> Placed | None:

@@ -20,6 +20,8 @@ __all__ = ["tau_copy", "tau_infill", "tau_level", "tau_split"]
 
 LEVEL_REACHED = 0.5
 """Share of the samples that obey a grammar up to a level from which on the level counts as reached."""
+PART_COPIED = 0.05
+"""Share of samples above chance from which on parts of a size count as copied."""
 STILL_AGREED = 0.9
 """Share of the highest agreement so far below which two models have parted."""
 

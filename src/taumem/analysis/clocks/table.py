@@ -24,9 +24,12 @@ from taumem.analysis.clocks.readings import (
     read_heldout,
     read_level,
     read_means,
+    read_member,
+    read_part,
     read_split,
+    read_tpr,
 )
-from taumem.analysis.clocks.samples import LEVEL_REACHED, STILL_AGREED
+from taumem.analysis.clocks.samples import LEVEL_REACHED, PART_COPIED, STILL_AGREED
 from taumem.analysis.course import FEWEST_LOOKS
 from taumem.analysis.placing import Placed
 from taumem.errors import ConfigError, nearest_name
@@ -98,7 +101,18 @@ Shades = tuple[tuple[str, str], ...]
 
 LIKELIEST = "The gap between looks that makes the counts of a growing share most likely holds it."
 CERTAINLY = "It counts where the last looks are above for certain (95 %)."
+GROWN = (
+    "The probability that a training item has the lower {error} (AUC) has grown by {x} for good, interpolated in log "
+    f"step: from 1/2, once its normal quantile midway (three looks around {MIDWAY:g} of the held-out loss's fall) is "
+    f"taken off. {CERTAINLY}"
+)
 """Parts of rules, said once."""
+ATTACKS = (
+    ("secmi", "error of SecMI", ("#6b7f2a", "#aebf6a")),
+    ("pia", "error of PIA", ("#3f6f3a", "#86bd80")),
+    ("averaged", "loss averaged over noise", ("#2f6b62", "#78b8ae")),
+)
+"""On membership: the name of each, what it measures, and the colors of its clock."""
 
 
 def _passing(
@@ -201,12 +215,64 @@ def _all() -> Iterator[Clock]:
         of_pairs=True,
     )
     yield from _passing(
+        (0.05, 0.10, 0.25),
+        (("#d9708f", "#b5506f"), ("#b5264f", "#e87a99"), ("#7a1233", "#f7bccd")),
+        family="tau_member",
+        read=read_member,
+        rule=GROWN.replace("{error}", "loss"),
+        needs="training and held-out losses with the loss of each item (8 of a set or more), at 3 or more of the same "
+        "looks",
+    )
+    yield from _passing(
+        (0.05, 0.20),
+        (("#9a5b7a", "#c98fae"), ("#5e2f48", "#ecc8da")),
+        family="tau_tpr",
+        read=read_tpr,
+        rule="The share of training items that are found by their loss, where 1 % of the held-out items may be "
+        f"mistaken, passes that 1 % by {{x}} for good. {LIKELIEST}",
+        needs="training and held-out losses of single items, of which members were told (membership_tpr)",
+    )
+    for attack, error, color in ATTACKS:
+        yield from _passing(
+            (0.10,),
+            (color,),
+            family=f"tau_member_{attack}",
+            read=partial(read_member, errors=f"error[{attack}]"),
+            rule=GROWN.replace("{error}", error),
+            needs="attacks on membership that were made at 3 or more looks (monitor.membership)",
+        )
+    yield from _passing(
         (0.03, 0.05, 0.10),
         (("#cc79a7", "#b4608f"), ("#a64d80", "#dd8fba"), ("#752c56", "#f3c3dc")),
         family="tau_copy",
         read=partial(read_above_chance, quantity="copy_fraction"),
         rule=above_chance.replace("{what}", "share of copies"),
         needs="samples, counted against the training set and against held-out data",
+    )
+    yield from _passing(
+        (0.03, 0.05, 0.10),
+        (("#d98cb3", "#c06a94"), ("#b8437f", "#e59ac0"), ("#8a1f58", "#f7cfe2")),
+        family="tau_cycled",
+        read=partial(read_above_chance, quantity="cycled_copies"),
+        rule=above_chance.replace("{what}", "share of copies among samples that were sent around"),
+        needs="samples that were corrupted and denoised several times and counted as copies (monitor.hidden)",
+    )
+    yield from _passing(
+        (0.05, 0.10, 0.20),
+        (("#9a8cc9", "#8676bd"), ("#6a55b0", "#a99be0"), ("#43308a", "#d4ccf5")),
+        family="tau_uturn",
+        read=partial(read_above_chance, quantity="uturn_returns"),
+        rule=above_chance.replace("{what}", "share of training items that come back from noise, averaged over times,"),
+        needs="training and held-out items that were corrupted and denoised at the same looks (monitor.hidden)",
+    )
+    yield from _passing(
+        (0.25, 0.50, 0.75, 1.00),
+        (("#d98fb0", "#a3486f"), ("#c4608c", "#c26a92"), ("#9c3f69", "#dd93b3"), ("#6b2446", "#f3c0d5")),
+        family="tau_part",
+        read=read_part,
+        rule="The share of samples of which a part of size {x} or larger is copied passes chance by "
+        f"{PART_COPIED:g} for good. {LIKELIEST}",
+        needs="samples whose copied parts were counted (monitor.partial), and those of held-out items",
     )
     yield Clock(
         "tau_quality",

@@ -82,10 +82,12 @@ class MembersFound:
     """Stops once training items can be told from held-out ones by their loss, better than a value says.
 
     ``membership_auc`` is the probability that a training item has the lower loss; the rule asks whether it is above the
-    value for certain. The probability of a false alarm is spent over looks as in :class:`CopiesFound`.
+    value for certain. The probability of a false alarm is spent over looks as in :class:`CopiesFound`. It is that of
+    sets that were divided by chance: where the AUC is above the value at the first look already, the verdict says so.
 
     Args:
-        above: the AUC that must be passed, in [0.5, 1).
+        above: the AUC that must be passed, in [0.5, 1); 0.5 stops once items can be told at all.
+        attack: by whose errors, such as ``"pia"`` (monitor.membership); empty for the losses.
         alpha: probability of a false alarm in the whole run, in (0, 1).
 
     Raises:
@@ -94,6 +96,7 @@ class MembersFound:
 
     above: float = 0.6
     alpha: float = 0.05
+    attack: str = ""
     name = "privacy"
 
     def __post_init__(self) -> None:
@@ -103,11 +106,17 @@ class MembersFound:
 
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
-        rule = f"Training items can be told from held-out ones by their loss, with an AUC above {self.above:g}."
+        by = f"the attack {self.attack}" if self.attack else "their loss"
+        rule = f"Training items can be told from held-out ones by {by}, with an AUC above {self.above:g}."
         so_far = going_on(record, step, rule)
-        curve = curve_until(record, "membership_auc", step)
+        curve = curve_until(record, f"membership_auc[{self.attack}]" if self.attack else "membership_auc", step)
         if curve is None or curve.se is None or not np.isfinite(curve.se).all():
-            why = "Membership: the losses of training and held-out items were not both measured."
+            what = (
+                f"the attack {self.attack} was not made"
+                if self.attack
+                else ("the losses of training and held-out items were not both measured")
+            )
+            why = f"Membership: {what}."
             return replace(so_far, not_checked=(why,))
         if _fewest_items(record, step) < FEWEST_ITEMS:
             why = f"Membership: below {FEWEST_ITEMS} items of a set one can be told from the other by chance."
@@ -124,6 +133,14 @@ class MembersFound:
             return replace(so_far, power=f"{what} have been seen.")
         first = int(found[0])
         message = f"A training item has a lower loss than a held-out one with probability {auc[first]:.2f}."
+        if self.attack:
+            message = message.replace("loss", f"error of {self.attack}")
+        if first == 0:
+            why = (
+                f"Whether that was learned since: it was so at the first look (step {looks[0]:,}). The model may have "
+                "known its training items before, or the sets were not divided by chance."
+            )
+            so_far = replace(so_far, not_checked=(why,))
         return _found(so_far, record, looks, first, Reason.MEMBERS, message)
 
 

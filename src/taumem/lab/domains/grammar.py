@@ -14,7 +14,9 @@ from taumem.lab.domain import Asked, Domain, losses
 from taumem.lab.networks import MLPConfig, TransformerConfig, of_tokens
 from taumem.lab.sections import DataConfig, ModelConfig, Shape
 from taumem.models import BeliefDenoiser, Categorical, TreeUNet
-from taumem.probes import GrammarLevels, Probe, SampleProbe
+from taumem.probes import GrammarLevels, MotifUse, PartCopies, Probe, SampleProbe
+from taumem.probes.motif_use import blocks
+from taumem.probes.part_copies import Blocks
 from taumem.record import DataFacts
 
 __all__ = ["GrammarConfig", "TreeConfig"]
@@ -105,3 +107,9 @@ class GrammarDomain:
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Ask which levels samples reach, and which of them are copies."""
         return [GrammarLevels(self.grammar, split.train)]
+
+    def part_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask which samples have a sub-tree of a training string, and which sub-trees they use, level by level."""
+        s, levels = self.grammar.s, range(1, max(2, self.grammar.L))  # few strings of a language occur twice
+        motifs = {str(grammar_level): blocks(s**grammar_level) for grammar_level in levels}
+        return [PartCopies(Blocks(split.train, s), split.heldout), MotifUse(split.heldout, motifs)]

@@ -13,20 +13,27 @@ from taumem.data.stored import Stored
 from taumem.errors import ConfigError
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said, nearness
-from taumem.lab.networks import MLPConfig, UNetConfig
+from taumem.lab.networks import MLPConfig, RandomFeaturesConfig, UNetConfig
 from taumem.lab.sections import DataConfig
-from taumem.probes import Copies, Probe, SampleProbe
+from taumem.probes import Copies, MotifUse, PartCopies, Probe, SampleProbe
+from taumem.probes.motif_use import patch_kinds
+from taumem.probes.part_copies import Patches
 from taumem.record import DataFacts
 from taumem.shapes import Items
 
 __all__ = ["FashionMnistConfig", "ImagesConfig"]
+
+KINDS = 32
+"""Kinds of patches that are told apart at each place, at most: as many held-out images are spent on them."""
+MOTIF_SIZES = (0.25, 0.5)
+"""Sides of the patches that are motifs, as shares of an image's side."""
 
 
 class FashionMnistConfig(DataConfig):
     """The built-in images."""
 
     diffusions = (GaussianConfig,)
-    models = (UNetConfig, MLPConfig)
+    models = (UNetConfig, MLPConfig, RandomFeaturesConfig)
     are_images = True
     counts_items = True
 
@@ -53,7 +60,7 @@ class ImagesConfig(DataConfig):
     """Images of one's own: a folder, an idx, .npy or .npz file, CIFAR-10's files, or a Hugging Face dataset."""
 
     diffusions = (GaussianConfig,)
-    models = (UNetConfig, MLPConfig)
+    models = (UNetConfig, MLPConfig, RandomFeaturesConfig)
     are_images = True
     counts_items = True
 
@@ -113,3 +120,9 @@ class ImageDomain:
     def sample_probes(self, split: Split) -> list[SampleProbe]:
         """Ask for copies."""
         return [Copies(split.train, split.heldout)]
+
+    def part_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask which samples have a patch of a training image, and which kinds of patches they use."""
+        n_kinds = max(1, min(KINDS, len(split.heldout) // 4))
+        motifs = {f"{size:g}": patch_kinds(split.heldout[:n_kinds], size) for size in MOTIF_SIZES}
+        return [PartCopies(Patches(split.train), split.heldout), MotifUse(split.heldout[n_kinds:], motifs)]

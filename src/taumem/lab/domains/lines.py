@@ -12,9 +12,9 @@ from taumem.data import Lines, Split, load_lines
 from taumem.data.lines import ALIKE
 from taumem.data.smiles import canonical_smiles
 from taumem.errors import ConfigError
-from taumem.lab.diffusions import MaskedConfig, UniformConfig
+from taumem.lab.diffusions import AutoregressiveConfig, MaskedConfig, UniformConfig
 from taumem.lab.domain import Asked, n_heldout_unless_said
-from taumem.lab.domains.text import LONG_ENOUGH, facts_of, quality, questions
+from taumem.lab.domains.text import LONG_ENOUGH, facts_of, parts, quality, questions
 from taumem.lab.networks import MLPConfig, TransformerConfig
 from taumem.lab.sections import DataConfig
 from taumem.probes import CanonicalForm, Novelty, Probe, SampleProbe, TextCopies
@@ -29,7 +29,7 @@ MANY = 8192
 class LinesConfig(DataConfig):
     """One item per line; see :func:`taumem.data.load_lines`. P counts lines."""
 
-    diffusions = (MaskedConfig, UniformConfig)
+    diffusions = (MaskedConfig, UniformConfig, AutoregressiveConfig)
     models = (TransformerConfig, MLPConfig)
     counts_items = True
     holds_all = False
@@ -95,6 +95,10 @@ class LineDomain:
             quality(split, self.lines.decode, self._words),
             Novelty(split.train, self.lines.decode, canonical=self.canonical),
         ]
+
+    def part_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask which samples have a stretch of a training line, and which n-grams they use, line ends among them."""
+        return parts(split, self.lines.end)
 
     @cached_property
     def _words(self) -> frozenset[str]:

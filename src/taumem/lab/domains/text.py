@@ -10,18 +10,30 @@ import torch
 from pydantic import Field
 
 from taumem.data import Alphabet, Split, Text, load_text
-from taumem.diffusion import MaskedDiffusion, UniformDiffusion
+from taumem.diffusion import TokenDiffusion
 from taumem.diffusion.keeping import time_when
-from taumem.lab.diffusions import MaskedConfig, UniformConfig
+from taumem.lab.diffusions import AutoregressiveConfig, MaskedConfig, UniformConfig
 from taumem.lab.domain import Asked, losses, n_heldout_unless_said
 from taumem.lab.networks import MLPConfig, TransformerConfig
 from taumem.lab.sections import DataConfig
 from taumem.models import fit_ngram
-from taumem.probes import BitsPerSymbol, Infilling, PredictiveEntropy, Probe, SampleProbe, TextCopies, TextQuality
+from taumem.probes import (
+    BitsPerSymbol,
+    Infilling,
+    MotifUse,
+    PartCopies,
+    PredictiveEntropy,
+    Probe,
+    SampleProbe,
+    TextCopies,
+    TextQuality,
+)
+from taumem.probes.motif_use import ngrams
+from taumem.probes.part_copies import Stretches
 from taumem.probes.quality import Decode
 from taumem.record import DataFacts
 
-__all__ = ["LONG_ENOUGH", "TextConfig", "facts_of", "quality", "questions"]
+__all__ = ["LONG_ENOUGH", "TextConfig", "facts_of", "parts", "quality", "questions"]
 
 HALFWAY = 0.5
 """Share of lost symbols at which a prediction's certainty is measured: one only, since it costs as much as a loss."""
@@ -29,6 +41,8 @@ N_TIMES = 2
 """Diffusion times of each text in the bound on its likelihood."""
 AT_ONCE = 2
 """Hidden symbols of a text that are filled in at once, besides those of which the model is sure."""
+MOTIF_SIZES = (2, 4)
+"""Symbols of the n-grams that are motifs: so many that their frequencies are known, and more."""
 LONG_ENOUGH = 2_000_000
 """Symbols of a document, or of all lines, in which to look for words."""
 
@@ -36,7 +50,7 @@ LONG_ENOUGH = 2_000_000
 class TextConfig(DataConfig):
     """Windows of text; see :func:`taumem.data.load_text`. P counts windows."""
 
-    diffusions = (MaskedConfig, UniformConfig)
+    diffusions = (MaskedConfig, UniformConfig, AutoregressiveConfig)
     models = (TransformerConfig, MLPConfig)
 
     source: Literal["text"]
@@ -84,6 +98,10 @@ class TextDomain:
         """Ask for copies, and how good the text is."""
         return [TextCopies(split.train, split.heldout), quality(split, self.text.alphabet.decode, self._words)]
 
+    def part_probes(self, split: Split) -> list[SampleProbe]:
+        """Ask which samples have a stretch of a training text, and which n-grams they use."""
+        return parts(split)
+
     @cached_property
     def _words(self) -> frozenset[str]:
         """The words of the text: its dictionary. Of very long documents, those of their beginning."""
@@ -103,7 +121,7 @@ def facts_of(split: Split, alphabet: Alphabet) -> DataFacts:
 def questions(asked: Asked) -> list[Probe]:
     """What is asked of a model of texts."""
     diffusion, split, seed = asked.diffusion, asked.split, asked.seed
-    assert isinstance(diffusion, MaskedDiffusion | UniformDiffusion)
+    assert isinstance(diffusion, TokenDiffusion)
     known = {name: items for name, items in asked.sets.items() if name != "twin"}
     halfway = time_when(torch.tensor([HALFWAY], dtype=torch.float64), diffusion.schedule).tolist()
     found: list[Probe] = [
@@ -126,3 +144,9 @@ def quality(split: Split, decode: Decode, words: Collection[str]) -> TextQuality
     """Ask how good samples of text are."""
     orders = range(1, min(3, *split.item_shape) + 1)
     return TextQuality(split.heldout, decode, words, orders=orders)
+
+
+def parts(split: Split, line_end: int | None = None) -> list[SampleProbe]:
+    """Ask which samples have a stretch of a training text, and which n-grams they use."""
+    motifs = {str(n): ngrams(n) for n in MOTIF_SIZES if n <= split.item_shape[0]}
+    return [PartCopies(Stretches(split.train, line_end=line_end), split.heldout), MotifUse(split.heldout, motifs)]

@@ -119,6 +119,10 @@ class PatchComparison:
         anywhere: whether a patch may have come from anywhere in a training image: four to nine times the work.
         memory: bytes that a search may take.
 
+    Attributes:
+        columns: for each share, which column of the matches has the patches of its size: on few pixels, the same for
+            several.
+
     Raises:
         DataError: training items that are no images, or fewer than two groups of them.
         ConfigError: shares outside (0, 1].
@@ -145,8 +149,9 @@ class PatchComparison:
         self.averaged, self.memory = averaged(train, memory), memory
         height, width = self.averaged.shape[2:]
         self.scale = first.shape[2] // height
-        sides = sorted({max(1, round(share * min(height, width))) for share in shares})
-        self.windows = {side: windows_of(side, height, width) for side in sides}
+        sides = [max(1, round(share * min(height, width))) for share in shares]
+        self.windows = {side: windows_of(side, height, width) for side in sorted(set(sides))}
+        self.columns = {share: list(self.windows).index(side) for share, side in zip(shares, sides, strict=True)}
         half = self.scale // 2
         self.moves = tuple(product((0, half), (0, half))) if half else ((0, 0),)
         self.away = max(height, width) if anywhere else max(1, round(SHIFT * min(height, width)))

@@ -1,0 +1,93 @@
+"""By which factor each clock goes off before or after another one, in the same runs."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from taumem.analysis import Precedence, Study
+from taumem.analysis.wording import number, power
+from taumem.report.figures.style import INK, MUTED, clock_color, log_axis, rgba, size_colors, styled
+
+__all__ = ["order"]
+
+
+def order(*studies: Study) -> go.Figure:
+    """Draw tau / tau_val of each clock with its interval, from the first to the last; empty where none is known.
+
+    Args:
+        studies: one, whose clocks have their own colors, or several side by side.
+    """
+    compared = [[each for each in study.order if _is_shown(each)] for study in studies]
+    rows = _rows(compared)
+    colors = list(size_colors(range(len(studies))).values())
+    figure = go.Figure()
+    for k, (study, found) in enumerate(zip(studies, compared, strict=True)):
+        shift = (k - (len(studies) - 1) / 2) * 0.7 / len(studies)
+        several = colors[k] if len(studies) > 1 else None
+        _add_study(figure, ", ".join(study.experiments), found, rows, shift, several)
+    ends = [end for found in compared for each in found if each.factor for end in (each.factor.low, each.factor.high)]
+    figure.add_vline(x=1, line={"color": MUTED, "width": 1, "dash": "dot"})
+    x = log_axis("onset, as a multiple of tau_val in the same run", [*ends, 1.0])
+    ticks = {"tickmode": "array", "tickvals": list(range(len(rows))), "ticktext": rows}
+    y = {**ticks, "range": [len(rows) - 0.4, -0.6], "title_text": "", "gridcolor": "rgba(0,0,0,0)"}
+    styled(figure, x=x, y=y)
+    figure.update_yaxes(tickfont={"color": INK})
+    return figure
+
+
+def _is_shown(each: Precedence) -> bool:
+    return each.beyond is not None or (each.factor is not None and not each.factor.spans_much)
+
+
+def _rows(compared: Sequence[Sequence[Precedence]]) -> list[str]:
+    """The clocks from the first to the last, on average over the studies that have them."""
+    places: dict[str, list[float]] = {}
+    for found in compared:
+        for each in found:
+            places.setdefault(each.clock, []).append(math.log(_at(each)))
+    return sorted(places, key=lambda clock: sum(places[clock]) / len(places[clock]))
+
+
+def _at(each: Precedence) -> float:
+    return each.factor.value if each.factor else each.beyond or 1.0
+
+
+def _add_study(
+    figure: go.Figure, name: str, found: Sequence[Precedence], rows: Sequence[str], shift: float, color: str | None
+) -> None:
+    for k, each in enumerate(found):
+        at = _at(each)
+        low, high = (each.factor.low, each.factor.high) if each.factor else (at, at)
+        paint = color or clock_color(each.clock)
+        figure.add_scatter(
+            x=[at],
+            y=[rows.index(each.clock) + shift],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - at],
+                "arrayminus": [at - low],
+                "color": rgba(paint, 0.55),
+                "thickness": 2,
+                "width": 0,
+            },
+            mode="markers",
+            marker={"symbol": "circle" if each.factor else "triangle-right", "size": 9, "color": paint},
+            name=name,
+            legendgroup=name,
+            showlegend=color is not None and k == 0,
+            customdata=[[_in_words(each), _trend(each)]],
+            hovertemplate=f"{each.clock}: %{{customdata[0]}}<br>%{{customdata[1]}}<extra></extra>",
+        )
+
+
+def _in_words(each: Precedence) -> str:
+    known = f"known in {each.n_located} of {each.n_runs} runs"
+    if each.factor is None:
+        return f"beyond {number(_at(each))} times {each.reference}; {known}"
+    return f"{power(each.factor)} times {each.reference}; {known}"
+
+
+def _trend(each: Precedence) -> str:
+    return f"exponent of P, less that of {each.reference}: {power(each.trend)}" if each.trend else ""

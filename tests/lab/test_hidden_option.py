@@ -1,0 +1,94 @@
+"""monitor.hidden: what it adds to a run's record, and that a run without it is what it was."""
+
+import shutil
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from tiny import TINY, tiny
+
+from taumem.analysis import find_onsets
+from taumem.audit import audit
+from taumem.cli import main
+from taumem.errors import ConfigError, RecordError
+from taumem.lab import Experiment, load_experiment, make_run, plans_of
+from taumem.lab.stressing import plan_of, stress
+from taumem.record import QUANTITIES, RunRecord, family_of
+
+TOKENS = {
+    "grammar": {
+        "data": {"source": "grammar", "v": 4, "m": 2, "s": 2, "L": 2, "n_heldout": 6},
+        "model": {"kind": "tree", "widths": 8},
+    },
+    "text": {
+        "data": {"source": "text", "window": 16, "n_heldout": 16},
+        "model": {"kind": "transformer", "width": 8, "depth": 1, "heads": 1},
+    },
+}
+
+
+def made(folder, experiment):
+    plan = plans_of(experiment)[0]
+    make_run(plan, folder)
+    return RunRecord.read(folder / plan.name)
+
+
+def test_it_adds_its_quantities_at_each_look_at_samples_and_changes_no_other_number(tmp_path):
+    seldom = TINY["monitor"] | {"first": 15, "per_doubling": 1}
+    plain = made(tmp_path / "plain", tiny(monitor=seldom))
+    more = made(tmp_path / "more", tiny(monitor=seldom | {"hidden": True}))
+    added = {m.quantity for m in more.measurements} - {m.quantity for m in plain.measurements}
+    returns = {"uturn_returns", "uturn_returns_chance", "basin", "basin_heldout"}
+    assert added == {"cycled_copies", "cycled_copies_chance", *returns} <= set(QUANTITIES)
+    assert more.curve("cycled_copies").steps.tolist() == more.curve("copy_fraction").steps.tolist()
+    assert {"Cycling", "UTurns"} <= set(more.header.probes)
+    same = {m.key: m.value for m in more.measurements if m.quantity not in added}
+    assert same == {m.key: m.value for m in plain.measurements}
+    assert {"tau_cycled[0.05]", "tau_uturn[0.1]"} <= {onset.clock for onset in find_onsets([more])}
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize("diffusion", ["masked", "uniform"])
+def test_tokens_are_asked_too_and_texts_also_by_place(tmp_path, kind, diffusion):
+    steps = {"min_steps": 8, "steps_per_example": 0, "batch_size": 4}
+    monitor = {"first": 8, "n_items": 4, "n_heldout_items": 8, "n_samples": 4, "sampling_steps": 4, "hidden": True}
+    parts = {"diffusion": {"kind": diffusion}, "training": steps, "monitor": monitor}
+    model = TOKENS[kind]["model"] | ({"time_features": 2} if (kind, diffusion) == ("grammar", "uniform") else {})
+    experiment = {"name": "tiny", "n_train": [8], "twins": False, **TOKENS[kind], "model": model, **parts}
+    record = made(tmp_path, Experiment.model_validate(experiment))
+    found = {m.quantity for m in record.measurements}
+    assert {family_of(name) for name in found} <= set(QUANTITIES)
+    assert {"cycled_copies", "uturn_returns", "basin"} <= found
+    places = {"infill_copies[start 0.5]", "infill_copies[middle 0.5]", "infill_copies[end 0.5]"}
+    assert (places <= found) == (kind == "text" and diffusion == "masked")
+    assert record.header.probes["Cycling"]["times_more"] == (8 / 6 if kind == "grammar" else 1)
+
+
+def test_without_samples_or_in_latents_it_is_refused():
+    with pytest.raises((ConfigError, ValidationError), match=r"monitor.hidden sends samples around.*n_samples is 0"):
+        load_experiment("images", ["monitor.hidden=true", "monitor.n_samples=0"])
+
+
+def test_a_run_is_put_to_the_stress_test_by_its_last_checkpoint(tmp_path, capsys):
+    monitor = {"first": 15, "per_doubling": 1, "n_samples": 4, "sampling_steps": 3}
+    experiment = tiny(monitor=TINY["monitor"] | monitor)
+    record = made(tmp_path, experiment)
+    plan, made_by = plan_of(record), plans_of(experiment)[0]
+    assert (plan.name, plan.experiment.recipe) == (made_by.name, experiment.recipe)
+    with pytest.raises(SystemExit) as leaving:
+        main(["stress", str(record.path), "-o", str(tmp_path / "s"), "--samples", "30", "--cycles", "2"])
+    assert not leaving.value.code
+    assert "taumem audit --train" in capsys.readouterr().out
+    sets = {name: np.load(tmp_path / "s" / f"{name}.npy") for name in ("generated", "train", "heldout", "stressed")}
+    assert {name: len(items) for name, items in sets.items()} == {
+        "generated": 30,
+        "train": 8,
+        "heldout": 64,
+        "stressed": 30,
+    }
+    assert not np.array_equal(sets["generated"], sets["stressed"])
+    stressed = sets.pop("stressed")
+    assert audit(**sets, stress=stressed, parts=False).stress.copies.n == 30
+    shutil.rmtree(record.path / "checkpoints")
+    with pytest.raises(RecordError, match="its weights are gone"):
+        stress(record.path, tmp_path / "again")
