@@ -47,6 +47,7 @@ def main() -> None:
         "hidden": hidden,
         "noises": noises,
         "partial": partial,
+        "price": price,
         "items": items,
         "privacy": privacy,
         "text": text,
@@ -101,9 +102,9 @@ def grammar() -> None:
 
 def partial() -> None:
     """The figures of docs/partial.md."""
-    studies = {name: Study.of(read_runs(HERE / "partial" / name)) for name in ("grammar", "zipf", "text", "images")}
-    for name, study in studies.items():
-        photograph(figures.part_copies(study), f"partial-copies-{name}")
+    studies = {name: Study.of(read_runs(HERE / "partial" / name)) for name in ("grammar", "zipf", "images")}
+    for name in ("grammar", "images"):
+        photograph(figures.part_copies(studies[name]), f"partial-copies-{name}")
     photograph(figures.part_onsets(studies["grammar"]), "partial-onsets-grammar")
     photograph(figures.motif_use(studies["zipf"]), "partial-bland")
 
@@ -115,6 +116,17 @@ def items() -> None:
         kind = name.split("/")[0]
         photograph(figures.onsets_of_items(found, "unseen"), f"items-{kind}-unseen")
         photograph(figures.onsets_of_items(found, "isolation"), f"items-{kind}-isolation")
+
+
+def price() -> None:
+    """The figures of docs/price.md."""
+    places = {"images": "images/fashion", "text": "text/english", "molecules": "unseen/molecules"}
+    for name, place in places.items():
+        study = Study.of(read_runs(HERE / place), tau_mem="tau_val")
+        photograph(figures.phase_diagram(study), f"phase-{name}", width=900, height=520)
+        photograph(figures.stopping_price(study), f"price-{name}")
+    widths = Study.of(read_runs(HERE / "price" / "widths"), covariates=["parameters"])
+    photograph(figures.phase_diagram(widths), "phase-widths", width=900, height=520)
 
 
 def text() -> None:

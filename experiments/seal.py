@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/emoji": {"digits": 4},
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
+    "items/zipf": {"digits": 5},
     **{
         f"finetuning/{name}": {"digits": 4} | ({} if name.startswith("text") else {"pictures": 8, "shades": 64})
         for name in (
@@ -57,10 +58,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         )
     },
     "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
+    "noises/mlp": {"digits": 2},
     "noises/text": {"digits": 2},
     "hidden/images": {"digits": 3, "pictures": 1, "shades": 16},
     "hidden/grammar": {"digits": 3},
     "hidden/text": {"digits": 3},
+    "price/widths": {"digits": 4, "pictures": 1, "shades": 8},
     "privacy/images": {"digits": 3, "pictures": 1, "shades": 16},
     "privacy/mixture": {"digits": 3},
     "unit/grammar": {"digits": 2},
@@ -69,7 +72,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unit/mlp": {"digits": 3},
     "unit/across": {"digits": 3},
 }
-ARMS = ("unit/", "noises/")
+ARMS = ("unit/", "noises/", "price/")
 """Studies of several settings each, whose laws are another script's."""
 ONSETS = ("clock", "n_train", "seed", "half", "censored", "step", "low", "high")
 LAWS = ("clock", "exponent", "low", "high", "steps_per_example", "linearity", "n_onsets", "n_censored")

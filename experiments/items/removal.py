@@ -1,14 +1,16 @@
 """The onion: take the items that were memorized first out of a training set, put others in their place, train anew.
 
-    python experiments/items/removal.py make FOLDER     # six minutes on one core
+    python experiments/items/removal.py make FOLDER     # half a minute on one core
     python experiments/items/removal.py table FOLDER    # or the sealed study beside this file
 
-Rule, fixed before the runs were made: of P = 64 images (8 x 8) of a first pair of twins, the quarter with the earliest
-onsets is exchanged (arm ``first``), or a quarter drawn at random (``random``), in both cases for the same 16 images
-that neither twin had. The 64 of the first pair are the arm ``all``. All arms of a seed start from the same weights and
-batches. Read off: tau_val and tau_gap_sym[0.2] of the pairs, and the onsets of the items that all three arms of a run
-have in common, ``first`` against ``random``, as a ratio of geometric means. If memorizing were a queue in which others
-move up, the items left behind would be memorized earlier in ``first``: a ratio below 1.
+Rule, fixed before the runs were made: of P = 32 vectors of a first pair of twins, the quarter with the earliest onsets
+is exchanged (arm ``first``), or a quarter drawn at random (``random``), in both cases for the same 8 vectors that
+neither twin had. The 32 of the first pair are the arm ``all``. All arms of a seed start from the same weights and
+batches. Read off: tau_val and tau_gap_sym[0.2] of the pairs; and of the items that all three arms of a run share, the
+mean score at the last look (log of the twin's loss over the own one, higher where more is memorized), and the onsets
+that are located in all three. If memorizing were a queue in which others move up, the items that stay would be
+memorized sooner and further in ``first`` than in ``random``: a ratio of onsets below 1, and of scores (exp of the
+difference) above 1.
 
 Reference: Carlini et al. 2022, arXiv 2206.10469 (the privacy onion effect).
 """
@@ -20,16 +22,19 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from taumem import load_experiment, read_runs
+from taumem import Experiment, load_experiment, read_runs
 from taumem.analysis import ItemOnsets, find_item_onsets, find_onsets
 from taumem.data import Split
 from taumem.lab.plan import RunPlan, opened
 from taumem.lab.prepared import PreparedRun
+from taumem.monitor import LogCadence, Monitor
+from taumem.probes import Coverage, LossGap
 from taumem.record import RunRecord
 from taumem.shapes import Items
+from taumem.training import Member, train_together
 
 HERE = Path(__file__).parent
-P, OUT, SEEDS = 64, 16, (0, 1, 2, 3)
+P, OUT, SEEDS = 32, 8, (0, 1, 2, 3, 4, 5)
 ARMS = ("all", "first", "random")
 CLOCKS = ("tau_val", "tau_gap_sym[0.2]")
 
@@ -41,17 +46,24 @@ def main() -> None:
 
 
 def make(folder: Path) -> None:
-    """All arms of all seeds."""
+    """All arms of all seeds: those of the whole sets together, and then the others."""
     experiment = load_experiment(HERE / "removal.toml")
+    sets: dict[tuple[str, int], dict[str, Items]] = {}
+    fresh: dict[int, dict[str, Items]] = {}
     for seed in SEEDS:
-        whole = opened(experiment.data).split(2 * P + 2 * OUT, seed)
-        halves = {"a": whole.train[: 2 * P : 2], "b": whole.train[1 : 2 * P : 2]}
-        fresh = {"a": whole.train[2 * P :: 2], "b": whole.train[2 * P + 1 :: 2]}
-        run_arm(experiment, seed, "all", halves, whole.heldout, folder)
-        found = {run.run.half: run for run in onsets(folder, seed, "all")}
+        train = opened(experiment.data).split(2 * P + 2 * OUT, seed).train
+        sets["all", seed] = {"a": train[: 2 * P : 2], "b": train[1 : 2 * P : 2]}
+        fresh[seed] = {"a": train[2 * P : 2 * P + 2 * OUT : 2], "b": train[2 * P + 1 : 2 * P + 2 * OUT : 2]}
+    if not (folder / "all").exists():
+        run_together(experiment, dict(sets), folder)
+    found = {(run.run.seed, run.run.half): run for run in find_item_onsets(read_runs(folder / "all"))}
+    for seed in SEEDS:
         for arm in ARMS[1:]:
-            sets = {half: exchanged(halves[half], fresh[half], out(arm, found[half], seed)) for half in "ab"}
-            run_arm(experiment, seed, arm, sets, whole.heldout, folder)
+            sets[arm, seed] = {
+                half: exchanged(items, fresh[seed][half], out(arm, found[seed, half], seed))
+                for half, items in sets["all", seed].items()
+            }
+    run_together(experiment, {key: sets[key] for key in sets if key[0] != "all"}, folder)
 
 
 def out(arm: str, found: ItemOnsets, seed: int) -> np.ndarray:
@@ -68,30 +80,40 @@ def exchanged(items: Items, fresh: Items, places: np.ndarray) -> Items:
     return changed
 
 
-def run_arm(experiment, seed: int, arm: str, sets: dict[str, Items], heldout: Items, folder: Path) -> None:
-    """Train both twins of an arm."""
-    for half in ("a", "b"):
-        plan = RunPlan(experiment.model_copy(update={"name": f"removal-{arm}"}), P, seed, half)
-        if (folder / arm / plan.name / "run.json").exists():
-            continue
-        split = Split("fashion-mnist", sets[half], heldout)
-        twin = sets["b" if half == "a" else "a"]
-        diffusion = plan.experiment.diffusion.build(None)
-        prepared = PreparedRun(plan, opened(plan.experiment.data), split, split, twin, diffusion)
-        learner = prepared.learner()
-        with RunRecord.open(folder / arm / plan.name, prepared.header()) as record:
-            monitor = prepared.monitor(record, learner)
-            for step in prepared.training(learner):
-                if monitor.due(learner.step) or learner.step >= plan.steps:
-                    monitor.look(learner.averaged, learner.step, learner.examples)
-                if learner.step >= plan.steps:
-                    del step
-                    break
+def run_together(experiment: Experiment, sets: dict[tuple[str, int], dict[str, Items]], folder: Path) -> None:
+    """Train both twins of each arm and seed, all as one batched program."""
+    under_way = []
+    for (arm, seed), halves in sets.items():
+        for half, other in (("a", "b"), ("b", "a")):
+            plan = RunPlan(experiment.model_copy(update={"name": f"removal-{arm}"}), P, seed, half)
+            domain = opened(experiment.data)
+            split = Split("mixture", halves[half], domain.split(2 * P, seed).heldout)
+            diffusion = experiment.diffusion.build(None)
+            prepared = PreparedRun(plan, domain, split, split, halves[other], diffusion)
+            record = RunRecord.open(folder / arm / plan.name, prepared.header())
+            under_way.append((Member(prepared.learner(), split.train, plan.train_seed), monitor(prepared, record)))
+    members = [member for member, _ in under_way]
+    steps, batch_size, clip = experiment.steps(P), experiment.batch_size(P), experiment.training.clip
+    for _ in train_together(members, experiment.diffusion.build(None), batch_size=batch_size, clip=clip):
+        for member, looking in under_way:
+            at = member.learner.step
+            if looking.due(at) or at >= steps:
+                looking.look(member.learner.averaged, at, member.learner.examples)
+        if members[0].learner.step >= steps:
+            break
+    for _, looking in under_way:
+        looking.record.close()
 
 
-def onsets(folder: Path, seed: int, arm: str) -> list[ItemOnsets]:
-    """Of both twins of an arm."""
-    return find_item_onsets([run for run in read_runs(folder / arm) if run.header.seed == seed])
+def monitor(prepared: PreparedRun, record: RunRecord) -> Monitor:
+    """The losses alone, of all training items of both twins."""
+    config = prepared.plan.experiment.monitor
+    sets = {"train": prepared.split.train, "twin": prepared.twin_items}
+    sets["heldout"] = prepared.split.heldout[: config.n_heldout_items]
+    losses = LossGap(prepared.diffusion, sets, times=config.times, seed=prepared.plan.seed)
+    return Monitor(
+        record, [losses, Coverage(sets["train"], sets["train"])], cadence=LogCadence(config.first, config.per_doubling)
+    )
 
 
 def table(folder: Path) -> None:
@@ -114,9 +136,10 @@ def table(folder: Path) -> None:
             steps = {arm: np.array([items[arm][half].placed[k].step for k in common]) for arm in ARMS}
             seen = np.all([[items[arm][half].placed[k].usable for k in common] for arm in ARMS], axis=0)
             for arm in ARMS:
-                logs.setdefault(f"items in common ({half})", {}).setdefault(arm, []).append(
-                    float(np.log(steps[arm][seen]).mean())
-                )
+                scored = float(items[arm][half].scores[-1, common].mean())
+                logs.setdefault(f"score of the items in common ({half})", {}).setdefault(arm, []).append(scored)
+                placed = float(np.log(steps[arm][seen]).mean())
+                logs.setdefault(f"onset of the items in common ({half})", {}).setdefault(arm, []).append(placed)
         for name, of in logs.items():
             if all(len(of.get(arm, ())) == len(of.get("all", ())) for arm in ARMS):
                 means = {arm: float(np.mean(of[arm])) for arm in ARMS}

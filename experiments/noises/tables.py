@@ -21,12 +21,13 @@ from taumem.errors import TaumemError
 HERE = Path(__file__).parent
 CLOCKS = {
     "images": ("tau_val", "tau_gap[0.1]", "tau_gap[0.2]", "tau_copy[0.05]"),
+    "mlp": ("tau_gap[0.1]", "tau_gap[0.2]"),
     "text": ("tau_val", "tau_gap[0.2]", "tau_gap_sym[0.2]", "tau_infill[0.1]", "tau_copy[0.05]"),
 }
-REFERENCE = {"images": "cosine, v", "text": "masked"}
+REFERENCE = {"images": "cosine, v", "mlp": "cosine, v", "text": "masked"}
 RATIO = 0.85
 """sigma_t / alpha_t at which denoisers are compared: about the middle of the times of the losses."""
-SIZE = 64
+SIZE = 32
 """P at which the laws are read."""
 
 
@@ -68,7 +69,7 @@ def arm_of(run: RunRecord) -> str:
 
 def table(domain: str, arms: dict[str, list[RunRecord]]) -> Iterator[str]:
     """A row for each clock and arm: onsets, exponent, tau at one size, and by how much that differs."""
-    yield "| clock | noise | tau at each P | exponent | tau(64) | of the reference | least held-out error |"
+    yield "| clock | noise | tau at each P | exponent | tau(32) | of the reference | least held-out error |"
     yield "|---|---|---|---|---|---|---|"
     onsets = {arm: find_onsets(runs) for arm, runs in arms.items()}
     for clock in CLOCKS[domain]:
@@ -122,7 +123,7 @@ def quality(domain: str, runs: Sequence[RunRecord]) -> str:
     """The least held-out error over training at the largest P: of images |x0 - x0_hat|^2 at one noise; of text bits."""
     largest = max(run.header.key.n_train for run in runs)
     at = [run for run in runs if run.header.key.n_train == largest]
-    values = [error_of(run) if domain == "images" else bits_of(run) for run in at]
+    values = [bits_of(run) if domain == "text" else error_of(run) for run in at]
     return "" if None in values else f"{np.mean([v for v in values if v is not None]):.4f}"
 
 

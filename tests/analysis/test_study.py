@@ -46,7 +46,7 @@ def test_nothing_is_computed_before_it_is_asked_for_and_nothing_twice(records, m
     for _ in range(2):
         study.forecast(256)
         study.to_json()
-    assert sorted(map(str, fits)) == sorted(map(str, ["prior", None, None]))  # tau_val, and both clocks once
+    assert sorted(map(str, fits)) == sorted(map(str, ["prior", None, None, 1.0]))  # tau_val, both clocks, c P
 
 
 def test_a_forecast_is_the_prediction_of_the_law_with_a_floor_and_the_usual_exponent(records):

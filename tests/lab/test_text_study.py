@@ -57,8 +57,8 @@ def test_from_left_to_right_all_is_asked_and_all_positions_are_trained_on(tmp_pa
     clocks = {onset.clock for onset in find_onsets([a, b])}
     assert {"tau_gen", "tau_val", "tau_gap[0.2]", "tau_gap_sym[0.2]", "tau_copy[0.05]", "tau_infill[0.1]"} <= clocks
     mlp = tiny(n_train=[4], diffusion={"kind": "autoregressive"}, model={"kind": "mlp"})
-    with pytest.raises(ConfigError, match="'mlp' makes no denoiser for AutoregressiveDiffusion"):
-        plans_of(mlp)[0].prepare()
+    with pytest.raises(ConfigError, match=r"only what stands before a position: model\.kind 'transformer'; got 'mlp'"):
+        plans_of(mlp)[0].prepare().learner()
 
 
 def test_schedule_and_sampler_are_a_matter_of_configuration(tmp_path):

@@ -72,7 +72,7 @@ def test_no_privacy_is_claimed(page):
 def test_every_figure_is_whole_json_with_a_place(page):
     places = {a["id"] for tag, a in page.tags if tag == "div" and (a.get("id") or "").startswith("plot-")}
     assert {a["data-plot"] for tag, a in page.tags if tag == "script" and "data-plot" in a} == places
-    assert len(page.figures) == len(places) == 10
+    assert len(page.figures) == len(places) == 12
     assert all(figure["data"] for figure in page.figures)
 
 
@@ -179,6 +179,15 @@ def test_a_run_on_texts_that_has_only_begun_gives_a_page(tmp_path):
 # --- all of them ------------------------------------------------------------------------------------------------------
 
 
+def test_the_page_of_any_data_shows_regions_and_what_stopping_costs(page, study):
+    assert {"phase", "stopping"} <= set(page.sections)
+    assert page.plots >= {"phase", "stopping"}
+    for words in ("learned", "tau_mem", "at the same look", "What stopping costs for want of data", study.phase.clock):
+        assert words in page.words, words
+    for size in study.price.sizes:
+        assert f"{size.n_train:,}" in page.words
+
+
 def test_the_figures_are_finite(page, grammar_page, text_page):
     for each in (page, grammar_page, text_page):
         for figure in each.figures:
@@ -187,10 +196,10 @@ def test_the_figures_are_finite(page, grammar_page, text_page):
 
 
 def test_a_study_has_no_section_of_another_kind(page, grammar_page, text_page):
-    assert not {"phase", "strings", "texts", "bits", "infilling", "language"} & set(page.sections)
+    assert not {"strings", "texts", "bits", "infilling", "language"} & set(page.sections)
     assert not {"pictures", "texts", "bits", "infilling", "language"} & set(grammar_page.sections)
-    assert not {"phase", "pictures", "strings"} & set(text_page.sections)
-    for words in ("phase diagram", "grammar", "up to level", "tau_level", "strings"):
+    assert not {"pictures", "strings"} & set(text_page.sections)
+    for words in ("grammar", "up to level", "tau_level", "strings"):
         assert words not in page.words, words
     for each in (page, grammar_page):
         written = each.html.partition("<script>")[0].partition("plotly.js")[0]

@@ -10,7 +10,10 @@ from taumem.analysis.prior import Exponent, Prior, read_exponent, usual_prior
 from taumem.errors import ConfigError
 from taumem.record import take_whole_sets
 
-__all__ = ["ClockLaw", "forecasting"]
+__all__ = ["ClockLaw", "forecasting", "headline_of"]
+
+HEADLINE_CLOCKS = ("tau_val", "tau_val_mean", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
+"""Which clock speaks for a study that forecasts none: the first of these with a law."""
 
 OF_MEMORIZATION = ("tau_val", "tau_gap", "tau_copy", "tau_split", "tau_infill")
 """Families of clocks that a forecast may fall back upon."""
@@ -162,3 +165,20 @@ def forecasting(chosen: ClockLaw, clocks: Sequence[ClockLaw]) -> Law:
         others = [name for name in lawful if name.startswith(OF_MEMORIZATION)]
         advice = f" Or forecast another clock, which these runs have located: {', '.join(others)}." if others else ""
         raise ConfigError(f"{error}{advice}") from None
+
+
+def headline_of(clocks: Sequence[ClockLaw], forecast: str, of_levels: str) -> ClockLaw | None:
+    """The clock that speaks for a study; None where it has none.
+
+    Args:
+        clocks: all that it has.
+        forecast: the clock that was forecast; empty for none.
+        of_levels: that of memorization, of data with known levels; empty for others.
+    """
+    by_name = {clock.clock: clock for clock in clocks}
+    if forecast in by_name:
+        return by_name[forecast]
+    if of_levels in by_name and by_name[of_levels].drawn:
+        return by_name[of_levels]
+    candidates = [by_name[name] for name in HEADLINE_CLOCKS if name in by_name] + list(clocks)
+    return next((clock for clock in candidates if clock.drawn), next(iter(candidates), None))

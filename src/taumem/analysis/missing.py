@@ -10,7 +10,7 @@ from taumem.analysis.prior import Exponent
 from taumem.analysis.wording import plural, sizes_text
 from taumem.record import RunRecord
 
-__all__ = ["of_the_diagram", "unread", "untimed", "unvaried", "without_law"]
+__all__ = ["left_out", "unread", "untimed", "unvaried", "without_law"]
 
 PER_ITEM = "of each item"
 """What the needs of a clock say that is read off the losses of items."""
@@ -70,20 +70,15 @@ def untimed(records: Sequence[RunRecord]) -> Iterator[str]:
     )
 
 
-def of_the_diagram(phase: PhaseDiagram | None, why_none: str) -> Iterator[str]:
-    """Say what a phase diagram lacks, or why there is none.
+def left_out(phase: PhaseDiagram | None) -> Iterator[str]:
+    """Say which runs a phase diagram leaves out.
 
     Args:
         phase: the diagram, if there is one.
-        why_none: empty where there is one, or none to draw.
     """
-    if why_none:
-        yield f"No phase diagram: {why_none}"
     if phase is not None and phase.left_out:
-        yield (
-            "The phase diagram leaves out runs in which copies and levels were not both counted: "
-            f"{', '.join(phase.left_out)}."
-        )
+        what = "copies and levels were not both counted" if phase.depth else f"tau_gen or {phase.clock} was not read"
+        yield f"The phase diagram leaves out runs in which {what}: {', '.join(phase.left_out)}."
 
 
 def unvaried(records: Sequence[RunRecord]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from taumem.analysis.interval import Interval
 from taumem.analysis.shares import exact_interval
 from taumem.record import RunRecord
 
-__all__ = ["Price", "Stop", "price_of"]
+__all__ = ["Price", "Stop", "mean_over_runs", "price_of"]
 
 CONFIDENCE = 0.95
 """Of the intervals of a price: that of the exact intervals in the records."""
@@ -125,10 +125,20 @@ def _pooled_share(values: Floats, _: Floats, counts: Floats) -> Interval:
     return Interval(value, max(0.0, min(low, value - scatter)), min(1.0, max(high, value + scatter)), CONFIDENCE)
 
 
-def _mean(values: Floats, se: Floats, _: Floats) -> Interval:
+def mean_over_runs(values: Floats, se: Floats) -> Interval:
+    """The mean of some runs, with the mean of their sampling errors and the t interval of their scatter, in quadrature.
+
+    Args:
+        values: of each run.
+        se: the standard error of each; the mean is not divided by the root of their number, as runs may share items.
+    """
     sampling = float(ndtri((1 + CONFIDENCE) / 2) * np.mean(np.where(np.isfinite(se), se, np.inf)))
     reach, value = math.hypot(sampling, _t_reach(_variance(values), len(values))), float(values.mean())
     return Interval(value, value - reach, value + reach, CONFIDENCE)
+
+
+def _mean(values: Floats, se: Floats, _: Floats) -> Interval:
+    return mean_over_runs(values, se)
 
 
 def _variance(values: Floats) -> float:

@@ -4,7 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["flat", "numbers_of"]
+from taumem.record import RunRecord
+
+__all__ = ["PARAMETERS", "flat", "numbers_of", "settings_of"]
+
+PARAMETERS = "parameters"
+"""What the number of weights that training changes is called among the settings, where a run has counted them."""
 
 
 def flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any]]:
@@ -30,3 +35,10 @@ def numbers_of(experiment: Mapping[str, Any]) -> dict[str, float]:
     return {
         key: float(value) for key, value in flat(experiment) if isinstance(value, int | float) and math.isfinite(value)
     }
+
+
+def settings_of(record: RunRecord) -> dict[str, float]:
+    """The numbers of a run's experiment, and how many weights it trains, which its learning rate is the mean over."""
+    rate = record.curve_or_none("learning_rate")
+    counted = {} if rate is None or not len(rate) else {PARAMETERS: float(rate.counts[0])}
+    return numbers_of(record.header.experiment) | counted

@@ -1,34 +1,35 @@
 """A study: some runs, and all that is read off them, computed once and only when it is asked for."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
+from taumem.analysis.boundary import level_laws
 from taumem.analysis.cautions import cautions_of
 from taumem.analysis.clocks.table import check_forecastable
-from taumem.analysis.design import BatchSize
+from taumem.analysis.design import SIZE, BatchSize
 from taumem.analysis.differences import batch_size_of, differences_of
 from taumem.analysis.find import find_onsets
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import check_confidence
 from taumem.analysis.law import Law, whole_size
-from taumem.analysis.laws import ClockLaw, forecasting
-from taumem.analysis.missing import of_the_diagram, unread, untimed, unvaried, without_law
+from taumem.analysis.laws import ClockLaw, forecasting, headline_of
+from taumem.analysis.missing import left_out, unread, untimed, unvaried, without_law
 from taumem.analysis.onset import Onset, Unit, checked_unit, refuse_time
 from taumem.analysis.order import Precedence, order_of
 from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
 from taumem.analysis.reach import carried
+from taumem.analysis.stopping_price import StoppingPrice
 from taumem.analysis.twins import checked_runs, each_once, find_twins
 from taumem.errors import ConfigError
 from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Study"]
 
-HEADLINE_CLOCKS = ("tau_val", "tau_val_mean", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
-"""Which clock speaks for a study that forecasts none: the first of these with a law."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +44,8 @@ class Study:
         confidence: probability of every interval.
         unit: of onsets and laws.
         covariates: settings that the laws' tau also depends on, such as ``training.learning_rate``.
+        tau_mem: which clock is tau_mem, of the phase diagram and of the price of stopping; empty to choose.
+        all_data: the runs that the price of stopping is held against; none for those on the most data.
     """
 
     records: tuple[RunRecord, ...]
@@ -52,6 +55,9 @@ class Study:
     confidence: float = 0.9
     unit: Unit = "steps"
     covariates: tuple[str, ...] = ()
+    tau_mem: str = ""
+    all_data: tuple[RunRecord, ...] = ()
+    _reasons: dict[str, str] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(
@@ -64,8 +70,10 @@ class Study:
         confidence: float = 0.9,
         unit: Unit = "steps",
         covariates: Collection[str] = (),
+        tau_mem: str = "",
+        all_data: Iterable[RunRecord] = (),
     ) -> "Study":
-        """Bring runs together as they stand now; what is measured later of a run under way belongs to another study.
+        """Bring runs together as they stand now; what is measured later belongs to another study.
 
         Args:
             records: of one study, in any order.
@@ -75,6 +83,7 @@ class Study:
             confidence: probability of every interval, in (0, 1).
             unit: of onsets and laws; in effective time, runs whose time was not measured have none.
             covariates: settings that the laws' tau also depends on (see :func:`taumem.analysis.fit_law`).
+            tau_mem, all_data: see above.
 
         Raises:
             ConfigError: these are no runs, two are the same half of a pair, or there is no such unit.
@@ -83,19 +92,15 @@ class Study:
         records = list(each_once(record.as_it_stands() for record in checked_runs(records)))
         find_twins(records)
         ordered = sorted(records, key=lambda record: record.header.key.order)
+        full = tuple(each_once(record.as_it_stands() for record in checked_runs(all_data)))
         unit, covariates = checked_unit(unit), tuple(covariates)
-        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates)
+        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates, tau_mem, full)
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.records)} runs of {', '.join(self.experiments) or 'nothing'}, P = {self.sizes}>"
 
     def excluding(self, sizes: Collection[int], proof: Forecast | None = None) -> "Study":
-        """The same runs with these sizes kept out of every fit; onsets that were found are not found again.
-
-        Args:
-            sizes: numbers of training examples.
-            proof: a forecast that is held against a measurement.
-        """
+        """The same runs with these sizes kept out of every fit, and a forecast; onsets are not found again."""
         study = replace(self, excluded=frozenset(sizes), proof=proof)
         vars(study).update({name: value for name, value in vars(self).items() if name == "onsets"})
         return study
@@ -114,8 +119,8 @@ class Study:
     def clocks(self) -> tuple[ClockLaw, ...]:
         """By clock, its onsets and laws; of the levels of a hierarchy, the laws are boundaries of ``phase``."""
         # A level may be reached by copying: only the diagram knows which onsets speak for the law of learning it.
-        of_levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
-        onsets = [onset for onset in self.onsets if onset.clock not in of_levels]
+        found = self.hierarchy if has_levels(self.records) else None
+        onsets = [o for o in self.onsets if not found or o.clock not in {b.clock for b in found.boundaries}]
         kinds = {record.header.data.kind for record in self.records}
         kind = kinds.pop() if len(kinds) == 1 else ""
         return ClockLaw.of_each(onsets, self.excluded, self.floor, self.confidence, kind, self.covariates)
@@ -133,42 +138,43 @@ class Study:
         return self.fits(None)[0]
 
     def fits(self, exponent: Exponent) -> tuple[dict[str, Law], dict[str, str]]:
-        """The laws with this exponent by clock, and for each clock without one the reason.
-
-        Args:
-            exponent: a number to fix it, None to leave it free, or a pair (mean, standard deviation).
-        """
+        """The laws with this exponent (None: free) by clock, and for each clock without one the reason."""
         laws = {clock.clock: law for clock in self.clocks if (law := clock.law(exponent)) is not None}
         reasons = {clock.clock: why for clock in self.clocks if (why := clock.why_not(exponent))}
-        for boundary in self.phase.boundaries if self.phase else ():
-            if exponent is not None:
-                reasons[boundary.clock] = f"{boundary.clock}: levels do not grow in proportion to P"
-            elif boundary.free is not None:
-                laws[boundary.clock] = boundary.free
-            elif boundary.reason:
-                reasons[boundary.clock] = boundary.reason
-        return laws, reasons
-
-    @property
-    def phase(self) -> PhaseDiagram | None:
-        """The phase diagram of data with a hierarchy; None where there is none to draw."""
-        return None if isinstance(self._phase, str) else self._phase
-
-    @property
-    def no_phase(self) -> str:
-        """Why data with a hierarchy have no phase diagram; empty otherwise."""
-        return self._phase if isinstance(self._phase, str) else ""
+        of_levels, lacking = level_laws(self.hierarchy.boundaries if self.hierarchy else (), exponent)
+        return laws | of_levels, reasons | lacking
 
     @cached_property
-    def _phase(self) -> PhaseDiagram | str:
-        if not has_levels(self.records) or self.unit != "steps":  # its axes are steps
-            return ""
+    def phase(self) -> PhaseDiagram | None:
+        """The phase diagram over (P, steps), or over a covariate where all runs are of one size; None without one."""
+        over = self.covariates[0] if len(self.sizes) == 1 and self.covariates else SIZE
+        has_own = has_levels(self.records) or bool(self.covariates)
+        laws = {} if has_own else {clock.clock: clock for clock in self.clocks}
+        return self._asked("phase diagram", PhaseDiagram.of, over=over, floor=self.floor, laws=laws)
+
+    @property
+    def hierarchy(self) -> PhaseDiagram | None:
+        """The phase diagram, where it is of data with known levels."""
+        return self.phase if self.phase is not None and self.phase.depth else None
+
+    @cached_property
+    def price(self) -> StoppingPrice | None:
+        """What it costs to stop at tau_mem, against the same network on all data; None where nothing tells."""
+        return self._asked("price of stopping", StoppingPrice.of, all_data=self.all_data)
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Why there is no phase diagram, and no price of stopping, by these words; empty where there are both."""
+        return self._reasons if self.records and (self.phase, self.price) else {}
+
+    def _asked(self, what: str, make: Callable[..., T], **more: Any) -> T | None:
+        shared: dict[str, Any] = {"excluded": self.excluded, "confidence": self.confidence, "clock": self.tau_mem}
         try:
-            return PhaseDiagram.of(
-                self.records, self.onsets, excluded=self.excluded, floor=self.floor, confidence=self.confidence
-            )
-        except ConfigError as error:  # runs of several grammars, or without samples, still have clocks
-            return str(error)
+            refuse_time(self.unit, "it is of steps")
+            return make(self.records, self.onsets, **shared, **more)
+        except ConfigError as error:  # runs of several data sets, say, still have clocks
+            self._reasons[what] = str(error)
+            return None
 
     def forecast(
         self,
@@ -181,8 +187,7 @@ class Study:
         """Forecast how long a run on more data may train, by tau = tau_0 + c P^a B^-k.
 
         Args:
-            n_train: number of training examples P of that run, at least 1.
-            clock: which clock.
+            n_train, clock: number of training examples P of that run, at least 1; which clock.
             batch_size: its training examples a step B, or ``"P"`` for the whole training set; None for what the target
                 says, or else for the pilots' own, where they have one.
             target: what the run will be, so that what differs from the pilots is named: its header, or its settings,
@@ -214,9 +219,7 @@ class Study:
         """Find the size whose run would narrow a forecast's interval most per step.
 
         Args:
-            n_train: number of training examples P of the run that is forecast, at least 1.
-            clock: which clock.
-            batch_size: of that run, as in :meth:`forecast`.
+            n_train, clock, batch_size: of the run that is forecast, as in :meth:`forecast`.
             budget: what the next pilot may cost, as a share of the run that is forecast, above 0.
 
         Raises:
@@ -224,8 +227,9 @@ class Study:
         """
         refuse_time(self.unit, "pilots are compared by their steps")
         spent = sum(record.last_step * (record.header.batch_size or 1) for record in self._pilots)
-        law, n_train = self._forecast_clock(clock), whole_size(n_train)
-        return next_pilot(law, n_train, batch_size=batch_size, spent=spent, budget=budget)
+        return next_pilot(
+            self._forecast_clock(clock), whole_size(n_train), batch_size=batch_size, spent=spent, budget=budget
+        )
 
     @property
     def _pilots(self) -> list[RunRecord]:
@@ -238,8 +242,8 @@ class Study:
     @property
     def sizes(self) -> list[int]:
         """The distinct numbers of training examples, ascending; that of the forecast included."""
-        of_runs = {record.header.data.n_train for record in self.records}
-        return sorted(of_runs | {self.proof.n_train} if self.proof else of_runs)
+        forecast = {self.proof.n_train} if self.proof else set()
+        return sorted({record.header.data.n_train for record in self.records} | forecast)
 
     @property
     def batch_sizes(self) -> list[int]:
@@ -254,13 +258,8 @@ class Study:
     @property
     def headline(self) -> ClockLaw | None:
         """The clock that speaks for the study: the forecast one, that of the phase diagram, or a well-known one."""
-        by_name = {clock.clock: clock for clock in self.clocks}
-        if self.proof is not None and self.proof.clock in by_name:
-            return by_name[self.proof.clock]
-        if self.phase is not None and (clock := by_name.get(self.phase.clock)) is not None and clock.drawn:
-            return clock
-        candidates = [by_name[name] for name in HEADLINE_CLOCKS if name in by_name] + list(self.clocks)
-        return next((clock for clock in candidates if clock.drawn), next(iter(candidates), None))
+        forecast = self.proof.clock if self.proof is not None else ""
+        return headline_of(self.clocks, forecast, self.hierarchy.clock if self.hierarchy else "")
 
     @cached_property
     def cautions(self) -> tuple[str, ...]:
@@ -268,33 +267,24 @@ class Study:
         return tuple(cautions_of(self.records, self.excluded))
 
     def unread(self, wanted: Collection[str] = ()) -> Iterator[str]:
-        """Say which families of clocks could not be read, and why.
-
-        Args:
-            wanted: the families to speak of; empty for all that concern the data.
-        """
-        yield from untimed(self.records) if self.unit == "effective_time" else ()
-        yield from unread(self.records, {onset.clock for onset in self.onsets}, wanted)
+        """Say which families of clocks could not be read, and why; ``wanted`` ones, or all that concern the data."""
+        without_time = untimed(self.records) if self.unit == "effective_time" else ()
+        yield from (*without_time, *unread(self.records, {onset.clock for onset in self.onsets}, wanted))
 
     def without_law(self, exponent: Exponent = None) -> Iterator[str]:
         """Say which clocks have no law with this exponent, and why: once for all that lack the same."""
-        levels = {boundary.clock for boundary in self.phase.boundaries} if self.phase else set()
-        reasons = {clock: why for clock, why in self.fits(exponent)[1].items() if clock in levels}
-        return without_law(self.clocks, exponent, reasons)
+        boundaries = self.hierarchy.boundaries if self.hierarchy else ()
+        return without_law(self.clocks, exponent, level_laws(boundaries, exponent)[1])
 
     def missing(self) -> Iterator[str]:
         """Say, one sentence each, which questions could not be asked, and why."""
-        yield from (*self.unread(), *self.without_law())
-        yield from (*of_the_diagram(self.phase, self.no_phase), *unvaried(self.records))
+        why_not = (f"No {what}: {why}" for what, why in self.lacking.items())
+        yield from (*self.unread(), *self.without_law(), *why_not, *left_out(self.phase), *unvaried(self.records))
         if self.proof is None:
             yield "No forecast was handed in, so none is held against a measurement."
 
     def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
-        """Plain facts for a JSON file: onsets, laws, the order of the clocks and phases.
-
-        Args:
-            exponent: of the laws, as in :meth:`fits`.
-        """
+        """Plain facts for a JSON file: onsets, laws with this exponent, order, phases and the price of stopping."""
         laws, reasons = self.fits(exponent)
         return {
             "unit": self.unit,
@@ -306,4 +296,5 @@ class Study:
             "onsets": [onset.to_json() for onset in self.onsets],
             "order": [each.to_json() for each in self.order],
             **(self.phase.to_json() if self.phase else {}),
+            "stopping_price": self.price.to_json() if self.price else None,
         }

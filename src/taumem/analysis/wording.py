@@ -16,6 +16,7 @@ __all__ = [
     "plural",
     "power",
     "sentence",
+    "setting",
     "share",
     "sizes_text",
     "span",
@@ -152,6 +153,15 @@ def sentence(words: str) -> str:
     """
     first = words[:1] if words[1:2] == "-" else words[:1].upper()  # p-values keep their small letter
     return f"{first}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
+
+
+def setting(value: float) -> str:
+    """Write a value of a setting: whole where it is.
+
+    >>> setting(1317636.0), setting(0.003)
+    ('1,317,636', '0.003')
+    """
+    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def share(interval: Interval) -> str:

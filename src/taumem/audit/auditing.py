@@ -10,6 +10,7 @@ import scipy
 import torch
 
 import taumem
+from taumem.audit.at_risk import at_risk
 from taumem.audit.compared import Compared, compare
 from taumem.audit.features import PRESETS
 from taumem.audit.findings import gallery, rows_of, write_findings
@@ -159,6 +160,7 @@ def _record(
         partial=partial.results,
         motifs=tuple(_told(motif, settings.redact) for motif in partial.motifs),
         membership=members,
+        at_risk=at_risk(sides, compared, settings.redact),
         controls=compared.controls,
         power=power,
         duplicates=sides.duplicates,

@@ -1,6 +1,6 @@
 """All searches of an audit: samples, items that copy nothing, planted copies and phantoms against the training set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -49,6 +49,7 @@ class Compared:
         controls: the negative one, the positive one, and with held-out items whether these are like training items.
         phantoms: matches on either side; None without held-out items.
         comparisons: pairs of items that were compared, views counted.
+        isolation: by place, the distance of training items to the nearest one of another group: of some hundreds.
     """
 
     seen: Sides
@@ -59,6 +60,7 @@ class Compared:
     controls: tuple[Control, ...]
     phantoms: Phantoms | None
     comparisons: int
+    isolation: Mapping[int, float]
 
 
 def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compared:
@@ -77,10 +79,14 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
         items = plants.items if seen is sides else features(plants.items, "planted copies")
         looked_for = searches.compare(plants.name, comparison, items)
         controls.append(positive(plants, looked_for, seen.groups, rules[0]))
+    # Without held-out items these are training items themselves, each against the others.
+    among = [(null.calibration, null.calibrated), (null.evaluation, null.evaluated)]
+    among = among if null.source == "left_out" else []
     if null.source == "heldout" and len(np.unique(sides.groups)) >= LEFT_OUT:
         others, places = _left_out("train", seen, comparison, MOST_LIKE, settings, searches)
         n = len(sides.train)
         controls.append(alike(null, others, places, (seen.kin[:n], seen.kin[n:])))
+        among = [(others, places)]
     phantoms = phantoms_of(seen, rules[0], found, make, searches)
     n_compared = len(found) + len(null.calibration) + len(null.evaluation) + sum(c.n for c in controls[1:])
     n_compared += 0 if phantoms is None else len(found)
@@ -93,6 +99,11 @@ def compare(sides: Sides, settings: Settings, searches: KeptSearches) -> Compare
         controls=tuple(controls),
         phantoms=phantoms,
         comparisons=n_compared * comparison.cost,
+        isolation={
+            int(place): float(distance)
+            for matches, places in among
+            for place, distance in zip(places, matches.distance, strict=True)
+        },
     )
 
 

@@ -84,9 +84,9 @@ def run(
     ----------
     experiment
         A .toml or .json file, or a preset: demo, demo-quick, images, own-images, mixture, random-features, grammar,
-        grammar-phase, text, own-lines, molecules, finetune, hidden, cifar10-tiny, cifar10-gpu; grammar-paper,
-        text8-paper, favero-cifar10, favero-celeba-split. Keys and values are those of the file; docs/experiments.md
-        lists them. A preset that is a sweep is for taumem sweep: noises.
+        grammar-phase, text, own-lines, molecules, finetune, hidden, items, partial, privacy, cifar10-tiny,
+        cifar10-gpu; grammar-paper, text8-paper, favero-cifar10, favero-celeba-split. Keys and values are those of the
+        file; docs/experiments.md lists them. A preset that is a sweep is for taumem sweep: noises, widths.
     set
         Keys to change, such as training.batch_size=32.
     output

@@ -1,6 +1,7 @@
 """The verbs that read records: fit, forecast, report."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,6 +43,8 @@ def fit(
     unit: Literal["steps", "effective-time"] = "steps",
     exclude: Excluded = None,
     covariate: Annotated[list[str] | None, Parameter(negative="")] = None,
+    tau_mem: str = "",
+    all_data: Annotated[list[Path] | None, Parameter(negative="")] = None,
     order: Annotated[bool, Parameter(negative="")] = False,
     confidence: Confidence = CONFIDENCE,
     level: FormerLevel = None,
@@ -64,7 +67,14 @@ def fit(
         A size P to keep out of the fits, such as one that is no larger than the batch size; once for each.
     covariate
         A setting that the runs differ in and tau depends on too, such as training.learning_rate of the studies of a
-        sweep: tau = c P^a z^b; once for each.
+        sweep: tau = c P^a z^b; once for each. Of runs of one size the first one is the axis of the phase diagram, and
+        `parameters` is how many weights they train.
+    tau_mem
+        Which clock is tau_mem, for the phase diagram and the price of stopping; unless said, tau_copy[0.05] where it
+        was located, else tau_val.
+    all_data
+        Runs of the same network on all data, which the price of stopping is held against; unless said, those on the
+        most data; once for each.
     order
         Also print in which order the clocks go off, as multiples of tau_val in the same runs.
     confidence
@@ -86,6 +96,8 @@ def fit(
         confidence=one_confidence(confidence, level),
         unit="steps" if unit == "steps" else "effective_time",
         covariates=covariate or (),
+        tau_mem=tau_mem,
+        all_data=read_runs(*(all_data or ())),
     )
     exponent = None if free else 1.0
     content = study.to_json(exponent) | {"report": None}
@@ -160,6 +172,9 @@ def report(
     output: OutputFile = Path("report.html"),
     title: str | None = None,
     exclude: Excluded = None,
+    covariate: Annotated[list[str] | None, Parameter(negative="")] = None,
+    tau_mem: str = "",
+    all_data: Annotated[list[Path] | None, Parameter(negative="")] = None,
     json: Json = False,
 ) -> None:
     """Write one self-contained page about some runs.
@@ -174,6 +189,12 @@ def report(
         Its title.
     exclude
         A size P to keep out of the fits; once for each.
+    covariate
+        Of runs of one size, the setting over which the phase diagram is drawn, such as model.width or parameters.
+    tau_mem
+        Which clock is tau_mem; see `taumem fit`.
+    all_data
+        Runs on all data, which the price of stopping is held against; see `taumem fit`.
     json
         Print one JSON object on standard output.
     """
@@ -182,9 +203,17 @@ def report(
     from taumem.report import write_report
 
     _check_suffix(output, ".html")
-    kept_out = [part for size in exclude or () for part in ("--exclude", str(size))]
-    reproduce = shlex.join(["taumem", "report", *map(str, runs), *kept_out, "-o", str(output)])
-    study = Study.of(read_runs(*runs), excluded=set(exclude or ()))
+    asked: dict[str, Sequence[object] | None] = {"--exclude": exclude, "--covariate": covariate}
+    asked |= {"--tau-mem": [tau_mem] if tau_mem else None, "--all-data": all_data}
+    options = [part for name, values in asked.items() for value in values or () for part in (name, str(value))]
+    reproduce = shlex.join(["taumem", "report", *map(str, runs), *options, "-o", str(output)])
+    study = Study.of(
+        read_runs(*runs),
+        excluded=set(exclude or ()),
+        covariates=covariate or (),
+        tau_mem=tau_mem,
+        all_data=read_runs(*(all_data or ())),
+    )
     path = write_report(output, study, title=title, reproduce=reproduce)
     show_cautions(study.cautions)
     print_json({"report": str(path)}) if json else out.print(f"Wrote {escape(str(path))}.", soft_wrap=True)

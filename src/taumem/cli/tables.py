@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Column
 
 from taumem.cli.console import add_row, err, new_table, out, show_table
+from taumem.cli.phase_tables import interval_in_words, show_levels, show_phase, show_price
 
 if TYPE_CHECKING:
-    from taumem.analysis import Forecast, Interval, Law, NextPilot, Onset, PhaseDiagram, Precedence, Study
+    from taumem.analysis import Forecast, Law, NextPilot, Onset, PhaseDiagram, Precedence, Study
     from taumem.lab import Outlook
     from taumem.lab.demo import DemoResult
 
@@ -22,22 +23,28 @@ EXPECTED = ("tau_gen", "tau_val")
 
 
 def show_study(study: "Study", exponent: float | None = None, *, said: Collection[str] = ()) -> None:
-    """Print the clocks of a study by size, their laws, and its phase diagram.
+    """Print the clocks of a study by size, their laws, its phase diagram, and what stopping costs.
 
     Args:
         study: what to print.
         exponent: of the laws; None for a free one.
         said: cautions that its reader has been given before.
     """
+    from taumem.analysis import has_levels
+
     show_cautions(caution for caution in study.cautions if caution not in said)
-    if study.no_phase:
-        err.print(f"[yellow]no phase diagram:[/] {escape(study.no_phase)}", soft_wrap=True)
+    if has_levels(study.records) and (why := study.lacking.get("phase diagram")):
+        err.print(f"[yellow]no phase diagram:[/] {escape(why)}", soft_wrap=True)
     if study.onsets:
         _show_clocks(study, exponent)
     for sentence in (*study.unread(EXPECTED), *study.without_law(exponent)):
         out.print(f"[dim]{escape(sentence)}[/]", soft_wrap=True)
-    if study.phase is not None:
-        _show_phase(study.phase)
+    if study.hierarchy is not None:
+        show_levels(study.hierarchy)
+    elif study.phase is not None and not study.phase.is_over_sizes:
+        show_phase(study.phase)
+    if study.price is not None and study.price.sizes:
+        show_price(study.price)
 
 
 def show_cautions(cautions: Iterable[str]) -> None:
@@ -164,7 +171,7 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
     laws, _ = study.fits(exponent)
     sizes = sorted({onset.n_train for onset in study.onsets})
     found = list(dict.fromkeys(onset.clock for onset in study.onsets))
-    copied = _copied(study.phase)
+    copied = _copied(study.hierarchy)
     several = next((law for law in laws.values() if law.spans_batch_sizes), None)
     settings = study.covariates if laws else ()
     names = ("clock", "exponent" if exponent is None else "steps per example", *(("k",) if several else ()), *settings)
@@ -178,9 +185,9 @@ def _show_clocks(study: "Study", exponent: float | None) -> None:
             table,
             clock,
             *(f"({cell})" if (clock, n) in copied else cell for cell, n in zip(cells, sizes, strict=True)),
-            _interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
-            *((_interval_in_words(law.batch_exponent) if law and law.batch_exponent else "-",) if several else ()),
-            *((_interval_in_words(each.coefficient) for each in law.covariates) if law else "-" * len(settings)),
+            interval_in_words(law.exponent if exponent is None else law.prefactor) if law else "-",
+            *((interval_in_words(law.batch_exponent) if law and law.batch_exponent else "-",) if several else ()),
+            *((interval_in_words(each.coefficient) for each in law.covariates) if law else "-" * len(settings)),
             "" if law is None or law.linearity is None else wording.p_value(law.linearity),
         )
     show_table(table)
@@ -217,22 +224,6 @@ def _show_bends(study: "Study", exponent: float | None) -> None:
         )
 
 
-def _show_phase(phase: "PhaseDiagram") -> None:
-    """What was learned before copies were seen, and what stopping there costs."""
-    table = new_table("P", "P/P*", "stop at", "levels reached", "novel and valid", "loss above the exact floor")
-    for price in phase.price:
-        intervals = (price.novel_valid, price.loss_above_exact)
-        values = (_interval_in_words(interval) if interval else "-" for interval in intervals)
-        mark = "" if price.reached else ">"
-        add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.grammar_level, *values)
-    show_table(table)
-    out.print(
-        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before; "
-        "intervals 95 %. "
-        f"P* = {phase.sample_complexities[-1]:,} strings teach all {phase.depth} levels.[/]"
-    )
-
-
 def _copied(phase: "PhaseDiagram | None") -> set[tuple[str, int]]:
     """The clocks of levels and the sizes at which some run had not learned the level when it copied, or ended."""
     sizes = phase.levels if phase else ()
@@ -251,9 +242,3 @@ def _onsets_in_words(onsets: "Sequence[Onset]", law: "Law | None") -> str:
     kinds = {onset.censored for onset in onsets}
     told = f"{mean:,.0f}" if onsets[0].unit == "steps" else wording.number(mean)
     return f"{'>' if 'right' in kinds else '<' if 'left' in kinds else ''}{told}"
-
-
-def _interval_in_words(interval: "Interval") -> str:
-    if not math.isfinite(interval.high - interval.low):
-        return f"{interval.value:.3g}"
-    return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"

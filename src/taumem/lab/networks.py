@@ -57,8 +57,11 @@ class MLPConfig(ModelConfig):
             network = MLP(item_shape, **self.options, generator=generator)
             return Preconditioned(network, diffusion, predicts=diffusion.weighting)
         tokens = of_tokens(self, diffusion)
-        if isinstance(tokens, AutoregressiveDiffusion):  # the MLP would read what it is asked for
-            raise _not_for(self, diffusion)
+        if isinstance(tokens, AutoregressiveDiffusion):
+            raise ConfigError(
+                "diffusion.kind 'autoregressive' needs a network that reads only what stands before a position: "
+                f"model.kind 'transformer'; got '{self.kind}'."
+            )
         network = MLP((*item_shape, tokens.symbols), **self.options, generator=generator)
         return Categorical(OneHot(network, tokens), tokens)
 

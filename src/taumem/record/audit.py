@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from taumem.errors import RecordError
+from taumem.record.at_risk import AtRisk
 from taumem.record.audit_facts import (
     AuditedItems,
     AuditVerdict,
@@ -34,6 +35,7 @@ from taumem.record.audit_facts import (
 from taumem.record.files import write_atomically
 
 __all__ = [
+    "AtRisk",
     "AuditRecord",
     "AuditVerdict",
     "AuditedItems",
@@ -86,6 +88,8 @@ class AuditRecord(Fact):
     membership: tuple[Score, ...] = ()
     stress: Stressed | None = None
     """What a stress test of the model brings out, where samples of one were given."""
+    at_risk: tuple[AtRisk, ...] = ()
+    """Training items that are copied most, and those that stand alone among the others."""
     controls: tuple[Control, ...]
     power: Power
     duplicates: Duplicates

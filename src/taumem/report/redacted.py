@@ -23,6 +23,7 @@ def redacted(record: AuditRecord) -> AuditRecord:
     content = record.model_copy(
         update={
             "inputs": {role: _without_names(items, role) for role, items in record.inputs.items()},
+            "at_risk": tuple(item.model_copy(update={"source": str(item.row)}) for item in record.at_risk),
             "motifs": tuple({k: v for k, v in motif.items() if not isinstance(v, str)} for motif in record.motifs),
             "settings": {key: LEFT_OUT if _is_a_name(key, part) else part for key, part in record.settings.items()},
         }
@@ -54,6 +55,7 @@ def _is_a_name(key: str, value: Any) -> bool:
 def _secrets(record: AuditRecord) -> Iterator[str]:
     """Names of files and folders; a plain word is none, and no number is, since sentences may hold them."""
     names = [items.source for items in record.inputs.values()]
+    names += [item.source for item in record.at_risk]
     names += [name for pair in record.pairs for name in (pair.sample, pair.train)]
     names += [value for key, value in record.settings.items() if isinstance(value, str) and _is_a_name(key, value)]
     for name in names:

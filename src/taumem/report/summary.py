@@ -47,7 +47,7 @@ def _sentences(study: Study, clock: ClockLaw) -> Iterator[str]:
     if clock.free is not None and clock.free.bend is not None and clock.free.is_bent:
         yield f"The line bends: its exponent changes by {change(clock.free.bend)} from size to double size."
     lowest = next((other for other in study.clocks if other.clock == "tau_val"), None)
-    if lowest is not None and lowest is not clock and study.phase is None and not lowest.drawn:
+    if lowest is not None and lowest is not clock and study.hierarchy is None and not lowest.drawn:
         if all(onset.usable for onset in lowest.fitted):
             yield f"tau_val has no law: {lowest.reason.removeprefix('tau_val: ')}"
         else:

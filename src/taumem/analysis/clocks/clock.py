@@ -6,7 +6,7 @@ from functools import cached_property
 
 from taumem.analysis.onset import Onset
 from taumem.analysis.placing import Placed
-from taumem.analysis.settings import numbers_of
+from taumem.analysis.settings import settings_of
 from taumem.analysis.similarity import agreement_or_none
 from taumem.analysis.twins import TwinLosses, twin_losses
 from taumem.record import Curve, ItemKind, RunKey, RunRecord
@@ -41,10 +41,10 @@ class Seen:
     @cached_property
     def settings(self) -> dict[str, float]:
         """The numbers of the experiment; of a pair what both share."""
-        numbers = numbers_of(self.record.header.experiment)
+        numbers = settings_of(self.record)
         if self.twin is None:
             return numbers
-        others = numbers_of(self.twin.header.experiment)
+        others = settings_of(self.twin)
         return {key: value for key, value in numbers.items() if others.get(key) == value}
 
     @property

@@ -14,6 +14,7 @@ SECTIONS: tuple[Callable[[AuditRecord], Iterator[Section]], ...] = (
     scores.histogram,
     found.phantoms,
     found.partial,
+    found.at_risk,
     scores.scores,
     checks.controls,
     checks.duplicates,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from taumem.record.audit import AuditRecord
 from taumem.report.sections.section import Section
 
-__all__ = ["partial", "phantoms", "section"]
+__all__ = ["at_risk", "partial", "phantoms", "section"]
 
 MOST_MOTIFS = 30
 
@@ -26,6 +26,12 @@ def phantoms(record: AuditRecord) -> Iterator[Section]:
     """Show the matches on both sides, where held-out items were there to be matched."""
     if record.phantoms is not None:
         yield Section("phantoms", "Matches to what was trained on, and to what was not", template="phantoms")
+
+
+def at_risk(record: AuditRecord) -> Iterator[Section]:
+    """Show the training items at risk, where any are listed."""
+    if record.at_risk:
+        yield Section("at-risk", "Training items most at risk", template="at_risk")
 
 
 def partial(record: AuditRecord) -> Iterator[Section]:

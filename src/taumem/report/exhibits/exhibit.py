@@ -96,7 +96,7 @@ def _exhibit(way: Way, record: RunRecord, study: Study) -> Exhibit:
 def _onset_of(record: RunRecord, study: Study) -> Onset | None:
     """The run's own onset of the clock that speaks for the study; None where it was not located."""
     # Copies are what the samples show: where there is a diagram, the clock that counts them says when to look.
-    clock = study.phase.clock if study.phase else study.headline.clock if study.headline else ""
+    clock = study.hierarchy.clock if study.hierarchy else study.headline.clock if study.headline else ""
     keys = (record.header.key, record.header.key.pair)
     own = (onset for onset in study.onsets if onset.clock == clock and onset.usable and onset.run in keys)
     return next(own, None)

@@ -8,6 +8,7 @@ from taumem.report.figures.parts import motif_use, part_copies, part_onsets
 from taumem.report.figures.phase import phase_diagram
 from taumem.report.figures.quality import frechet, precision_and_recall
 from taumem.report.figures.sampling import agreement, chance_of_copies, copies, membership
+from taumem.report.figures.stopping import stopping_price
 from taumem.report.figures.style import night
 from taumem.report.figures.text import bits, dictionary_words, entropy, infilling, ngram_divergence, novelty
 from taumem.report.figures.training import gap, losses
@@ -37,4 +38,5 @@ __all__ = [
     "phase_diagram",
     "precision_and_recall",
     "price",
+    "stopping_price",
 ]

@@ -25,15 +25,15 @@ def levels(study: Study, *, per_example: bool = False) -> go.Figure:
         per_example: draw against the step over the number of training examples.
     """
     figure = go.Figure()
-    depth = study.phase.depth if study.phase else 0
+    depth = study.hierarchy.depth if study.hierarchy else 0
     every: list[Line] = []
     for panel, grammar_level in enumerate(range(depth, 0, -1)):
         lines = lines_of(study, f"valid[{grammar_level}]", f"valid up to level {grammar_level}")
         every += lines
         drawn = go.Figure()
         add_lines(drawn, lines, size_colors(study.sizes), per_example=per_example)
-        if study.phase is not None:
-            mark_onsets(drawn, study, lines, study.phase.clock, per_example=per_example)
+        if study.hierarchy is not None:
+            mark_onsets(drawn, study, lines, study.hierarchy.clock, per_example=per_example)
         for trace in drawn.data:
             named = bool(trace.showlegend is not False and panel == 0)
             figure.add_trace(trace.update(yaxis="y" if panel == 0 else f"y{panel + 1}", showlegend=named))
@@ -70,7 +70,7 @@ def price(study: Study) -> go.Figure:
         study: what to draw.
     """
     figure = go.Figure()
-    phase = study.phase
+    phase = study.hierarchy
     prices = phase.price if phase else ()
     shares = [(p, p.novel_valid) for p in prices if p.novel_valid is not None]
     losses = [(p, p.loss_above_exact) for p in prices if p.loss_above_exact is not None]

@@ -1,15 +1,16 @@
-"""The phase diagram: what was learned and whether it was copied, over the number of training examples and the step."""
+"""The phase diagram: what was learned and whether it was memorized, over the size of the training set and the step."""
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from taumem.analysis import Law, PhaseDiagram, Study
-from taumem.analysis.wording import number, power, span
+from taumem.analysis import PhaseDiagram, Study
+from taumem.analysis.boundary import Boundary
+from taumem.analysis.wording import number, power, setting, span
 from taumem.errors import TaumemWarning
 from taumem.report.figures.regions import Part, Stretch, room_around, stretches_of, strips_of
 from taumem.report.figures.style import INK, MUTED, PAPER, log_axis, region_color, rgba, styled
@@ -26,18 +27,20 @@ MOST_TICKS = 7
 
 
 def phase_diagram(study: Study) -> go.Figure:
-    """What the models had learned, and whether they copied, over the number of training examples and the step.
+    """What the models had learned, and whether they memorized, over the number of training examples and the step.
 
-    Each run is a strip, as wide as the distance between the sizes leaves for it, and colored from look to look; dots
-    are the looks. Over it the fitted boundaries, and dotted the sample complexities of the levels.
+    Where all runs are of one size, a setting that they differ in takes the place of P. Each run is a strip, as wide as
+    the distance between the sizes leaves for it, and colored from look to look; dots are the looks. Over it the fitted
+    boundaries, and dotted the sample complexities of the levels.
 
     Args:
         study: what to draw.
     """
     figure = go.Figure()
     phase = study.phase
+    title = "training examples P" if phase is None or phase.is_over_sizes else phase.over
     if phase is None:
-        return styled(figure, x=log_axis("training examples P", []), y=log_axis("optimizer steps", []))
+        return styled(figure, x=log_axis(title, []), y=log_axis("optimizer steps", []))
     stretches = list(stretches_of(phase))
     for part in sorted({s.part for s in stretches}, key=lambda part: part.order):
         _add_part(figure, part, [s for s in stretches if s.part == part], phase.depth)
@@ -47,9 +50,9 @@ def phase_diagram(study: Study) -> go.Figure:
     _add_boundaries(figure, phase, x_range)
     _name_parts(figure, stretches)
     mark_complexities(figure, phase, x_range)
-    x = log_axis("training examples P", x_range)
-    sizes = study.sizes[:: -math.ceil(len(study.sizes) / MOST_TICKS)]
-    x |= {"tickmode": "array", "tickvals": sizes, "ticktext": [f"{size:,}" for size in sizes], "minor": {}}
+    x, places = log_axis(title, x_range), sorted({look.x for look in phase.looks})
+    ticks = places[:: -math.ceil(len(places) / MOST_TICKS)]
+    x |= {"tickmode": "array", "tickvals": ticks, "ticktext": [setting(tick) for tick in ticks], "minor": {}}
     y = log_axis("optimizer steps", y_range)
     for axis, ends in ((x, x_range), (y, y_range)):
         axis |= {"range": [math.log10(end) for end in ends], "showgrid": False}
@@ -93,12 +96,14 @@ def _add_looks(figure: go.Figure, phase: PhaseDiagram) -> None:
         marker={"size": 2.6, "color": rgba(INK, 0.32)},
         showlegend=False,
         customdata=[
-            [f"P = {look.n_train:,} · seed {look.seed}", Part.of(look).name, f"{look.grammar_level} of {phase.depth}"]
+            [
+                f"{phase.over} = {setting(look.x)} · seed {look.seed}",
+                Part.of(look).name,
+                f"<br>levels reached: {look.grammar_level} of {phase.depth}" if phase.depth else "",
+            ]
             for look in phase.looks
         ],
-        hovertemplate=(
-            "%{customdata[0]}<br>step %{y:,}: %{customdata[1]}<br>levels reached: %{customdata[2]}<extra></extra>"
-        ),
+        hovertemplate="%{customdata[0]}<br>step %{y:,}: %{customdata[1]}%{customdata[2]}<extra></extra>",
     )
 
 
@@ -130,35 +135,45 @@ def _name_parts(figure: go.Figure, stretches: Sequence[Stretch]) -> None:
 
 def _add_boundaries(figure: go.Figure, phase: PhaseDiagram, x_range: tuple[float, float]) -> None:
     for grammar_level, boundary in enumerate(phase.boundaries, start=1):
-        if boundary.free is not None:
-            # Below its sizes the level came by copying, if at all: the line would be a claim about nothing.
-            start = max(x_range[0], boundary.free.sizes[0] / math.sqrt(2))
-            name, exponent = f"level {grammar_level} learned", power(boundary.free.exponent)
-            _add_law(figure, boundary.free, (start, x_range[1]), name, f"{name}: steps ∝ P^{exponent}", width=1.5)
-    linear, free = phase.memorization.linear, phase.memorization.free
-    if free is not None and linear is not None:
-        line = {"color": INK, "width": 1.2, "dash": "dash"}
-        value, interval = power(free.exponent).split(" ", 1)
-        x, y = _curve(free, x_range)
-        figure.add_scatter(
-            x=x, y=y, mode="lines", line=line, hoverinfo="skip", name=f"tau_mem ∝ P<sup>{value}</sup> {interval}"
-        )
+        if boundary.exponent is not None and boundary.free is not None:
+            # Below its sizes a level came by copying, if at all: the line would be a claim about nothing.
+            start = max(x_range[0], boundary.free.sizes[0] / math.sqrt(2)) if phase.depth else x_range[0]
+            name = f"level {grammar_level} learned" if phase.depth else f"learned ({boundary.clock})"
+            about = f"{name}: steps ∝ {phase.over}^{power(boundary.exponent)}"
+            _add_law(figure, boundary.at, (start, x_range[1]), name, about, width=1.5)
+    linear, memorized = phase.memorization.linear, phase.memorization
+    if memorized.exponent is not None:
+        value, interval = power(memorized.exponent).split(" ", 1)
+        name = f"tau_mem ∝ {phase.over}<sup>{value}</sup> {interval}"
+        if linear is None:
+            about = f"{phase.clock}: steps ∝ {phase.over}^{value} {interval}"
+            _add_law(figure, memorized.at, x_range, name, about, width=2.6, in_legend=True)
+        else:
+            x, y = _curve(memorized.at, x_range)
+            line = {"color": INK, "width": 1.2, "dash": "dash"}
+            figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name=name)
     if linear is not None:
         about = f"{phase.clock} = c P, c = {span(linear.prefactor)} steps per example"
         # Named in the legend: at its end it would stand on the dashed line.
         name = f"tau_mem = {number(linear.prefactor.value)} P"
-        _add_law(figure, linear, x_range, name, about, width=2.6, in_legend=True)
+        _add_law(figure, _linear(memorized), x_range, name, about, width=2.6, in_legend=True)
+
+
+def _linear(boundary: Boundary) -> Callable[[float], float | None]:
+    law = boundary.linear
+    return lambda x: None if law is None else law.predict(max(round(x), 1)).value
 
 
 def _end_of_tau_mem(phase: PhaseDiagram, right: float) -> list[float]:
     """A step high enough for the line of tau_mem, even where the runs ended before it."""
-    law = phase.memorization.linear
-    return [] if law is None else [1.7 * _curve(law, (right, right))[1][-1]]
+    boundary = phase.memorization
+    ends = _curve(_linear(boundary) if boundary.linear is not None else boundary.at, (right, right))[1]
+    return [1.7 * end for end in ends]
 
 
 def _add_law(
     figure: go.Figure,
-    law: Law,
+    at: Callable[[float], float | None],
     ends: tuple[float, float],
     name: str,
     about: str,
@@ -167,7 +182,7 @@ def _add_law(
     in_legend: bool = False,
 ) -> None:
     """A line with a pale rim, so that it stands out from dark and light regions, named at its end or in the legend."""
-    x, y = _curve(law, ends)
+    x, y = _curve(at, ends)
     shared: dict[str, Any] = {"x": x, "y": y, "mode": "lines"}
     pale = {"color": rgba(PAPER, 0.75), "width": width + 3}
     figure.add_scatter(**shared, line=pale, hoverinfo="skip", showlegend=False)
@@ -176,7 +191,7 @@ def _add_law(
         name=name,
         showlegend=in_legend,
         line={"color": INK, "width": width},
-        hovertemplate=f"{about}<br>P = %{{x:,.0f}}: %{{y:,.3~r}} steps<extra></extra>",
+        hovertemplate=f"{about}<br>at %{{x:,.0f}}: %{{y:,.3~r}} steps<extra></extra>",
     )
     if in_legend:
         return
@@ -195,12 +210,16 @@ def _add_law(
     )
 
 
-def _curve(law: Law, ends: tuple[float, float]) -> tuple[list[float], list[float]]:
-    x = np.unique(np.round(np.geomspace(max(ends[0], 1), ends[1], N_POINTS)))
+def _curve(at: Callable[[float], float | None], ends: tuple[float, float]) -> tuple[list[float], list[float]]:
+    """Places between the ends, and the steps at which the region ends there, where a law says it."""
+    x = np.geomspace(*ends, N_POINTS)
+    if ends[1] >= MOST_TICKS:  # sizes of training sets and numbers of weights are whole
+        x = np.unique(np.minimum(np.maximum(np.round(x), 1), math.floor(ends[1])))
     with warnings.catch_warnings():
         # Lines end with the runs that are drawn: they forecast nothing.
         warnings.simplefilter("ignore", TaumemWarning)
-        return x.tolist(), [law.predict(int(size)).value for size in x]
+        points = [(float(place), step) for place in x if (step := at(float(place))) is not None]
+    return [place for place, _ in points], [step for _, step in points]
 
 
 def mark_complexities(figure: go.Figure, phase: PhaseDiagram, x_range: Sequence[float], *, unit: float = 1.0) -> None:

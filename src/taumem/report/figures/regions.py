@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A run's time in one part: a rectangle in (P, step)."""
+    """A run's time in one part: a rectangle in (P, step), or in (a setting, step)."""
 
     part: Part
     left: float
@@ -64,13 +64,13 @@ class Stretch:
 
 
 def strips_of(phase: PhaseDiagram) -> dict[str, tuple[float, float]]:
-    """Lay the runs side by side: by source, the ends of its strip in P."""
-    sources: dict[int, list[str]] = {}
+    """Lay the runs side by side: by source, the ends of its strip in P, or in the setting."""
+    sources: dict[float, list[str]] = {}
     for look in phase.looks:
-        of_size = sources.setdefault(look.n_train, [])
+        of_size = sources.setdefault(look.x, [])
         of_size += [look.source] if look.source not in of_size else []
     strips: dict[str, tuple[float, float]] = {}
-    for (left, right), of_size in zip(_cells(sorted(map(float, sources))), sources.values(), strict=True):
+    for (left, right), of_size in zip(_cells(sorted(sources)), sources.values(), strict=True):
         wide = (right / left) ** (1 / len(of_size))
         strips |= {source: (left * wide**k, left * wide ** (k + 1)) for k, source in enumerate(of_size)}
     return strips

@@ -1,4 +1,4 @@
-"""What was learned of a grammar and what was copied, and what stopping in time costs."""
+"""What was learned and what was memorized, and of a grammar what stopping in time costs."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,13 @@ __all__ = ["section"]
 
 def section(study: Study) -> Iterator[Section]:
     """Show it where there is a phase diagram."""
-    if study.phase is not None:
+    phase = study.phase
+    diagram = Panel("phase", "The phase diagram", figures.phase_diagram(study))
+    if phase is not None and not phase.depth:
+        yield Section("phase", "The phase diagram", panels=(diagram,), template="regions")
+    elif phase is not None:
         panels = (
-            Panel("phase", "The phase diagram", figures.phase_diagram(study)),
+            diagram,
             Panel("price", "What a model can do when copies set in, against P / P*", figures.price(study)),
             Panel("levels-step", "against the step", figures.levels(study)),
             Panel("levels-example", "against the step per training example", figures.levels(study, per_example=True)),
