@@ -44,6 +44,7 @@ def main() -> None:
         "cifar10": cifar10,
         "grammar": grammar,
         "hidden": hidden,
+        "order": order,
         "partial": partial,
         "price": price,
         "items": items,
@@ -172,6 +173,12 @@ def privacy() -> None:
     figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
     figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 60})
     photograph(figure, "privacy", width=1000, height=480)
+
+
+def order() -> None:
+    """The figure of docs/order.md: all clocks of each domain, as multiples of tau_val in the same runs."""
+    studies = {name: Study.of(read_runs(HERE / "order" / name)) for name in ("images", "text", "grammar")}
+    photograph(figures.order(studies), "order", height=1000)
 
 
 def hidden() -> None:
