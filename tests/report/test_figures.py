@@ -221,7 +221,7 @@ def test_no_band_goes_beyond_what_a_share_can_be(study):
 
 def test_the_order_has_a_row_for_each_clock_and_names_the_studies_where_there_are_several(study):
     alone, both = figures.order(study), figures.order({"one": study, "other": study})
-    shown = [each.clock for each in study.order if each.beyond is not None or not each.factor.spans_much]
+    shown = [o.clock for o in study.order if not (o.factor.spans_much if o.factor else (o.beyond or 0.0) <= 1)]
     assert sorted(alone.layout.yaxis.ticktext) == sorted(shown)
     assert len(alone.data) == len(shown)
     assert not any(trace.showlegend for trace in alone.data)

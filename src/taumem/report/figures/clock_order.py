@@ -38,7 +38,10 @@ def order(study: Study | Mapping[str, Study]) -> go.Figure:
 
 
 def _is_shown(each: Precedence) -> bool:
-    return each.beyond is not None or (each.factor is not None and not each.factor.spans_much)
+    """Whether it says something of the order: a vague factor does not, nor does a bound that lies before tau_val."""
+    if each.factor is None:
+        return (each.beyond or 0.0) > 1
+    return not each.factor.spans_much
 
 
 def _rows(compared: Sequence[Sequence[Precedence]]) -> list[str]:
