@@ -1,7 +1,7 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, noises, partial,
+    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, partial,
                                              # privacy, text
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
@@ -19,12 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-from noises.tables import arms_in
 from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
-from taumem import RunRecord, Study, find_onsets, read_runs
-from taumem.analysis import find_item_onsets
+from taumem import Onset, RunRecord, Study, read_runs
+from taumem.analysis import CLOCKS, Seen, find_item_onsets
 from taumem.analysis.shares import above_chance
 from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
@@ -45,7 +44,6 @@ def main() -> None:
         "cifar10": cifar10,
         "grammar": grammar,
         "hidden": hidden,
-        "noises": noises,
         "partial": partial,
         "price": price,
         "items": items,
@@ -138,31 +136,6 @@ def text() -> None:
     photograph(figures.gap(study, per_example=True), "text-collapse")
 
 
-def noises() -> None:
-    """The figure of docs/noises.md: tau_val against P under each kind of noise and target."""
-    figure = make_subplots(cols=2, subplot_titles=("images", "text"), horizontal_spacing=0.1)
-    symbols = {"v": "circle", "eps": "square", "x0": "diamond"}
-    colors = {"cosine": "#1f77b4", "flow": "#d62728", "exploding": "#2ca02c"}
-    colors |= {"masked": "#1f77b4", "uniform": "#9467bd", "autoregressive": "#ff7f0e"}
-    for column, domain in enumerate(("images", "text"), start=1):
-        for arm, runs in arms_in(domain).items():
-            noise, _, target = arm.partition(", ")
-            onsets = [o for o in find_onsets(runs) if o.clock == "tau_val" and o.usable]
-            sizes = sorted({o.n_train for o in onsets})
-            steps = [np.exp(np.mean([np.log(o.step) for o in onsets if o.n_train == size])) for size in sizes]
-            marker = {"symbol": symbols.get(target, "circle"), "size": 9}
-            line = {"color": colors[noise], "dash": "solid" if target in ("", "v") else "dot"}
-            trace = go.Scatter(x=sizes, y=steps, name=arm, mode="lines+markers", marker=marker, line=line)
-            trace.legend = "legend" if column == 1 else "legend2"
-            figure.add_trace(trace, row=1, col=column)
-    figure.update_xaxes(type="log", title="training items P", dtick=math.log10(2))
-    figure.update_yaxes(type="log", dtick="D2")
-    figure.update_yaxes(title="tau_val, steps", col=1)
-    places = [{"x": x, "y": 1, "xanchor": "left", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"} for x in (0.01, 0.56)]
-    figure.update_layout(legend=places[0], legend2=places[1])
-    photograph(figure, "noises", width=1000, height=460)
-
-
 def privacy() -> None:
     """The figure of docs/privacy.md: how well members are told over training, by the loss, by attacks, by the truth."""
     shown = {
@@ -172,25 +145,28 @@ def privacy() -> None:
         "[secmi]": ("SecMI", "#56b4e9"),
         "[exact]": ("loss above the exact optimum", "#20242c"),
     }
-    figure = make_subplots(1, 2, subplot_titles=["images, P = 32", "mixture, P = 64"], shared_yaxes=True)
-    for column, (name, n_train) in enumerate((("images", 32), ("mixture", 64)), start=1):
+    figure = make_subplots(1, 2, subplot_titles=["images, P = 32", "mixture, P = 32"], shared_yaxes=True)
+    for column, (name, n_train) in enumerate((("images", 32), ("mixture", 32)), start=1):
         runs = [r for r in read_runs(HERE / "privacy" / name) if r.header.data.n_train == n_train]
         for index, (words, color) in shown.items():
             curves = [c for r in runs if (c := r.curve_or_none(f"membership_auc{index}")) is not None]
             if not curves:
                 continue
-            mean = sum(curve.values for curve in curves) / len(curves)
+            steps = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in curves)) - {0})
+            mean = sum(curve.at_steps(steps).values for curve in curves) / len(curves)
             line = {"color": color, "width": 2.5}
             figure.add_scatter(
-                x=curves[0].steps, y=mean, name=words, line=line, mode="lines", row=1, col=column,
+                x=steps, y=mean, name=words, line=line, mode="lines", row=1, col=column,
                 showlegend=index == "[exact]" or column == 1,
             )  # fmt: skip
-        when = {clock: [o.step for o in Study.of(runs).onsets if o.clock == clock and o.usable] for clock in MARKED}
+        when = {clock: [o.step for r in runs if (o := onset_of(r, clock)) and o.usable] for clock in MARKED}
         for clock, steps in when.items():
             if steps:
                 at = math.exp(sum(map(math.log, steps)) / len(steps))
-                mark = {"line_dash": "dot", "line_color": "#888888", "annotation_text": clock.split("[")[0]}
-                figure.add_vline(x=at, row=1, col=column, annotation_position="top left", **mark)
+                figure.add_vline(x=at, row=1, col=column, line_dash="dot", line_color="#888888")
+                # The place of a note on a log axis is a logarithm.
+                note = {"text": clock.split("[")[0], "showarrow": False, "xanchor": "right", "yanchor": "top"}
+                figure.add_annotation(x=math.log10(at), y=1.02, row=1, col=column, **note)
         figure.add_hline(y=0.5, row=1, col=column, line_dash="dash", line_color="#bbbbbb")
         figure.update_xaxes(type="log", title_text="optimizer steps", row=1, col=column)
     figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
@@ -200,7 +176,7 @@ def privacy() -> None:
 
 def hidden() -> None:
     """The figure of docs/hidden.md: copies in one shot, after cycling, and U-turns, above chance, per example."""
-    names = ("images", "grammar", "text")
+    names = ("images", "grammar")
     shown = {
         "copy_fraction": ("copies in one shot", "#a64d80"),
         "cycled_copies": ("copies after 8 cycles", "#d55e00"),
@@ -233,6 +209,11 @@ def mean_above_chance(runs: Sequence[RunRecord], quantity: str) -> tuple[np.ndar
                 found.setdefault(int(step), []).append(float(value))
     steps = sorted(step for step, values in found.items() if 2 * len(values) >= len(runs))
     return np.array(steps, dtype=float), np.array([np.mean(found[step]) for step in steps])
+
+
+def onset_of(run: RunRecord, clock: str) -> Onset | None:
+    """One clock of a single run."""
+    return CLOCKS[clock].onset(Seen(run), 0.9)
 
 
 def law(study: Study, clocks: set[str]) -> go.Figure:

@@ -44,6 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unseen/molecules": {"digits": 4},
     "unseen/grammar": {"digits": 4},
     "items/zipf": {"digits": 5},
+    "items/removal": {"digits": 3},
     **{
         f"finetuning/{name}": {"digits": 4} | ({} if name.startswith("text") else {"pictures": 8, "shades": 64})
         for name in (
@@ -71,6 +72,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unit/text": {"digits": 3},
     "unit/mlp": {"digits": 3},
     "unit/across": {"digits": 3},
+    **{f"theory/{name}": {"digits": 3} for name in ("measured", "solved")},
 }
 ARMS = ("unit/", "noises/", "price/")
 """Studies of several settings each, whose laws are another script's."""

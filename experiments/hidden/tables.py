@@ -20,7 +20,7 @@ from taumem.errors import TaumemWarning
 from taumem.record import RunRecord, read_runs
 
 HERE = Path(__file__).parent
-STUDIES = ("images", "grammar", "text")
+STUDIES = ("images", "grammar")
 LATER = "tau_copy[0.05]"
 EARLIER = ("tau_val", "tau_cycled[0.05]", "tau_uturn[0.05]", "tau_uturn[0.1]", "tau_infill[0.1]")
 COUNTED = ("copy_fraction", "cycled_copies", "uturn_returns")

@@ -1,6 +1,6 @@
 """The onion: take the items that were memorized first out of a training set, put others in their place, train anew.
 
-    python experiments/items/removal.py make FOLDER     # half a minute on one core
+    python experiments/items/removal.py make FOLDER     # a minute and a half on one core
     python experiments/items/removal.py table FOLDER    # or the sealed study beside this file
 
 Rule, fixed before the runs were made: of P = 32 vectors of a first pair of twins, the quarter with the earliest onsets
@@ -15,6 +15,7 @@ difference) above 1.
 Reference: Carlini et al. 2022, arXiv 2206.10469 (the privacy onion effect).
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from taumem.training import Member, train_together
 
 HERE = Path(__file__).parent
 P, OUT, SEEDS = 32, 8, (0, 1, 2, 3, 4, 5)
+PLACES = HERE / "removal.places.json"
+"""Which items were exchanged, by arm, seed and half."""
 ARMS = ("all", "first", "random")
 CLOCKS = ("tau_val", "tau_gap_sym[0.2]")
 
@@ -57,6 +60,8 @@ def make(folder: Path) -> None:
     if not (folder / "all").exists():
         run_together(experiment, dict(sets), folder)
     found = {(run.run.seed, run.run.half): run for run in find_item_onsets(read_runs(folder / "all"))}
+    chosen = {f"{arm} {seed}{half}": out(arm, found[seed, half], seed).tolist() for arm in ARMS for seed, half in found}
+    PLACES.write_text(json.dumps(chosen) + "\n", encoding="utf-8")
     for seed in SEEDS:
         for arm in ARMS[1:]:
             sets[arm, seed] = {
@@ -121,6 +126,7 @@ def table(folder: Path) -> None:
     runs = [run for run in read_runs(folder) if run.header.name.startswith("removal-")]
     by_arm = {arm: [run for run in runs if run.header.name == f"removal-{arm}"] for arm in ARMS}
     ratios: dict[str, list[list[float]]] = {}
+    places = json.loads(PLACES.read_text(encoding="utf-8"))  # a sealed file is rounded: its order may differ
     for seed in SEEDS:
         logs: dict[str, dict[str, list[float]]] = {}
         own = {arm: [run for run in by_arm[arm] if run.header.seed == seed] for arm in ARMS}
@@ -130,8 +136,7 @@ def table(folder: Path) -> None:
                     logs.setdefault(onset.clock, {}).setdefault(arm, []).append(float(np.log(onset.step)))
         items = {arm: {run.run.half: run for run in find_item_onsets(own[arm])} for arm in ARMS}
         for half in "ab":
-            of_all = items["all"][half]
-            gone = np.union1d(out("first", of_all, seed), out("random", of_all, seed))
+            gone = np.union1d(places[f"first {seed}{half}"], places[f"random {seed}{half}"])
             common = np.setdiff1d(np.arange(P), gone)
             steps = {arm: np.array([items[arm][half].placed[k].step for k in common]) for arm in ARMS}
             seen = np.all([[items[arm][half].placed[k].usable for k in common] for arm in ARMS], axis=0)

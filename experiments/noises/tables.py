@@ -27,8 +27,8 @@ CLOCKS = {
 REFERENCE = {"images": "cosine, v", "mlp": "cosine, v", "text": "masked"}
 RATIO = 0.85
 """sigma_t / alpha_t at which denoisers are compared: about the middle of the times of the losses."""
-SIZE = 32
-"""P at which the laws are read."""
+SIZES = {"images": 32, "mlp": 16, "text": 32}
+"""P at which arms are compared, by the law of each where it has onsets of several sizes."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,20 @@ class Fit:
     """log tau = log c + a log P by least squares, with the scatter of all arms pooled.
 
     Attributes:
-        a: the exponent, and half of its 90 % interval.
-        at_size: log tau at P = SIZE, and half of its interval.
+        a: the exponent, and half of its 90 % interval; None from one size.
+        at_size: log tau at the domain's size, and half of its interval.
     """
 
-    a: tuple[float, float]
+    a: tuple[float, float] | None
     at_size: tuple[float, float]
 
 
 def main() -> None:
     """Print a table for each domain."""
     for domain in CLOCKS:
-        print(f"\n{domain}\n")
-        print("\n".join(table(domain, arms_in(domain))))
+        if (HERE / domain).is_dir() or (HERE / f"{domain}.sealed").exists():
+            print(f"\n{domain}\n")
+            print("\n".join(table(domain, arms_in(domain))))
 
 
 def arms_in(domain: str) -> dict[str, list[RunRecord]]:
@@ -69,40 +70,44 @@ def arm_of(run: RunRecord) -> str:
 
 def table(domain: str, arms: dict[str, list[RunRecord]]) -> Iterator[str]:
     """A row for each clock and arm: onsets, exponent, tau at one size, and by how much that differs."""
-    yield "| clock | noise | tau at each P | exponent | tau(32) | of the reference | least held-out error |"
+    size = SIZES[domain]
+    yield f"| clock | noise | tau at each P | exponent | tau({size}) | of the reference | least held-out error |"
     yield "|---|---|---|---|---|---|---|"
     onsets = {arm: find_onsets(runs) for arm, runs in arms.items()}
     for clock in CLOCKS[domain]:
         own = {arm: [o for o in of if o.clock == clock] for arm, of in onsets.items()}
-        fits = fitted({arm: [o for o in of if o.usable] for arm, of in own.items()})
+        fits = fitted({arm: [o for o in of if o.usable] for arm, of in own.items()}, size)
         for arm, of in own.items():
             cells = ["", "", ""]
             if (fit := fits.get(arm)) is not None:
                 low, high = (math.exp(fit.at_size[0] + sign * fit.at_size[1]) for sign in (-1, 1))
-                cells = [told(fit.a), f"{math.exp(fit.at_size[0]):,.0f} [{low:,.0f}, {high:,.0f}]", ""]
+                cells = [told(fit.a) if fit.a else "", f"{math.exp(fit.at_size[0]):,.0f} [{low:,.0f}, {high:,.0f}]", ""]
                 if (other := fits.get(REFERENCE[domain])) is not None and arm != REFERENCE[domain]:
                     shift, half = fit.at_size[0] - other.at_size[0], math.hypot(fit.at_size[1], other.at_size[1])
                     cells[2] = f"{math.exp(shift):.2f} [{math.exp(shift - half):.2f}, {math.exp(shift + half):.2f}]"
             yield f"| `{clock}` | {arm} | {listed(of)} | {' | '.join(cells)} | {quality(domain, arms[arm])} |"
 
 
-def fitted(onsets: dict[str, Sequence[Onset]]) -> dict[str, Fit]:
-    """The law of each arm that has onsets of at least two sizes."""
-    rows = {arm: of for arm, of in onsets.items() if len({o.n_train for o in of}) > 1}
+def fitted(onsets: dict[str, Sequence[Onset]], size: int) -> dict[str, Fit]:
+    """The law of each arm, and where there are onsets of one size alone, their mean."""
+    several = {arm: len({o.n_train for o in of}) > 1 for arm, of in onsets.items()}
+    rows = {arm: of for arm, of in onsets.items() if several[arm] or {o.n_train for o in of} == {size}}
     rest, designs, found = [], {}, {}
     for arm, of in rows.items():
-        designs[arm] = np.column_stack([np.ones(len(of)), np.log([o.n_train / SIZE for o in of])])
+        columns = [np.ones(len(of)), np.log([o.n_train / size for o in of])]
+        designs[arm] = np.column_stack(columns[: 1 + several[arm]])
         y = np.log([o.step for o in of])
         found[arm], *_ = np.linalg.lstsq(designs[arm], y, rcond=None)
         rest.append(y - designs[arm] @ found[arm])
-    freedom = sum(map(len, rest)) - 2 * len(rows)
+    freedom = sum(design.shape[0] - design.shape[1] for design in designs.values())
     if freedom < 2:
         return {}
     scatter = math.sqrt(sum(float(r @ r) for r in rest) / freedom)
     fits = {}
     for arm, design in designs.items():
         halves = stdtrit(freedom, 0.95) * scatter * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
-        fits[arm] = Fit((found[arm][1], halves[1]), (found[arm][0], halves[0]))
+        exponent = (found[arm][1], halves[1]) if several[arm] else None
+        fits[arm] = Fit(exponent, (found[arm][0], halves[0]))
     return fits
 
 

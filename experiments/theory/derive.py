@@ -1,13 +1,14 @@
 """What theory derives of random features: spectra, exact curves, and every onset that follows, as text.
 
-    python experiments/theory/derive.py onsets      # onsets.tsv: data, diffusion times, P, seeds; minutes
-    python experiments/theory/derive.py curves      # curves.tsv, and likewise spectra: of one seed, for the figure
+    python experiments/theory/derive.py onsets      # onsets.tsv: data, diffusion times, P, seeds
+    python experiments/theory/derive.py spectra     # spectra.tsv: of one seed, for the figure
     python experiments/theory/derive.py adam        # adam.tsv: Adam on the exact gradient
     python experiments/theory/derive.py widths      # widths.tsv: which P a layer of so many features can memorize
     python experiments/theory/derive.py gradients   # gradients.tsv: the spectrum of a small network in training
 
-Nothing is trained but for the last two: a network's weights and its data are those that `taumem run` gives a seed, and
-its losses at every time follow from an eigendecomposition (`taumem.models.GradientFlow`). `tables.py` reads the text.
+Nothing is trained but for Adam and the last: a network's weights and its data are those that `taumem run` gives a
+seed, and its losses at every time follow from an eigendecomposition (`taumem.models.GradientFlow`). `tables.py` reads
+the text.
 """
 
 import argparse
@@ -50,8 +51,9 @@ T = 0.2
 """The diffusion time of the preset."""
 WIDTH = 1024
 """Its number of features."""
-ARMS = [("gaussian", t, WIDTH) for t in (0.05, 0.1, 0.2, 0.4)]
-ARMS += [("gaussian", T, width) for width in (512, 2048)] + [("mixture", T, WIDTH), ("images", T, WIDTH)]
+ARMS = [("gaussian", T), ("gaussian", 0.4)]
+"""Kinds of data and diffusion times whose onsets are in the table; any others can be added."""
+WIDTHS = (128, 256, 512)
 THRESHOLDS = (0.1, 0.2)
 LEARNED = 0.9
 """Of the fall of the held-out loss, to its minimum: what tau_gen asks for."""
@@ -101,22 +103,21 @@ def derived(data: str, t: float, n_train: int, seed: int, *, width: int = WIDTH)
 
 def onsets() -> Iterator[dict[str, Any]]:
     """Every onset of the exact curves, and the rates of the modes: the d-th and those around it."""
-    for data, t, width in ARMS:
+    for data, t in ARMS:
         for n_train in SIZES:
-            for seed in SEEDS if width <= WIDTH else SEEDS[:1]:
-                case = derived(data, t, n_train, seed, width=width)
+            for seed in SEEDS:
+                case = derived(data, t, n_train, seed)
                 flow = GradientFlow(case.train)
                 yield {
                     "data": data,
                     "t": t,
-                    "features": width,
                     "P": n_train,
                     "seed": seed,
                     **onsets_of(TAUS, flow.losses(flow.train, TAUS), flow.losses(case.others, TAUS)),
                     "rate_shared": float(flow.rates[case.d - 1]),
                     "rate_next": float(flow.rates[case.d]),
-                    "rate_middle": float(flow.rates[min((case.d + n_train) // 2, width - 1)]),
-                    "rate_noise": float(flow.rates[min(case.d + n_train + 32, width - 1)]),
+                    "rate_middle": float(flow.rates[min((case.d + n_train) // 2, WIDTH - 1)]),
+                    "rate_noise": float(flow.rates[min(case.d + n_train + 32, WIDTH - 1)]),
                 }
 
 
@@ -136,18 +137,6 @@ def spectra() -> Iterator[dict[str, Any]]:
     for n_train in SIZES:
         flow = GradientFlow(derived("gaussian", T, n_train, 0).train)
         yield from ({"P": n_train, "mode": k, "rate": float(flow.rates[k - 1])} for k in shown)
-
-
-def curves() -> Iterator[dict[str, Any]]:
-    """Both losses over training."""
-    taus = TAUS[24:105:2]
-    for n_train in SIZES:
-        case = derived("gaussian", T, n_train, 0)
-        flow = GradientFlow(case.train)
-        for row in zip(
-            taus.tolist(), *(flow.losses(of, taus).tolist() for of in (case.train, case.others)), strict=True
-        ):
-            yield {"P": n_train} | dict(zip(("tau", "train", "heldout"), row, strict=True))
 
 
 def vertex(x: torch.Tensor, values: torch.Tensor, k: int) -> float:
@@ -171,8 +160,9 @@ def first(x: torch.Tensor, values: torch.Tensor, threshold: float) -> float:
 def adam() -> Iterator[dict[str, Any]]:
     """Adam on the exact gradient: no noise of batches or draws, and so the extreme of what its second moment does."""
     for n_train in SIZES:
-        for seed in SEEDS:
-            x, train, others = torch.tensor(descended(derived("gaussian", T, n_train, seed)), dtype=torch.float64).T
+        for seed in SEEDS[:1]:
+            case = derived("gaussian", T, n_train, seed, width=512)
+            x, train, others = torch.tensor(descended(case), dtype=torch.float64).T
             yield {"P": n_train, "seed": seed, **onsets_of(x, train, others)}
 
 
@@ -196,7 +186,7 @@ def descended(case: Derived, rate: float = 1e-3, most: int = 2000) -> list[tuple
 
 def widths() -> Iterator[dict[str, Any]]:
     """What is left of the gap when training has ended, by P and the number of features; and when it comes."""
-    for width in (128, 256, 512, 1024):
+    for width in WIDTHS:
         for n_train in (16, *SIZES, 1024, 2048):
             case = derived("gaussian", T, n_train, 0, width=width)
             flow = GradientFlow(case.train)
@@ -239,7 +229,6 @@ def modes(network: str, steps: int, spectrum: Any) -> Iterator[dict[str, Any]]:
 
 TABLES: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "onsets": onsets,
-    "curves": curves,
     "spectra": spectra,
     "adam": adam,
     "widths": widths,

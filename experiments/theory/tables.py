@@ -3,8 +3,8 @@
     python experiments/theory/tables.py             # the tables
     python experiments/theory/tables.py --figure    # and docs/figures/theory.png, which needs chromium
 
-Reads what `derive.py` wrote, and the sealed runs of the preset (`measured`), of the same solved (`solved`, by
-`solved.py`) and with Adam (`adam`).
+Reads what `derive.py` wrote, and the sealed runs of the preset (`measured`) and of the same solved (`solved`, by
+`solved.py`).
 """
 
 import argparse
@@ -46,11 +46,11 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", TaumemWarning)
     print("derived: exponents of P\n")
-    table(["data", "t", "features", "tau_gen", *CLOCKS], exponents(rows("onsets")))
+    table(["data", "t", "1 / rate", "tau_gen", *CLOCKS], exponents(rows("onsets")))
     print("\nmeasured, against derived\n")
     table(["clock", "runs", "exponent, measured", "exponent, solved", "measured / solved"], compared("measured"))
     print("\nAdam\n")
-    table(["clock", "exact gradient", "runs of the laboratory"], with_adam())
+    table(["clock", "gradient flow", "Adam"], with_adam())
     print("\nwhat a width can memorize\n")
     table(["features", *SIZES_OF_WIDTHS], what_widths_do())
     print("\ngradients of networks: rates at modes, over the first\n")
@@ -97,14 +97,17 @@ def exponent(onsets: Sequence[Onset]) -> str:
 
 
 def exponents(of: Sequence[Row]) -> Iterator[list[str]]:
-    """Of each kind of data, diffusion time and width."""
+    """Of each kind of data, diffusion time."""
 
     def arm(row: Row) -> list[str]:
-        return [row["data"], row["t"], row["features"]]
+        return [row["data"], row["t"]]
 
     for each in dict.fromkeys(tuple(arm(row)) for row in of):
         own = [row for row in of if tuple(arm(row)) == each]
-        yield [*each, *(exponent(derived(own, clock)) for clock in ("tau_gen", *CLOCKS))]
+        # The middle one of the modes that tell items apart, which there are where P is above d = 32.
+        slow = [row | {"1 / rate": str(1 / float(row["rate_middle"]))} for row in own if int(row["P"]) > 32]
+        told = exponent(derived(slow, "1 / rate")) if each[0] != "images" else ""
+        yield [*each, told, *(exponent(derived(own, clock)) for clock in ("tau_gen", *CLOCKS))]
 
 
 def measured(name: str, clock: str) -> list[Onset]:
@@ -124,9 +127,12 @@ def compared(name: str) -> Iterator[list[str]]:
 
 
 def with_adam() -> Iterator[list[str]]:
-    """Exponents with Adam, of the exact gradient and of ordinary runs."""
-    for clock in CLOCKS:
-        yield [f"`{clock}`", exponent(derived(rows("adam"), clock)), exponent(measured("adam", clock))]
+    """Exponents of 512 features with Adam on the exact gradient, beside those of gradient flow."""
+    found = rows("adam")
+    flow = [row | {"seed": "0"} for row in rows("widths") if row["features"] == "512"]
+    flow = [row for row in flow if row["P"] in {each["P"] for each in found}]
+    for clock in ("tau_gen", *CLOCKS):
+        yield [f"`{clock}`", exponent(derived(flow, clock)), exponent(derived(found, clock))]
 
 
 SIZES_OF_WIDTHS = ("16", "32", "64", "128", "256", "512", "1024", "2048")
@@ -174,6 +180,7 @@ def drawn() -> go.Figure:
     figure.update_xaxes(title_text="training examples P", tickvals=list(COLORS), ticktext=[*map(str, COLORS)], col=3)
     figure.update_yaxes(title_text="tau", row=1, col=3)
     figure.update_layout(template="simple_white", font={"size": 12}, margin={"t": 40, "b": 10, "r": 10, "l": 10})
+    figure.update_layout(legend2={"x": 1.02, "y": 0.45})
     return figure
 
 
@@ -186,16 +193,18 @@ def _add_spectra(figure: go.Figure) -> None:
 
 
 def _add_curves(figure: go.Figure) -> None:
-    runs = {r.header.n_train: r for r in read_runs(HERE / "measured.sealed") if r.header.seed == 0}
+    solved, runs = (
+        {r.header.key.n_train: r for r in read_runs(HERE / f"{name}.sealed") if r.header.seed == 0}
+        for name in ("solved", "measured")
+    )
     for p, color in COLORS.items():
-        own = [row for row in rows("curves") if int(row["P"]) == p]
-        for name, dash in (("train", "dot"), ("heldout", "solid")):
+        for name, dash, symbol in (("train", "dot", "circle-open"), ("heldout", "solid", "circle")):
             shared = {"legendgroup": str(p), "showlegend": False, "row": 1, "col": 2}
-            x, y = ([float(row[key]) for row in own] for key in ("tau", name))
-            figure.add_scatter(x=x, y=y, mode="lines", line={"color": color, "dash": dash, "width": 1.5}, **shared)
-            curve = runs[p].curve(f"{name}_loss")
-            marker = {"color": color, "size": 4, "symbol": "circle" if name == "heldout" else "circle-open"}
-            figure.add_scatter(x=RATE * curve.steps[::2], y=curve.values[::2], mode="markers", marker=marker, **shared)
+            told, found = (of[p].curve(f"{name}_loss") for of in (solved, runs))
+            line = {"color": color, "dash": dash, "width": 1.5}
+            figure.add_scatter(x=RATE * told.steps, y=told.values, mode="lines", line=line, **shared)
+            marker = {"color": color, "size": 4, "symbol": symbol}
+            figure.add_scatter(x=RATE * found.steps[::2], y=found.values[::2], mode="markers", marker=marker, **shared)
 
 
 def _add_onsets(figure: go.Figure) -> None:

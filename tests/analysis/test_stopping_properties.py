@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from planted import header, heldout
 from scipy.stats import binom
@@ -82,7 +82,6 @@ def records(draw):
     return record_of(**looks)
 
 
-@settings(max_examples=25, deadline=None)
 @given(records(), st.sampled_from(EVERY))
 def test_later_looks_never_change_the_verdict_of_an_earlier_step(record, rule):
     for step in record.steps[::3]:
@@ -95,7 +94,6 @@ def test_later_looks_never_change_the_verdict_of_an_earlier_step(record, rule):
         assert str(verdict)
 
 
-@settings(max_examples=25, deadline=None)
 @given(records())
 def test_of_several_rules_one_that_stops_is_enough(record):
     together = AnyOf(tuple(RULES.values())).judge(record)

@@ -4,7 +4,7 @@ from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
@@ -20,7 +20,6 @@ def random_texts(n: int, length: int, seed: int, symbols: str = "abcdefgh") -> l
     return ["".join(symbols[k] for k in row) for row in table]
 
 
-@settings(deadline=None, max_examples=80)
 @given(queries=st.lists(words, max_size=4), train=st.lists(words, min_size=1, max_size=6), data=st.data())
 @pytest.mark.parametrize("at_once", [2**22, 10])
 def test_the_longest_stretch_is_that_of_difflib_and_stands_where_it_says(at_once, queries, train, data):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from textbook import edit_distance
 
@@ -50,7 +50,6 @@ def search(request, monkeypatch) -> str:
 words = st.text("ab€😀\udc80\x00", max_size=9)
 
 
-@settings(deadline=None, max_examples=60)
 @given(queries=st.lists(words, max_size=4), train=st.lists(words, min_size=1, max_size=12), data=st.data())
 def test_what_is_found_is_what_brute_force_finds(queries, train, data):
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(train), max_size=len(train)))
@@ -71,7 +70,6 @@ def test_what_is_found_is_what_brute_force_finds(queries, train, data):
             assert found.score[k] == pytest.approx(distances[0] / others if others else 0)
 
 
-@settings(deadline=None, max_examples=60)
 @given(queries=st.lists(words, max_size=4), train=st.lists(words, min_size=1, max_size=12), data=st.data())
 def test_a_short_list_holds_every_equal_text_and_says_the_true_distance_to_what_it_holds(queries, train, data):
     groups = np.array(data.draw(st.lists(st.integers(0, 9), min_size=len(train), max_size=len(train))))

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -232,7 +232,6 @@ class TestArrays:
         assert torch.equal(large.items.read(), small.items)
 
     @given(n=st.integers(1, 9), start=st.integers(-12, 12), stop=st.integers(-12, 12), step=st.sampled_from([1, 2, -1]))
-    @settings(max_examples=50, deadline=None)
     def test_slices_of_what_is_stored_are_those_of_a_tensor(self, n, start, stop, step):
         values = np.arange(3 * n).reshape(n, 3)
         stored = Stored(values, lambda rows: torch.from_numpy(rows.copy()))
@@ -256,7 +255,6 @@ class TestTexts:
         assert dict(zip(found.names, found.items, strict=True)) == {"2.md": "three", "a/1.txt": "one\ntwo"}
 
     @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=60), window=st.integers(1, 9))
-    @settings(max_examples=40, deadline=None)
     def test_windows_cover_a_text_without_overlap(self, tmp_path_factory, text, window):
         path = tmp_path_factory.mktemp("texts") / "a.txt"
         path.write_bytes(f"the beginning {text}".encode())

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taumem.data import read_groups
@@ -42,7 +42,6 @@ def test_every_form_gives_the_same_groups(tmp_path, name):
         min_size=1,
     )
 )
-@settings(max_examples=60, deadline=None)
 def test_any_name_survives_a_table_and_json(tmp_path_factory, groups):
     folder = tmp_path_factory.mktemp("groups")
     quoted = {name: name.replace('"', '""') for name in groups}

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taumem.data import Lines, gather, line_choice, load_lines
@@ -144,7 +144,6 @@ def test_the_symbols_may_be_said_more_than_occur():
 
 @pytest.mark.filterwarnings("ignore:.*passed over:taumem.errors.TaumemWarning")
 @given(n_train=st.integers(1, 60), n_heldout=st.integers(0, 60), seed=st.integers(0, 9), own=st.booleans())
-@settings(max_examples=30)
 def test_training_sets_are_nested_and_held_out_lines_do_not_depend_on_them(n_train, n_heldout, seed, own):
     lines = of(*SOME, heldout=SOME[:90] + [line[::-1] for line in SOME] if own else None)
     small, large = (lines.split(n, n_heldout, seed) for n in (n_train, n_train + 20))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -55,7 +55,6 @@ def test_shrinking_by_a_fraction_agrees_with_pillows_antialiased_bilinear_filter
 
 
 @given(height=st.integers(1, 20), width=st.integers(1, 20), new=st.tuples(st.integers(1, 24), st.integers(1, 24)))
-@settings(deadline=None, max_examples=40)
 def test_values_stay_between_the_smallest_and_largest_and_constants_stay_constant(height, width, new):
     images = random_images(2, 1, height, width).sign()
     resized = resize(images, new)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -27,7 +27,6 @@ def distinct_items(n: int) -> Tensor:
     n_heldout=st.integers(0, 5),
     seed=st.integers(0, 2**31),
 )
-@settings(deadline=None, max_examples=60)
 def test_a_split_keeps_every_distinct_item_exactly_once(values, n_heldout, seed):
     items = torch.tensor(values, dtype=torch.float32)
     distinct = set(values)
@@ -44,7 +43,6 @@ def test_a_split_keeps_every_distinct_item_exactly_once(values, n_heldout, seed)
 
 
 @given(n=st.integers(2, 30), seed=st.integers(0, 1000), data=st.data())
-@settings(deadline=None, max_examples=40)
 def test_first_gives_nested_sets_and_halves_disjoint_ones_nested_too(n, seed, data):
     split = Split.make("toy", distinct_items(n + 3), 3, seed=seed)
     small = data.draw(st.integers(1, n))

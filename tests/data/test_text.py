@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import taumem.data.text as text_module
@@ -51,7 +51,6 @@ def decoded(windows: Windows) -> tuple[list[str], list[str]]:
     n_heldout=st.integers(0, 8),
     seed=st.integers(0, 100),
 )
-@settings(max_examples=50)
 def test_windows_are_whole_pieces_of_documents_and_no_document_gives_both_kinds(lengths, window, n_heldout, seed):
     try:
         text = several(*lengths)

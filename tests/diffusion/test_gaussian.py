@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taumem.data import GaussianMixture
@@ -56,7 +56,6 @@ def test_each_loss_is_the_squared_error_of_what_it_is_named_after():
         torch.testing.assert_close(found, error.square().mean(dim=(1, 2)), rtol=1e-9, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
 @given(t=st.floats(0.1, 0.99), ratio=st.floats(0.02, 0.98))
 def test_ancestral_steps_draw_from_the_posterior_of_ddpm(t, ratio):
     s = t * ratio
@@ -72,7 +71,6 @@ def test_ancestral_steps_draw_from_the_posterior_of_ddpm(t, ratio):
     torch.testing.assert_close(found, mean + std * drawn, rtol=1e-7, atol=1e-7)
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     t=st.floats(0.1, 0.99),
     ratio=st.floats(0.02, 0.98),

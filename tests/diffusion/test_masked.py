@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from small_languages import ExactDenoiser, Language, bayes, iid, markov, masking_matrix, random_language
@@ -37,7 +37,6 @@ def at(t: float, n: int) -> torch.Tensor:
     return torch.full((n,), t, dtype=F64)
 
 
-@settings(max_examples=60)
 @given(
     vocabulary=st.integers(2, 5),
     t=st.floats(0.05, 0.99),

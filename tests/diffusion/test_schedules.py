@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taumem.diffusion import Cosine, Exploding, Flow, Linear
@@ -16,7 +16,6 @@ F64 = torch.float64
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-@settings(deadline=None, max_examples=50)
 @given(t=st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_signal_and_noise_keep_the_variance(schedule, t):
     alpha, sigma = schedule(torch.tensor(t, dtype=F64))

@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import rel_entr
@@ -34,7 +34,6 @@ def single_steps(vocabulary: int, steps: int = 200) -> list[np.ndarray]:
     return [uniform_matrix(vocabulary, 1 - (1e-3 + (0.1 - 1e-3) * i / steps)) for i in range(1, steps + 1)]
 
 
-@settings(max_examples=60)
 @given(
     vocabulary=st.integers(2, 5),
     t=st.floats(0.02, 1.0),

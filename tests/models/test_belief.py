@@ -78,7 +78,6 @@ def test_any_likelihoods_give_the_posterior_of_brute_force(grammar, spread):
     assert_exact(grammar, random_likelihoods(grammar, spread, 0.0, seed=1))
 
 
-@settings(max_examples=60)
 @given(
     v=st.integers(2, 4),
     m=st.integers(1, 3),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
@@ -28,7 +28,6 @@ def brute_force(train: np.ndarray, xt: np.ndarray, alpha: float, sigma: float) -
     return np.array(predictions)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     n_train=st.integers(1, 12),
     dimensions=st.integers(1, 5),

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taumem.errors import ConfigError, DataError
@@ -76,7 +76,6 @@ def test_the_discounts_of_the_book_are_used_where_the_counts_tell_them():
     assert {book.discounts[id(c)][1:] == WITHOUT_COUNTS for c in book.often.values()} == {True, False}
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     n=st.integers(1, 30),
     window=st.integers(1, 8),

@@ -70,7 +70,6 @@ def test_groups_are_those_of_all_subsets_that_are_one_from_outside(rows, thresho
     assert near_duplicates(items, threshold, memory=memory).tolist() == expected(items.numpy(), threshold)
 
 
-@settings(max_examples=50)
 @given(st.integers(2, 40), st.integers(1, 3), st.integers(0, 100))
 def test_the_second_nearest_is_the_nearest_of_another_group_by_brute_force(n, dimensions, seed):
     references, queries = normal(n, dimensions, seed=seed), normal(7, dimensions, seed=seed + 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_search import LargestStorage
 
@@ -18,7 +18,6 @@ def symbols(n: int, length: int, vocabulary: int = 3, seed: int = 0) -> torch.Te
 sizes = st.integers(1, 12)
 
 
-@settings(deadline=None, max_examples=40)
 @given(
     n=sizes,
     m=st.integers(1, 40),
@@ -85,7 +84,6 @@ def brute_force(queries: torch.Tensor, texts: torch.Tensor) -> list[int]:
     ]
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     n=st.integers(1, 6),
     m=st.integers(0, 8),

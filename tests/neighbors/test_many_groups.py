@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
@@ -70,7 +70,6 @@ def groups_by_the_rule(points: np.ndarray, threshold: float) -> list[int]:
     return [int(np.flatnonzero(part == p)[0]) for p in part]
 
 
-@settings(max_examples=25)
 @given(st.integers(66, 160), st.integers(1, 12), st.integers(0, 10**6), st.floats(0.001, 0.3))
 @example(110, 3, 10**6, 0.1015625)  # the sparse neighbors decide, of an item that is not among those drawn
 def test_groups_are_those_of_the_rule_written_out(n, dimensions, seed, noise):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from small_runs import as_schema_1, assert_same, header, look, samples, write_run, write_study
@@ -73,7 +73,6 @@ kept = st.dictionaries(
 
 
 @pytest.mark.filterwarnings("ignore:.*runs are unfinished:taumem.errors.TaumemWarning")
-@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.lists(measurements, max_size=12), st.dictionaries(st.integers(0, 9), kept, max_size=4)),

@@ -1,4 +1,4 @@
-"""A browser draws every page whole, by day and by night. One test, so that the browser starts once."""
+"""A browser draws every page whole, by day and by night, also on a phone. One test, so that it starts once."""
 
 import json
 import re
@@ -46,6 +46,13 @@ const look = (frame) => {
     dark: matchMedia("(prefers-color-scheme: dark)").matches, plots: all(".js-plotly-plot"),
     drawings: all(".main-svg"), ink: document.querySelector(".plot text").style.fill };
 };
+const sideways = (frame) => {
+  const { document, getComputedStyle } = frame.contentWindow, root = document.documentElement;
+  const clips = (e) => e && e !== root && (getComputedStyle(e).overflowX !== "visible" || clips(e.parentElement));
+  const wide = [...document.querySelectorAll("main *")].filter(
+    (e) => e.getBoundingClientRect().right > root.clientWidth + 1 && !clips(e.parentElement));
+  return root.scrollWidth <= root.clientWidth ? [] : wide.slice(0, 9).map((e) => e.outerHTML.slice(0, 120));
+};
 for (const name of %s) {
   const frame = Object.assign(document.createElement("iframe"), { src: `${name}.html`, width: 1200, height: 900 });
   frame.style.colorScheme = "light";
@@ -53,8 +60,12 @@ for (const name of %s) {
     const day = look(frame);
     frame.style.colorScheme = "dark";
     setTimeout(() => {
-      seen[name] = [day, look(frame)];
-      document.querySelector("pre").textContent = JSON.stringify(seen);
+      const night = look(frame);
+      frame.width = 390;
+      setTimeout(() => {
+        seen[name] = [day, night, sideways(frame)];
+        document.querySelector("pre").textContent = JSON.stringify(seen);
+      }, 1500);
     }, 1500);
   };
   document.body.append(frame);
@@ -64,7 +75,9 @@ for (const name of %s) {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
-def test_a_browser_draws_every_figure_by_day_and_by_night_without_an_error(tmp_path, page, grammar_page, text_page):
+def test_a_browser_draws_every_figure_by_day_by_night_and_on_a_phone_without_an_error(
+    tmp_path, page, grammar_page, text_page
+):
     audit = audit_of()
     pages = {"images": page, "grammar": grammar_page, "texts": text_page, "audit": Page(audit_page_of(audit))}
     for name, written in pages.items():
@@ -81,14 +94,15 @@ def test_a_browser_draws_every_figure_by_day_and_by_night_without_an_error(tmp_p
     assert not [line for line in run.stderr.splitlines() if "CONSOLE" in line]
     seen = json.loads(unescape(re.search("<pre>(.*?)</pre>", run.stdout).group(1)))
     assert set(seen) == set(pages)
-    for name, (day, night) in seen.items():
+    for name, (day, night, sideways) in seen.items():
+        assert sideways == [], f"{name} is wider than a phone"
         for drawn in (day, night):
             assert drawn["plots"] == len(pages[name].figures)
             assert drawn["drawings"] >= 2 * len(pages[name].figures)
         assert (day["dark"], night["dark"]) == (False, True)
         assert (day["ink"], night["ink"]) == ("rgb(102, 112, 128)", "rgb(152, 162, 179)"), name
     # The slider tells and shows what holds at its threshold, and goes on doing so on a dark page.
-    for drawn in seen["audit"]:
+    for drawn in seen["audit"][:2]:
         found, false = audit.bounds.found[20], audit.bounds.false[20]
         told = f"{found} distinct samples found, of which at most {false} ({100 * false / found:.0f} %) are no copies"
         assert drawn["threshold"]["told"].startswith(told)

@@ -220,9 +220,9 @@ def test_no_band_goes_beyond_what_a_share_can_be(study):
 
 
 def test_the_order_has_a_row_for_each_clock_and_names_the_studies_where_there_are_several(study):
-    alone, both = figures.order(study), figures.order(study, study)
+    alone, both = figures.order(study), figures.order({"one": study, "other": study})
     shown = [each.clock for each in study.order if each.beyond is not None or not each.factor.spans_much]
     assert sorted(alone.layout.yaxis.ticktext) == sorted(shown)
     assert len(alone.data) == len(shown)
     assert not any(trace.showlegend for trace in alone.data)
-    assert sum(bool(trace.showlegend) for trace in both.data) == 2
+    assert [trace.name for trace in both.data if trace.showlegend] == ["one", "other"]

@@ -72,7 +72,7 @@ def test_no_privacy_is_claimed(page):
 def test_every_figure_is_whole_json_with_a_place(page):
     places = {a["id"] for tag, a in page.tags if tag == "div" and (a.get("id") or "").startswith("plot-")}
     assert {a["data-plot"] for tag, a in page.tags if tag == "script" and "data-plot" in a} == places
-    assert len(page.figures) == len(places) == 12
+    assert len(page.figures) == len(places) == 13
     assert all(figure["data"] for figure in page.figures)
 
 
@@ -91,7 +91,7 @@ def test_every_text_from_outside_is_escaped(tmp_path):
     page = Page(page_of(study, sentence=nasty, reproduce=nasty))
     assert "<script>alert" not in page.html
     assert page.words.count("alert(1)") > 10
-    assert len(page.figures) == 10
+    assert len(page.figures) == 12
 
 
 def test_a_title_of_ones_own_is_shown(tmp_path):

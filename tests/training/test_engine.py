@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -43,7 +43,6 @@ def losses(learner: Learner, data: torch.Tensor, engine: Engine, n: int = 6, **o
     return torch.stack([step.loss for step in islice(steps, n)])
 
 
-@settings(deadline=None, max_examples=40)
 @given(batch_size=st.integers(1, 30), data=st.data())
 def test_the_gradient_of_a_batch_is_the_sum_of_its_parts_however_it_is_cut(batch_size, data):
     accumulate = data.draw(st.integers(1, batch_size))

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
@@ -38,7 +38,6 @@ def weights(learner: Learner) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in learner.denoiser.parameters()])
 
 
-@settings(deadline=None, max_examples=100)
 @given(n=st.integers(1, 25), batch_size=st.integers(1, 60), steps=st.integers(1, 30), seed=st.integers(0, 100))
 def test_every_item_is_seen_equally_often_to_within_one_at_any_step(n, batch_size, steps, seed):
     counts = torch.zeros(n, dtype=torch.long)
@@ -50,7 +49,6 @@ def test_every_item_is_seen_equally_often_to_within_one_at_any_step(n, batch_siz
     assert counts.sum() == steps * batch_size
 
 
-@settings(deadline=None, max_examples=50)
 @given(n=st.integers(1, 12), batch_size=st.integers(1, 30))
 def test_the_batches_stand_in_one_row_of_passes_whatever_the_batch_size(n, batch_size):
     row = torch.cat([batch_positions(n, batch_size, index, 0) for index in range(1, 8)])

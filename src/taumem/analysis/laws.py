@@ -15,7 +15,7 @@ __all__ = ["ClockLaw", "forecasting", "headline_of"]
 HEADLINE_CLOCKS = ("tau_val", "tau_val_mean", "tau_gap_sym[0.2]", "tau_gap_sym[0.15]", "tau_gap[0.2]", "tau_gap[0.1]")
 """Which clock speaks for a study that forecasts none: the first of these with a law."""
 
-OF_MEMORIZATION = ("tau_val", "tau_gap", "tau_copy", "tau_split", "tau_infill")
+OF_MEMORIZATION = ("tau_val", "tau_gap", "tau_copy", "tau_split", "tau_infill", "tau_member")
 """Families of clocks that a forecast may fall back upon."""
 
 

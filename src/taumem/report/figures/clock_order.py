@@ -1,7 +1,7 @@
 """By which factor each clock goes off before or after another one, in the same runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -12,20 +12,21 @@ from taumem.report.figures.style import INK, MUTED, clock_color, log_axis, rgba,
 __all__ = ["order"]
 
 
-def order(*studies: Study) -> go.Figure:
+def order(study: Study | Mapping[str, Study]) -> go.Figure:
     """Draw tau / tau_val of each clock with its interval, from the first to the last; empty where none is known.
 
     Args:
-        studies: one, whose clocks have their own colors, or several side by side.
+        study: one, whose clocks have their own colors, or several by name, side by side.
     """
-    compared = [[each for each in study.order if _is_shown(each)] for study in studies]
+    names, studies = zip(*study.items(), strict=True) if isinstance(study, Mapping) else (("",), (study,))
+    compared = [[each for each in one.order if _is_shown(each)] for one in studies]
     rows = _rows(compared)
     colors = list(size_colors(range(len(studies))).values())
     figure = go.Figure()
-    for k, (study, found) in enumerate(zip(studies, compared, strict=True)):
+    for k, (name, found) in enumerate(zip(names, compared, strict=True)):
         shift = (k - (len(studies) - 1) / 2) * 0.7 / len(studies)
         several = colors[k] if len(studies) > 1 else None
-        _add_study(figure, ", ".join(study.experiments), found, rows, shift, several)
+        _add_study(figure, name, found, rows, shift, several)
     ends = [end for found in compared for each in found if each.factor for end in (each.factor.low, each.factor.high)]
     figure.add_vline(x=1, line={"color": MUTED, "width": 1, "dash": "dot"})
     x = log_axis("onset, as a multiple of tau_val in the same run", [*ends, 1.0])
