@@ -92,3 +92,18 @@ def test_a_run_is_put_to_the_stress_test_by_its_last_checkpoint(tmp_path, capsys
     shutil.rmtree(record.path / "checkpoints")
     with pytest.raises(RecordError, match="its weights are gone"):
         stress(record.path, tmp_path / "again")
+
+
+def test_the_plan_of_a_record_of_before_has_todays_names_and_one_that_draws_nothing_is_refused(tmp_path):
+    record = made(tmp_path, tiny(monitor=TINY["monitor"] | {"n_samples": 0}))
+    monitor = record.header.experiment["monitor"]
+    old = {("levels" if key == "times" else key): value for key, value in monitor.items()}
+
+    def plan_with(**changed):
+        changed = record.header.experiment | changed
+        return plan_of(RunRecord.of(record.header.model_copy(update={"experiment": changed}), record.measurements))
+
+    assert list(plan_with(monitor=old).experiment.monitor.times) == monitor["times"]
+    diffusion = record.header.experiment["diffusion"] | {"only_at": 0.2}
+    with pytest.raises(ConfigError, match="no sample can be drawn"):
+        plan_with(diffusion=diffusion, monitor=monitor | {"times": [0.2]})

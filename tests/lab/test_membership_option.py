@@ -3,7 +3,9 @@
 from tiny import tiny
 
 from taumem.analysis import find_onsets
+from taumem.diffusion import Cosine, GaussianDiffusion
 from taumem.lab import Experiment, make_run, plans_of
+from taumem.probes import usual_attacks
 from taumem.record import QUANTITIES, RunRecord, family_of
 
 
@@ -45,3 +47,8 @@ def test_of_tokens_it_is_the_averaged_loss(tmp_path):
     record = made(tmp_path, grammar, membership=True)
     asked = {m.quantity for m in record.measurements if m.quantity.startswith("membership_auc")}
     assert asked == {"membership_auc", "membership_auc[averaged]"}
+
+
+def test_of_one_diffusion_time_it_is_the_averaged_loss_since_there_are_no_steps_between_times():
+    names = [attack.name for attack in usual_attacks(GaussianDiffusion(Cosine(), "eps", t_min=0.2, t_max=0.2))]
+    assert names == ["averaged"]

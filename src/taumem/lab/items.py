@@ -1,8 +1,7 @@
 """The training items of a recorded run: made again from what its record says, for questions that came later."""
 
 from taumem.errors import RecordError
-from taumem.lab.loading import recorded_experiment
-from taumem.lab.plan import RunPlan
+from taumem.lab.plan import recorded_plan
 from taumem.probes.coverage import Coverage
 from taumem.record import Measurement, RunRecord
 from taumem.shapes import Items
@@ -17,11 +16,7 @@ def training_items(record: RunRecord) -> Items:
         RecordError: the record is not the laboratory's, or the data are others than those that it was made of.
         TaumemError: the data cannot be read.
     """
-    header = record.header
-    if not header.experiment:
-        raise RecordError(f"{record.path}: no run of the laboratory, so that its items cannot be made again.")
-    experiment = recorded_experiment(header.experiment, header.data.n_train, str(record.path))
-    plan = RunPlan(experiment, header.data.n_train, header.seed, header.half)
+    header, plan = record.header, recorded_plan(record)
     split = plan.prepare().data
     if split.facts.fingerprint != header.data.fingerprint:
         raise RecordError(

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Literal
 
 from taumem.data import Split
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, RecordError
 from taumem.lab.domain import Domain
 from taumem.lab.experiment import Experiment
+from taumem.lab.loading import recorded_experiment
 from taumem.lab.prepared import PreparedRun
 from taumem.lab.pretrained import Pretrained, encoded
 from taumem.lab.sections import DataConfig
+from taumem.record import RunRecord
 from taumem.record.key import run_name
 from taumem.shapes import Items
 
-__all__ = ["RunPlan", "opened", "plans_of"]
+__all__ = ["RunPlan", "opened", "plans_of", "recorded_plan"]
 
 
 @dataclass(frozen=True)
@@ -117,3 +119,17 @@ def plans_of(
         for seed in experiment.seeds
         for half in halves
     ]
+
+
+def recorded_plan(record: RunRecord) -> RunPlan:
+    """The plan of a run that the laboratory made, of whatever version, from its record; without what it started from.
+
+    Raises:
+        RecordError: it was made elsewhere.
+        ConfigError: what it holds is no experiment of this taumem.
+    """
+    header = record.header
+    if not header.experiment:
+        raise RecordError(f"{record.path}: no run of the laboratory (taumem run), so that it cannot be made again.")
+    experiment = recorded_experiment(header.experiment, header.data.n_train, str(record.path))
+    return RunPlan(experiment, header.data.n_train, header.seed, header.half)

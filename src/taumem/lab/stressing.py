@@ -7,8 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from taumem.errors import ConfigError, RecordError
-from taumem.lab.experiment import Experiment
-from taumem.lab.plan import RunPlan, plans_of
+from taumem.lab.plan import RunPlan, recorded_plan
 from taumem.probes.cycling import CYCLE_TIME, CYCLES, cycled_by
 from taumem.probes.probe import draw_samples
 from taumem.record import RunRecord, write_atomically
@@ -21,15 +20,17 @@ def plan_of(record: RunRecord) -> RunPlan:
     """The plan of a run that the laboratory made, from its record.
 
     Raises:
-        ConfigError: it was made elsewhere, or starts from what was pretrained, which its folder does not hold.
+        RecordError: it was made elsewhere.
+        ConfigError: it starts from what was pretrained, which its folder does not hold; or it draws no samples.
     """
-    header = record.header
-    if not header.experiment or header.experiment.get("pretraining"):
-        why = "starts from a pretrained network" if header.experiment else "was not made by taumem run"
-        raise ConfigError(f"{record.path}: {why}; draw its samples by its own code, and use taumem.cycle.")
-    which = {"n_train": [header.data.n_train], "seeds": [header.seed]}
-    plans = plans_of(Experiment.model_validate(header.experiment | which))
-    return next(plan for plan in plans if plan.half == header.half)
+    plan = recorded_plan(record)
+    if plan.experiment.pretraining is not None:
+        raise ConfigError(
+            f"{record.path}: starts from a pretrained network; draw its samples by its own code, and use taumem.cycle."
+        )
+    if getattr(plan.experiment.diffusion, "only_at", None) is not None:
+        raise ConfigError(f"{record.path}: was trained at one diffusion time, from which no sample can be drawn.")
+    return plan
 
 
 def stress(

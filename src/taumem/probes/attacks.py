@@ -263,13 +263,17 @@ class MembershipAttacks:
 def usual_attacks(diffusion: Diffusion, times: Sequence[float] = TIMES, *, seed: int = 0) -> tuple[Attack, ...]:
     """The attacks that a diffusion takes: SecMI and PIA where its noise is Gaussian, and the averaged loss.
 
+    A diffusion of one time has no steps between times, which SecMI and PIA take: of it, it is the averaged loss alone.
+
     Args:
         diffusion: of the model.
         times: diffusion times of the averaged loss, in (0, 1).
         seed: of its noise.
     """
     averaged = AveragedLoss(diffusion, tuple(times), seed=seed)
-    return (SecMI(diffusion), PIA(diffusion), averaged) if isinstance(diffusion, GaussianDiffusion) else (averaged,)
+    if not isinstance(diffusion, GaussianDiffusion) or diffusion.t_min == diffusion.t_max:
+        return (averaged,)
+    return (SecMI(diffusion), PIA(diffusion), averaged)
 
 
 def _predicted(diffusion: GaussianDiffusion, denoiser: Denoiser, xt: Batch, t: PerItem) -> tuple[Batch, Batch]:
