@@ -6,7 +6,9 @@ import torch
 
 from taumem.errors import ConfigError
 from taumem.lab import load_experiment, make_run, plans_of
+from taumem.lab.domain import Asked, nearness
 from taumem.models import GradientFlow, moments_of_items
+from taumem.probes import usual_attacks
 from taumem.record import RunRecord
 
 TINY = [
@@ -56,3 +58,11 @@ def test_a_run_of_the_preset_follows_the_curve_that_is_derived(tmp_path):
 def test_what_one_time_cannot_do_is_refused(changes, words):
     with pytest.raises(ConfigError, match=words):
         load_experiment("random-features", changes)
+
+
+def test_what_is_asked_of_a_process_of_one_time_is_asked_at_that_time():
+    [plan] = plans_of(load_experiment("random-features", TINY))
+    run = plan.prepare()
+    asked = Asked(run.diffusion, run.split, {"train": run.split.train, "heldout": run.split.heldout}, (0.4,), 8, 64, 0)
+    assert nearness(asked).times == (0.4,)
+    assert [attack.name for attack in usual_attacks(run.diffusion, (0.4,))] == ["averaged"]

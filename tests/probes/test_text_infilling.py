@@ -56,6 +56,12 @@ def test_of_an_autoregressive_model_the_end_is_hidden_and_the_memorizer_complete
     assert found["infill_accuracy_heldout"].value == pytest.approx(1 / 27, abs=0.03)
 
 
+def test_of_an_autoregressive_model_what_is_recorded_says_that_it_was_the_end():
+    probe = Infilling(AutoregressiveDiffusion(27), TRAIN, HELDOUT, where="middle", is_named=True)
+    assert probe.settings["where"] == "end"
+    assert probe.index == "[end 0.5]"
+
+
 def test_an_autoregressive_model_of_the_truth_completes_training_texts_as_often_as_others():
     def repeats_the_last(xt, t):  # the exact model of texts whose symbols stay with probability 0.9
         before = torch.cat([xt[:, :1] * 0, xt[:, :-1]], dim=1)

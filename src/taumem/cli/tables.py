@@ -56,7 +56,9 @@ def show_cautions(cautions: Iterable[str]) -> None:
 def show_order(order: "Sequence[Precedence]") -> None:
     """Print in which order clocks go off, as multiples of another one's onset in the same runs."""
     if not order:
-        out.print("[dim]No two clocks were read in the same runs, so that there is no order of clocks.[/]")
+        out.print(
+            "[dim]No order of the clocks: they are held against tau_val, which was read in no run beside another.[/]"
+        )
         return
     from taumem.analysis import wording
 

@@ -59,6 +59,11 @@ class GaussianDiffusion:
         if not 0 < self.t_min <= self.t_max <= 1:
             raise ConfigError(f"diffusion times need 0 < t_min <= t_max <= 1; got {self.t_min} and {self.t_max}.")
 
+    @property
+    def is_of_one_time(self) -> bool:
+        """Whether all its times are one: then there is no step from one to another."""
+        return self.t_min == self.t_max
+
     def scales(self, t: Times) -> tuple[Times, Times]:
         """Give alpha_t and sigma_t, with t kept inside [t_min, t_max]."""
         return self.schedule(t.clamp(self.t_min, self.t_max))

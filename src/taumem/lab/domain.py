@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from taumem.data import Split
-from taumem.diffusion import Denoiser, Diffusion
+from taumem.diffusion import Denoiser, Diffusion, GaussianDiffusion
 from taumem.models import EmpiricalDenoiser
 from taumem.probes import EmpiricalGap, LossGap, MembershipAttacks, Probe, SampleProbe, usual_attacks
 from taumem.record import DataFacts
@@ -101,7 +101,10 @@ def attacks(asked: Asked) -> MembershipAttacks:
 
 def nearness(asked: Asked) -> EmpiricalGap:
     """Make the question of domains without tokens: how near the model is to total memorization."""
-    return EmpiricalGap(asked.diffusion, asked.split.train, asked.sets["heldout"], seed=asked.seed, block=asked.block)
+    train, heldout = asked.split.train, asked.sets["heldout"]
+    is_of_one_time = isinstance(asked.diffusion, GaussianDiffusion) and asked.diffusion.is_of_one_time
+    only = {"times": asked.times} if is_of_one_time else {}
+    return EmpiricalGap(asked.diffusion, train, heldout, seed=asked.seed, block=asked.block, **only)
 
 
 def n_heldout_unless_said(n_items: int) -> int:

@@ -271,7 +271,7 @@ def usual_attacks(diffusion: Diffusion, times: Sequence[float] = TIMES, *, seed:
         seed: of its noise.
     """
     averaged = AveragedLoss(diffusion, tuple(times), seed=seed)
-    if not isinstance(diffusion, GaussianDiffusion) or diffusion.t_min == diffusion.t_max:
+    if not isinstance(diffusion, GaussianDiffusion) or diffusion.is_of_one_time:
         return (averaged,)
     return (SecMI(diffusion), PIA(diffusion), averaged)
 

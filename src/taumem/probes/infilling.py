@@ -54,7 +54,8 @@ class Infilling:
         train: training texts [P, window], symbols; the first ``n_items`` are asked about.
         heldout: texts [n, window] that the model never saw; likewise.
         share_masked: of the positions that are hidden, in (0, 1); rounded to whole positions, at least one.
-        where: which positions: drawn at random, or a stretch at the start, in the middle or at the end.
+        where: which positions: drawn at random, or a stretch at the start, in the middle or at the end; always at the
+            end of what is read from left to right.
         is_named: whether the quantities are told apart by place and share, as ``infill_copies[middle 0.5]``, so that
             several such probes can be asked in one monitor.
         tolerance: largest share of the hidden symbols that may be wrong in a copy, in [0, 1).
@@ -107,15 +108,15 @@ class Infilling:
             )
         self.diffusion = diffusion
         self.train, self.heldout = train[:n_items], heldout[:n_items]
-        self.share_masked, self.where = share_masked, where
-        self.index = f"[{where} {share_masked:g}]" if is_named else ""
+        # What comes after is hidden from those that read from left to right, wherever the mask is asked for.
+        self.where: Where = "end" if isinstance(diffusion, AutoregressiveDiffusion) else where
+        self.share_masked = share_masked
+        self.index = f"[{self.where} {share_masked:g}]" if is_named else ""
         self.tolerance = tolerance
         self.pace = (positions_per_step, sure)
         self.seed = seed
         n = max(len(self.train), len(self.heldout))
-        # What comes after is hidden from those that read from left to right, wherever the mask is asked for.
-        place: Where = "end" if isinstance(diffusion, AutoregressiveDiffusion) else where
-        self.hidden = _masks(n, train.shape[1], share_masked, place, seed).to(train.device)
+        self.hidden = _masks(n, train.shape[1], share_masked, self.where, seed).to(train.device)
 
     @property
     def settings(self) -> dict[str, Any]:
