@@ -19,4 +19,5 @@ def section(study: Study) -> Iterator[Section]:
     """Show it where two clocks can be compared."""
     figure = figures.order(study)
     if has_points(figure):
-        yield Section("order", "The order of the clocks", TEXT, (Panel("order", "The order of the clocks", figure),))
+        title, rows = "The order of the clocks", len(figure.layout.yaxis.ticktext)
+        yield Section("order", title, TEXT, (Panel("order", title, figure),), template="order", shown={"rows": rows})
