@@ -59,7 +59,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
         )
     },
     "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
-    "noises/mlp": {"digits": 2},
     "noises/text": {"digits": 2},
     "hidden/images": {"digits": 3, "pictures": 1, "shades": 16},
     "hidden/grammar": {"digits": 3},

@@ -21,13 +21,12 @@ from taumem.errors import TaumemError
 HERE = Path(__file__).parent
 CLOCKS = {
     "images": ("tau_val", "tau_gap[0.1]", "tau_gap[0.2]", "tau_copy[0.05]"),
-    "mlp": ("tau_gap[0.1]", "tau_gap[0.2]"),
     "text": ("tau_val", "tau_gap[0.2]", "tau_gap_sym[0.2]", "tau_infill[0.1]", "tau_copy[0.05]"),
 }
-REFERENCE = {"images": "cosine, v", "mlp": "cosine, v", "text": "masked"}
+REFERENCE = {"images": "cosine, v", "text": "masked"}
 RATIO = 0.85
 """sigma_t / alpha_t at which denoisers are compared: about the middle of the times of the losses."""
-SIZES = {"images": 32, "mlp": 16, "text": 32}
+SIZES = {"images": 32, "text": 32}
 """P at which arms are compared, by the law of each where it has onsets of several sizes."""
 
 
