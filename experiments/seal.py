@@ -59,7 +59,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         )
     },
     "noises/images": {"digits": 2, "pictures": 4, "shades": 32},
-    "noises/text": {"digits": 2},
+    "noises/text": {"digits": 3},
     "hidden/images": {"digits": 3, "pictures": 1, "shades": 16},
     "hidden/grammar": {"digits": 3},
     "hidden/text": {"digits": 3},
