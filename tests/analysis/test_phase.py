@@ -338,7 +338,7 @@ def test_runs_of_several_kinds_are_refused(tmp_path, records, about, words):
 def test_what_gives_no_diagram_is_refused_with_what_to_do(tmp_path, records):
     with pytest.raises(ConfigError, match="got none"):
         PhaseDiagram.of([], [])
-    with pytest.raises(ConfigError, match="has no levels"):
+    with pytest.raises(ConfigError, match=r"needs 'tau_copy\[0.05\]' and tau_gen of one run at least"):
         diagram([planted_run(tmp_path, 64, stars=())])
     with pytest.raises(ConfigError, match=r"the clocks read from these runs: none\. Draw samples"):
         PhaseDiagram.of(records, [])

@@ -5,7 +5,7 @@ import pytest
 from tiny import TINY, tiny
 
 from taumem.errors import ConfigError
-from taumem.lab import Experiment, load_experiment, preset_names
+from taumem.lab import Experiment, load_experiment, load_sweep, preset_names
 from taumem.lab.diffusions import GaussianConfig
 from taumem.lab.experiment import MonitorConfig, TrainingConfig
 from taumem.lab.pretraining import LatentsConfig, PretrainingConfig
@@ -16,7 +16,9 @@ GRAMMAR = 'name = "x"\nn_train = [8]\n[data]\nsource = "grammar"\nv = 4\nm = 2\n
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_experiment(name):
-    assert load_experiment(name).name == name
+    sweep = load_sweep(name)  # one of a single study, as a rule
+    assert sweep.name == name
+    assert len(sweep.studies) == max(1, sum(map(len, sweep.over.values())))
 
 
 def test_an_experiment_survives_the_journey_through_its_own_json(tmp_path):

@@ -23,12 +23,15 @@ def names_in(file: Path) -> set[str]:
             named += node.args[:1]
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "quantity":
             named.append(node.value)
-    return {written_out(node) for node in named if isinstance(node, ast.Constant | ast.JoinedStr)}
+    # A name that is handed over whole, f"{quantity}[{size}]", stands where it is handed over.
+    written = (written_out(node) for node in named if isinstance(node, ast.Constant | ast.JoinedStr))
+    return {name for name in written if family_of(name) != "train"}
 
 
 def written_out(name: ast.expr) -> str:
     text = ast.unparse(name).lstrip("f").strip("'")
-    for pattern, word in ((r"\[\{.*?\}\]", "[1]"), (r"^\{.*?\}", "train"), (r"\{.*?\}$", "ngram")):
+    parts = (r"\[\{.*?\}\]", "[1]"), (r"\{(self\.index|ending)\}", ""), (r"^\{.*?\}", "train"), (r"\{.*?\}$", "ngram")
+    for pattern, word in parts:
         text = re.sub(pattern, word, text)
     return text
 
