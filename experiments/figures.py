@@ -1,8 +1,7 @@
 """Draw the figures of README.md and docs/ from the records in this folder.
 
     python experiments/figures.py            # all of them
-    python experiments/figures.py grammar    # those of one study: images, quality, cifar10, grammar, partial,
-                                             # privacy, text
+    python experiments/figures.py grammar    # those of one study, such as images or order
 
 Each figure is the report's own, opened in headless Chromium (which must be on the path) and photographed, so that the
 pages and the docs cannot differ. Writes docs/figures/*.png.
@@ -22,11 +21,12 @@ import plotly.graph_objects as go
 from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
-from taumem import Onset, RunRecord, Study, read_runs
+from taumem import Onset, RunRecord, Study, find_onsets, read_runs
 from taumem.analysis import CLOCKS, Seen, find_item_onsets
 from taumem.analysis.shares import above_chance
 from taumem.lab.items import isolation_of
 from taumem.report import figures, page_of
+from taumem.report.figures.style import size_colors
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "figures"
@@ -44,6 +44,7 @@ def main() -> None:
         "cifar10": cifar10,
         "grammar": grammar,
         "hidden": hidden,
+        "noises": noises,
         "order": order,
         "partial": partial,
         "price": price,
@@ -173,6 +174,38 @@ def privacy() -> None:
     figure.update_yaxes(title_text="membership AUC", range=[0.4, 1.02], row=1, col=1)
     figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 60})
     photograph(figure, "privacy", width=1000, height=480)
+
+
+def noises() -> None:
+    """The figure of docs/noises.md: tau_gap[0.2] against P by the kind of noise and target; triangles are bounds."""
+    domains = [name for name in ("text", "images") if (HERE / "noises" / f"{name}.sealed").exists()]
+    figure = make_subplots(1, len(domains), subplot_titles=domains, horizontal_spacing=0.08)
+    for column, domain in enumerate(domains, start=1):
+        arms: dict[str, list[RunRecord]] = {}
+        for run in read_runs(HERE / "noises" / domain):
+            arms.setdefault(kind_of_noise(run), []).append(run)
+        colors = size_colors(range(len(arms)))
+        for color, (arm, runs) in zip(colors.values(), arms.items(), strict=True):
+            onsets = [o for o in find_onsets(runs) if o.clock == "tau_gap[0.2]"]
+            symbols = ["circle" if o.usable else "triangle-up" for o in onsets]
+            figure.add_scatter(
+                x=[o.n_train for o in onsets], y=[o.step for o in onsets], mode="markers", name=f"{domain}: {arm}",
+                marker={"color": color, "size": 9, "symbol": symbols}, row=1, col=column,
+            )  # fmt: skip
+        sizes = sorted({run.header.data.n_train for runs in arms.values() for run in runs})
+        figure.update_xaxes(type="log", title_text="P", tickvals=sizes, row=1, col=column)
+        figure.update_yaxes(type="log", row=1, col=column)
+    figure.update_yaxes(title_text="tau_gap[0.2] (steps)", row=1, col=1)
+    figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 50})
+    photograph(figure, "noises", width=1000, height=460)
+
+
+def kind_of_noise(run: RunRecord) -> str:
+    """Its name in docs/noises.md."""
+    diffusion = run.header.experiment["diffusion"]
+    return (
+        f"{diffusion['schedule']}, {diffusion['weighting']}" if diffusion["kind"] == "gaussian" else diffusion["kind"]
+    )
 
 
 def order() -> None:

@@ -69,6 +69,9 @@ def test_run_leaves_runs_a_report_and_the_experiment(study):
     assert {p.name for p in study.iterdir()} >= {"experiment.json", "report.html", "P000008-seed0-a", "P000016-seed0-b"}
 
 
+OF_THE_DIAGRAM = {"boundaries", "clock", "levels", "over", "price", "sample_complexities"}
+
+
 def test_run_prints_one_json_object(study, capsys):
     content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
     assert set(content) == {
@@ -81,7 +84,9 @@ def test_run_prints_one_json_object(study, capsys):
         "order",
         "report",
         "seconds",
+        "stopping_price",
         "unit",
+        *OF_THE_DIAGRAM,
     }
     assert Path(content["report"]).exists()
     assert {"tau_gen", "tau_val", "tau_gap[0.2]"} <= {o["clock"] for o in content["onsets"]}
