@@ -91,12 +91,12 @@ assert pathlib.Path(verdict.checkpoint.path).exists(), verdict.checkpoint
 
 @pytest.mark.filterwarnings("ignore:The forecast's interval spans:taumem.errors.TaumemWarning")
 def test_pilots_say_when_a_run_on_all_items_is_to_stop(tmp_path, capsys):
-    verdict = load("guard_without_heldout").main(tmp_path, sizes=(16, 32), n_items=64)
+    verdict = load("guard_without_heldout").main(tmp_path)
     assert verdict.stop
     assert verdict.reason == "forecast"
     told = capsys.readouterr().out
     assert told.count("tau_val is located") == 4
-    assert "Forecast for all 64: tau_val at" in told
+    assert "Forecast for all 128: tau_val at" in told
 
 
 def test_a_model_of_few_strings_copies_them_and_one_of_many_does_not():
