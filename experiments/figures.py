@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
+from noises.tables import arms_in  # beside this file
 from PIL import Image, ImageChops
 from plotly.subplots import make_subplots
 
@@ -181,9 +182,7 @@ def noises() -> None:
     domains = [name for name in ("text", "images") if (HERE / "noises" / f"{name}.sealed").exists()]
     figure = make_subplots(1, len(domains), subplot_titles=domains, horizontal_spacing=0.08)
     for column, domain in enumerate(domains, start=1):
-        arms: dict[str, list[RunRecord]] = {}
-        for run in read_runs(HERE / "noises" / domain):
-            arms.setdefault(kind_of_noise(run), []).append(run)
+        arms = arms_in(domain)
         colors = size_colors(range(len(arms)))
         for color, (arm, runs) in zip(colors.values(), arms.items(), strict=True):
             onsets = [o for o in find_onsets(runs) if o.clock == "tau_gap[0.2]"]
@@ -198,14 +197,6 @@ def noises() -> None:
     figure.update_yaxes(title_text="tau_gap[0.2] (steps)", row=1, col=1)
     figure.update_layout(template="plotly_white", legend={"orientation": "h", "y": -0.2}, margin={"t": 50})
     photograph(figure, "noises", width=1000, height=460)
-
-
-def kind_of_noise(run: RunRecord) -> str:
-    """Its name in docs/noises.md."""
-    diffusion = run.header.experiment["diffusion"]
-    return (
-        f"{diffusion['schedule']}, {diffusion['weighting']}" if diffusion["kind"] == "gaussian" else diffusion["kind"]
-    )
 
 
 def order() -> None:
