@@ -83,7 +83,8 @@ class Study:
             confidence: probability of every interval, in (0, 1).
             unit: of onsets and laws; in effective time, runs whose time was not measured have none.
             covariates: settings that the laws' tau also depends on (see :func:`taumem.analysis.fit_law`).
-            tau_mem, all_data: see above.
+            tau_mem: which clock is tau_mem; empty to choose.
+            all_data: the runs that the price of stopping is held against; none for those on the most data.
 
         Raises:
             ConfigError: these are no runs, two are the same half of a pair, or there is no such unit.
@@ -187,7 +188,8 @@ class Study:
         """Forecast how long a run on more data may train, by tau = tau_0 + c P^a B^-k.
 
         Args:
-            n_train, clock: number of training examples P of that run, at least 1; which clock.
+            n_train: number of training examples P of that run, at least 1.
+            clock: whose onset is forecast.
             batch_size: its training examples a step B, or ``"P"`` for the whole training set; None for what the target
                 says, or else for the pilots' own, where they have one.
             target: what the run will be, so that what differs from the pilots is named: its header, or its settings,
@@ -219,7 +221,9 @@ class Study:
         """Find the size whose run would narrow a forecast's interval most per step.
 
         Args:
-            n_train, clock, batch_size: of the run that is forecast, as in :meth:`forecast`.
+            n_train: of the run that is forecast, as in :meth:`forecast`.
+            clock: as in :meth:`forecast`.
+            batch_size: as in :meth:`forecast`.
             budget: what the next pilot may cost, as a share of the run that is forecast, above 0.
 
         Raises:
