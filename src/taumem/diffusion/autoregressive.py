@@ -12,6 +12,7 @@ from taumem.diffusion.gaussian import per_item
 from taumem.diffusion.keeping import KeepSchedule, Polynomial
 from taumem.diffusion.tokens import (
     LogProbs,
+    MaskedTokens,
     Tokens,
     average_tokens,
     check_tokens,
@@ -26,7 +27,7 @@ __all__ = ["AutoregressiveDiffusion"]
 
 
 @dataclass(frozen=True)
-class AutoregressiveDiffusion:
+class AutoregressiveDiffusion(MaskedTokens):
     """At time t the last t d of the d positions of an item are hidden by a mask; each is found from all before it.
 
     Items are torch.long of any shape, whose positions stand in the order of memory. A denoiser here answers at each
@@ -47,24 +48,12 @@ class AutoregressiveDiffusion:
     Reference: Austin et al. 2021, arXiv 2107.03006, section 4 (autoregressive models are discrete diffusion).
     """
 
-    vocabulary: int
     weighting: Literal["all", "hidden"] = "all"
 
     def __post_init__(self) -> None:
-        if self.vocabulary < 1:
-            raise ConfigError(f"a vocabulary needs at least 1 symbol; got {self.vocabulary}.")
+        super().__post_init__()
         if self.weighting not in ("all", "hidden"):
             raise ConfigError(f"weighting must be 'all' or 'hidden'; got {self.weighting!r}.")
-
-    @property
-    def mask(self) -> int:
-        """The symbol that hides another one."""
-        return self.vocabulary
-
-    @property
-    def symbols(self) -> int:
-        """How many symbols xt may have: the vocabulary and the mask."""
-        return self.vocabulary + 1
 
     @property
     def schedule(self) -> KeepSchedule:
@@ -86,10 +75,6 @@ class AutoregressiveDiffusion:
         """
         check_tokens(x0)
         return torch.where(_last(self._count(x0, t, noise), x0), self.mask, x0)
-
-    def prior(self, n: int, item_shape: tuple[int, ...], generator: Generator) -> Tokens:
-        """Give n items that are all mask; nothing is drawn."""
-        return torch.full((n, *item_shape), self.mask, device=generator.device)
 
     def loss(self, denoiser: Denoiser, x0: Tokens, t: Times, noise: Float[Tensor, "batch"]) -> PerItem:
         """Give the mean cross-entropy of each item, over its hidden or over all its positions, in nats.

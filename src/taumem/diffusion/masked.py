@@ -13,6 +13,7 @@ from taumem.diffusion.gaussian import per_item
 from taumem.diffusion.keeping import CosineKeeping, KeepSchedule, Polynomial, time_when
 from taumem.diffusion.tokens import (
     LogProbs,
+    MaskedTokens,
     Tokens,
     average_tokens,
     check_tokens,
@@ -28,7 +29,7 @@ __all__ = ["MaskedDiffusion", "complete_in_any_order", "cosine_grid", "sample_in
 
 
 @dataclass(frozen=True)
-class MaskedDiffusion:
+class MaskedDiffusion(MaskedTokens):
     """Each symbol is kept with probability alpha_t, and replaced by a mask otherwise.
 
     Items are torch.long of any shape; xt has one more symbol, the mask. The loss of an item of d positions, in nats
@@ -54,28 +55,16 @@ class MaskedDiffusion:
     Reference: Shi et al. 2024, arXiv 2406.04329 (MD4); Austin et al. 2021, arXiv 2107.03006 (absorbing noise).
     """
 
-    vocabulary: int
     schedule: KeepSchedule = field(default_factory=Polynomial)
     weighting: Literal["elbo", "x0"] = "elbo"
     t_min: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.vocabulary < 1:
-            raise ConfigError(f"a vocabulary needs at least 1 symbol; got {self.vocabulary}.")
+        super().__post_init__()
         if self.weighting not in ("elbo", "x0"):
             raise ConfigError(f"weighting must be 'elbo' or 'x0'; got {self.weighting!r}.")
         if not 0 < self.t_min < 1:
             raise ConfigError(f"t_min, the smallest diffusion time of the loss, lies in (0, 1); got {self.t_min}.")
-
-    @property
-    def mask(self) -> int:
-        """The symbol that hides another one."""
-        return self.vocabulary
-
-    @property
-    def symbols(self) -> int:
-        """How many symbols xt may have: the vocabulary and the mask."""
-        return self.vocabulary + 1
 
     def noise(self, x0: Tokens, generator: Generator) -> Float[Tensor, "batch *item"]:
         """Draw a uniform number for each position: it is masked as soon as 1 - alpha_t exceeds it.
@@ -92,10 +81,6 @@ class MaskedDiffusion:
         """
         check_tokens(x0)
         return torch.where(noise < per_item(self.schedule(t)[1], x0), self.mask, x0)
-
-    def prior(self, n: int, item_shape: tuple[int, ...], generator: Generator) -> Tokens:
-        """Give n items that are all mask; nothing is drawn."""
-        return torch.full((n, *item_shape), self.mask, device=generator.device)
 
     def loss(self, denoiser: Denoiser, x0: Tokens, t: Times, noise: Float[Tensor, "batch *item"]) -> PerItem:
         """Give the weighted cross-entropy of each item over its masked positions, in nats per position.

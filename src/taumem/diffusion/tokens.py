@@ -1,6 +1,7 @@
 """What the diffusions of tokens share: predictions that are log-probabilities, their averages, and draws from them."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +13,7 @@ from taumem.shapes import Times
 
 __all__ = [
     "LogProbs",
+    "MaskedTokens",
     "Tokens",
     "average_tokens",
     "check_tokens",
@@ -27,6 +29,38 @@ Tokens = Int[Tensor, "batch *item"]
 
 LogProbs = Float[Tensor, "batch *item vocabulary"]
 """The logarithm of a probability for each symbol at each position, in nats; -inf for what cannot be."""
+
+
+@dataclass(frozen=True)
+class MaskedTokens:
+    """Symbols, and one more that hides them: what diffusions have in common that end in items that are all mask.
+
+    Args:
+        vocabulary: number of symbols, without the mask.
+
+    Raises:
+        ConfigError: fewer than one symbol.
+    """
+
+    vocabulary: int
+
+    def __post_init__(self) -> None:
+        if self.vocabulary < 1:
+            raise ConfigError(f"a vocabulary needs at least 1 symbol; got {self.vocabulary}.")
+
+    @property
+    def mask(self) -> int:
+        """The symbol that hides another one."""
+        return self.vocabulary
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols xt may have: the vocabulary and the mask."""
+        return self.vocabulary + 1
+
+    def prior(self, n: int, item_shape: tuple[int, ...], generator: Generator) -> Tokens:
+        """Give n items that are all mask; nothing is drawn."""
+        return torch.full((n, *item_shape), self.mask, device=generator.device)
 
 
 def check_tokens(x0: Tokens) -> None:
