@@ -11,6 +11,7 @@ from tiny import TINY, tiny
 
 from taumem.errors import ConfigError, DataError, RecordError
 from taumem.lab import load_experiment, make_study
+from taumem.lab.items import isolation_of
 from taumem.lab.plan import opened, plans_of
 from taumem.lab.pretrained import Pretrained, pretrain
 from taumem.models.recomputation import InStages
@@ -146,6 +147,8 @@ def test_in_latents_losses_are_of_latents_and_samples_are_images(tmp_path):
     again = pretrained.load_autoencoder(experiment.latents, (1, 8, 8)).encode(prepared.data.train)
     assert torch.equal(again, prepared.split.train)
     assert b.header.data.fingerprint != a.header.data.fingerprint
+    with pytest.raises(RecordError, match=r"monitor\.items = true"):  # not how isolated the images are
+        isolation_of(a)
 
 
 def test_an_autoencoder_alone_leaves_fresh_weights(tmp_path):

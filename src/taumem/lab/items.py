@@ -29,13 +29,19 @@ def isolation_of(record: RunRecord) -> RunRecord:
     """The run with the isolation of its items: as it is where it has been measured, else from its data.
 
     Raises:
-        RecordError: as for :func:`training_items`, or it has no losses of single items.
+        RecordError: as for :func:`training_items`, it has no losses of single items, or they are losses of latents,
+            which no record holds.
     """
     if record.curve_or_none("isolation") is not None:
         return record
     losses = record.curve("train_loss")
     if losses.items is None:
         raise RecordError(f"{record.path}: holds no losses of single training items.")
+    if recorded_plan(record).experiment.latents is not None:
+        raise RecordError(
+            f"{record.path}: its items are latents, which cannot be made again from a record; a run with "
+            "monitor.items = true measures their isolation while it trains."
+        )
     items = training_items(record)
     (estimate,) = Coverage(items[: losses.items.shape[1]], items).measure().estimates
     told = Measurement.of(estimate, step=record.last_step, examples=0, seconds=0.0)
