@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--enable-logging=stderr",
-    "--virtual-time-budget=10000",
+    "--virtual-time-budget=40000",
     "--allow-file-access-from-files",  # so that the page around them may look into the frames
     "--dump-dom",
 ]
@@ -53,20 +53,26 @@ const sideways = (frame) => {
     (e) => e.getBoundingClientRect().right > root.clientWidth + 1 && !clips(e.parentElement));
   return root.scrollWidth <= root.clientWidth ? [] : wide.slice(0, 9).map((e) => e.outerHTML.slice(0, 120));
 };
+// Asks until the answer will do: a page redraws itself when the colors or its width change, soon or not so soon.
+const asked = async (question, willDo) => {
+  let answer = question();
+  for (let k = 0; k < 12 && !willDo(answer); k++) {
+    await new Promise((next) => setTimeout(next, 500));
+    answer = question();
+  }
+  return answer;
+};
 for (const name of %s) {
   const frame = Object.assign(document.createElement("iframe"), { src: `${name}.html`, width: 1200, height: 900 });
   frame.style.colorScheme = "light";
-  frame.onload = () => {
+  frame.onload = async () => {
     const day = look(frame);
     frame.style.colorScheme = "dark";
-    setTimeout(() => {
-      const night = look(frame);
-      frame.width = 390;
-      setTimeout(() => {
-        seen[name] = [day, night, sideways(frame)];
-        document.querySelector("pre").textContent = JSON.stringify(seen);
-      }, 1500);
-    }, 1500);
+    const night = await asked(() => look(frame), (seen) => seen.dark && seen.ink !== day.ink);
+    frame.width = 390;
+    await new Promise((next) => setTimeout(next, 500));
+    seen[name] = [day, night, await asked(() => sideways(frame), (wide) => wide.length === 0)];
+    document.querySelector("pre").textContent = JSON.stringify(seen);
   };
   document.body.append(frame);
 }

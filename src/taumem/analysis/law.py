@@ -2,13 +2,13 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from taumem.analysis.design import BatchSize, Design
 from taumem.analysis.evidence import SIGNIFICANT
@@ -189,7 +189,7 @@ class Law:
         row, batch_size = self.row(n_train, batch_size, settings)
         for sentence in beyond(self, n_train, batch_size):
             warnings.warn(sentence, TaumemWarning, stacklevel=2)
-        median, low, high = (self._quantile(row, p) for p in (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
+        median, low, high = self._quantiles(row, (0.5, (1 - confidence) / 2, (1 + confidence) / 2))
         return Interval(median, low, high, confidence, batch_size if self.unit == "steps" else None)
 
     def row(
@@ -219,15 +219,18 @@ class Law:
         apart = self.posterior.log_law(there) - self.posterior.log_law(here)
         return math.exp(self.posterior.quantiles(apart, (0.5,))[0])
 
-    def _quantile(self, row: Floats, probability: float) -> float:
+    def _quantiles(self, row: Floats, probabilities: Sequence[float]) -> Iterator[float]:
+        """Of the mixture of all draws: each lies between the smallest and the largest of the draws' own."""
         draws = self.posterior
-        center = draws.log_law(row)
+        center, sigma = draws.log_law(row), draws.sigma
 
-        def excess(log_step: float) -> float:
-            return float(draws.weight @ ndtr((log_step - center) / draws.sigma)) - probability
+        def excess(log_step: float, probability: float) -> float:
+            return float(draws.weight @ ndtr((log_step - center) / sigma)) - probability
 
-        low, high = center.min() - 10 * draws.sigma.max(), center.max() + 10 * draws.sigma.max()
-        return math.exp(min(float(brentq(excess, low, high, xtol=1e-6)), 700.0))
+        for probability in probabilities:
+            own = center + ndtri(probability) * sigma
+            low, high = own.min() - 1, own.max() + 1  # a little more, for rounding
+            yield math.exp(min(float(brentq(excess, low, high, args=(probability,), xtol=1e-6)), 700.0))
 
     def to_json(self) -> dict[str, Any]:
         """Plain facts for a JSON file."""

