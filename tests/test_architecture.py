@@ -96,6 +96,7 @@ def test_no_torch_at_the_waist_and_beyond():
             assert not {name.split(".")[0] for name in reached(module)} & {"torch", "jaxtyping", "safetensors"}, module
 
 
+@pytest.mark.slow
 def test_importing_what_is_free_of_torch_brings_no_torch():
     command = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     command += "    assert 'torch' not in sys.modules, f'torch came along with {name}'"
@@ -118,6 +119,7 @@ def test_a_module_says_what_it_is_and_what_it_exports():
         assert spared or (len(exported) == 1 and isinstance(exported[0], ast.List)), f"{module} has no list __all__"
 
 
+@pytest.mark.slow
 def test_what_is_raised_on_purpose_is_a_taumem_error():
     builtin = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)}
     wrong = []

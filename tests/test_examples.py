@@ -38,6 +38,7 @@ def test_every_example_is_tested_here():
     assert {file.stem for file in EXAMPLES.glob("*.py")} == tested
 
 
+@pytest.mark.slow
 def test_a_guarded_loop_stops_once_the_gap_has_opened(capsys):
     verdict = load("guard_your_loop").main()
     assert verdict.stop
@@ -45,12 +46,14 @@ def test_a_guarded_loop_stops_once_the_gap_has_opened(capsys):
     assert "Stop." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_audit_finds_the_copies_of_a_model_that_was_trained_too_long():
     record = load("audit_samples").main()
     assert record.verdict.state == "copies"
     assert record.copies.chance.count == 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*held-out items count as copies:taumem.errors.TaumemWarning")
 def test_a_scan_of_saved_adapters_keeps_one_that_exists(tmp_path, capsys):
     found = load("scan_checkpoints").main(tmp_path)
@@ -61,6 +64,7 @@ def test_a_scan_of_saved_adapters_keeps_one_that_exists(tmp_path, capsys):
     assert "Keep checkpoint-" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_flow_matching_stops_before_its_samples_are_copies():
     verdict = load("guard_flow_matching").main()
     assert verdict.stop
@@ -89,6 +93,7 @@ assert pathlib.Path(verdict.checkpoint.path).exists(), verdict.checkpoint
     assert "Stop." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The forecast's interval spans:taumem.errors.TaumemWarning")
 def test_pilots_say_when_a_run_on_all_items_is_to_stop(tmp_path, capsys):
     verdict = load("guard_without_heldout").main(tmp_path)
@@ -99,6 +104,7 @@ def test_pilots_say_when_a_run_on_all_items_is_to_stop(tmp_path, capsys):
     assert "Forecast for all 128: tau_val at" in told
 
 
+@pytest.mark.slow
 def test_a_model_of_few_strings_copies_them_and_one_of_many_does_not():
     few, many = load("grammar_in_python").main()
     assert few["copy_fraction"] > few["copy_fraction_chance"] + 0.2
@@ -113,6 +119,7 @@ def test_small_runs_forecast_a_large_one():
     assert forecast.low < 3900 < forecast.high  # what the study measured at P = 256
 
 
+@pytest.mark.slow
 def test_a_monitored_run_leaves_a_record_with_clocks(tmp_path):
     onsets = load("monitor_and_record").main(tmp_path / "run", n_train=8, steps=110)
     assert {"tau_gen", "tau_val", "tau_gap[0.2]", "tau_copy[0.05]"} <= {onset.clock for onset in onsets}

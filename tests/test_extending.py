@@ -100,6 +100,7 @@ def taumem(*arguments: str | Path) -> None:
     assert not stop.value.code
 
 
+@pytest.mark.slow
 def test_a_clock_a_domain_and_a_probe_of_ones_own_are_seen_by_fit_page_and_json(tmp_path, capsys, growth):
     (tmp_path / "spirals.toml").write_text(SPIRALS)
     taumem("run", tmp_path / "spirals.toml", "-o", tmp_path / "out", "--workers", "1", "--json")

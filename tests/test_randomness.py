@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
@@ -20,6 +21,7 @@ def test_the_same_seed_and_purpose_give_the_same_draws():
     assert draws(generator_for(3, "batch", 7)) == draws(generator_for(3, "batch", 7))
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_draws():
     # Were the derivation to use hash(), it would change with every process.
     program = "import torch; from taumem.randomness import generator_for as g; print(g(3, 'batch', 7).initial_seed())"

@@ -47,6 +47,7 @@ def told(text: str, page: str) -> str:
     return re.sub(r"\d[\d.,]*(e[-+]?\d+)?", "#", text) if page in TRAINED else text
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")  # a command prints them
 @pytest.mark.parametrize("name", RUNS)
 def test_a_page_runs_as_it_stands_and_ends_with_the_verdict_that_it_shows(name, tmp_path, monkeypatch, capsys):

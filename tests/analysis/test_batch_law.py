@@ -98,6 +98,7 @@ def test_a_setting_is_a_power_where_it_is_above_0_and_an_exponential_where_it_is
     json.dumps(law.to_json(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floor", [False, True])
 def test_the_exponent_of_the_batch_size_is_covered_at_the_stated_confidence(floor):
     held = {"exponent": 0, "k": 0, "new": 0}
@@ -293,6 +294,7 @@ def test_the_bend_is_found_beside_the_batch_size():
     assert not fit_law(planted((16, 32, 64, 128), (8, None), seed=5), exponent=None).is_bent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["images/full-batch", "text/english"])
 def test_at_one_batch_size_the_laws_of_finished_studies_are_what_they_were(study):
     laws = Study.of(read_runs(EXPERIMENTS / f"{study}.sealed")).laws

@@ -14,15 +14,18 @@ LEAST = 0.78
 """90 % of 60 studies is 90 +- 4, of 100 it is 90 +- 3; only an interval too narrow misleads."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["free", "fixed"])
 def test_the_intervals_hold_about_as_often_as_they_say(fit):
     _check(Setting(3, 2, "both", 1.0, fit), studies=60)
 
 
+@pytest.mark.slow
 def test_the_intervals_hold_for_alike_twins_of_which_some_are_bounds():
     _check(Setting(3, 2, "right", 1.0, "free", 0.8), studies=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twins", [None, 0.7])
 def test_a_forecast_from_few_pilots_holds(twins):
     _check(Setting(3, 1, "none", "prior", "forecast", twins), studies=60)

@@ -313,6 +313,7 @@ def jittering(course, jitter, rho, seed, *, n_items=64, per_doubling=4):
     return curve("heldout_loss", steps, loss[:, None] * own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_doubling", [2, 8])
 @pytest.mark.parametrize("rho", [0.0, 0.8])
 def test_nothing_is_located_in_a_loss_that_never_falls_and_only_jitters(rho, per_doubling):

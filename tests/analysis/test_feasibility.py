@@ -20,6 +20,7 @@ def fitted(onsets):
     return fit_law(onsets, exponent=(1.2, 0.2), floor=True, confidence=0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "repeats", "n_train"), [((10, 20), 1, 40), ((10, 20), 2, 40), ((8, 16, 32), 1, 64), ((10,), 2, 40)]
 )
@@ -34,6 +35,7 @@ def test_the_expected_factor_is_that_of_forecasts_from_as_many_pilots(sizes, rep
     assert np.quantile(widths, 0.2) < expected_factor(sizes, repeats, n_train) < np.quantile(widths, 0.8)
 
 
+@pytest.mark.slow
 def test_more_pilots_narrow_what_is_expected_and_a_longer_reach_widens_it():
     factors = [expected_factor((8, 16), 2, n) for n in (32, 64, 128)]
     assert factors == sorted(factors)

@@ -78,6 +78,7 @@ def test_a_tight_prior_is_a_fixed_exponent_and_a_loose_one_is_a_free_exponent():
         assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_integral_agrees_with_brute_force_under_heavy_censoring():
     onsets = [
         onset(32, 240),
@@ -108,6 +109,7 @@ def test_the_integral_agrees_with_brute_force_under_heavy_censoring():
     assert (law.exponent.low, law.exponent.high) == pytest.approx((low, high), abs=0.03 * (high - low))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(k=st.floats(0.1, 50), exponent=st.sampled_from([1.0, None, (1.0, 0.1)]))
 def test_scaling_all_steps_scales_the_forecast(k, exponent):
@@ -119,6 +121,7 @@ def test_scaling_all_steps_scales_the_forecast(k, exponent):
     assert b.exponent.value == pytest.approx(a.exponent.value, rel=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(order=st.permutations(range(8)))
 def test_the_order_of_the_onsets_changes_nothing(order):
@@ -128,6 +131,7 @@ def test_the_order_of_the_onsets_changes_nothing(order):
     assert (b.sources, b.sizes, b.n_censored) == (a.sources, a.sizes, a.n_censored)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(hidden=st.integers(0, 2), below=st.floats(1.3, 3), exponent=st.sampled_from([1.0, None, (1.0, 0.1)]))
 def test_more_censoring_never_narrows(hidden, below, exponent):
@@ -330,6 +334,7 @@ def width(interval):
     return interval.high - interval.low
 
 
+@pytest.mark.slow
 def test_twins_count_as_one_run_so_that_their_likeness_is_not_taken_for_precision():
     bent = how_many_are_bent(twins(seed, (16, 32, 64, 128, 256)) for seed in range(300))
     assert stats.binomtest(bent, 300, 0.05).pvalue > 1e-3

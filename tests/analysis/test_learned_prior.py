@@ -178,6 +178,7 @@ def test_what_ships_is_a_table_as_it_is_learned():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clocks", learn.CLOCKS)
 def test_k_is_a_mean_over_domains_and_as_wide_as_domains_and_rates_are_apart(clocks):
     laws = learn.batch_exponents(learn.CLOCKS[clocks])

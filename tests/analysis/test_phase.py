@@ -172,6 +172,7 @@ def test_runs_that_copied_first_are_left_out_of_a_level_and_counted(planted):
             assert boundary.free.sizes == tuple(n for n in SIZES if learned[n][level])
 
 
+@pytest.mark.slow
 def test_runs_that_ended_with_neither_are_counted_apart_and_the_missing_law_has_a_reason(tmp_path):
     runs = [planted_run(tmp_path, n, levels=(20, 1e9, 1e9), tau_mem=1e9) for n in (128, 512)]
     _, second, _ = diagram(runs).boundaries
@@ -207,6 +208,7 @@ def test_the_onsets_of_a_size_are_those_of_its_runs(planted):
     assert small.memorization.low < C * 32 <= small.memorization.high
 
 
+@pytest.mark.slow
 def test_onsets_that_are_bounds_leave_an_end_open(tmp_path):
     runs = [planted_run(tmp_path, 128, seed=0), planted_run(tmp_path, 128, seed=1, levels=(1, 1e9, 1e9), tau_mem=1e9)]
     first, second, _ = diagram(runs).levels[0].levels
@@ -218,6 +220,7 @@ def test_onsets_that_are_bounds_leave_an_end_open(tmp_path):
 # --- the price ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_price_is_read_at_the_last_look_before_copies_were_seen(tmp_path):
     def novel(step):
         return 0.9 * step / LOOKS[-1]
@@ -242,6 +245,7 @@ def test_a_run_that_ended_before_copies_enters_with_its_last_look_and_says_so(tm
     assert price.step == pytest.approx(math.sqrt(LOOKS[-1] * max(s for s in LOOKS if s < 400)))
 
 
+@pytest.mark.slow
 def test_a_run_that_copied_from_the_first_look_on_is_left_out_of_the_price(tmp_path):
     (price,) = diagram([planted_run(tmp_path, 128, seed=k, tau_mem=tau) for k, tau in enumerate((1, 400))]).price
     assert (price.n_runs, price.n_left_out, price.reached) == (1, 1, True)
@@ -261,6 +265,7 @@ def test_a_share_of_none_or_all_stays_between_0_and_1(tmp_path, value):
     assert price.novel_valid.low < price.novel_valid.high
 
 
+@pytest.mark.slow
 def test_runs_that_agree_pool_their_counts_and_runs_that_differ_widen_the_interval(tmp_path):
     same = diagram([planted_run(tmp_path, 128, seed=k, novel=lambda _: 0.3) for k in range(3)]).price[0].novel_valid
     ends = binomtest(360, 1200).proportion_ci(0.95, method="exact")

@@ -20,6 +20,7 @@ def onsets(steps: dict[int, float], error: float = ERROR) -> list[Onset]:
     return [Onset(s, s / within, s * within, "no", "tau_val", RunKey(p, 16)) for p, s in steps.items()]
 
 
+@pytest.mark.slow
 def test_a_law_under_a_prior_agrees_with_brute_force():
     prior = Prior(exponent=(1.3, 0.25), floor=(2.0, 1.3), scatter=(-0.3, 0.6))
     law = fit_law(onsets(STEPS), prior=prior)

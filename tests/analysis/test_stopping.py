@@ -201,6 +201,7 @@ def test_as_many_copies_as_chance_gives_are_none_and_the_power_is_told(tmp_path)
     assert fisher_exact([[least - 1, 65 - least], [51, 512 - 51]], "greater").pvalue >= 0.05 / (5 * 6)
 
 
+@pytest.mark.slow
 def test_false_alarms_of_copies_are_as_rare_as_is_stated_over_whole_runs(tmp_path):
     rng = np.random.default_rng(3)
     alarms = 0

@@ -167,6 +167,7 @@ def test_the_same_settings_give_the_same_record_and_the_random_states_stay(of_no
     assert again.model_dump(exclude={"made"}) == of_novel.model_dump(exclude={"made"})
 
 
+@pytest.mark.slow
 def test_a_verdict_is_withheld_where_the_heldout_items_are_not_fresh():
     poisoned = torch.cat([HELDOUT[:60], noisy(TRAIN[:60], 1)])
     few = audit(NOVEL[:10], TRAIN, HELDOUT, orbit="none")
@@ -254,6 +255,7 @@ def test_samples_that_are_the_training_items_are_all_copies():
     assert any("training items" in note for note in record.inputs["generated"].notes)
 
 
+@pytest.mark.slow
 def test_an_interrupted_audit_goes_on_and_comes_out_the_same(tmp_path, monkeypatch):
     generated, options = torch.cat([NOVEL, COPIES]), {"orbit": "light", "output": tmp_path}
     monkeypatch.setattr(kept, "PAIRS_AT_ONCE", 1)  # results are written after every 64 queries
@@ -296,6 +298,7 @@ def test_a_file_of_features_is_opened_once(tmp_path):
     assert record.settings["features_sha256"]
 
 
+@pytest.mark.slow
 def test_a_few_identical_copies_are_told_where_no_other_items_equal_one_another():
     novel = fresh(300, 5)
     record = audit(torch.cat([novel, TRAIN[:2]]), TRAIN, HELDOUT, orbit="none")
@@ -351,6 +354,7 @@ def test_samples_that_are_all_one_picture_say_little():
     assert "1 distinct sample" in record.verdict.sentence
 
 
+@pytest.mark.slow
 def test_groups_of_one_side_alone_are_no_evidence():
     """Large groups are met more often than single items: what meets either at random must not look like copying."""
     generator = np.random.default_rng(0)

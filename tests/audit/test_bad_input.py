@@ -46,6 +46,7 @@ def sets(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_odd_names_go_through_to_record_rows_and_verification(sets, tmp_path):
     record = audit(*sets, orbit="none", output=tmp_path / "audit")
     shown = {name.encode("utf-8", "backslashreplace").decode() for name in NAMES}
@@ -61,6 +62,7 @@ def test_odd_names_go_through_to_record_rows_and_verification(sets, tmp_path):
     assert verify(tmp_path / "audit").agrees
 
 
+@pytest.mark.slow
 def test_samples_that_are_the_training_items_are_all_copies_and_it_is_said(sets):
     record = audit(sets[1], sets[1], sets[2], orbit="none")
     assert record.copies.count == record.n_generated == 24
@@ -129,6 +131,7 @@ def test_what_cannot_be_audited_is_refused_in_one_sentence(sets, tmp_path):
         str(refusal.value).encode()
 
 
+@pytest.mark.slow
 def test_groups_of_a_file_keep_held_out_items_of_the_same_patient_out(sets, tmp_path):
     table = "".join(f"train/{k}.png,p{k // 2}\nheldout/{k}.png,p{k // 2 + 10}\n" for k in range(12))
     (tmp_path / "groups.csv").write_text("name,group\n" + table, encoding="utf-8")
@@ -144,6 +147,7 @@ def test_groups_of_a_file_keep_held_out_items_of_the_same_patient_out(sets, tmp_
         audit(*sets, orbit="none", groups=tmp_path / "groups.csv")
 
 
+@pytest.mark.slow
 def test_other_features_in_the_same_file_are_another_audit(sets, tmp_path):
     code = tmp_path / "mine.py"
     code.write_text("def embed(x):\n    return x.mean(dim=(2, 3))\n")

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 ORDERS = [
     "import taumem",
     "import taumem; from taumem.audit import verify",
@@ -23,6 +25,7 @@ for order in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_it_can_be_called():
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT, *ORDERS]
     assert subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines() == ORDERS

@@ -53,6 +53,7 @@ def test_parts_are_not_compared_where_that_takes_too_long_and_that_is_said(sets,
     assert any("pairs of patches would be compared" in reason.why for reason in record.not_run)
 
 
+@pytest.mark.slow
 def test_without_held_out_images_training_images_stand_in_for_parts(sets):
     record = audit(sets[0], sets[1], **OPTIONS)
     assert record.partial[0].chance.source == "left_out"

@@ -47,6 +47,7 @@ def test_images_of_one_source_have_no_motifs_among_them(pictures):
     assert n_found <= 1
 
 
+@pytest.mark.slow
 def test_a_background_that_all_images_have_is_no_motif():
     samples, heldout = normal(60, 1, 16, 16), normal(60, 1, 16, 16, seed=1)
     for images in (samples, heldout):

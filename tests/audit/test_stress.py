@@ -42,6 +42,7 @@ def test_it_is_the_audit_of_the_stressed_samples_and_the_verdict_stays_that_of_t
     assert AuditRecord.read(folder / "audit" / "stress").copies == record.stress.copies
 
 
+@pytest.mark.slow
 def test_it_is_verified_with_the_rest(folder):
     assert verify(folder / "audit").agrees
     np.save(folder / "others.npy", np.load(folder / "stressed.npy")[::-1][:30])
@@ -70,6 +71,7 @@ def test_a_test_that_brings_out_nothing_says_so():
     assert record.stress.sentence.endswith("the test brings out none above chance.")
 
 
+@pytest.mark.slow
 def test_cycling_brings_out_the_memorizer_and_clears_the_exact_denoiser():
     diffusion, mixture = GaussianDiffusion(), GaussianMixture.two_modes(8)
     train, heldout = (mixture.sample(n, torch.Generator().manual_seed(n)) for n in (60, 200))

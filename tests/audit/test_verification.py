@@ -29,6 +29,7 @@ def test_an_untouched_audit_agrees(folder):
     assert found.compared > 100
 
 
+@pytest.mark.slow
 def test_a_number_that_was_changed_is_named(folder):
     file = folder / "audit" / "audit.json"
     content = json.loads(file.read_text())
@@ -37,6 +38,7 @@ def test_a_number_that_was_changed_is_named(folder):
     assert any(line.startswith("copies.count") for line in verify(folder / "audit").differences)
 
 
+@pytest.mark.slow
 def test_an_input_that_was_changed_is_named(folder):
     pictures = np.load(folder / "train.npy")
     pictures[0, 0, 0] += 1
@@ -44,6 +46,7 @@ def test_an_input_that_was_changed_is_named(folder):
     assert any(line.startswith("inputs.train.digest") for line in verify(folder / "audit").differences)
 
 
+@pytest.mark.slow
 def test_other_inputs_are_told_before_the_numbers_that_come_of_them(folder):
     pictures = np.load(folder / "generated.npy")
     np.save(folder / "generated.npy", pictures[::-1] // 2)
@@ -57,6 +60,7 @@ def test_other_inputs_are_told_before_the_numbers_that_come_of_them(folder):
     assert not any(".digest" in line for line in found.differences[2:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["report.html", "model-card.md"])
 def test_pages_that_were_changed_are_named(folder, name):
     place = folder / "audit"
@@ -72,6 +76,7 @@ def embed(images):
     return images.mean(dim=(2, 3))
 
 
+@pytest.mark.slow
 def test_what_was_given_in_python_is_asked_for_and_taken(folder):
     sets = {name: np.load(folder / f"{name}.npy") for name in ("generated", "train", "heldout")}
     given = {"groups": ([f"{k // 2}" for k in range(40)], [f"of {k}" for k in range(60)])}
@@ -86,6 +91,7 @@ def test_what_was_given_in_python_is_asked_for_and_taken(folder):
     assert verify(folder / "b", **sets, **given).differences == ()
 
 
+@pytest.mark.slow
 def test_a_redacted_record_says_nowhere_where_its_inputs_are(folder):
     secret = folder / "secret"
     secret.mkdir()
@@ -107,12 +113,14 @@ def test_a_redacted_record_says_nowhere_where_its_inputs_are(folder):
     assert verify(folder / "c", **sets, **given).differences
 
 
+@pytest.mark.slow
 def test_findings_that_were_changed_are_named(folder):
     file = folder / "audit" / "findings.csv"
     file.write_text(file.read_text().replace("True", "False"))
     assert any(line.startswith("findings.csv") for line in verify(folder / "audit").differences)
 
 
+@pytest.mark.slow
 def test_inputs_that_moved_can_be_named_and_are_asked_for(folder):
     (folder / "train.npy").rename(folder / "elsewhere.npy")
     with pytest.raises(RecordError, match=r"by train \(--train\)"):
@@ -120,6 +128,7 @@ def test_inputs_that_moved_can_be_named_and_are_asked_for(folder):
     assert verify(folder / "audit", train=folder / "elsewhere.npy").agrees
 
 
+@pytest.mark.slow
 def test_a_gallery_that_was_changed_is_named(folder):
     file = folder / "audit" / "gallery.json"
     file.write_text(
@@ -128,6 +137,7 @@ def test_a_gallery_that_was_changed_is_named(folder):
     assert any(line.startswith("pairs.0.copied") for line in verify(folder / "audit").differences)
 
 
+@pytest.mark.slow
 def test_a_tiny_p_that_was_changed_is_named(folder):
     file = folder / "audit" / "audit.json"
     content = json.loads(file.read_text())
@@ -136,6 +146,7 @@ def test_a_tiny_p_that_was_changed_is_named(folder):
     assert any(line.startswith("copies.p") for line in verify(folder / "audit").differences)
 
 
+@pytest.mark.slow
 def test_findings_that_were_replaced_together_with_their_hash_are_named(folder):
     file = folder / "audit" / "findings.csv"
     file.write_text(file.read_text().replace("True", "False"))

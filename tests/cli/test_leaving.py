@@ -26,6 +26,7 @@ def taumem(*arguments: object, script: str = "from taumem.cli import main; main(
     return subprocess.run(command, capture_output="stdout" not in options, check=False, timeout=60, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["ls"], ["fit", "--json"]], ids=" ".join)
 def test_output_that_nobody_reads_ends_quietly(study, arguments):
     verb, *options = arguments
@@ -36,6 +37,7 @@ def test_output_that_nobody_reads_ends_quietly(study, arguments):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
 @pytest.mark.parametrize("options", [["--json"], ["-o", "/dev/full"]], ids=" ".join)
 def test_output_to_a_full_disk_is_one_line_on_standard_error(study, options):
@@ -52,6 +54,7 @@ def code_of(*arguments: object) -> int:
     return leaving.value.code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [1, 2])
 def test_an_output_that_was_closed_from_the_start_is_no_matter(study, tmp_path, closed):
     found = taumem("ls", study, preexec_fn=lambda: os.close(closed))
@@ -60,17 +63,20 @@ def test_an_output_that_was_closed_from_the_start_is_no_matter(study, tmp_path, 
     assert b"Traceback" not in found.stderr + missing.stderr
 
 
+@pytest.mark.slow
 def test_a_device_stays_a_device(study):
     assert code_of("report", study, "-o", "/dev/null") == 0
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.slow
 def test_files_larger_than_they_may_be_are_told(study, tmp_path):
     done = taumem("seal", study, "-o", tmp_path / "s.sealed", script=LIMITED.format(2000))
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert b"s.sealed: cannot be written: larger than files may be here." in done.stderr
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8_can_be_printed(tmp_path, capsys):
     run = write_run(Path(os.fsdecode(bytes(tmp_path) + b"/study/\xff")))
     for arguments in (["ls", run.parent], ["fit", run.parent], ["report", run.parent, "-o", tmp_path / "r.html"]):
@@ -115,6 +121,7 @@ def test_ctrl_c_three_times_in_half_a_second_shows_no_traceback(tmp_path, worker
     assert b"Exception ignored" not in errors
 
 
+@pytest.mark.slow
 def test_the_script_that_seals_the_published_studies_names_those_that_there_are():
     script = Path(__file__).parents[2] / "experiments" / "seal.py"
     done = subprocess.run([sys.executable, script, "nowhere"], capture_output=True, check=False)

@@ -36,6 +36,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_says_which_to_keep_and_writes_a_record_and_a_page(place, tmp_path, capsys):
     assert taumem(place / "net", "--with", place / "probe.py", "-o", tmp_path / "scan", "--samples", 0) == 0
     printed, noted = capsys.readouterr()
@@ -49,6 +50,7 @@ def test_it_says_which_to_keep_and_writes_a_record_and_a_page(place, tmp_path, c
     assert "Keep checkpoint-" in page
 
 
+@pytest.mark.slow
 def test_json_is_one_object_also_where_the_probe_file_prints(place, tmp_path, capsys):
     options = ("--with", place / "probe.py", "-o", tmp_path / "scan", "--samples", 8, "--for-audit", 12, "--json")
     assert taumem(place / "net", *options) == 0
@@ -61,6 +63,7 @@ def test_json_is_one_object_also_where_the_probe_file_prints(place, tmp_path, ca
     assert {file.name for file in Path(found["audit"]).iterdir()} == {"generated.npy", "train.npy", "heldout.npy"}
 
 
+@pytest.mark.slow
 def test_where_no_samples_can_be_drawn_for_an_audit_the_scan_is_there_all_the_same(tmp_path, capsys):
     runs.perturbed(tmp_path / "net", 2)
     file = runs.probe_file(tmp_path)
@@ -76,6 +79,7 @@ def test_a_slip_is_one_line_and_exit_code_2(place, tmp_path, capsys):
     assert not (tmp_path / "scan").exists()
 
 
+@pytest.mark.slow
 def test_an_onset_fails_a_scan_that_is_asked_to(tmp_path, capsys):
     runs.saved_run(tmp_path / "output", None)
     file = runs.probe_file(tmp_path)

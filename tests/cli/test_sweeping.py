@@ -42,6 +42,7 @@ def swept(tmp_path_factory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_a_sweep_prints_where_its_runs_stand_and_ls_says_the_same(swept, capsys):
     again = ["sweep", swept.parent / "rates.toml", "--over", OVER, "-o", swept, "--workers", 1]
     assert taumem(*again) == 0
@@ -86,6 +87,7 @@ def test_the_studies_of_a_sweep_are_fitted_alone_or_as_one_law_with_the_setting_
     assert "did you mean 'training.learning_rate'" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_a_line_on_standard_error_and_exit_code_1(tmp_path, capsys):
     (tmp_path / "rates.toml").write_text(TOML)
     over = "training.learning_rate=1e30,3e-3"
@@ -174,6 +176,7 @@ def test_what_the_file_tells_submitit_reaches_it(tmp_path, monkeypatch, capsys, 
     assert "{'timeout_min': 5, 'mem_gb': 3}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_looking_at_a_sweep_loads_no_torch(swept):
     script = f"import sys; sys.argv = ['taumem', 'ls', {str(swept)!r}]; from taumem.cli import main\n"
     script += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"

@@ -72,6 +72,7 @@ def test_run_leaves_runs_a_report_and_the_experiment(study):
 OF_THE_DIAGRAM = {"boundaries", "clock", "levels", "over", "price", "sample_complexities"}
 
 
+@pytest.mark.slow
 def test_run_prints_one_json_object(study, capsys):
     content = output_of(capsys, "run", study / "experiment.json", "-o", study, "--workers", "1", "--json")
     assert set(content) == {
@@ -105,6 +106,7 @@ monitor = {times = [0.3, 0.6], n_items = 16, n_heldout_items = 16, first = 4, n_
 """
 
 
+@pytest.mark.slow
 def test_a_study_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, capsys):
     (tmp_path / "grammar.toml").write_text(GRAMMAR)
     arguments = [tmp_path / "grammar.toml", "-o", tmp_path / "out", "--workers", "1"]
@@ -129,12 +131,14 @@ def test_a_study_of_a_grammar_prints_exponents_levels_and_the_price(tmp_path, ca
     assert "does not grow in proportion to P" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_run_takes_seeds_and_changes(study, tmp_path, capsys):
     arguments = ["--seed", "3", "--seed", "4", "--set", "n_train=[8]", "--set", "training.min_steps=20"]
     output_of(capsys, "run", study.parent / "tiny.toml", *arguments, "-o", tmp_path, "--workers", "1", "--json")
     assert len(list(tmp_path.glob("P000008-seed[34]-[ab]"))) == 4
 
 
+@pytest.mark.slow
 def test_run_reports_on_all_that_the_folder_holds(study, tmp_path, capsys):
     for seed in ("3", "4"):
         run = ["run", study.parent / "tiny.toml", "--seed", seed, "--set", "training.min_steps=20", "-o", tmp_path]
@@ -144,6 +148,7 @@ def test_run_reports_on_all_that_the_folder_holds(study, tmp_path, capsys):
     assert f"-o {tmp_path}" in page
 
 
+@pytest.mark.slow
 def test_fit_reads_what_run_wrote(study, tmp_path, capsys):
     content = output_of(capsys, "fit", study, "--json", "-o", tmp_path / "law.json")
     assert json.loads((tmp_path / "law.json").read_text()) == content
@@ -151,6 +156,7 @@ def test_fit_reads_what_run_wrote(study, tmp_path, capsys):
     assert "tau_val" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_without_a_terminal_progress_is_a_line_for_each_tenth(tmp_path, capsys):
     (tmp_path / "tiny.toml").write_text(TINY.replace("min_steps = 600", "min_steps = 40"))
     assert taumem("run", tmp_path / "tiny.toml", "-o", tmp_path / "out", "--workers", "1") == 0
@@ -182,6 +188,7 @@ def test_a_law_that_bends_down_is_said_in_a_fit_and_warned_of_in_a_forecast(stud
     assert "tau_gen could not be read: it needs a held-out loss" in told
 
 
+@pytest.mark.slow
 def test_a_forecast_whose_floor_may_bend_the_law_up_does_not_warn_of_that(study, capsys, monkeypatch):
     steps = {p: 8 * p ** (0.7 + 0.1 * math.log2(p / 16)) for p in (16, 32, 64, 128, 256)}
     onsets = [Onset(step, step, step, "no", "tau_val", RunKey(p, 16)) for p, step in steps.items() for _ in range(2)]
@@ -202,6 +209,7 @@ def test_pilots_of_one_size_are_noted_in_a_forecast(study, capsys, monkeypatch):
     assert "located at one size only (P = 64)" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_forecast_gives_an_interval_in_steps_and_in_examples(study, capsys):
     content = output_of(capsys, "forecast", study, "--n-train", "32", "--clock", "tau_gap_sym[0.2]", "--json")
     assert content["steps"]["low"] < content["steps"]["value"] < content["steps"]["high"]
@@ -225,6 +233,7 @@ SEVERAL = [
 ]
 
 
+@pytest.mark.slow
 def test_runs_of_several_batch_sizes_are_printed_as_one_law_and_forecast_at_the_one_that_is_named(
     study, capsys, monkeypatch
 ):
@@ -246,6 +255,7 @@ def test_runs_of_several_batch_sizes_are_printed_as_one_law_and_forecast_at_the_
         assert taumem("forecast", study, "--n-train", "128", "--batch-size", wrong) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
 def test_a_forecast_says_its_three_units_which_of_them_is_supported_and_which_pilot_is_next(study, capsys, monkeypatch):
     planted(monkeypatch)
@@ -263,6 +273,7 @@ def test_a_forecast_says_its_three_units_which_of_them_is_supported_and_which_pi
     assert f"To be on the safe side, stop at {content['steps']['low']:,.0f}." in told
 
 
+@pytest.mark.slow
 def test_a_target_is_an_experiment_or_a_run_and_what_differs_is_named(study, capsys, monkeypatch):
     planted(monkeypatch)
     toml = study.parent / "tiny.toml"
@@ -294,6 +305,7 @@ def test_pilots_that_carry_no_forecast_say_so_in_a_line(study, capsys, monkeypat
     assert "Next pilot: none, since " in told.out
 
 
+@pytest.mark.slow
 def test_report_writes_a_page(study, tmp_path, capsys):
     content = output_of(capsys, "report", study, "-o", tmp_path / "page.html", "--json")
     assert Path(content["report"]).read_text().startswith("<!doctype html>")
@@ -311,6 +323,7 @@ def test_ls_lists_runs(study, capsys):
     assert "P000016-seed0-b" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sealed_study_is_read_like_its_folder(study, tmp_path, capsys):
     shutil.copytree(study, tmp_path / "study")
     before = output_of(capsys, "fit", tmp_path / "study", "--json")
@@ -334,6 +347,7 @@ def test_a_sealed_study_is_read_like_its_folder(study, tmp_path, capsys):
     assert output_of(capsys, "fit", tmp_path / "study", "--json") == before
 
 
+@pytest.mark.slow
 def test_a_smaller_sealed_study_keeps_what_samples_say_of_twins(study, tmp_path, capsys):
     before = output_of(capsys, "fit", study, "--json")
     small = ["--digits", "4", "--pictures", "2", "--short-errors"]
@@ -347,6 +361,7 @@ def test_a_smaller_sealed_study_keeps_what_samples_say_of_twins(study, tmp_path,
         assert now["step"] == pytest.approx(was["step"], rel=0.05 if "tau_member" in was["clock"] else exactly)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")
 def test_the_former_name_of_an_option_goes_on_with_a_note(study, capsys):
     now = output_of(capsys, "fit", study, "--confidence", "0.5", "--json")
@@ -394,6 +409,7 @@ def test_a_folder_of_ones_own_images_is_one_setting_away(tmp_path, capsys):
     assert header["data"]["n_heldout"] == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -440,18 +456,21 @@ def test_a_mistyped_verb_or_option_exits_with_2_as_well(capsys):
         assert taumem(*arguments) == 2
 
 
+@pytest.mark.slow
 def test_what_is_not_a_training_verb_starts_without_torch(study):
     script = f"import sys; sys.argv = ['taumem', 'ls', {str(study)!r}]; from taumem.cli import main\n"
     script += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_fit_loads_no_plotly(study):
     script = f"import sys; sys.argv = ['taumem', 'fit', {str(study)!r}]; from taumem.cli import main\n"
     script += "try: main()\nexcept SystemExit: pass\nassert not {'torch', 'plotly'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_what_is_to_be_made_is_said_before_it_is_made_and_what_it_teaches(tmp_path, capsys):
     (tmp_path / "tiny.toml").write_text(TINY.replace("min_steps = 600", "min_steps = 20"))
     command = ["run", tmp_path / "tiny.toml", "-o", tmp_path / "out", "--workers", "1"]
@@ -462,6 +481,7 @@ def test_what_is_to_be_made_is_said_before_it_is_made_and_what_it_teaches(tmp_pa
     assert told.count("0 % [0 %, 37 %]") == 1  # not once more when it has been made
 
 
+@pytest.mark.slow
 def test_fit_forecast_report_and_their_json_give_the_same_cautions(study, tmp_path, capsys):
     shutil.copytree(study, tmp_path / "study")
     for header in tmp_path.glob("study/P000008-*/run.json"):
@@ -476,6 +496,7 @@ def test_fit_forecast_report_and_their_json_give_the_same_cautions(study, tmp_pa
     assert said in output_of(capsys, "fit", tmp_path / "study", "--json")["cautions"][0]
 
 
+@pytest.mark.slow
 def test_sizes_that_are_excluded_enter_no_fit(study, capsys, monkeypatch):
     onsets = [Onset(9 * p, 9 * p, 9 * p, "no", "tau_val", RunKey(p, 16)) for p in (16, 32, 64) for _ in range(2)]
     monkeypatch.setattr("taumem.analysis.study.find_onsets", lambda *runs, **options: onsets)

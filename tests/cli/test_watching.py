@@ -145,6 +145,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(turned, capsys, arguments, t
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_it_loads_no_torch(turned):
     command = (
         "import sys; from taumem.cli import main\n"
@@ -166,6 +167,7 @@ def followed(file, *options):
     )
 
 
+@pytest.mark.slow
 def test_a_running_training_is_followed_until_ctrl_c(tmp_path):
     file = tmp_path / "log.jsonl"
     process = followed(file)
@@ -179,6 +181,7 @@ def test_a_running_training_is_followed_until_ctrl_c(tmp_path):
     assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_following_ends_with_a_verdict_where_that_fails_the_gate(tmp_path):
     file = log(tmp_path / "log.jsonl", values()[:12], STEPS[:12])
     process = followed(file, "--fail-on", "onset")
@@ -196,6 +199,7 @@ def test_every_option_stands_in_the_guide():
     assert [name for name in options if f"`{name}" not in guide] == []
 
 
+@pytest.mark.slow
 def test_a_log_without_a_held_out_loss_is_told_of_once_while_it_grows(tmp_path):
     file = log(tmp_path / "log.jsonl", values()[:12], STEPS[:12], name="loss")
     process = followed(file)

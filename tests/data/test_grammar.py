@@ -229,6 +229,7 @@ def test_a_split_can_take_the_whole_language(zipf):
     assert set(rows(split.train)) | set(rows(split.heldout)) == set(language(grammar))
 
 
+@pytest.mark.slow
 def test_every_string_is_as_likely_to_be_held_out_as_any_other():
     grammar = SMALL[5]
     held = [grammar.encode(grammar.split(1, 3, seed).heldout) for seed in range(1000)]
@@ -236,6 +237,7 @@ def test_every_string_is_as_likely_to_be_held_out_as_any_other():
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_the_first_string_of_a_zipf_split_follows_the_probabilities():
     grammar = RandomHierarchyModel(2, 2, 2, 1, 0, zipf=1.0)
     first = [grammar.encode(grammar.split(1, 0, seed).train)[0] for seed in range(600)]

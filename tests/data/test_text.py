@@ -244,6 +244,7 @@ def test_a_text_that_is_too_short_is_a_clear_error_with_counts():
             several(6400).windows(*numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_documents", [1, 20])
 def test_a_text_that_does_nothing_but_repeat_itself_is_soon_refused(n_documents):
     documents = {

@@ -74,6 +74,7 @@ def test_under_the_same_noise_what_is_hidden_stays_hidden():
     assert all((earlier <= later).all() for earlier, later in pairwise(steps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3])
 def test_the_exact_model_draws_from_its_language_in_however_few_steps(steps):
     language, diffusion = random_language(3, 3), AutoregressiveDiffusion(3)
@@ -124,6 +125,7 @@ def test_what_the_memorizer_generates_are_its_training_texts():
     assert stats.chisquare(same.sum(dim=0).numpy()).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_a_network_that_is_trained_long_enough_goes_on_as_its_training_texts_do():
     diffusion, data = AutoregressiveDiffusion(5), torch.randint(5, (4, 16), generator=seeded(5))
     network = Transformer(16, 5, width=32, heads=2, causal=True)

@@ -101,6 +101,7 @@ def expected_loss(diffusion, denoiser, language) -> float:
 SOURCES = {"independent symbols": iid([0.6, 0.3, 0.1], 3), "Markov chain": markov(0.85, 4)}
 
 
+@pytest.mark.slow
 @each_schedule
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
 def test_the_bound_of_an_exact_denoiser_is_the_entropy_of_the_source(schedule, source):

@@ -55,6 +55,7 @@ def test_ddim_transports_a_gaussian_along_the_exact_flow(schedule):
     assert error(400) < 0.4 * error(100)
 
 
+@pytest.mark.slow
 def test_ancestral_sampling_reproduces_the_mean_and_the_covariance_of_a_gaussian():
     diffusion, n = GaussianDiffusion(eta=1.0), 20_000
     made = sample(diffusion, GaussianDenoiser(diffusion, MEAN, COVARIANCE), n, (2,), seeded(), steps=400).double()
@@ -72,6 +73,7 @@ def test_a_data_set_of_one_point_is_returned_exactly(eta):
     assert torch.equal(made, point.expand(5, 1, 4, 4))
 
 
+@pytest.mark.slow
 @ETAS
 def test_the_exact_denoiser_of_a_mixture_generates_the_mixture(eta):
     mixture = GaussianMixture(

@@ -114,6 +114,7 @@ def exact(diffusion, prior):
 PRIOR = np.array([0.5, 0.3, 0.15, 0.05])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "diffusion",
     [UniformDiffusion(4, LinearBetas(), "kl"), UniformDiffusion(4, CosineKeeping(), "kl", steps=25)],
@@ -206,6 +207,7 @@ def test_without_noise_the_nearest_candidates_are_the_likely_ones():
     torch.testing.assert_close(weights, torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0]], dtype=F64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", [Polynomial(), LinearBetas()], ids=repr)
 def test_sampling_with_the_exact_denoiser_reproduces_the_language(schedule):
     language, diffusion, n = random_language(2, 3), UniformDiffusion(2, schedule), 3000

@@ -45,6 +45,7 @@ def run(*arguments: str | Path) -> int:
     return int(stop.value.code or 0)
 
 
+@pytest.mark.slow
 def test_the_screen_says_how_many_there_are_without_near_duplicates(forty, capsys):
     shutil.copy(forty / "00.png", forty / "again.png")
     assert run(forty) == 0
@@ -81,6 +82,7 @@ def test_eight_images_get_no_forecast_and_something_else_to_do():
     assert ["twin=" in found.advice[0].how, "audit" in found.advice[-1].how] == [True, True]
 
 
+@pytest.mark.slow
 def test_many_items_are_told_to_hold_some_out_first():
     assert "heldout" in prospects(5000, "vectors", "a.npy").advice[0].how
 

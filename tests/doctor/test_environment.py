@@ -18,6 +18,7 @@ def test_every_extra_says_what_it_is_for():
     assert set(PURPOSES) | FOR_DEVELOPMENT == set(project["optional-dependencies"])
 
 
+@pytest.mark.slow
 def test_here_everything_works_that_taumem_needs():
     found = look_around()
     assert {package.state for package in found.packages} == {"works"}
@@ -61,6 +62,7 @@ def test_an_import_that_raises_exits_prints_or_ends_python_is_told_and_the_other
     }
 
 
+@pytest.mark.slow
 def test_an_import_that_hangs_is_ended(put, monkeypatch):
     monkeypatch.setattr(environment, "PATIENCE", 2)
     put("hangs", "1", "import time; time.sleep(60)")
@@ -83,6 +85,7 @@ def test_what_taumem_cannot_do_without_stands_in_the_way_unless_it_works(put, mo
     assert not found.has_torch
 
 
+@pytest.mark.slow
 def test_an_extra_that_is_old_excluded_or_broken_is_a_caution_with_the_line_that_brings_it(put, monkeypatch):
     put("lightning", "2.6.2")
     put("ray", "3.0", "raise OSError('libray.so: cannot open')")
@@ -104,6 +107,7 @@ def test_an_extra_that_is_half_there_says_what_is_missing():
     assert Extra("x", "", (missing, old)).state == "other version"
 
 
+@pytest.mark.slow
 def test_taumem_that_is_not_installed_is_in_the_way(monkeypatch):
     def none(name: str) -> None:
         raise PackageNotFoundError(name)

@@ -38,6 +38,7 @@ def test_a_folder_of_different_pictures_is_so_many_items(folder):
     assert seen.near.example is None
 
 
+@pytest.mark.slow
 def test_all_that_cannot_be_read_is_named_with_its_reason(folder):
     (folder / "zero.png").write_bytes(b"")
     (folder / "half.png").write_bytes((folder / "00.png").read_bytes()[:150])

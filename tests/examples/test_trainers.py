@@ -27,6 +27,7 @@ def test_every_adapter_has_its_stand_in():
     assert {file.stem for file in ADAPTERS.glob("*.py")} == set(stand_ins.TRAINERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", stand_ins.TRAINERS)
 def test_a_guarded_trainer_stops_keeps_a_checkpoint_and_trains_as_without_a_guard(name, tmp_path, monkeypatch):
     made = []

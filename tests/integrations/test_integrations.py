@@ -6,6 +6,7 @@ import pytest
 import taumem.integrations
 
 
+@pytest.mark.slow
 def test_no_framework_comes_along_before_its_adapter_is_used():
     script = """
 import sys

@@ -22,6 +22,7 @@ PILOTS = {
 }
 
 
+@pytest.mark.slow
 def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
     stages: list[str] = []
     result = forecast_and_prove(
@@ -59,6 +60,7 @@ def test_pilots_forecast_a_size_that_is_then_trained_and_measured(tmp_path):
         forecast_and_prove(tiny(**PILOTS), tmp_path, n_train=64, workers=1)
 
 
+@pytest.mark.slow
 def test_pilots_that_end_too_early_give_no_forecast(tmp_path):
     short = tiny(n_train=[32, 48], training={**PILOTS["training"], "min_steps": 60, "steps_per_example": 0})
     with pytest.raises(ConfigError, match="train longer"):

@@ -68,6 +68,7 @@ def facts(record: RunRecord) -> list[dict]:
     return [m.model_dump(exclude={"seconds"}) for m in record.measurements]
 
 
+@pytest.mark.slow
 def test_processes_that_are_spawned_know_it_and_fit_page_and_json_see_it(experiment, tmp_path, capsys):
     """What holds of any runs in processes is tested here too: they equal runs in turn, and tell how far they are."""
     study = load_experiment(experiment)
@@ -94,6 +95,7 @@ def test_processes_that_are_spawned_know_it_and_fit_page_and_json_see_it(experim
     assert "circle" in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_prepares_its_data_once(tmp_path):
     # A radius of its own: what was read for other tests does not count.
     study = tiny(data={"source": "circle", "radius": 7}, model={"kind": "linear"})

@@ -26,6 +26,7 @@ STEPS = 400
 """Enough to be killed in training."""
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_its_task_with_it_and_no_other_and_what_waits_can_be_dropped():
     """Killed processes are those of the sweeps below."""
     executor = Processes(1)
@@ -246,6 +247,7 @@ def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_pa
     assert held(tmp_path / "out") == unbroken
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_is_killed_and_not_begun_again_is_listed_and_the_same_command_makes_it(tmp_path, unbroken):
     sweep = small_sweep(tmp_path, RATES, steps=STEPS)
     kills = KillsOne(tmp_path / "out")

@@ -53,6 +53,7 @@ def measured(record: RunRecord) -> dict:
     return {m.key: m.value for m in record.measurements}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["masked", "uniform"])
 def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind):
     study = tiny(diffusion={"kind": kind, "weighting": "x0"})
@@ -67,6 +68,7 @@ def test_runs_that_train_together_are_those_that_train_one_by_one(tmp_path, kind
         assert record.header == alone.header
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_runs_out(tmp_path):
     progress: list[tuple[int, int]] = []
     at_once = make_study(
@@ -84,6 +86,7 @@ def test_two_workers_share_the_runs_out(tmp_path):
     assert progress[-1] == (180, 180)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted_at", [1, 8, 37])
 def test_interrupted_together_they_end_as_unbroken_ones(tmp_path, interrupted_at):
     plans = plans_of(tiny())
@@ -135,6 +138,7 @@ def test_runs_that_diverge_are_not_saved(tmp_path):
     assert [len(plan.checkpoints(tmp_path)) for plan in plans] == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_look_that_another_runs_end_prevented_is_made_up_for(tmp_path, monkeypatch):
     plans = plans_of(tiny())
     make_runs_together(plans, tmp_path / "unbroken")
@@ -172,6 +176,7 @@ def test_a_record_that_is_older_than_a_key_goes_on(tmp_path):
         make_run(plan, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_ends_once_it_has_memorized_and_is_not_made_again(tmp_path):
     study = tiny(n_train=[8, 24], **training(stop_at_copies=0.3, min_steps=1000, learning_rate=5e-3))
     small, large = make_study(study, tmp_path, workers=1)

@@ -50,6 +50,7 @@ def test_what_is_not_about_images_is_refused(preset, key):
         load_experiment(preset, [key])
 
 
+@pytest.mark.slow
 def test_a_network_that_is_not_there_is_one_clear_line(tmp_path):
     pytest.importorskip("torchmetrics")
     with pytest.raises(ConfigError, match=r"^gone\.pt: no extractor of features can be read there"):

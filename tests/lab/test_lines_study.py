@@ -38,6 +38,7 @@ def _own_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_lines_are_asked_for_what_texts_are_and_for_what_is_new(tmp_path):
     record, _ = records = make_study(tiny(), tmp_path / "out", workers=1)
     asked = {"copy_fraction", "copy_fraction_chance", "infill_copies", "heldout_bits", "novelty", "uniqueness"}

@@ -1,5 +1,6 @@
 """monitor.membership: what it adds to a run's record, and that a run without it is what it was."""
 
+import pytest
 from tiny import tiny
 
 from taumem.analysis import find_onsets
@@ -16,6 +17,7 @@ def made(folder, experiment, **monitor):
     return RunRecord.read(folder / plan.name)
 
 
+@pytest.mark.slow
 def test_it_adds_its_quantities_at_each_look_and_changes_no_other_number(tmp_path):
     plain = made(tmp_path / "plain", tiny())
     more = made(tmp_path / "more", tiny(), membership=True)

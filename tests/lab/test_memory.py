@@ -54,6 +54,7 @@ def test_each_parameter_counts_with_its_gradient_moments_and_average(optimizer, 
     assert memory.total == 24 + memory.moments + memory.average + memory.activations + OVERHEAD
 
 
+@pytest.mark.slow
 def test_a_checkpointed_network_takes_less_and_its_weights_as_much():
     def of(again):
         training = {"batch_size": 64, "checkpoint_activations": again}
@@ -83,6 +84,7 @@ def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path, monkeypat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_on_a_gpu_it_is_a_warning_and_the_data_set_of_the_machine_does_not_count(monkeypatch):
     prepared = RunPlan(tiny(**OF_IMAGES), 8, 0, None).prepare()
     there = replace(prepared, plan=replace(prepared.plan, device="cuda"))

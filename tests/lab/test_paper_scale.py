@@ -34,6 +34,7 @@ def values(record):
     return [(m.quantity, m.step, m.t, m.value) for m in record.measurements]
 
 
+@pytest.mark.slow
 def test_a_checkpointed_run_measures_what_another_does_to_the_last_bit(tmp_path):
     _, plain = made(of_images(), tmp_path / "plain")
     _, again = made(of_images(checkpoint_activations=True), tmp_path / "again")
@@ -41,6 +42,7 @@ def test_a_checkpointed_run_measures_what_another_does_to_the_last_bit(tmp_path)
     assert again.header.experiment["training"]["checkpoint_activations"] is True
 
 
+@pytest.mark.slow
 def test_learned_variances_are_trained_and_the_simple_loss_is_measured(tmp_path):
     plan, record = made(of_images(LEARNED), tmp_path)
     prepared = plan.prepare()

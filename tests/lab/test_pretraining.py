@@ -42,6 +42,7 @@ def loss_at(record: RunRecord, step: int, quantity: str = "heldout_loss") -> lis
     return [m.value for m in record.measurements if (m.step, m.quantity) == (step, quantity)]
 
 
+@pytest.mark.slow
 def test_all_runs_start_from_one_network_that_is_looked_at_before_the_first_step(tmp_path):
     records = make_study(of_vectors(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
     network = load_file(tmp_path / "pretrained" / "network.safetensors")
@@ -100,6 +101,7 @@ def test_its_steps_are_computed_as_those_of_the_runs_are(tmp_path, monkeypatch):
     assert all(torch.allclose(plain[name], asked[name], atol=1e-3) for name in weights)
 
 
+@pytest.mark.slow
 @needs_peft
 def test_adapters_alone_are_trained_and_do_nothing_at_first(tmp_path):
     (full,) = make_study(of_vectors(), tmp_path / "full", workers=1)

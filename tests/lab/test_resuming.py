@@ -156,6 +156,7 @@ def test_a_finished_run_whose_last_weights_are_damaged_is_not_made_again_and_say
         make_run(plan, tmp_path, lambda plan, step: pytest.fail("it was trained"))
 
 
+@pytest.mark.slow
 def test_runs_in_one_program_go_back_too(tmp_path):
     plans = [RunPlan(tiny(), 8, 0, half) for half in ("a", "b")]
     make_runs_together(plans, tmp_path / "unbroken")
@@ -187,6 +188,7 @@ def test_a_disk_that_is_full_at_the_end_is_told_and_the_other_runs_are_saved(tmp
     assert [len(plan.checkpoints(tmp_path)) for plan in plans] == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_written", [0, 2, 5])
 @pytest.mark.parametrize("step", [32, 60], ids=["on the way", "at the end"])
 def test_a_look_that_was_not_made_or_not_written_whole_when_a_run_was_saved_is_made_up_for(
@@ -234,6 +236,7 @@ def longer(min_steps: int, **changes) -> Experiment:
     return tiny(training={**TINY["training"], "min_steps": min_steps}, **{"n_train": [8], "twins": False, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_stopped_at", [None, 37])
 def test_a_run_that_is_made_longer_is_one_planned_long_but_for_the_look_at_its_first_end(tmp_path, first_stopped_at):
     make_study(longer(150), tmp_path / "long", workers=1)

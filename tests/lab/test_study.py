@@ -112,6 +112,7 @@ def test_a_folder_of_another_experiment_is_refused(tmp_path):
         make_study(other, tmp_path, workers=1)
 
 
+@pytest.mark.slow
 def test_a_study_may_grow_by_sizes_and_seeds(tmp_path):
     first = make_study(tiny(n_train=[8]), tmp_path, workers=1)
     grown = make_study(tiny(n_train=[8, 16], seeds=[0, 1]), tmp_path, workers=1)
@@ -122,12 +123,14 @@ def test_a_study_may_grow_by_sizes_and_seeds(tmp_path):
     assert facts(grown[0]) == facts(first[0])
 
 
+@pytest.mark.slow
 def test_an_error_in_a_worker_reaches_the_caller(tmp_path):
     diverging = tiny(training={"batch_size": 4, "learning_rate": 1e30, "clip": None, "min_steps": 40})
     with pytest.raises(RecordError, match="smaller learning rate"):
         make_study(diverging, tmp_path, workers=2)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_the_ones_that_are_measured(tmp_path):
     raw = tiny(n_train=[8], training={**tiny().training.model_dump(), "ema_window": None})
     averaged = make_study(tiny(n_train=[8]), tmp_path / "ema", workers=1)[0]

@@ -259,6 +259,7 @@ def test_a_disk_that_is_full_fails_runs_and_room_is_all_they_need(made, tmp_path
     assert held(tmp_path / "out") == held(made)
 
 
+@pytest.mark.slow
 def test_each_study_of_a_sweep_has_the_start_that_it_asks_for(tmp_path):
     start = "\n[pretraining]\nn_train = 32\nbatch_size = 8\n"
     start += "data = {source = 'mixture', dimensions = 4, n_items = 300, n_heldout = 8}\n"
@@ -280,6 +281,7 @@ def of_another_network(checkpoint: Path, other: Path) -> None:
     shutil.copy(other, checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [truncated, of_another_network])
 def test_a_checkpoint_that_cannot_be_taken_is_told_and_the_run_ends_as_an_unbroken_one(made, tmp_path, spoil):
     make_study(load_experiment(toml_file(tmp_path), ["model.width=8"]), tmp_path / "other", workers=1)

@@ -28,6 +28,7 @@ def tiny(**changes) -> Experiment:
     return Experiment.model_validate({**TINY, **changes})
 
 
+@pytest.mark.slow
 def test_a_text_is_asked_for_copies_infilling_bits_and_quality(tmp_path):
     a, *_ = records = make_study(tiny(), tmp_path, workers=1)
     asked = {"copy_fraction", "infill_copies", "heldout_bits", "heldout_bits_ngram", "heldout_entropy", "twin_loss"}
@@ -47,6 +48,7 @@ def test_under_uniform_noise_what_needs_a_mask_is_not_asked(tmp_path):
     assert {"copy_fraction", "heldout_entropy", "gap"} <= set(record.quantities)
 
 
+@pytest.mark.slow
 def test_from_left_to_right_all_is_asked_and_all_positions_are_trained_on(tmp_path):
     study = tiny(n_train=[4], diffusion={"kind": "autoregressive"})
     prepared = plans_of(study)[0].prepare()
@@ -108,6 +110,7 @@ def test_sizes_are_nested_and_twins_share_no_window():
     assert not set(map(tuple, plans[8, "a"].train.tolist())) & set(map(tuple, plans[8, "b"].train.tolist()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alphabet", ["characters", "bytes"])
 def test_a_file_of_ones_own_has_the_alphabet_that_is_asked_for(tmp_path, alphabet):
     file = tmp_path / "own.txt"
@@ -143,6 +146,7 @@ def test_a_network_that_cannot_be_is_refused_before_a_folder_is_made(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_report_of_a_text_study_shows_texts(tmp_path, capsys):
     make_study(tiny(), tmp_path / "out", workers=1)
     with pytest.raises(SystemExit) as stop:

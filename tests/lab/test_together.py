@@ -36,6 +36,7 @@ def stop_at(at: int):
     return on_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "training",
     [{}, {"batch_size": "P"}, {"schedule": "cosine", "warmup": 3, "clip": 0.1}],
@@ -52,6 +53,7 @@ def test_the_records_are_those_of_runs_made_one_by_one(tmp_path, training):
         assert losses(tmp_path / "together", plan) == pytest.approx(alone, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [{}, {"batch_size": "P"}], ids=["all sizes at once", "one size after another"])
 def test_interrupted_they_end_as_unbroken_ones(tmp_path, training):
     plans = plans_of(study(**training))
@@ -68,6 +70,7 @@ def test_interrupted_they_end_as_unbroken_ones(tmp_path, training):
         assert losses(tmp_path / "broken", plan) == losses(tmp_path / "unbroken", plan)
 
 
+@pytest.mark.slow
 def test_an_older_study_begun_one_by_one_goes_on_in_parts_and_together(tmp_path):
     first, *_ = plans = plans_of(study(together=False))
     make_study(study(together=False), tmp_path / "alone", workers=1)
@@ -92,6 +95,7 @@ def test_an_older_study_begun_one_by_one_goes_on_in_parts_and_together(tmp_path)
         make_study(study(together=False, precision="bf16"), tmp_path, workers=1)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_and_the_others_are_finished(tmp_path, monkeypatch):
     plans = plans_of(study())
     broken = plans[0]

@@ -219,6 +219,7 @@ def test_an_event_file_of_noise_is_refused_in_one_line(tmp_path):
         read_logs(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_long_log_is_streamed(tmp_path):
     """Batches of training are counted, and only what is wanted is kept."""
     file = tmp_path / "long.csv"

@@ -295,6 +295,7 @@ def test_an_ensemble_learns_as_one_batched_program(diffusion, time_conditioning)
             torch.testing.assert_close(together[name][k], p.grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_on_few_texts_leads_to_texts_known_by_heart():
     data = texts(4, 16, 5, seed=5)
     learner = Learner.start(Categorical(Transformer(16, 5, width=32, heads=2), MASKED), learning_rate=3e-3)

@@ -194,6 +194,7 @@ def test_the_loss_reaches_every_parameter_by_a_finite_gradient(denoiser):
         assert p.grad.any(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("diffusion", "denoiser"),
     [

@@ -34,6 +34,7 @@ def test_the_names_of_two_runs_are_two_series(naming, one, other):
     assert (names[0] == names[1]) == (one == other or "{stem}" not in naming.template)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_whatever_a_name_is_reading_it_raises_nothing(name):
     found = read_name(name)

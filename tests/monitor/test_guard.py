@@ -324,6 +324,7 @@ def test_copies_are_counted_where_there_is_a_sampler():
 # --- when it looks ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hook_that_fires_every_k_steps_loses_no_look():
     each = guarded()
     train(each, steps=80)

@@ -40,6 +40,7 @@ def guarded(rank, folder, size):
     return stopped, said, numbers
 
 
+@pytest.mark.slow
 def test_two_processes_measure_stop_and_write_as_one(tmp_path):
     with torch.random.fork_rng():
         stopped, _, alone = guarded(0, tmp_path / "one", 1)

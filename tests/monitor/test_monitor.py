@@ -105,6 +105,7 @@ def plain_training(seed: int, watch=None):
     return [*weights, *losses, torch.get_rng_state()], (np.random.get_state()[1].tolist(), random.getstate())  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_a_monitored_run_is_bit_identical_to_an_unmonitored_one(tmp_path):
     """With dropout and batch normalization in both twins, all probes, and a user's loss that draws global noise."""
     with open_record(tmp_path) as record:
@@ -150,6 +151,7 @@ def test_every_module_gets_its_own_mode_back_and_so_does_the_random_state_even_w
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
+@pytest.mark.slow
 def test_the_twin_is_asked_in_evaluation_mode_and_goes_back_to_training(tmp_path):
     twin, ours = unet(1), unet(0)
     nn.init.normal_(twin.network.leave[-1].weight, generator=generator(0))  # iDDPM starts at zero: nothing to drop
@@ -403,6 +405,7 @@ def test_each_step_of_the_cadence_leads_to_one_look_at_the_first_firing_at_or_af
     assert looks == expected(cadence, sample_cadence, firings)
 
 
+@pytest.mark.slow
 @given(cadences, cadences)
 def test_a_loop_that_asks_at_every_step_looks_at_the_steps_of_the_cadence(tmp_path_factory, cadence, sample_cadence):
     with open_record(tmp_path_factory.mktemp("run")) as record:
@@ -411,6 +414,7 @@ def test_a_loop_that_asks_at_every_step_looks_at_the_steps_of_the_cadence(tmp_pa
     assert [step for step, drawn in looks.items() if drawn] == sample_cadence.steps(150)
 
 
+@pytest.mark.slow
 @given(cadences, cadences, st.integers(1, 20), st.integers(1, 150), st.data())
 def test_where_training_goes_on_from_an_earlier_checkpoint_the_looks_are_those_of_an_unbroken_run(
     tmp_path_factory, cadence, sample_cadence, every, killed_at, data

@@ -34,6 +34,7 @@ def pilots(folder, calls=None, **options):
     return taumem.pilot(train_on, ITEMS, folder=folder, **options)
 
 
+@pytest.mark.slow
 def test_pilots_make_a_study_that_says_when_to_stop_and_are_not_made_twice(tmp_path):
     calls, lines = [], []
     study = pilots(tmp_path / "pilots", calls, log=lines.append)
@@ -57,6 +58,7 @@ def test_pilots_make_a_study_that_says_when_to_stop_and_are_not_made_twice(tmp_p
     assert calls == [8, 16, 24]
 
 
+@pytest.mark.slow
 def test_an_interrupted_pilot_begins_anew(tmp_path):
     def interrupted(items, guard):
         train(guard, train=items, loss=loss_of_global_torch, steps=30)
@@ -72,6 +74,7 @@ def test_an_interrupted_pilot_begins_anew(tmp_path):
     assert all(json.loads((record.path / "pilot.json").read_text())["stop"] for record in study.records)
 
 
+@pytest.mark.slow
 def test_groups_stay_together_and_are_what_is_counted(tmp_path):
     groups = [place // 2 for place in range(len(ITEMS))]
     study = pilots(tmp_path, groups=groups, sizes=(4, 8), log=None)
@@ -96,6 +99,7 @@ def test_a_limit_of_steps_ends_a_pilot(tmp_path):
     assert "the most that was allowed" in lines[4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "kind", "told"),
     [
@@ -145,6 +149,7 @@ def test_pilots_may_be_of_a_dataset(tmp_path):
     assert (Path(tmp_path) / "pilots.json").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_pilot_leaves_nothing_in_the_record_of_the_one_made_anew(tmp_path):
     """Another training under the same folder gives other numbers: those of the first must all be gone."""
 
@@ -210,6 +215,7 @@ def test_disjoint_pilots_of_other_sizes_would_be_drawn_otherwise_and_are_refused
         pilots(tmp_path, nested=False, sizes=(4, 8, 16), max_steps=10, log=None)
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_raised_makes_the_pilots_anew_that_it_ended(tmp_path):
     calls = []
     pilots(tmp_path, calls, max_steps=10, log=None)
@@ -275,6 +281,7 @@ def _one_of_two(rank, folder):
     return numbers, len(lines) > 0, str(refused.value)
 
 
+@pytest.mark.slow
 def test_two_processes_make_pilots_as_one(tmp_path):
     first, second = by_two(_one_of_two, tmp_path)
     assert first[0] == second[0] != []

@@ -102,6 +102,7 @@ def counting(monkeypatch):
     return loaded
 
 
+@pytest.mark.slow
 def test_what_was_scored_is_not_scored_again_and_new_ones_come_in_their_order(tmp_path, monkeypatch):
     perturbed(tmp_path / "all", 8)
     file, folder = probe_file(tmp_path), tmp_path / "net"
@@ -117,6 +118,7 @@ def test_what_was_scored_is_not_scored_again_and_new_ones_come_in_their_order(tm
     assert found.to_json()["choice"] == at_once.to_json()["choice"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_scan_keeps_what_it_has_and_goes_on(tmp_path, monkeypatch):
     perturbed(tmp_path / "net", 5)
     file = probe_file(tmp_path)
@@ -133,6 +135,7 @@ def test_an_interrupted_scan_keeps_what_it_has_and_goes_on(tmp_path, monkeypatch
     assert found.record.steps == [10, 20, 30, 40, 50]
 
 
+@pytest.mark.slow
 def test_samples_that_are_wanted_later_are_drawn_of_what_was_scored_before(tmp_path):
     perturbed(tmp_path / "net", 3)
     file = probe_file(tmp_path, PROBE + SAMPLE)
@@ -160,6 +163,7 @@ def test_a_probe_file_that_has_changed_is_told_of(tmp_path):
     assert "probe.py was changed since" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_of_checkpoints_that_are_gone_none_is_to_be_kept(run, scanned, tmp_path):
     folder = tmp_path / "output"
     shutil.copytree(run[0], folder)
@@ -174,6 +178,7 @@ def test_of_checkpoints_that_are_gone_none_is_to_be_kept(run, scanned, tmp_path)
 # --- what is wrong with a checkpoint ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_broken_checkpoints_are_passed_over_by_name_and_the_rest_goes_on(tmp_path):
     net = tmp_path / "net"
     perturbed(net, 9)
@@ -252,6 +257,7 @@ def test_several_models_in_a_folder_are_refused_and_one_is_chosen(tmp_path):
         taumem.scan(tmp_path / "net", file, folder=tmp_path / "scan", only="dog_*.safetensors")
 
 
+@pytest.mark.slow
 def test_epochs_stay_epochs_unless_it_is_said_how_many_steps_they_have(tmp_path):
     perturbed(tmp_path / "net", 3, name="cat-{step:06d}.safetensors", every=1)
     file = probe_file(tmp_path, PROBE + "batch_size = 8\n")
@@ -297,6 +303,7 @@ def test_a_folder_that_cannot_be_used_is_refused_in_a_line(tmp_path, names, opti
 # --- for an audit -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_samples_of_the_checkpoint_to_keep_are_written_for_an_audit(tmp_path):
     perturbed(tmp_path / "net", 2)
     file = probe_file(tmp_path, PROBE + SAMPLE)
@@ -305,6 +312,7 @@ def test_samples_of_the_checkpoint_to_keep_are_written_for_an_audit(tmp_path):
     assert (record.n_generated, record.n_train, record.n_heldout) == (24, len(TRAIN), len(HELDOUT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["(x + 1) / 2", "x"])
 def test_an_audit_reads_these_files_whatever_the_range_of_the_items_and_however_far_samples_leave_it(tmp_path, scale):
     perturbed(tmp_path / "net", 2)

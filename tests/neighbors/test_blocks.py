@@ -92,6 +92,7 @@ def interrupted_after(n_calls):
     return progress
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_from_its_file(tmp_path):
     file, n_blocks = tmp_path / "kept.npz", []
     nearest(QUERIES, REFERENCES, memory=SMALL, progress=lambda *done: n_blocks.append(done))
@@ -131,6 +132,7 @@ def test_a_file_that_holds_no_results_is_refused(tmp_path, content):
         nearest(QUERIES, REFERENCES, resume=tmp_path / "kept.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_shards", [1, 3, 30])
 def test_a_search_in_parts_is_that_of_the_whole_to_the_bit(n_shards, on_disk):
     groups = torch.arange(500) % 40

@@ -42,6 +42,7 @@ def by_hand(queries, train, own=None):
     return [np.array(column) for column in zip(*found, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [2**29, 2**20])
 def test_scores_neighbors_and_views_are_those_of_brute_force(pictures, memory):
     train, queries = pictures[:40], torch.cat([pictures[40:52], pictures[:4].flip(3), torch.roll(pictures[4:8], 1, 2)])
@@ -53,6 +54,7 @@ def test_scores_neighbors_and_views_are_those_of_brute_force(pictures, memory):
         assert found.way.tolist() == ways.tolist()
 
 
+@pytest.mark.slow
 def test_a_training_item_of_its_own_is_left_out_with_its_group(pictures):
     train = pictures[:40]
     own = GROUPS[:10].numpy()

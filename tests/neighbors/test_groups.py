@@ -63,6 +63,7 @@ points = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(points, st.sampled_from([1 / 3, 0.1, 0.6]), st.sampled_from([2**16, 2**29]))
 def test_groups_are_those_of_all_subsets_that_are_one_from_outside(rows, threshold, memory):

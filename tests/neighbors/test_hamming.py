@@ -18,6 +18,7 @@ def symbols(n: int, length: int, vocabulary: int = 3, seed: int = 0) -> torch.Te
 sizes = st.integers(1, 12)
 
 
+@pytest.mark.slow
 @given(
     n=sizes,
     m=st.integers(1, 40),
@@ -51,6 +52,7 @@ def test_symbols_too_large_for_single_precision_are_told_apart():
     assert nearest_hamming(torch.tensor([[2**24 + 1, 3]]), torch.tensor([[2**24, 3]]))[0].tolist() == [[1]]
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_whatever_the_sizes():
     queries, references, memory = symbols(3000, 40), symbols(2000, 40, seed=1), 2**24
     with LargestStorage(queries, references) as watch:

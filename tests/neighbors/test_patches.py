@@ -43,6 +43,7 @@ def best_of_all_pairs(query, train, groups, side, away, own=None):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [None, 2])
 @pytest.mark.parametrize("anywhere", [False, True])
 def test_the_patch_that_stands_out_is_that_of_all_pairs(anywhere, own):
@@ -62,6 +63,7 @@ def test_the_patch_that_stands_out_is_that_of_all_pairs(anywhere, own):
         assert tuple(found.at[row, place]) == where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [(0, 0), (2, 0), (0, -2), (1, 1)])
 def test_a_patch_that_was_put_in_is_found_with_its_source_and_its_places(pictures, moved):
     train, samples = pictures[:150], pictures[300:320].clone()
@@ -81,6 +83,7 @@ def test_a_patch_that_was_put_in_is_found_with_its_source_and_its_places(picture
     assert (np.abs(offset - moved).max(axis=1) <= 1).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_what_was_moved_far_is_found_if_it_may_come_from_anywhere(pictures):
     train, samples = pictures[:100], pictures[300:310].clone()
     samples[:, :, :14, :14] = train[:10, :, 10:24, 10:24]
@@ -99,6 +102,7 @@ def test_plain_patches_do_not_stand_out_however_near_they_are():
     assert (found.distance == 0).all()
 
 
+@pytest.mark.slow
 def test_near_duplicates_hide_a_patch_unless_they_count_as_one(pictures):
     train = torch.cat([pictures[:50], pictures[:50] + 0.01])
     samples = pictures[100:110].clone()
@@ -120,6 +124,7 @@ def test_thresholds_are_passed_by_the_share_that_was_asked_for():
     assert len(some) == len(some.score) == 50
 
 
+@pytest.mark.slow
 def test_images_may_lie_on_disk_and_progress_is_told(tmp_path, pictures):
     np.save(tmp_path / "train.npy", pictures[:100].numpy())
     on_disk = np.load(tmp_path / "train.npy", mmap_mode="c")

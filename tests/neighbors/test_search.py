@@ -21,6 +21,7 @@ def brute_force(queries: torch.Tensor, references: torch.Tensor) -> np.ndarray:
     return np.sqrt(((x[:, None] - y[None]) ** 2).sum(axis=2))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     n=st.integers(1, 20),
@@ -110,6 +111,7 @@ class LargestStorage(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m", "dimensions"), [(4000, 6000, 8), (4000, 3000, 500), (6000, 10, 300)])
 def test_memory_is_bounded_whatever_the_sizes(n, m, dimensions):
     queries, references, memory = normal(n, dimensions), normal(m, dimensions, seed=1), 2**24

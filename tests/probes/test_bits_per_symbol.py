@@ -141,6 +141,7 @@ def depends_on_everything(vocabulary: int, symbols: int):
     return denoiser
 
 
+@pytest.mark.slow
 @each_schedule
 def test_it_is_the_mean_over_times_and_masks_of_the_weighted_loss(schedule):
     """By enumeration and quadrature, for a denoiser whose answer hangs on the time and on what is masked."""
@@ -162,6 +163,7 @@ def test_it_is_the_mean_over_times_and_masks_of_the_weighted_loss(schedule):
             close(measured(probe, denoiser)["heldout_bits"], float(expected[k]), 0.004 * float(expected[k]))
 
 
+@pytest.mark.slow
 def test_of_uniform_noise_it_is_the_loss_of_the_steps_with_its_constant():
     betas = LinearBetas(steps=20, beta_min=0.01, beta_max=0.2)  # alpha_1 = 0.1: there is a constant
     x0 = torch.tensor([[0, 1, 2, 1]]).repeat(8000, 1)
@@ -184,6 +186,7 @@ def test_of_uniform_noise_it_is_the_loss_of_the_steps_with_its_constant():
         assert found.value == pytest.approx(expected, abs=3 * found.se)
 
 
+@pytest.mark.slow
 def test_of_uniform_noise_and_independent_symbols_the_bits_are_the_entropy():
     """Their positions are found independently in truth too: the bound has no gap, however few the steps."""
     diffusion = UniformDiffusion(5, steps=30)
@@ -274,6 +277,7 @@ def test_opposite_noise_over_spread_numbers_has_a_smaller_error_than_the_weighte
     assert np.std(ours) < np.std(plain) / 2
 
 
+@pytest.mark.slow
 def test_the_stated_error_covers_the_spread_over_data_and_noise():
     entropy = float(bits(START) + 15 * (START @ bits(STAY))) / 16
     found = [
@@ -367,6 +371,7 @@ def test_unmasking_in_any_order_by_the_empirical_optimum_gives_training_windows_
     assert len(made.unique(dim=0)) == 40
 
 
+@pytest.mark.slow
 @each_schedule
 def test_ancestral_unmasking_by_the_empirical_optimum_gives_training_windows_only(schedule):
     """Unless a step finds two positions at once while several windows fit: these are drawn apart and may contradict."""

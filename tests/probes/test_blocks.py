@@ -34,6 +34,7 @@ class Peak:
         return self.denoiser(xt, t)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [None, 1, 7, N, 1000])
 @pytest.mark.parametrize("name", PROBES)
 def test_no_batch_exceeds_the_block_and_the_numbers_are_those_of_one_pass(name, block):

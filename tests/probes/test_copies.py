@@ -124,6 +124,7 @@ def test_near_duplicates_in_the_training_set_hide_no_copy_and_the_settings_say_h
     assert hidden.measure(samples).estimates[0].value == 0
 
 
+@pytest.mark.slow
 def test_mirrored_and_shifted_copies_count_in_the_views_that_are_asked_for():
     originals, heldout = images(30, 1, (1, 16, 16)), images(100, 2, (1, 16, 16))
     samples = torch.cat([originals[:10].flip(3), torch.roll(originals[10:20], 1, 3), images(30, 8, (1, 16, 16))])

@@ -74,6 +74,7 @@ def test_two_exact_denoisers_agree_and_two_memorizers_do_not():
     assert abs(cleared["agreement_chance", None].value) < 0.2
 
 
+@pytest.mark.slow
 def test_denoisers_of_large_disjoint_sets_agree_more_than_those_of_small_ones():
     values = []
     for n in (20, 200, 5000):

@@ -60,6 +60,7 @@ def test_under_zipf_probabilities_chance_is_the_probability_of_the_training_stri
     assert found["copy_fraction"].low < found["copy_fraction_chance"].value < found["copy_fraction"].high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("diffusion", [MASKED, UniformDiffusion(6)], ids=["masked", "uniform"])
 def test_samples_of_the_memorizer_are_copies_and_those_of_the_exact_denoiser_as_many_as_by_chance(diffusion):
     def drawn(denoiser):

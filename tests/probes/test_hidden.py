@@ -90,6 +90,7 @@ def test_strings_of_the_memorizer_stay_copies_and_those_of_the_exact_denoiser_ar
     assert_cleared(numbers(probe, BeliefDenoiser(GRAMMAR, diffusion)), "cycled_copies")
 
 
+@pytest.mark.slow
 def test_where_few_held_out_items_stand_in_chance_is_multiplied_up_to_one():
     train, others = texts(60, 1), texts(20, 2)
     counters = TextCopies(train, others[:0], threshold=0.1), TextCopies(others, others[:0], threshold=0.1)

@@ -27,6 +27,7 @@ def test_the_auc_is_the_share_of_pairs_in_which_the_training_item_has_the_lower_
     assert auc.count == len(train) + len(heldout)
 
 
+@pytest.mark.slow
 @given(losses, losses)
 def test_the_tpr_is_the_best_that_any_threshold_reaches_at_one_per_cent_false_positives(train, heldout):
     thresholds = np.concatenate([train, heldout, [np.inf]])
@@ -36,6 +37,7 @@ def test_the_tpr_is_the_best_that_any_threshold_reaches_at_one_per_cent_false_po
     assert tpr == share("membership_tpr", int(best), len(train))
 
 
+@pytest.mark.slow
 @given(losses, losses)
 def test_the_error_of_the_auc_is_delongs_by_its_placements(train, heldout):
     pairs = (train[:, None] < heldout) + 0.5 * (train[:, None] == heldout)

@@ -63,6 +63,7 @@ def test_a_block_is_copied_from_its_own_place_alone_and_only_whole():
     assert part.settings["tokens"] == [2, 4, 8]
 
 
+@pytest.mark.slow
 def test_a_patch_is_found_by_its_size_and_half_of_two_images_is_half_of_one(pictures):
     train, others = pictures[:40], pictures[100:110]
     part = Patches(train)
@@ -77,6 +78,7 @@ def test_a_patch_is_found_by_its_size_and_half_of_two_images_is_half_of_one(pict
     assert part.largest(others).tolist() == [0] * 10
 
 
+@pytest.mark.slow
 def test_near_duplicates_hide_no_patch_and_the_smallest_images_have_parts(pictures):
     train = torch.cat([pictures[:40], pictures[:40] + 0.003])
     assert Patches(train).largest(pictures[:5]).tolist() == [1] * 5
@@ -102,6 +104,7 @@ def test_strings_of_the_memorizer_are_copied_at_every_level_and_those_of_the_exa
     check(PartCopies(Blocks(STRINGS.train, 2), STRINGS.heldout, sizes=(0.5, 1)), *drawn)
 
 
+@pytest.mark.slow
 def test_images_of_the_memorizer_are_copied_at_every_size_and_new_images_by_chance(pictures):
     train, diffusion = pictures[:30], GaussianDiffusion()
     drawn = sample(diffusion, EmpiricalDenoiser(diffusion, train), 20, (1, 16, 16), generator(), steps=20)

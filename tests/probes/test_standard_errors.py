@@ -33,6 +33,7 @@ def test_the_check_itself_sees_an_error_that_is_half_again_too_large():
     assert not right(values, np.full(REPEATS, 0.7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_train", "n_heldout"), [(64, 64), (40, 100)])
 def test_the_errors_of_the_loss_gap_and_of_membership_are_the_spread_over_data_and_noise(n_train, n_heldout):
     found: dict = {}
@@ -50,6 +51,7 @@ def test_the_errors_of_the_loss_gap_and_of_membership_are_the_spread_over_data_a
     assert abs(gaps.mean()) < 4 * gaps.std() / REPEATS**0.5
 
 
+@pytest.mark.slow
 def test_the_error_of_the_symmetric_gap_is_the_spread_over_data_and_noise():
     # Two fixed models that are neither exact nor alike, on fresh data for which neither was trained: no gap.
     ours, theirs = memorized(items(500, 1)), memorized(items(500, 2))

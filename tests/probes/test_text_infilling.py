@@ -32,6 +32,7 @@ def test_the_memorizer_completes_every_training_text_and_no_held_out_one(positio
     assert found["infill_copies_chance"].count == found["infill_accuracy_heldout"].count == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positions_per_step", [1, 4])
 def test_the_exact_denoiser_completes_training_texts_as_often_as_held_out_ones(positions_per_step):
     probe = Infilling(

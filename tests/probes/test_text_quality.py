@@ -162,6 +162,7 @@ def test_the_memorizer_is_sure_of_its_training_texts():
     assert found["heldout_entropy"].value > 0.5  # none of them fits: uniform
 
 
+@pytest.mark.slow
 def test_the_errors_of_the_entropy_are_the_spread_over_texts():
     def entropies(seed):
         probe = PredictiveEntropy(DIFFUSION, {"train": texts(100, seed)}, times=(0.3, 0.6), seed=seed)

@@ -52,6 +52,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing_that_is_read(tmp_path, name):
     assert n_found == 150 or name == "run.json"  # spaces in a header mean nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["measurements.jsonl", "arrays/00000032.npz"])
 def test_every_bit_of_a_small_file_counts(tmp_path, name):
     path = write_run(tmp_path / "run", looks=(8,))

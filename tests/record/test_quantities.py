@@ -42,6 +42,7 @@ def test_all_that_the_probes_record_is_in_the_table():
     assert {family_of(name) for name in names} <= set(QUANTITIES)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not EXPERIMENTS.is_dir(), reason="the studies are not part of the package")
 def test_all_that_the_published_studies_recorded_is_in_the_table():
     one_of_each = {run.parent: run for run in find_runs(EXPERIMENTS)}

@@ -147,6 +147,7 @@ def test_arrays_at_a_step_without_any_are_refused_and_the_steps_named(tmp_path):
 # --- a kill at any byte ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_file_cut_at_any_byte_loses_the_torn_line_alone_and_resumes_to_the_same_bytes(tmp_path):
     whole = lines_of(write(tmp_path / "unbroken"))
     measured = [m for measurements in CHECKS for m in measurements]

@@ -72,6 +72,7 @@ kept = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*runs are unfinished:taumem.errors.TaumemWarning")
 @given(
     st.lists(
@@ -348,6 +349,7 @@ def killed(*arguments: object) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_seal_leaves_nothing_that_is_read(tmp_path):
     study = write_study(tmp_path / "a" / "study", n=1)
     killed("seal", study, tmp_path / "b" / "study.sealed", 1)
@@ -356,6 +358,7 @@ def test_a_killed_seal_leaves_nothing_that_is_read(tmp_path):
         find_runs(tmp_path / "b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3, 8])
 def test_a_killed_unseal_leaves_nothing_that_reads_as_a_study(tmp_path, after):
     file = seal(write_study(tmp_path / "a" / "study"), tmp_path / "b" / "study.sealed")

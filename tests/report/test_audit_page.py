@@ -188,6 +188,7 @@ def by_rule(name: str, threshold: float | None, count: int, n_flagged: int) -> A
     return audit_of("vectors", rules=(rule,), copies=share, flagged=flagged, pairs=tuple(pairs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_flagged", [0, 11])
 def test_the_slider_opens_at_the_threshold_of_the_gap_rule(n_flagged):
     thresholds = audit_of().bounds.thresholds
@@ -197,6 +198,7 @@ def test_the_slider_opens_at_the_threshold_of_the_gap_rule(n_flagged):
     assert opening_of(by_rule(f"gap<={thresholds[4]}", thresholds[4], 5, n_flagged))["found"] == 5
 
 
+@pytest.mark.slow
 def test_the_slider_opens_where_the_copies_of_other_rules_are_in_or_else_the_flags():
     assert opening_of(by_rule("edit<=0.05", 0.05, 7, 0))["found"] == 7
     assert opening_of(by_rule("identical", 0.0, 0, 9))["found"] == 9

@@ -80,6 +80,7 @@ for (const name of %s) {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
 def test_a_browser_draws_every_figure_by_day_by_night_and_on_a_phone_without_an_error(
     tmp_path, page, grammar_page, text_page

@@ -134,6 +134,7 @@ def test_without_ratios_none_is_a_copy(one_run):
     assert [sample.copied for sample in samples] == [False, False]
 
 
+@pytest.mark.slow
 def test_a_copy_is_what_the_run_counted_as_one_and_the_page_says_by_which_rule(one_run):
     header = planted_study.header(32, copy_rule=CopyRule(measure="gap_ratio", threshold=0.6))
     study = one_run(header, image_arrays(0.5, 0.7))
@@ -234,6 +235,7 @@ def test_signs_that_cannot_be_seen_and_masks_have_one_that_can(one_run):
     assert sample.verdict == "copy · 0 % of the symbols differ"
 
 
+@pytest.mark.slow
 def test_markup_in_a_text_is_shown_and_not_obeyed(one_run):
     nasty = "<b>&\"'"
     study = one_run(planted_text.header(32, alphabet=nasty), text_arrays([range(len(nasty))]), steps=(10,))

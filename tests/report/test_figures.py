@@ -58,6 +58,7 @@ def test_excluded_sizes_are_diamonds_and_the_forecast_is_a_bar(law, forecast):
     assert tuple(bar.y) == (forecast.predicted.low, forecast.predicted.high)
 
 
+@pytest.mark.slow
 def test_a_forecast_lies_on_the_line_that_is_drawn(records):
     study = Study.of(records, excluded={128})
     made = study.forecast(128)
@@ -70,6 +71,7 @@ def test_a_forecast_lies_on_the_line_that_is_drawn(records):
     assert at == pytest.approx(made.predicted.value, rel=0.01)
 
 
+@pytest.mark.slow
 def test_onsets_of_several_batch_sizes_lie_on_one_line(records):
     study = Study.of(records)
     vars(study)["onsets"] = tuple(
@@ -89,6 +91,7 @@ def test_onsets_of_several_batch_sizes_lie_on_one_line(records):
     assert "steps per example are those at batch size 16" in page.words
 
 
+@pytest.mark.slow
 def test_a_forecast_alone_draws_no_measurement(records, forecast):
     waiting = Study.of(
         [r for r in records if r.header.data.n_train < 64 and r.header.half == "a"],

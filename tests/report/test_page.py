@@ -76,6 +76,7 @@ def test_every_figure_is_whole_json_with_a_place(page):
     assert all(figure["data"] for figure in page.figures)
 
 
+@pytest.mark.slow
 def test_the_same_records_in_another_order_give_the_same_page(tmp_path, records, forecast, page):
     path = tmp_path / "again" / "report.html"
     again = Study.of(list(reversed(records)), excluded=EXCLUDED, proof=forecast)
@@ -83,6 +84,7 @@ def test_the_same_records_in_another_order_give_the_same_page(tmp_path, records,
     assert path.read_text(encoding="utf-8") == page.html
 
 
+@pytest.mark.slow
 def test_every_text_from_outside_is_escaped(tmp_path):
     nasty = "<script>alert(1)</script>\"'&</script>"
     outside = {"name": nasty, "weights": nasty, "device": nasty, "versions": {nasty: nasty}}
@@ -94,6 +96,7 @@ def test_every_text_from_outside_is_escaped(tmp_path):
     assert len(page.figures) == 12
 
 
+@pytest.mark.slow
 def test_a_title_of_ones_own_is_shown(tmp_path):
     page = Page(page_of(Study.of([]), title="Ours & theirs"))
     assert page.words.count("Ours & theirs") == 2
@@ -128,6 +131,7 @@ def test_the_page_of_a_grammar_shows_the_diagram_and_the_price(grammar_page, gra
     assert "nearest training images" not in grammar_page.words
 
 
+@pytest.mark.slow
 def test_runs_of_a_grammar_that_saw_little_give_a_page(tmp_path):
     page = Page(page_of(Study.of(planted_grammar.study(tmp_path, (512, 1024), seeds=(0,), last=0.02))))
     assert "not reached" in page.words
@@ -135,6 +139,7 @@ def test_runs_of_a_grammar_that_saw_little_give_a_page(tmp_path):
         json.dumps(figure, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_one_run_of_a_grammar_gives_a_diagram_without_boundaries(tmp_path):
     page = Page(page_of(Study.of(planted_grammar.study(tmp_path, (256,), seeds=(0,)))))
     assert "The phase diagram" in page.words
@@ -168,6 +173,7 @@ def test_a_text_on_the_page_has_no_space_that_is_not_its_own(text_page, texts):
     assert sorted("".join(lines)) == sorted(sample.sample + sample.nearest)
 
 
+@pytest.mark.slow
 def test_a_run_on_texts_that_has_only_begun_gives_a_page(tmp_path):
     with RunRecord.open(tmp_path / "run", planted_text.header(32)) as record:
         pass
@@ -210,12 +216,14 @@ def test_a_study_has_no_section_of_another_kind(page, grammar_page, text_page):
 # --- studies with little in them -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_runs_give_a_page_that_says_so():
     page = Page(page_of(Study.of([])))
     assert "There are no runs to report on yet." in page.words
     assert not page.figures
 
 
+@pytest.mark.slow
 def test_one_run_without_samples_or_twin_gives_a_page_that_says_so(tmp_path):
     records = planted_study.study(tmp_path / "runs", (32,), halves=(None,), steps=800, samples=False)
     page = Page(page_of(Study.of(records)))
@@ -230,6 +238,7 @@ def test_one_run_without_samples_or_twin_gives_a_page_that_says_so(tmp_path):
         assert words in page.words
 
 
+@pytest.mark.slow
 def test_a_run_that_has_only_begun_gives_a_page(tmp_path):
     with RunRecord.open(tmp_path / "run", planted_study.header(16)) as record:
         pass
@@ -237,6 +246,7 @@ def test_a_run_that_has_only_begun_gives_a_page(tmp_path):
     assert "No clock could be read from these runs yet." in page.words
 
 
+@pytest.mark.slow
 def test_runs_that_ended_before_every_onset_give_a_page_that_says_so(tmp_path):
     records = planted_study.study(tmp_path / "runs", (256, 512), halves=(None,), steps=300)
     page = Page(page_of(Study.of(records)))
@@ -252,6 +262,7 @@ def test_a_measurement_that_ended_too_early_is_a_bound(records):
     assert verdict(Study.of(some, proof=forecast)).endswith("; measured > 500.")
 
 
+@pytest.mark.slow
 def test_samples_that_are_no_images_give_a_page(tmp_path):
     path = tmp_path / "run"
     planted_study.study(tmp_path, (16,), halves=(None,), steps=300, samples=False)
@@ -261,6 +272,7 @@ def test_samples_that_are_no_images_give_a_page(tmp_path):
     assert "No run kept samples that can be shown" in page.words
 
 
+@pytest.mark.slow
 def test_batches_as_large_as_the_training_set_are_one_study(tmp_path):
     records = [
         record
@@ -290,6 +302,7 @@ def test_the_verdict_says_whether_the_line_bends(records, monkeypatch, bend, sai
     assert ("bends" in words) == (bend > 0)
 
 
+@pytest.mark.slow
 def test_two_data_sets_in_one_get_the_true_reason_why_a_clock_has_no_law(records):
     others = []
     for record in records:
@@ -313,6 +326,7 @@ def placed(n_train: int, step: float, censored: str = "no", clock: str = "tau_ga
     return Onset(step, step, high, censored, clock, RunKey(n_train, 16, seed=0))
 
 
+@pytest.mark.slow
 def test_two_onsets_at_one_size_and_four_bounds_make_no_headline_of_a_law(records, monkeypatch):
     onsets = [placed(16, 780), placed(16, 800), *(placed(n, 900, "right") for n in (32, 32, 64, 64))]
     said = headline_of(onsets, monkeypatch, records)
@@ -331,6 +345,7 @@ def test_an_exponent_of_which_nothing_is_known_is_said_to_say_nothing(records, m
     assert "steps per example" not in said
 
 
+@pytest.mark.slow
 def test_a_forecast_as_wide_as_a_guess_is_said_to_say_nothing(records):
     guess = Forecast("tau_val", 64, Interval(768.0, 100.0, 5000.0, 0.9, 16))
     assert "[100, 5,000] steps, which says next to nothing; not measured yet." in verdict(
@@ -338,6 +353,7 @@ def test_a_forecast_as_wide_as_a_guess_is_said_to_say_nothing(records):
     )
 
 
+@pytest.mark.slow
 def test_the_page_says_a_forecast_in_three_units_and_what_its_run_differs_in(records):
     some = [record for record in records if record.header.data.n_train < 128]
     made = Study.of(some).forecast(128, target={"batch_size": 64, "weights": "ema", "augmentation": "flips"})
@@ -361,6 +377,7 @@ def test_what_a_reader_must_know_stands_below_the_headline(page, study, grammar_
     assert "P = 16 is no larger than the batch size (16)" in study.cautions[0]
 
 
+@pytest.mark.slow
 def test_a_collapse_above_1_is_explained(records, monkeypatch):
     falling = [placed(p, 900 * (1 + 0.2 * k) / p**0.02, clock="tau_val") for p in (32, 64, 128) for k in range(2)]
     monkeypatch.setattr(Study, "onsets", tuple(falling))

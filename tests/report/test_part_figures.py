@@ -52,6 +52,7 @@ def test_motifs_are_drawn_less_what_new_items_give_with_the_errors_of_both(measu
     assert np.allclose(line.customdata[:, 3], -1 + 2 * se, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_page_has_the_section_where_it_was_measured_and_not_elsewhere(measured, study):
     assert '<section id="parts">' in page_of(measured)
     assert '<section id="parts">' not in page_of(study)

@@ -127,6 +127,7 @@ def test_every_color_has_one_for_the_night(grammar, diagram, price):
 # --- levels and price -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_example", [False, True])
 def test_the_levels_are_those_of_the_records_one_panel_each(grammar, per_example):
     figure = figures.levels(grammar, per_example=per_example)

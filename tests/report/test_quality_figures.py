@@ -50,6 +50,7 @@ def test_precision_and_recall_stand_beside_those_of_new_images(measured):
     assert drawn == {"solid": 0.25, "dot": 0.125}
 
 
+@pytest.mark.slow
 def test_the_page_has_the_section_where_it_was_measured_and_not_elsewhere(measured, study):
     assert '<section id="quality">' in page_of(measured)
     assert '<section id="quality">' not in page_of(study)

@@ -43,6 +43,7 @@ def test_the_pairs_on_the_fewest_and_on_the_most_examples_are_shown(study):
     assert [re.match(r"P = (\d+)", each.title)[1] for each in shown] == ["16", "128"]
 
 
+@pytest.mark.slow
 def test_each_noise_has_both_models_samples_over_their_nearest_training_images(study):
     a, b = study.twins[0]
     exhibit = twin_exhibits(study)[0]
@@ -88,6 +89,7 @@ def test_gray_and_color_images_are_shown_as_they_are(tmp_path, channels):
     assert top.tolist() == ([255] * 3 if channels == 1 else [255, 128, 128])
 
 
+@pytest.mark.slow
 def test_without_the_nearest_images_samples_stand_alone_and_the_page_says_so(tmp_path):
     def alone(half, step):
         return {"samples": colors(half, step)["samples"]}
@@ -109,6 +111,7 @@ def test_looks_that_only_one_of_the_two_has_are_left_out(tmp_path):
     assert [moment.step for moment in exhibit.moments] == [10, 100]
 
 
+@pytest.mark.slow
 def test_a_study_without_twins_or_without_pictures_of_them_shows_nothing(tmp_path, grammar):
     single = Study.of(planted_study.study(tmp_path / "single", (16,), halves=(None,), steps=1000))
     unsampled = Study.of(planted_study.study(tmp_path / "unsampled", (16,), samples=False, steps=1000))
@@ -127,6 +130,7 @@ def test_few_looks_are_chosen_with_the_ends_and_the_clock(at):
     assert at is None or at in chosen
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_twins_with_words_for_those_who_do_not_see_them(page, study):
     html = page_of(study)
     section = re.search(r'<section id="twins">.*?</section>', html, re.DOTALL)[0]

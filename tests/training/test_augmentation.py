@@ -53,6 +53,7 @@ def test_an_image_is_mirrored_or_left_alone_half_the_time_each():
     assert stats.binomtest(int((mirrored[1:] == mirrored[:-1]).sum()), mirrored[1:].numel(), 0.5).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_an_image_is_shifted_by_each_amount_equally_often_with_its_border_repeated():
     x0, counts = images(1), dict.fromkeys([(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)], 0)
     for step in range(1, 1801):

@@ -69,6 +69,7 @@ RUNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "options", "how"), RUNS.values(), ids=RUNS.keys())
 def test_a_resumed_run_is_bit_identical_to_an_unbroken_one(start, options, how, tmp_path):
     unbroken, broken, resumed = (start(seed, **options) for seed in (1, 1, 2))

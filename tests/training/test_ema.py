@@ -52,6 +52,7 @@ def test_the_profile_is_as_wide_as_the_window_whatever_the_length_of_training(wi
     assert np.sqrt(profile @ (place - mean) ** 2) == pytest.approx(window, rel=0.01)
 
 
+@pytest.mark.slow
 def test_twice_the_training_stretches_the_average_twice():
     # On a path that is linear in the step the average lags by a fixed share of the training.
     lags = [float(1 - averaged(np.arange(1, n + 1)[:, None] / n, 0.1)[0]) for n in (1000, 2000, 4000)]

@@ -167,6 +167,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], to
         torch.testing.assert_close(one[name], other[name], rtol=limit, atol=limit, msg=f"{name} differs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_each_member_is_trained_as_it_would_be_alone(case):
     members, apart = start(case), start(case)
@@ -176,6 +177,7 @@ def test_each_member_is_trained_as_it_would_be_alone(case):
         assert_same(state(members[k].learner), state(one.learner))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["tree, masked", "U-Net"])
 def test_in_single_precision_too_to_within_its_rounding(case):
     torch.set_default_dtype(torch.float32)
@@ -209,6 +211,7 @@ def test_the_steps_count_on_in_the_members_order():
         assert not any(step.loss.requires_grad for step in steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["tree, masked, averaged", *BOTH_WAYS])
 def test_at_every_step_each_learner_stands_where_it_would_stand_alone(case):
     members, apart = start(case), start(case)
@@ -219,6 +222,7 @@ def test_at_every_step_each_learner_stands_where_it_would_stand_alone(case):
             assert_same(state(member.learner), state(one.learner))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BOTH_WAYS)
 def test_a_leaver_stays_as_it_was_and_the_others_go_on_unchanged(case):
     members, unbroken = start(case), start(case)
@@ -244,6 +248,7 @@ def tensors(learner: Learner) -> list[torch.Tensor]:
     return [p.data for p in (*learner.denoiser.parameters(), *learner.average.parameters())] + slots
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BOTH_WAYS)
 def test_a_leaver_owns_its_tensors_and_is_trained_further_alone(case):
     members, unbroken = start(case), start(case)
@@ -281,6 +286,7 @@ def test_when_the_loop_ends_early_every_learner_owns_its_tensors(end):
     assert int(step) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BOTH_WAYS)
 def test_a_run_may_join_at_the_step_where_the_others_stand(case):
     members, unbroken = start(case), start(case)
@@ -295,6 +301,7 @@ def test_a_run_may_join_at_the_step_where_the_others_stand(case):
         assert_same(state(member.learner), state(one.learner))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BOTH_WAYS)
 def test_a_checkpoint_from_the_middle_is_trained_on_alone_or_together(case, tmp_path):
     unbroken, broken, apart, resumed = start(case), start(case), start(case), start(case)
@@ -312,6 +319,7 @@ def test_a_checkpoint_from_the_middle_is_trained_on_alone_or_together(case, tmp_
         assert_same(state(whole.learner), state(other.learner), tolerance=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BOTH_WAYS)
 def test_looking_at_a_member_changes_nothing(case):
     watched, plain = start(case), start(case)

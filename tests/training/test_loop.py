@@ -224,6 +224,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_changes(options, mess
     assert learner.step == 0
 
 
+@pytest.mark.slow
 def test_a_tiny_data_set_is_learned_by_heart():
     train_items = data(4)
     learner = Learner.start(denoiser(width=64), learning_rate=3e-3)
@@ -240,6 +241,7 @@ def test_a_tiny_data_set_is_learned_by_heart():
     assert least < loss(learner.denoiser) < least + (before - least) / 3
 
 
+@pytest.mark.slow
 def test_on_endless_data_a_network_approaches_the_exact_denoiser_and_not_the_empirical_one():
     mixture = GaussianMixture.two_modes(4)
     generator = seeded(5)

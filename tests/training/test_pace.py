@@ -116,6 +116,7 @@ def test_each_group_counts_by_how_many_parameters_it_has():
     assert rate_of(optimizer) == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
 def test_rare_readings_are_near_those_of_every_step(optimizer, monkeypatch):
     def trained(**options):
@@ -138,6 +139,7 @@ def test_the_time_carries_the_schedule(decay):
     assert learner.time.value == pytest.approx(0.02 * sum(schedule.at(step) for step in range(1, 61)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_members_of_an_ensemble_count_the_time_that_they_would_alone(optimizer):
     options = {"learning_rate": 1e-3, "optimizer": optimizer, "effective_time": True}
