@@ -55,7 +55,7 @@ def test_each_departure_is_in_the_studies_and_named():
 ALL = [s for table in ("runs", "twins", "forecasts") for s in settings(table) if s.fit != "taken as alone"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("setting", ALL, ids=lambda s: f"{s.design}-{s.censoring}-{s.twins}-{s.planted}-{s.fit}")
 def test_the_intervals_hold_in_every_design(setting):
     _check(setting, studies=100)

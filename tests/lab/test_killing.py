@@ -16,7 +16,7 @@ from taumem.lab import load_sweep, make_sweep
 from taumem.record.state import read_state
 
 SCRIPT = Path(__file__).with_name("killed_sweep.py")
-STEPS, N_KILLS = 4000, 50
+STEPS = 4000
 
 
 def in_training(sweep: Path) -> list[int]:
@@ -30,8 +30,10 @@ def start(file: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")  # a torn line, perhaps
-@pytest.mark.slow
-def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tmp_path):
+@pytest.mark.parametrize(
+    "n_kills", [pytest.param(10, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)]
+)
+def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(n_kills, tmp_path):
     file = toml_file(tmp_path, STEPS, "[over]\ntraining.learning_rate = [1e-3, 3e-3]\nseeds = [[0], [1]]\n")
     sweep = load_sweep(file)
     make_sweep(sweep, tmp_path / "unbroken", workers=1)
@@ -39,12 +41,12 @@ def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(tm
     killed = {"parent": 0, "worker": 0}
     dead: list[int] = []
     round_ = 0
-    while sum(killed.values()) < N_KILLS:
+    while sum(killed.values()) < n_kills:
         round_ += 1
         folder = tmp_path / f"killed{round_}"
         process = start(file, folder)
         try:
-            while sum(killed.values()) < N_KILLS:
+            while sum(killed.values()) < n_kills:
                 while process.poll() is None and not in_training(folder):
                     time.sleep(0.01)
                 time.sleep(rng.uniform(0, 0.3))
