@@ -1,6 +1,6 @@
 """What coefficients do to the clocks: by which factor each arm moves tau, and whether it moves the exponent of P.
 
-    python experiments/coefficients/table.py read -o RUNS   # the onsets of all runs, to onsets.tsv
+    python experiments/coefficients/table.py read -o RUNS   # the onsets of these runs, to onsets.tsv
     python experiments/coefficients/table.py                # the tables of docs/transfer.md, from onsets.tsv
 
 A factor is that of one law for an arm and its base together, tau = c P^a e^(b z), with z = 1 in the arm and 0 in the
@@ -37,8 +37,13 @@ FEWEST = 6
 
 
 def read(folder: Path) -> None:
-    """Write the onsets of all arms that have been made."""
-    rows = [row for domain in DOMAINS for arm in arms_of(domain) for row in _rows(folder, domain, arm)]
+    """Write the onsets of all arms that have been made; arms without runs in this folder keep what they had."""
+    with ONSETS.open() as source:
+        had = [tuple(row) for row in csv.reader(source, delimiter="\t")][1:]
+    rows: list[tuple[str | int | float, ...]] = []
+    for domain in DOMAINS:
+        for arm in arms_of(domain):
+            rows += list(_rows(folder, domain, arm)) or [row for row in had if row[:2] == (domain, arm)]
     with ONSETS.open("w", newline="") as out:
         csv.writer(out, delimiter="\t", lineterminator="\n").writerows([NAMES, *rows])
     print(f"{len(rows)} onsets of {len({row[:2] for row in rows})} arms: {ONSETS.name}")
