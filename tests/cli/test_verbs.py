@@ -79,6 +79,7 @@ def test_run_prints_one_json_object(study, capsys):
         "cautions",
         "confidence",
         "exponents",
+        "lacking",
         "laws",
         "not_fitted",
         "onsets",

@@ -43,7 +43,7 @@ def show_study(study: "Study", exponent: float | None = None, *, said: Collectio
         show_levels(study.hierarchy)
     elif study.phase is not None and not study.phase.is_over_sizes:
         show_phase(study.phase)
-    if study.price is not None and study.price.sizes:
+    if study.price is not None:
         show_price(study.price)
 
 
