@@ -176,6 +176,20 @@ def test_fit_prints_the_order_of_the_clocks_where_it_is_asked_for(study, capsys)
     assert all(each["clock"] in printed.split("multiple of tau_val")[1] for each in order)
 
 
+@pytest.mark.parametrize("verb", ["fit", "report"])
+def test_what_is_named_and_cannot_be_had_is_one_line_on_standard_error_and_exit_code_2(study, tmp_path, capsys, verb):
+    more = ["-o", tmp_path / "page.html"] if verb == "report" else []
+    for option, value, words in (
+        ("--tau-mem", "tau_vla", "did you mean 'tau_val'?"),
+        ("--covariate", "training.lerning_rate", "did you mean 'training.learning_rate'?"),
+        ("--all-data", study / "P000008-seed0-a", "all data are P = 8, and these runs have P = 8, 16."),
+    ):
+        assert taumem(verb, study, option, value, *more) == 2
+        came = capsys.readouterr()
+        assert (came.out, words in came.err, came.err.count("\n")) == ("", True, 1)
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_the_order_says_what_its_marks_and_its_counts_mean_where_there_are_some(capsys):
     def onset(clock, seed, step, censored="no"):
         low, high = {"no": (step / 1.1, step * 1.1), "right": (step, math.inf), "left": (0.0, step)}[censored]
