@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 from taumem import Interval, Onset, RunRecord, Study, read_runs
 from taumem.analysis import families, order_of
+from taumem.analysis.wording import multiple
 from taumem.lab import load_experiment, plans_of
 from taumem.record import RunKey, family_of
 
@@ -61,8 +62,8 @@ def factors(study: Study) -> None:
     for reference, clocks in (("tau_part[0.5]", ["tau_part[1]", "tau_copy[0.05]"]), ("tau_val", CLOCKS)):
         for found in order_of(study.onsets, reference, clocks=[*clocks, reference]):
             if found.clock != reference:
-                known = f"{span(found.factor)}, times P to the {span(found.trend)}"
-                said = known if found.factor else f"above {found.beyond}"
+                trend = f", times P to the {span(found.trend)}" if found.factor else ""
+                said = f"{multiple(found)}{trend}"
                 print(f"{found.clock} / {reference} = {said} ({found.n_located} of {found.n_runs} runs)")
 
 

@@ -147,8 +147,8 @@ def test_clocks_that_lack_the_same_are_named_in_one_sentence():
     clocks = ClockLaw.of_each(onsets, floor=False, confidence=0.9)
     (said,) = without_law(clocks, None)
     assert said == (
-        "No law for tau_copy[0.05] (0 of 2 located), tau_copy[0.1] (0 of 2 located), tau_val (1 of 2 located, at "
-        "P = 32): a law needs located onsets at 2 or more sizes. Train longer, or at more sizes."
+        "No law for tau_copy[0.05], tau_copy[0.1] (each 0 of 2 located); tau_val (1 of 2 located, at P = 32): a law "
+        "needs located onsets at 2 or more sizes. Train longer, or at more sizes."
     )
 
 

@@ -52,7 +52,30 @@ def test_clocks_come_in_the_order_in_which_they_go_off_and_those_only_bounded_la
     found = order_of(onsets)
     assert [each.clock for each in found] == ["tau_gen", "tau_split", "tau_copy[0.05]"]
     assert found[-1].factor is None
-    assert found[-1].beyond == pytest.approx(7.0)
+    assert found[-1].beyond == pytest.approx(7.0 / 1.1)  # tau_val may be as late as 110
+
+
+def test_a_clock_that_one_run_located_has_the_ratio_of_that_run_and_no_bound():
+    onsets = [onset("tau_val", 100, seed=k) for k in range(3)] + [onset("tau_split", 200, seed=0)]
+    onsets += [bound("tau_split", right_censored(math.log(150.0 + k)), seed=k) for k in (1, 2)]
+    (found,) = order_of(onsets)
+    assert (found.factor, found.beyond, found.n_runs, found.n_located) == (None, None, 3, 1)
+    assert found.of_one_run == found.typical == pytest.approx(2.0)
+    assert found.is_told
+    (of_two,) = order_of([*onsets, onset("tau_val", 100, seed=3), onset("tau_split", 220, seed=3)])
+    assert of_two.factor
+    assert of_two.of_one_run is None
+
+
+def test_a_bound_holds_at_the_ends_of_both_intervals_and_there_is_none_where_a_run_has_none():
+    step, low, high = 400.0, 250.0, 500.0
+    tau_val = [Onset(step, low, high, "no", "tau_val", RunKey(64, 16, k)) for k in (0, 1)]
+    late = [bound("tau_copy[0.05]", right_censored(math.log(at)), seed=k) for k, at in enumerate((1000.0, 2000.0))]
+    (found,) = order_of([*tau_val, *late])
+    assert found.beyond == pytest.approx(1000 / high)
+    assert found.is_told
+    (found,) = order_of([*tau_val, late[0], bound("tau_copy[0.05]", left_censored(math.log(100.0)), seed=1)])
+    assert (found.beyond, found.typical, found.is_told) == (None, None, False)
 
 
 def test_a_bound_moves_the_factor_its_own_way():

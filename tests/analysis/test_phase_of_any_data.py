@@ -63,9 +63,8 @@ def test_its_boundaries_are_the_laws_of_the_clocks(records):
 
 def test_the_clock_of_memorization_can_be_chosen_and_a_wrong_one_is_told(records):
     assert Study.of(records, tau_mem="tau_gen").phase.memorization.clock == "tau_gen"
-    study = Study.of(records, tau_mem="tau_copy[0.05]")
-    assert study.phase is None
-    assert "tau_copy[0.05]" in study.lacking["phase diagram"]
+    with pytest.raises(ConfigError, match=r"these runs have no clock 'tau_vla' to be tau_mem; did you mean 'tau_val'"):
+        Study.of(records, tau_mem="tau_vla")
 
 
 def test_over_a_setting_the_laws_are_those_of_the_setting(over_width):

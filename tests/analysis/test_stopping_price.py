@@ -118,6 +118,37 @@ def test_runs_on_all_data_can_be_named_and_stand_in_for_seeds_that_they_lack(rec
     )
 
 
+def test_of_runs_named_as_all_data_only_those_on_the_most_count_whatever_their_order(records):
+    alone = price(records, all_data=[planted(4096)])
+    several = price(records, all_data=[*records, planted(4096), planted(512)])
+    assert several.best_step == alone.best_step
+    assert several.sizes == alone.sizes
+    assert alone.left_out == ()
+    assert several.left_out == (
+        "Of the runs that were named as all data, 16 at P = 16, 32, 64, 128, 256, 512 are passed over: all data are "
+        "P = 4,096.",
+    )
+
+
+def test_runs_that_are_not_smaller_than_all_data_have_no_price(records):
+    found = price(records, all_data=[planted(64)])
+    assert (found.all_data, [size.n_train for size in found.sizes]) == (64, [16, 32])
+    assert found.left_out == ("Runs at P = 64, 128, 256 have no price, as they are on no less than all data (P = 64).",)
+    assert found.law.sizes == SIZES  # of the loss where runs stopped: nothing is held against all data
+    for most in (16, 32):
+        with pytest.raises(ConfigError, match=rf"all data are P = {most}, and these runs have P = 32"):
+            price([planted(32)], all_data=[planted(most), planted(16)])
+
+
+def test_where_no_run_reached_tau_mem_or_all_had_at_once_none_has_a_price():
+    early, late = [planted(n, last=16) for n in (16, 256)], [planted(16), planted(256)]
+    with pytest.raises(ConfigError, match=r"no run has reached tau_copy\[0\.05\], so none has to stop"):
+        price(early, clock="tau_copy[0.05]")
+    at_once = [RunRecord.of(r.header, [m for m in r.measurements if m.step >= C * 256]) for r in late]
+    with pytest.raises(ConfigError, match=r"every run had reached tau_copy\[0\.05\] by its first look"):
+        price(at_once, clock="tau_copy[0.05]")
+
+
 def test_where_the_run_on_all_data_ended_before_there_is_no_same_look():
     found = price([planted(16), planted(64)], all_data=[planted(4096, last=64)])
     assert [size.cost("heldout_loss").same_look is None for size in found.sizes] == [False, True]
@@ -170,6 +201,8 @@ def test_tau_mem_is_that_of_copies_where_two_runs_copied_and_else_the_turn_of_th
     assert tau_mem_of(onsets) == "tau_copy[0.05]"
     assert tau_mem_of([o for o in onsets if o.clock != "tau_copy[0.05]" or (o.n_train, o.seed) == (16, 0)]) == "tau_val"
     assert tau_mem_of(onsets, "tau_val") == "tau_val"
+    copies = [o for o in onsets if o.clock.startswith("tau_copy")]
+    assert tau_mem_of([o for o in copies if (o.n_train, o.seed) == (16, 0)]) == "tau_copy[0.05]"  # for want of a loss
     assert tau_mem_of([]) == ""
     with pytest.raises(ConfigError, match="no clock 'tau_vla' to be tau_mem; did you mean 'tau_val'"):
         tau_mem_of(onsets, "tau_vla")

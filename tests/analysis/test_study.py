@@ -238,6 +238,50 @@ def test_an_exponent_of_another_kind_is_refused_in_words(records):
             Study.of(records).fits(wrong)
 
 
+def test_what_is_asked_for_by_name_and_cannot_be_had_is_refused_at_once(tmp_path, records):
+    def run(n_train, seed):
+        experiment = {"training": {"learning_rate": 1e-3, "warmup": 10 + seed}}
+        loss = items_of(heldout(T, 8.0 * n_train), 48, np.random.default_rng(n_train), noise=0.02)
+        return written(tmp_path, header(n_train, seed=seed, experiment=experiment), [curve("heldout_loss", T, loss)])
+
+    runs = [run(n_train, seed) for n_train in (16, 32) for seed in (0, 1)]
+    of_more = records[-1]
+    of_more = RunRecord.of(of_more.header.model_copy(update={"batch_size": 32}), of_more.measurements)
+    assert Study.of(runs, tau_mem="tau_val", covariates=["training.warmup"]).phase.clock == "tau_val"
+    wrong = [
+        (
+            {"covariates": ["training.lerning_rate"]},
+            r"--covariate.*'training.lerning_rate'.*did you mean 'training.lear",
+        ),
+        (
+            {"covariates": ["training.learning_rate"]},
+            r"--covariate.*all of these runs have training.learning_rate = 0.001",
+        ),
+        ({"tau_mem": "tau_copy[0.05]"}, r"no clock 'tau_copy\[0.05\]' to be tau_mem.*tau_val"),
+        (
+            {"tau_mem": "tau_val", "unit": "effective_time"},
+            r"no clock 'tau_val' to be tau_mem; they have no clocks at all",
+        ),
+        ({"all_data": runs[:1]}, r"--all-data.*all data are P = 16, and these runs have P = 16, 32"),
+        ({"all_data": [of_more]}, r"--all-data.*is of one batch size; these runs have 16, 32"),
+    ]
+    for asked, words in wrong:
+        with pytest.raises(ConfigError, match=words):
+            Study.of(runs, **asked)
+    named = [
+        record.header.model_copy(update={"name": f"study {k}", "batch_size": 8 + k}) for k, record in enumerate(runs)
+    ]
+    mixed = [RunRecord.of(header, record.measurements) for header, record in zip(named, runs, strict=True)]
+    with pytest.raises(ConfigError, match=r"--tau-mem.*nothing here rests on tau_val; no phase.*no price of stopping"):
+        Study.of(mixed, tau_mem="tau_val")
+    unasked = Study.of(mixed)
+    assert (unasked.phase, unasked.price) == (None, None)
+    assert unasked.to_json()["lacking"] == unasked.lacking
+    assert set(unasked.lacking) == {"phase diagram", "price of stopping"}
+    with pytest.raises(ConfigError, match=r"no clock 'tau_val' to be tau_mem; they have no clocks at all"):
+        Study.of([], tau_mem="tau_val")
+
+
 def test_a_study_is_of_one_time_and_takes_any_iterable(tmp_path, records):
     loss = curve("heldout_loss", T, items_of(heldout(T, 300.0), 8, np.random.default_rng(0)))
     rows = [

@@ -83,8 +83,8 @@ def test_the_studies_of_a_sweep_are_fitted_alone_or_as_one_law_with_the_setting_
     assert "settings that the law is told of (--covariate)" in " ".join(captured.err.split())
     assert taumem("fit", swept, "--covariate", "training.learning_rate") == 0
     assert "-0.5" in capsys.readouterr().out
-    assert taumem("fit", swept, "--covariate", "training.lerning_rate") == 0
-    assert "did you mean 'training.learning_rate'" in " ".join(capsys.readouterr().out.split())
+    assert taumem("fit", swept, "--covariate", "training.lerning_rate") == 2
+    assert "did you mean 'training.learning_rate'" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

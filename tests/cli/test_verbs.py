@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import pytest
 from PIL import Image
 
 from taumem import lab
-from taumem.analysis import Onset, usual_prior
+from taumem.analysis import Onset, order_of, usual_prior
 from taumem.cli import main
+from taumem.cli.tables import show_order
 from taumem.record import DataFacts, Measurement, RunHeader, RunKey, RunRecord, read_runs
 
 TINY = """
@@ -79,6 +81,7 @@ def test_run_prints_one_json_object(study, capsys):
         "cautions",
         "confidence",
         "exponents",
+        "lacking",
         "laws",
         "not_fitted",
         "onsets",
@@ -171,6 +174,39 @@ def test_fit_prints_the_order_of_the_clocks_where_it_is_asked_for(study, capsys)
     assert order
     assert "multiple of tau_val" in printed
     assert all(each["clock"] in printed.split("multiple of tau_val")[1] for each in order)
+
+
+@pytest.mark.parametrize("verb", ["fit", "report"])
+def test_what_is_named_and_cannot_be_had_is_one_line_on_standard_error_and_exit_code_2(study, tmp_path, capsys, verb):
+    more = ["-o", tmp_path / "page.html"] if verb == "report" else []
+    for option, value, words in (
+        ("--tau-mem", "tau_vla", "did you mean 'tau_val'?"),
+        ("--covariate", "training.lerning_rate", "did you mean 'training.learning_rate'?"),
+        ("--all-data", study / "P000008-seed0-a", "all data are P = 8, and these runs have P = 8, 16."),
+    ):
+        assert taumem(verb, study, option, value, *more) == 2
+        came = capsys.readouterr()
+        assert (came.out, words in came.err, came.err.count("\n")) == ("", True, 1)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_order_says_what_its_marks_and_its_counts_mean_where_there_are_some(capsys):
+    def onset(clock, seed, step, censored="no"):
+        low, high = {"no": (step / 1.1, step * 1.1), "right": (step, math.inf), "left": (0.0, step)}[censored]
+        return Onset(step, low, high, censored, clock, RunKey(64, 16, seed))
+
+    plain = [onset(clock, seed, step + seed) for seed in (0, 1) for clock, step in (("tau_val", 100), ("tau_gen", 50))]
+    show_order(order_of(plain))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert not re.search(r"one run:|; >|; \?", printed)
+    assert "Runs: in how many it is known, of those that tell something of it" in printed
+    marked = [onset("tau_split", 0, 200), onset("tau_copy[0.05]", 0, 300, "right"), onset("tau_gap[0.1]", 0, 9, "left")]
+    show_order(order_of([*plain, *marked]))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"tau_split 2\.00, one run 1 of 1", printed)
+    assert re.search(r"tau_copy\[0\.05\] > 2\.73 0 of 1", printed)
+    assert re.search(r"tau_gap\[0\.1\] \? 0 of 1", printed)
+    assert re.search(r"one run: the ratio.*; > what it lies above.*; \? where some run does not bound it", printed)
 
 
 @pytest.mark.parametrize(("n_train", "off"), [(512, "too late"), (64, "off")])

@@ -1,5 +1,6 @@
 """Figures show what was planted."""
 
+import math
 from dataclasses import replace
 from itertools import product
 
@@ -13,6 +14,7 @@ from taumem.analysis import Forecast, Onset, Study, gap_sym
 from taumem.record import Curve, RunKey
 from taumem.report import figures, page_of
 from taumem.report.figures.lines import Line, add_lines, lines_of, share_axis
+from taumem.report.sections.order import section as order_section
 
 
 def traces(figure, **wanted):
@@ -222,9 +224,29 @@ def test_no_band_goes_beyond_what_a_share_can_be(study):
     assert min(band.min() for band in bands) >= -1
 
 
+def test_the_order_marks_what_one_run_says_and_what_is_a_bound_and_the_page_names_what_is_not_drawn():
+    def onset(clock, seed, step, censored="no"):
+        low, high = {"no": (step / 1.1, step * 1.1), "right": (step, math.inf), "left": (0.0, step)}[censored]
+        return Onset(step, low, high, censored, clock, RunKey(64, 16, seed))
+
+    study = Study.of([])
+    seeds = (0, 1)
+    found = [onset("tau_val", seed, 100) for seed in seeds]
+    found += [onset("tau_gap[0.1]", seed, 50 + seed) for seed in seeds]
+    found += [onset("tau_split", 0, 200), onset("tau_split", 1, 300, "right")]
+    found += [onset("tau_copy[0.05]", seed, 300, "right") for seed in seeds]
+    found += [onset("tau_gen", seed, 10, "left") for seed in seeds]
+    vars(study)["onsets"] = tuple(found)
+    symbols = {trace.hovertemplate.split(":")[0]: trace.marker.symbol for trace in figures.order(study).data}
+    assert symbols == {"tau_gap[0.1]": "circle", "tau_split": "circle-open", "tau_copy[0.05]": "triangle-right"}
+    (section,) = order_section(study)
+    assert section.text.endswith("Not drawn, as the runs say too little of when they go off: tau_gen.")
+
+
 def test_the_order_has_a_row_for_each_clock_and_names_the_studies_where_there_are_several(study):
     alone, both = figures.order(study), figures.order({"one": study, "other": study})
-    shown = [o.clock for o in study.order if not (o.factor.spans_much if o.factor else (o.beyond or 0.0) <= 1)]
+    known = [o for o in study.order if not o.factor or not o.factor.spans_much]
+    shown = [o.clock for o in known if o.factor or o.of_one_run or (o.beyond or 0.0) > 1]
     assert sorted(alone.layout.yaxis.ticktext) == sorted(shown)
     assert len(alone.data) == len(shown)
     assert not any(trace.showlegend for trace in alone.data)

@@ -107,19 +107,26 @@ def without_law(
         exponent: as in :func:`taumem.analysis.fit_law`.
         others: by their names, the reasons of clocks whose laws are made elsewhere.
     """
-    alike: dict[str, list[str]] = {}
+    alike: dict[str, dict[str, list[str]]] = {}
     for clock in clocks:
         if why := clock.why_not(exponent):
-            told, reason = _too_few(clock, exponent) or (clock.clock, why.removeprefix(f"{clock.clock}: "))
-            alike.setdefault(reason, []).append(told)
+            located, reason = _too_few(clock, exponent) or ("", why.removeprefix(f"{clock.clock}: "))
+            alike.setdefault(reason, {}).setdefault(located, []).append(clock.clock)
     for name, why in (others or {}).items():
-        alike.setdefault(why.removeprefix(f"{name}: "), []).append(name)
+        alike.setdefault(why.removeprefix(f"{name}: "), {}).setdefault("", []).append(name)
     for reason, told_of in alike.items():
-        yield f"No law for {', '.join(told_of)}: {reason.rstrip('.')}."
+        groups = (_named(names, located) for located, names in told_of.items())
+        yield f"No law for {'; '.join(groups)}: {reason.rstrip('.')}."
+
+
+def _named(names: Sequence[str], located: str) -> str:
+    """Clocks of which as much was located, and how much: said once."""
+    each = "each " if len(names) > 1 else ""
+    return ", ".join(names) + (f" ({each}{located})" if located else "")
 
 
 def _too_few(clock: ClockLaw, exponent: Exponent) -> tuple[str, str] | None:
-    """What was located of a clock, and what to do, where that is too little for a law."""
+    """How much was located of a clock, and what to do, where that is too little for a law."""
     located = [onset for onset in clock.fitted if onset.usable]
     sizes, needed = sorted({onset.n_train for onset in located}), 2 + (clock.floor and exponent is None)
     if not clock.fitted or (len(located) >= 2 and len(sizes) >= needed):
@@ -128,6 +135,6 @@ def _too_few(clock: ClockLaw, exponent: Exponent) -> tuple[str, str] | None:
     kinds = [onset.censored for onset in clock.fitted]
     do = "Train longer" if "right" in kinds else "Look earlier" if "left" in kinds else "Make runs at more sizes"
     return (
-        f"{clock.clock} ({len(located)} of {len(kinds)} located{at})",
+        f"{len(located)} of {len(kinds)} located{at}",
         f"a law needs located onsets at {needed} or more sizes. {do}{', or at more sizes' if do[0] != 'M' else ''}.",
     )

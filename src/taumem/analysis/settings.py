@@ -1,12 +1,13 @@
 """The settings of an experiment by keys that name their section, such as ``training.learning_rate``."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from taumem.errors import ConfigError, nearest_name, option
 from taumem.record import RunRecord
 
-__all__ = ["PARAMETERS", "flat", "numbers_of", "settings_of"]
+__all__ = ["PARAMETERS", "check_covariate", "flat", "numbers_of", "settings_of"]
 
 PARAMETERS = "parameters"
 """What the number of weights that training changes is called among the settings, where a run has counted them."""
@@ -35,6 +36,28 @@ def numbers_of(experiment: Mapping[str, Any]) -> dict[str, float]:
     return {
         key: float(value) for key, value in flat(experiment) if isinstance(value, int | float) and math.isfinite(value)
     }
+
+
+def check_covariate(name: str, settings: Collection[Mapping[str, float]]) -> None:
+    """Refuse a covariate that no law can have: no setting of these runs, or the same in all.
+
+    Args:
+        name: of the setting.
+        settings: of each run.
+
+    Raises:
+        ConfigError: none of the runs has it, or several do and none differs from another.
+    """
+    covariate = option("covariates", "covariate")
+    values = [own[name] for own in settings if name in own]
+    if not values:
+        known = {each for own in settings for each in own}
+        told = nearest_name(name, known) if known else "they have none at all."
+        raise ConfigError(f"{covariate}: none of these runs has a setting '{name}' that is a number; {told}")
+    if len(values) > 1 and len(set(values)) == 1:
+        raise ConfigError(
+            f"{covariate}: all of these runs have {name} = {values[0]:g}; name a setting in which they differ."
+        )
 
 
 def settings_of(record: RunRecord) -> dict[str, float]:

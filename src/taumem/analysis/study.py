@@ -22,9 +22,11 @@ from taumem.analysis.phase import PhaseDiagram, has_levels
 from taumem.analysis.pilot_choice import NextPilot, next_pilot
 from taumem.analysis.prior import Exponent
 from taumem.analysis.reach import carried
+from taumem.analysis.settings import check_covariate, settings_of
 from taumem.analysis.stopping_price import StoppingPrice
+from taumem.analysis.tau_mem import tau_mem_of
 from taumem.analysis.twins import checked_runs, each_once, find_twins
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, option
 from taumem.record import RunHeader, RunRecord
 
 __all__ = ["Study"]
@@ -45,7 +47,7 @@ class Study:
         unit: of onsets and laws.
         covariates: settings that the laws' tau also depends on, such as ``training.learning_rate``.
         tau_mem: which clock is tau_mem, of the phase diagram and of the price of stopping; empty to choose.
-        all_data: the runs that the price of stopping is held against; none for those on the most data.
+        all_data: the runs that the price of stopping is held against; none for the study's own on the most data.
     """
 
     records: tuple[RunRecord, ...]
@@ -84,10 +86,12 @@ class Study:
             unit: of onsets and laws; in effective time, runs whose time was not measured have none.
             covariates: settings that the laws' tau also depends on (see :func:`taumem.analysis.fit_law`).
             tau_mem: which clock is tau_mem; empty to choose.
-            all_data: the runs that the price of stopping is held against; none for those on the most data.
+            all_data: the runs that the price of stopping is held against, those on the most data; none for the study's.
 
         Raises:
-            ConfigError: these are no runs, two are the same half of a pair, or there is no such unit.
+            ConfigError: these are no runs, two are the same half of a pair, or there is no such unit; or what is asked
+                for by name cannot be had: a covariate that is no setting of the runs or the same in all, a tau_mem that
+                none of them has or nothing rests on, runs on all data that give no price of stopping.
         """
         check_confidence(confidence)
         records = list(each_once(record.as_it_stands() for record in checked_runs(records)))
@@ -95,7 +99,9 @@ class Study:
         ordered = sorted(records, key=lambda record: record.header.key.order)
         full = tuple(each_once(record.as_it_stands() for record in checked_runs(all_data)))
         unit, covariates = checked_unit(unit), tuple(covariates)
-        return cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates, tau_mem, full)
+        study = cls(tuple(ordered), frozenset(excluded), proof, floor, confidence, unit, covariates, tau_mem, full)
+        study._check_asked()
+        return study
 
     def __repr__(self) -> str:
         return f"<Study of {len(self.records)} runs of {', '.join(self.experiments) or 'nothing'}, P = {self.sizes}>"
@@ -167,6 +173,22 @@ class Study:
     def lacking(self) -> dict[str, str]:
         """Why there is no phase diagram, and no price of stopping, by these words; empty where there are both."""
         return self._reasons if self.records and (self.phase, self.price) else {}
+
+    def _check_asked(self) -> None:
+        """Refuse what was asked for by name and cannot be had; what was not may be lacking, with a reason."""
+        if self.covariates:
+            settings = [*map(settings_of, self._pilots), *(onset.settings for onset in self.onsets)]
+            for name in self.covariates:
+                check_covariate(name, settings)
+        if self.tau_mem:
+            tau_mem_of(self.onsets, self.tau_mem)
+        if len(self.sizes) == 1 and self.covariates and self.phase is None:
+            raise ConfigError(f"{option('covariates', 'covariate')}: {self._reasons['phase diagram']}")
+        if self.all_data and self.price is None:
+            raise ConfigError(f"{option('all_data')}: {self._reasons['price of stopping']}")
+        if self.tau_mem and self.phase is None and self.price is None:
+            whys = "; ".join(f"no {what}: {why.rstrip('.')}" for what, why in self._reasons.items())
+            raise ConfigError(f"{option('tau_mem')}: nothing here rests on {self.tau_mem}; {whys}.")
 
     def _asked(self, what: str, make: Callable[..., T], **more: Any) -> T | None:
         shared: dict[str, Any] = {"excluded": self.excluded, "confidence": self.confidence, "clock": self.tau_mem}
@@ -288,7 +310,7 @@ class Study:
             yield "No forecast was handed in, so none is held against a measurement."
 
     def to_json(self, exponent: Exponent = None) -> dict[str, Any]:
-        """Plain facts for a JSON file: onsets, laws with this exponent, order, phases and the price of stopping."""
+        """Plain facts for a JSON file: onsets, laws with this exponent, order, phases and the price, or why not."""
         laws, reasons = self.fits(exponent)
         return {
             "unit": self.unit,
@@ -301,4 +323,5 @@ class Study:
             "order": [each.to_json() for each in self.order],
             **(self.phase.to_json() if self.phase else {}),
             "stopping_price": self.price.to_json() if self.price else None,
+            "lacking": self.lacking,
         }

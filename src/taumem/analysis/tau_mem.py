@@ -10,7 +10,10 @@ __all__ = ["COPIES", "tau_mem_of"]
 COPIES = "tau_copy[0.05]"
 """The clock of memorization, fixed before any study."""
 OTHERWISE = ("tau_val", "tau_val_mean")
-"""What stands in for it where hardly any run copies, or no samples were drawn: the first of these that was read."""
+"""What stands in for it where hardly any run copies, or no samples were drawn: the first of these that was read.
+
+Where none was read either, copies stay tau_mem, seen in one run or in none.
+"""
 
 
 def tau_mem_of(onsets: Sequence[Onset], asked: str = "") -> str:
@@ -24,12 +27,13 @@ def tau_mem_of(onsets: Sequence[Onset], asked: str = "") -> str:
         Its name; empty where there is none to choose.
 
     Raises:
-        ConfigError: the clock that is asked for was not read.
+        ConfigError: the clock that is asked for was not read in any run.
     """
     found = {onset.clock for onset in onsets}
     if asked:
         if asked not in found:
-            raise ConfigError(f"these runs have no clock '{asked}' to be tau_mem; {nearest_name(asked, found)}")
+            known = nearest_name(asked, found) if found else "they have no clocks at all."
+            raise ConfigError(f"these runs have no clock '{asked}' to be tau_mem; {known}")
         return asked
     if sum(onset.clock == COPIES and onset.usable for onset in onsets) >= 2:
         return COPIES

@@ -3,11 +3,13 @@
 import math
 
 from taumem.analysis import Interval, Onset
+from taumem.analysis.order import Precedence
 from taumem.analysis.phase import TypicalOnset
 
 __all__ = [
     "change",
     "factor",
+    "multiple",
     "number",
     "onset_span",
     "p_value",
@@ -88,6 +90,19 @@ def factor(low: float, high: float) -> str:
     ('a factor of 45', 'any factor')
     """
     return f"a factor of {number(high / low)}" if low > 0 and math.isfinite(high) else "any factor"
+
+
+def multiple(one: Precedence) -> str:
+    """Write when a clock goes off, as a multiple of another one's onset.
+
+    >>> multiple(Precedence("tau_split", "tau_val", None, 2.64, None, None, n_runs=3, n_located=1))
+    '2.64, one run'
+    """
+    if one.factor is not None:
+        return power(one.factor)
+    if one.of_one_run is not None:
+        return f"{number(one.of_one_run)}, one run"
+    return f"> {number(one.beyond)}" if one.beyond is not None else "?"
 
 
 def span(interval: Interval) -> str:

@@ -24,8 +24,8 @@ def show_levels(phase: "PhaseDiagram") -> None:
         add_row(table, price.n_train, f"{price.ratio:.2g}", f"{mark}{price.step:,.0f}", price.grammar_level, *values)
     show_table(table)
     out.print(
-        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs ended before; "
-        "intervals 95 %. "
+        f"[dim]The last look before copies are seen ({escape(phase.clock)}); > where some or all runs had none by "
+        "their last look at samples, which stands in; intervals 95 %. "
         f"P* = {phase.sample_complexities[-1]:,} strings teach all {phase.depth} levels.[/]"
     )
 
@@ -64,11 +64,14 @@ def show_price(price: "StoppingPrice") -> None:
     others = [quantity for quantity in price.quantities if quantity != LOSS]
     more = f" Of {', '.join(others)} the page and --json have the same." if others else ""
     out.print(
-        f"[dim]The price of stopping at the last look before {escape(price.clock)} (> where some or all runs ended "
-        f"before), against the same network on P = {price.all_data:,}, whose best is typically at step "
-        f"{price.best_step:,.0f}; paired by seed and item, intervals 95 %.{escape(more)}[/]",
+        f"[dim]The price of stopping at the last look before {escape(price.clock)} (> where some or all runs had not "
+        f"reached it by the last look that could show it, which stands in), against the same network on P = "
+        f"{price.all_data:,}, whose best is typically at step {price.best_step:,.0f}; paired by seed and item, "
+        f"intervals 95 %.{escape(more)}[/]",
         soft_wrap=True,
     )
+    for sentence in price.left_out:
+        out.print(f"[dim]{escape(sentence)}[/]", soft_wrap=True)
     if price.law is None:
         out.print(f"[dim]{escape(price.no_law)}[/]", soft_wrap=True)
         return

@@ -70,11 +70,12 @@ def fit(
         sweep: tau = c P^a z^b; once for each. Of runs of one size the first one is the axis of the phase diagram, and
         `parameters` is how many weights they train.
     tau_mem
-        Which clock is tau_mem, for the phase diagram and the price of stopping; unless said, tau_copy[0.05] where it
-        was located, else tau_val.
+        Which clock is tau_mem, for the phase diagram and the price of stopping; unless said, tau_copy[0.05] where two
+        runs or more have located it, else tau_val, or tau_val_mean where that was not read; tau_copy[0.05] where no
+        held-out loss was, and of a grammar's phase diagram.
     all_data
-        Runs of the same network on all data, which the price of stopping is held against; unless said, those on the
-        most data; once for each.
+        Runs of the same network on all data, which the price of stopping is held against; once for each. Of several
+        sizes the largest counts. Unless said, the runs on the most data.
     order
         Also print in which order the clocks go off, as multiples of tau_val in the same runs.
     confidence

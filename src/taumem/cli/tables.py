@@ -43,7 +43,7 @@ def show_study(study: "Study", exponent: float | None = None, *, said: Collectio
         show_levels(study.hierarchy)
     elif study.phase is not None and not study.phase.is_over_sizes:
         show_phase(study.phase)
-    if study.price is not None and study.price.sizes:
+    if study.price is not None:
         show_price(study.price)
 
 
@@ -69,12 +69,22 @@ def show_order(order: "Sequence[Precedence]") -> None:
         Column("runs", justify="right"),
     )
     for each in order:
-        factor = (
-            wording.power(each.factor) if each.factor else f"> {wording.number(each.beyond)}" if each.beyond else "?"
-        )
         runs = f"{each.n_located} of {each.n_runs}"
-        add_row(table, each.clock, factor, wording.power(each.trend) if each.trend else "", runs)
+        add_row(table, each.clock, wording.multiple(each), wording.power(each.trend) if each.trend else "", runs)
     show_table(table)
+    marks = {
+        "one run: the ratio of the only run that located both clocks": any(each.of_one_run for each in order),
+        "> what it lies above in every run, by the ends of both intervals": any(each.beyond for each in order),
+        "? where some run does not bound it from below, or the runs are of several kinds": any(
+            not each.typical for each in order
+        ),
+    }
+    told = "; ".join(["Geometric mean over runs", *(mark for mark, is_there in marks.items() if is_there)])
+    out.print(
+        f"[dim]{told}. Runs: in how many it is known, of those that tell something of it (of clocks of twins, pairs of "
+        "runs); where neither clock was reached, nothing is told.[/]",
+        soft_wrap=True,
+    )
 
 
 def show_outlook(outlook: "Outlook") -> None:

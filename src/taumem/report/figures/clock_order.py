@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from taumem.analysis import Precedence, Study
-from taumem.analysis.wording import number, power
+from taumem.analysis.wording import multiple, power
 from taumem.report.figures.style import INK, MUTED, clock_color, log_axis, rgba, size_colors, styled
 
 __all__ = ["order"]
@@ -19,7 +19,7 @@ def order(study: Study | Mapping[str, Study]) -> go.Figure:
         study: one, whose clocks have their own colors, or several by name, side by side.
     """
     names, studies = zip(*study.items(), strict=True) if isinstance(study, Mapping) else (("",), (study,))
-    compared = [[each for each in one.order if _is_shown(each)] for one in studies]
+    compared = [[each for each in one.order if each.is_told] for one in studies]
     rows = _rows(compared)
     colors = list(size_colors(range(len(studies))).values())
     figure = go.Figure()
@@ -37,13 +37,6 @@ def order(study: Study | Mapping[str, Study]) -> go.Figure:
     return figure
 
 
-def _is_shown(each: Precedence) -> bool:
-    """Whether it says something of the order: a vague factor does not, nor does a bound that lies before tau_val."""
-    if each.factor is None:
-        return (each.beyond or 0.0) > 1
-    return not each.factor.spans_much
-
-
 def _rows(compared: Sequence[Sequence[Precedence]]) -> list[str]:
     """The clocks from the first to the last, on average over the studies that have them."""
     places: dict[str, list[float]] = {}
@@ -54,7 +47,7 @@ def _rows(compared: Sequence[Sequence[Precedence]]) -> list[str]:
 
 
 def _at(each: Precedence) -> float:
-    return each.factor.value if each.factor else each.beyond or 1.0
+    return each.typical or 1.0
 
 
 def _add_study(
@@ -77,7 +70,7 @@ def _add_study(
                 "width": 0,
             },
             mode="markers",
-            marker={"symbol": "circle" if each.factor else "triangle-right", "size": 9, "color": paint},
+            marker={"size": 9, "color": paint, **_mark(each)},
             name=name,
             legendgroup=name,
             showlegend=color is not None and k == 0,
@@ -86,11 +79,14 @@ def _add_study(
         )
 
 
+def _mark(each: Precedence) -> dict[str, object]:
+    if each.of_one_run is not None:
+        return {"symbol": "circle-open", "line": {"width": 1.8}}
+    return {"symbol": "circle" if each.factor else "triangle-right"}
+
+
 def _in_words(each: Precedence) -> str:
-    known = f"known in {each.n_located} of {each.n_runs} runs"
-    if each.factor is None:
-        return f"beyond {number(_at(each))} times {each.reference}; {known}"
-    return f"{power(each.factor)} times {each.reference}; {known}"
+    return f"{multiple(each)}: times {each.reference}; known in {each.n_located} of {each.n_runs} runs"
 
 
 def _trend(each: Precedence) -> str:

@@ -20,7 +20,8 @@ N_POINTS = 33
 def stopping_price(study: Study) -> go.Figure:
     """By how much the held-out loss at tau_mem is above that of the run on all data: at the same look, and at its best.
 
-    Open marks: some run ended before tau_mem, and its last look stands in. The line is the law of the loss at tau_mem.
+    Open marks: some run had not reached tau_mem, and the last look that could show it stands in. The line is
+    the law of the loss at tau_mem.
 
     Args:
         study: what to draw.
@@ -37,7 +38,7 @@ def stopping_price(study: Study) -> go.Figure:
     _add(figure, same, f"against P = {found.all_data:,} at the same look", ACCENT)
     if any(size.n_reached < size.n_runs for size in found.sizes):
         marker = {"symbol": "circle-open", "size": 9, "color": MUTED, "line": {"width": 1.8, "color": MUTED}}
-        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name="some runs ended before tau_mem")
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name="some runs had not reached tau_mem")
     sizes = [size.n_train for size in found.sizes]
     x = log_axis("training examples P", [float(size) for size in sizes])
     x |= {"tickmode": "array", "tickvals": sizes, "ticktext": [f"{size:,}" for size in sizes], "minor": {}}

@@ -13,7 +13,7 @@ __all__ = ["section"]
 def section(study: Study) -> Iterator[Section]:
     """Show it where a held-out loss was measured at several sizes, or of a run on all data."""
     price = study.price
-    if price is None or not price.sizes:
+    if price is None:
         return
     which = "named ones" if price.is_apart else "those of the study on the most data"
     text = (
@@ -22,5 +22,6 @@ def section(study: Study) -> Iterator[Section]:
         f"same compute, and at its best, the look of its lowest held-out loss (typically step "
         f"{number(price.best_step)}). Runs are paired by seed and by held-out item."
     )
+    text = " ".join([text, *price.left_out])
     panel = Panel("stopping", "Held-out loss at tau_mem, above that on all data", figures.stopping_price(study))
     yield Section("stopping", "What stopping costs for want of data", text, (panel,), template="price")
