@@ -96,7 +96,8 @@ monitor = {first = 4, per_doubling = 2, n_samples = 8, sampling_steps = 3}
 """
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_three_times_in_half_a_second_shows_no_traceback(tmp_path, workers):
     (tmp_path / "tiny.toml").write_text(TOML)
     command = [sys.executable, "-m", "taumem", "run", "tiny.toml", "-o", "out", "--workers", str(workers)]

@@ -617,11 +617,8 @@ def processes_of(session: int) -> list[int]:
 
 @pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")  # a torn line, perhaps
 @pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps to see processes")
-@pytest.mark.parametrize(
-    "how",
-    # Workers whose parent was killed leave at once, wherever they are: much as if they had been killed too.
-    ["interrupted", "killed alone", pytest.param("killed with its workers", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["interrupted", "killed alone", "killed with its workers"])
 def test_a_study_that_was_stopped_goes_on_and_loses_nothing(study, tmp_path, how):
     stopped = tmp_path / "stopped"
     process = start(study, stopped)

@@ -225,12 +225,13 @@ def of_submitit(folder: Path) -> SlurmExecutor:
     return SlurmExecutor(folder / ".slurm", workers=2, options={"cluster": "local"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("executor_of", "module"),
     [
         pytest.param(of_processes, "taumem", id="processes"),
-        pytest.param(of_ray, "ray", id="ray", marks=pytest.mark.slow),
-        pytest.param(of_submitit, "submitit", id="submitit", marks=pytest.mark.slow),
+        pytest.param(of_ray, "ray", id="ray"),
+        pytest.param(of_submitit, "submitit", id="submitit"),
     ],
 )
 def test_a_sweep_by_two_workers_one_of_them_killed_gives_the_same_records(tmp_path, unbroken, executor_of, module):
