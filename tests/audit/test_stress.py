@@ -103,7 +103,10 @@ def refused_stress(place):
         "nowhere": (place / "nowhere.npy", r"nowhere\.npy: "),
         "empty": (place / "empty", "empty"),
         "tokens": (np.zeros((9, 16), dtype=np.int64), "stressed samples are tokens .* and training items images"),
-        "size": (fresh(9, 6, side=16), "different sizes: stressed samples 16x16, training items 8x8, held-out items 8x8"),
+        "size": (
+            fresh(9, 6, side=16),
+            "different sizes: stressed samples 16x16, training items 8x8, held-out items 8x8",
+        ),
         "heldout": (HELDOUT, r"the held-out items \(.*\) are the stressed samples"),
     }
 

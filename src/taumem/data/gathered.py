@@ -176,7 +176,9 @@ def gather_all(
     # A part of the training set would hide the copies of the rest.
     each = {part: options if part == "generated" else replace(options, limit=None) for part in given}
     names = NAMES | {"generated": NAMES[role]}
-    parts = {part: _gather(it, names[part], each[part]) for part, it in given.items() if it is not None or part != "heldout"}
+    parts = {
+        part: _gather(it, names[part], each[part]) for part, it in given.items() if it is not None or part != "heldout"
+    }
     if role == "generated":
         options.refuse_unused("any of these items")
     agreed = agree({names[part]: (found.items, found.kind) for part, found in parts.items()})

@@ -79,7 +79,12 @@ def stress(
         drawn.append(draw_samples(prepared.sampler(min(BLOCK, n_samples - start)), denoiser, seed))
         sent.append(cycled_by(prepared.diffusion, denoiser, restore, drawn[-1], t=t, cycles=cycles, seed=seed))
     generated, stressed = torch.cat(drawn), torch.cat(sent)
-    sets = {"generated": generated, "stressed": stressed, "train": prepared.data.train, "heldout": prepared.data.heldout}
+    sets = {
+        "generated": generated,
+        "stressed": stressed,
+        "train": prepared.data.train,
+        "heldout": prepared.data.heldout,
+    }
     for name, items in sets.items():
         _write(Path(output) / f"{name}.npy", items.clamp(-1, 1) if record.header.data.kind == "images" else items)
     return Path(output)
