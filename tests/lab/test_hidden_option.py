@@ -14,6 +14,7 @@ from taumem.data.readers import opening
 from taumem.errors import ConfigError, DataError, RecordError
 from taumem.lab import Experiment, load_experiment, make_run, plans_of, stressing
 from taumem.lab.stressing import plan_of, stress
+from taumem.probes import Cycling
 from taumem.record import QUANTITIES, RunRecord, family_of
 from taumem.record.sealing import seal
 
@@ -47,6 +48,28 @@ def test_it_adds_its_quantities_at_each_look_at_samples_and_changes_no_other_num
     same = {m.key: m.value for m in more.measurements if m.quantity not in added}
     assert same == {m.key: m.value for m in plain.measurements}
     assert {"tau_cycled[0.05]", "tau_uturn[0.1]"} <= {onset.clock for onset in find_onsets([more])}
+
+
+def test_samples_that_are_there_are_not_drawn_again_and_no_number_changes(tmp_path):
+    monitor = TINY["monitor"] | {"hidden": True}
+    prepared = plans_of(tiny(monitor=monitor))[0].prepare()
+    denoiser = prepared.learner().averaged.eval()
+    drawn, found = [], []
+    for is_shared in (True, False):
+        with RunRecord.open(tmp_path / str(is_shared), prepared.header()) as record:
+            made = prepared.monitor(record)
+            (cycling,) = (probe for probe in made.costly_probes if isinstance(probe, Cycling))
+            assert (cycling.sampler, cycling.seed) == (made.sampler, made.seed)
+            sampler, counted = made.sampler, []
+            made.sampler = lambda *given, of=sampler, n=counted: n.append(1) or of(*given)
+            cycling.sampler = (
+                made.sampler if is_shared else lambda *given, of=sampler, n=counted: n.append(1) or of(*given)
+            )
+            made.look(denoiser, 4, 16, samples=True)
+            drawn.append(len(counted))
+            found.append([(m.key, m.value, m.low, m.high) for m in record.measurements])
+    assert drawn == [1, 2]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("kind", TOKENS)

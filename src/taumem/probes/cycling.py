@@ -155,7 +155,10 @@ class Cycling:
 
     def measure(self, denoiser: Denoiser) -> Reading:
         """Draw samples, send them around, and count."""
-        samples = draw_samples(self.sampler, denoiser, self.seed)
+        return self.measure_from(denoiser, draw_samples(self.sampler, denoiser, self.seed))
+
+    def measure_from(self, denoiser: Denoiser, samples: Items) -> Reading:
+        """Send samples around that were drawn already, and count."""
         cycled = cycled_by(
             self.diffusion, denoiser, self.restore, samples, t=self.t, cycles=self.cycles, seed=self.seed
         )
