@@ -93,8 +93,8 @@ def stress(
 def _refuse_sealed(run: Path) -> None:
     if not (run / "run.json").exists() and find_sealed(run):
         raise RecordError(
-            f"{run}: a sealed study keeps no weights, by which samples are drawn; expected the folder of a run, with its "
-            "checkpoints."
+            f"{run}: a sealed study keeps no weights, by which samples are drawn; expected the folder of a run, "
+            "with its checkpoints."
         )
 
 
