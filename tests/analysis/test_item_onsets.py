@@ -1,5 +1,6 @@
 """Which items are memorized when, and first: planted onsets are found, and where nothing happened there are none."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from planted import STEPS, curve, header, heldout
 
 from taumem.analysis.item_hits import onsets_of_hits
-from taumem.analysis.item_onsets import find_item_onsets, onsets_against_twin, onsets_alone
+from taumem.analysis.item_onsets import find_item_onsets, onsets_against_twin, onsets_alone, why_no_item_onsets
 from taumem.analysis.item_order import _censored_fit, order_of_items, rank_correlation
 from taumem.errors import ConfigError
 from taumem.record import Curve, Measurement, RunRecord
@@ -172,6 +173,17 @@ def test_runs_that_cannot_say_it_are_left_out_or_refused_with_what_to_do():
     with pytest.raises(ConfigError, match=r"20 held-out items.*n_heldout_items"):
         onsets_alone(few)
     assert find_item_onsets([few]) == []
+    late = record([run.curve(name).at_steps(STEPS[:10]) for name in ("train_loss", "heldout_loss")])
+    bare = record([run.curve("heldout_loss")])
+    assert len(late.steps) > 8
+    reasons = why_no_item_onsets([few, late, bare, run, few])
+    assert list(reasons.values()) == [[few, few], [late], [bare]]
+    of_few, of_late, of_bare = reasons
+    assert of_few.startswith("the loss of 20 held-out items")
+    assert re.match(
+        r"\d looks from the middle of the first learning on \(step [\d,]+\), which stands in for a", of_late
+    )
+    assert of_bare == "train_loss of single items: not measured."
     assert [found.against for found in find_item_onsets([run])] == ["itself"]
     assert [found.against for found in find_item_onsets([run, other])] == ["twin", "twin"]
     with pytest.raises(ConfigError, match="onsets differ"):

@@ -22,6 +22,7 @@ from taumem.analysis.stopping import (
     Reason,
     rule_named,
 )
+from taumem.analysis.stopping.shares import ATTACKS
 from taumem.errors import ConfigError
 from taumem.record import Estimate, Measurement, RunRecord
 
@@ -231,6 +232,12 @@ def test_membership_is_judged_by_an_attack_where_one_was_made():
     assert "lower error of pia than" in verdict.message
     (why,) = MembersFound(attack="secmi").judge(record).not_checked
     assert why == "Membership: the attack secmi was not made."
+
+
+def test_an_attack_that_there_is_not_is_refused_with_those_that_there_are():
+    with pytest.raises(ConfigError, match=r"no attack is called 'nope'; Known: averaged, exact, pia, secmi\."):
+        MembersFound(attack="nope")
+    assert [MembersFound(attack=name).attack for name in ATTACKS] == list(ATTACKS)
 
 
 def test_members_that_are_told_at_the_first_look_may_have_been_known_before_and_the_verdict_says_so():

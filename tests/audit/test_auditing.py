@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet
@@ -14,8 +15,10 @@ from PIL import Image
 
 from taumem.audit import audit, kept
 from taumem.audit.repeats import with_kin
+from taumem.cli.audit_tables import show_audit
 from taumem.errors import ConfigError, DataError
 from taumem.record.audit import AuditRecord
+from taumem.report.audit_page import write_audit_page
 
 TRAIN, HELDOUT, NOVEL = fresh(80, 1), fresh(120, 2), fresh(60, 3)
 COPIES = torch.cat([TRAIN[:10], noisy(TRAIN[10:20], 8), TRAIN[20:30].flip(3)])
@@ -224,6 +227,23 @@ def test_vectors_and_tokens_are_audited_too():
     tokens = torch.randint(8, (300, 24), generator=generator)
     record = audit(torch.cat([tokens[:40], tokens[100:140]]), tokens[:100], tokens[140:])
     assert record.copies.count == 40
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [(None, "at most 5 % .* of 24, 1"), ("distance<0.04", "less than 4 % .* of 24, none")],
+)
+def test_how_many_symbols_of_a_string_may_differ_is_said_wherever_an_audit_is_shown(rule, said, tmp_path, capsys):
+    tokens = torch.randint(8, (60, 24), generator=torch.Generator().manual_seed(0))
+    record = audit(torch.cat([tokens[:9], tokens[20:29]]), tokens[:20], tokens[29:], rule=rule, parts=False)
+    name = rule or "distance<=0.05"
+    sentence = f"By {re.escape(name)} a sample is a copy if {said}"
+    write_audit_page(tmp_path / "report.html", record)
+    assert re.search(sentence.replace("<", "&lt;"), (tmp_path / "report.html").read_text())
+    show_audit(record)
+    printed = capsys.readouterr().out
+    assert re.search(sentence, printed)
+    assert f"copies ({rule or 'identical'})" in printed
 
 
 @pytest.mark.parametrize(

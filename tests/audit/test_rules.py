@@ -24,6 +24,22 @@ def test_a_rule_is_what_is_written():
     assert rule.copied(matches([0, 0.333, 0.334])).tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("gap<1/3", "is nearer than 1/3 of the way"),
+        ("gap<=1/3", "is no farther than 1/3 of the way"),
+        ("distance<0.05", "is below 0.05"),
+        ("distance<=0.05", "is at most 0.05"),
+        ("carlini<1/2", "is below 1/2 of the mean"),
+        ("edit<=0.05", "by changing no more than 0.05 of its"),
+        ("edit<0.05", "by changing less than 0.05 of its"),
+    ],
+)
+def test_the_sentence_of_a_rule_says_whether_the_threshold_itself_is_a_copy(written, said):
+    assert said in rule_of(written).sentence
+
+
 def test_carlini_compares_with_the_mean_of_the_nearest():
     plain = [[1, 3, 5], [2, 3, 4], [0, 0, 0]]  # of means 3, 3, 0: equal items are identical ones
     assert rule_of("carlini<0.5").copied(matches([1, 1, 1], plain)).tolist() == [True, False, True]

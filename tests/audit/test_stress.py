@@ -10,6 +10,7 @@ from taumem.audit.gates import judge, parse_gates
 from taumem.audit.measures import measured
 from taumem.data import GaussianMixture
 from taumem.diffusion import GaussianDiffusion, denoise, sample
+from taumem.errors import DataError
 from taumem.models import EmpiricalDenoiser, MixtureDenoiser
 from taumem.probes import cycle
 from taumem.record.audit import AuditRecord
@@ -94,3 +95,33 @@ def test_cycling_brings_out_the_memorizer_and_clears_the_exact_denoiser():
     assert flagged.verdict.state == "copies"
     assert flagged.copies.fraction > 0.9
     assert cleared.verdict.state != "copies"
+
+
+def refused_stress(place):
+    (place / "empty").mkdir()
+    return {
+        "nowhere": (place / "nowhere.npy", r"nowhere\.npy: "),
+        "empty": (place / "empty", "empty"),
+        "tokens": (np.zeros((9, 16), dtype=np.int64), "stressed samples are tokens .* and training items images"),
+        "size": (
+            fresh(9, 6, side=16),
+            "different sizes: stressed samples 16x16, training items 8x8, held-out items 8x8",
+        ),
+        "heldout": (HELDOUT, r"the held-out items \(.*\) are the stressed samples"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["nowhere", "empty", "tokens", "size", "heldout"])
+def test_stressed_samples_that_cannot_be_used_are_refused_before_anything_is_compared(tmp_path, kind):
+    stress, said = refused_stress(tmp_path)[kind]
+    begun = []
+    with pytest.raises(DataError, match=said):
+        audit(SHOWN, TRAIN, HELDOUT, stress=stress, output=tmp_path / "audit", progress=lambda *at: begun.append(at))
+    assert not begun
+    assert not (tmp_path / "audit").exists()
+
+
+def test_what_an_option_says_of_the_samples_it_need_not_say_of_those_after_the_stress_test(tmp_path):
+    np.savez(tmp_path / "shown.npz", mine=SHOWN.numpy())
+    sets = {"heldout": HELDOUT, "stress": STRESSED, "orbit": "none", "parts": False}
+    assert audit(tmp_path / "shown.npz", TRAIN, **sets, key="mine").stress.copies.count == 12

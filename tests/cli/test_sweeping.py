@@ -122,6 +122,8 @@ def test_ls_tells_what_is_under_way_what_was_killed_and_what_has_not_begun(swept
     assert "running at 123 of 300" in capsys.readouterr().out
     assert taumem("ls", swept, copy, "--json") == 0
     assert len(json.loads(capsys.readouterr().out)["runs"]) == 8
+    assert taumem("ls", copy / NAMES[3]) == 0
+    assert "\n1 run: 1 finished." in capsys.readouterr().out
 
 
 def test_the_names_of_runs_are_one_a_line_as_a_job_array_wants_them(swept, capsys):

@@ -98,6 +98,42 @@ def test_the_verb_lists_the_items_that_go_first_and_says_what_they_have_in_commo
     assert "which nobody trained on, it should hold 0" in out
 
 
+def test_the_verb_says_what_its_columns_are_and_has_none_that_is_empty(studies, capsys):
+    both, alone = (studies / "without", studies / "without" / "P000024-seed0-a")
+    for place, has_twin in ((both, True), (alone, False)):
+        with pytest.raises(SystemExit):
+            main(["items", str(place)])
+        out = capsys.readouterr().out
+        for said in (
+            "Memorized: items whose",
+            "Half: on which",
+            "Isolation: an item's distance",
+            "False onsets: held-out",
+        ):
+            assert said in out
+        for said in ("Unseen: an item's loss under", "unseen, held-out items", "Unseen, held-out items: of those"):
+            assert (said in out) == has_twin
+
+
+def test_the_verb_names_the_reason_why_runs_have_no_onsets_of_items(studies, tmp_path, capsys):
+    run = RunRecord.read(studies / "without" / "P000024-seed0-a")
+    short = RunRecord.open(tmp_path / "short", run.header.model_copy(update={"half": None}))
+    short.append(m for m in run.measurements if m.step <= run.steps[8])
+    short.close()
+    with pytest.raises(SystemExit) as left:
+        main(["items", str(tmp_path / "short")])
+    assert left.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "short: " in said
+    assert "looks from the middle of the first learning on" in said
+    with pytest.raises(SystemExit) as left:
+        main(["items", str(tmp_path / "short"), str(studies / "without")])
+    assert not left.value.code
+    captured = capsys.readouterr()
+    assert "note: some runs have no onsets of single items: " in captured.err
+    assert "Half:" in captured.out
+
+
 def test_a_page_shows_them_with_the_pictures_of_items_that_samples_came_near(studies):
     from taumem import Study
     from taumem.report.sections import items as shown

@@ -13,6 +13,7 @@ from taumem.analysis import Study
 from taumem.analysis.standing import standings
 from taumem.errors import ConfigError, DataError, RecordError, TaumemWarning
 from taumem.lab import jobs, load_experiment, load_sweep, make_study, make_sweep, run_names
+from taumem.lab.sweeps import _names_of_tables
 from taumem.monitor import Monitor
 from taumem.record import read_runs, seal, unseal
 from taumem.record.state import State, note_state
@@ -67,6 +68,56 @@ def test_whole_sections_can_be_gone_over_and_long_values_get_short_names(tmp_pat
     for name in (*sweep.studies, *long.studies):
         assert len(f"rates-{name}".encode()) <= 100
         assert not set(name) & set('/\\:*?"<>| ')
+
+
+LONG, LONGER = (f"{{n_items={n},first=4,per_doubling=2,n_samples=8,sampling_steps=3}}" for n in (8, 16))
+NOISES = """[over]
+diffusion = [{schedule = "cosine"}, {weighting = "x0", schedule = "exploding"}, {eta = 1, schedule = "flow"}]
+"""
+
+
+def test_tables_that_are_gone_over_are_called_by_what_they_hold(tmp_path):
+    def names(*tables):
+        return [name.removeprefix("model=") for name in small_sweep(tmp_path, "model=" + ",".join(tables)).studies]
+
+    sweep = small_sweep(tmp_path, more=NOISES)
+    assert list(sweep.studies) == ["diffusion=cosine", "diffusion=exploding-x0", "diffusion=eta1-flow"]
+    assert sweep.studies["diffusion=exploding-x0"].name == "rates-diffusion=exploding-x0"
+    assert names('{kind="mlp",width=8}', '{kind="mlp",width=16}') == ["mlp-width8", "mlp-width16"]
+    assert list(small_sweep(tmp_path, f"monitor={LONG},{LONGER}").studies) == ["monitor=n_items8", "monitor=n_items16"]
+
+
+def test_tables_whose_names_would_be_one_or_too_long_are_called_by_their_digest():
+    names = list(_names_of_tables([{"a": "x", "b": "y"}, {"a": "x-y"}, {"a": "z"}]).values())
+    assert names == ["z"]
+    assert not _names_of_tables([{"a": "x" * 60}, {"b": [1, {}]}, {"c": "a/b"}, {}])
+    assert not _names_of_tables([{"a": "x"}, "X"])  # on some disks these are one folder
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_studies_that_earlier_versions_called_otherwise_go_on_in_their_folders(tmp_path, noted):
+    sweep = small_sweep(tmp_path, more=NOISES)
+    old = sweep.called({name: sweep.former[name] for name in sweep.studies})
+    assert all("~" in name for name in old.studies)
+    one = next(iter(old.studies))
+    make_sweep(old, tmp_path / "out", only=[one], workers=1)
+    if not noted:
+        (tmp_path / "out" / "sweep.json").unlink()
+    (was,) = held(tmp_path / "out")
+    names = [*sweep.studies] if not noted else [*old.studies]
+    assert run_names(sweep, tmp_path / "out") == [f"{name}/P000008-seed0" for name in [one, *names[1:]]]
+    swept = make_sweep(small_sweep(tmp_path, more=NOISES, steps=60), tmp_path / "out", only=[one], workers=1)
+    assert (swept.n_runs, swept.failures) == (1, {})
+    assert {f"{run.path.parent.name}/{run.path.name}": run.step for run in standings(tmp_path / "out")[0]} == {was: 60}
+
+
+def test_a_study_keeps_its_name_where_more_tables_would_give_it_another(tmp_path):
+    first, both = small_sweep(tmp_path, f"monitor={LONG}"), small_sweep(tmp_path, f"monitor={LONG},{LONGER}")
+    make_sweep(first, tmp_path / "out", workers=1)
+    (name,) = first.studies
+    assert name not in both.studies
+    assert run_names(both, tmp_path / "out") == [f"{study}/P000008-seed0" for study in (name, "monitor=n_items16")]
+    assert make_sweep(both, tmp_path / "out", only=[name], workers=1).failures == {}
 
 
 def test_without_anything_to_go_over_a_sweep_is_that_of_one_study(tmp_path):

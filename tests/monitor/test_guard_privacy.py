@@ -5,7 +5,8 @@ import torch
 from loops import HELDOUT, TRAIN, Plain, loss
 
 import taumem
-from taumem.analysis.stopping import Reason
+from taumem.analysis.stopping import AnyOf, CopiesFound, GapOpened, LossTurned, MembersFound, Reason
+from taumem.errors import ConfigError
 
 
 class Knowing(Plain):
@@ -37,3 +38,19 @@ def test_a_loop_is_stopped_once_its_losses_tell_members_and_not_before(knows):
         assert verdict.reason == Reason.MEMBERS
         assert verdict.keep < verdict.since
         assert not any("first look" in why for why in verdict.not_checked)
+
+
+@pytest.mark.parametrize("given", [{}, {"heldout": HELDOUT}])
+@pytest.mark.parametrize("wrapped", [lambda rule: rule, lambda rule: ["privacy", rule], lambda rule: AnyOf((rule,))])
+def test_a_rule_that_rests_on_an_attack_could_never_say_stop_and_is_refused(given, wrapped):
+    rule = wrapped(MembersFound(attack="pia"))
+    said = r"needs held-out items" if not given and isinstance(rule, list) else r"attack='pia'\) .* a guard makes none"
+    with pytest.raises(ConfigError, match=said):
+        taumem.Guard(known_loss, train=TRAIN, rule=rule, **given)
+
+
+@pytest.mark.parametrize("rule", [MembersFound(), GapOpened(), LossTurned(), CopiesFound()])
+def test_a_rule_itself_needs_what_its_name_does(rule):
+    for asked in (rule, rule.name):
+        with pytest.raises(ConfigError, match=f"the rule '{rule.name}' needs .*held-out items"):
+            taumem.Guard(known_loss, train=TRAIN, rule=asked)

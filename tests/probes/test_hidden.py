@@ -179,12 +179,22 @@ def test_what_is_no_sample_any_more_is_one_clear_line(change, said):
         cycle(torch.ones(3, 2), lambda x0, t: x0, lambda xt, t: change(xt))
 
 
-@pytest.mark.parametrize("options", [{"t": 0.0}, {"t": 1.0}, {"cycles": 0}])
-def test_numbers_out_of_their_range_are_refused(options):
-    with pytest.raises(ConfigError, match="sent around from a time between 0 and 1, at least once"):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"t": 0.0}, r"^t \(--time\) is .*between 0 and 1; got 0\.0\.$"),
+        ({"t": 1.0}, r"^t \(--time\) is .*between 0 and 1; got 1\.0\.$"),
+        ({"cycles": 0}, r"^cycles \(--cycles\) is .*at least once; got 0\.$"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_by_its_name(options, said):
+    counters = Copies(TRAIN, HELDOUT), Copies(HELDOUT, TRAIN)
+    with pytest.raises(ConfigError, match=said):
         cycle(torch.ones(3, 2), lambda x0, t: x0, lambda xt, t: xt, **options)
-    with pytest.raises(ConfigError, match="sent around from a time between 0 and 1, at least once"):
-        Cycling(DIFFUSION, draw, restore, Copies(TRAIN, HELDOUT), Copies(HELDOUT, TRAIN), **options)
+    with pytest.raises(ConfigError, match=said):
+        Cycling(DIFFUSION, draw, restore, *counters, **options)
+    with pytest.raises(ConfigError, match=r"^times_more multiplies chance by 1 or more; got 0\.5\.$"):
+        Cycling(DIFFUSION, draw, restore, *counters, times_more=0.5)
 
 
 def test_sets_that_cannot_be_held_against_each_other_are_refused():

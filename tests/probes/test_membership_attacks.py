@@ -8,10 +8,11 @@ from markov_text import DIFFUSION as MASKED
 from markov_text import MarkovDenoiser, texts
 from reference_problem import DIFFUSION, EXACT, MIXTURE, by_name, items, memorized
 
+from taumem.analysis.stopping.shares import ATTACKS as NAMED_BY_RULES
 from taumem.data import GaussianMixture
 from taumem.errors import ConfigError
 from taumem.models import EmpiricalDenoiser, MixtureDenoiser
-from taumem.probes import PIA, AveragedLoss, LossGap, MembershipAttacks, SecMI, TrueMembership
+from taumem.probes import PIA, AveragedLoss, LossGap, MembershipAttacks, SecMI, TrueMembership, usual_attacks
 from taumem.probes.true_membership import advantage
 from taumem.record import QUANTITIES, family_of
 
@@ -138,6 +139,11 @@ def test_what_needs_gaussian_noise_says_so_of_tokens(attack):
 def test_what_cannot_be_asked_is_refused_in_a_line(make, why):
     with pytest.raises(ConfigError, match=why):
         make()
+
+
+def test_the_rule_to_stop_by_knows_the_attacks_that_are_made():
+    assert [attack.name for attack in usual_attacks(DIFFUSION)] == ATTACKS
+    assert [*ATTACKS, "exact"] == list(NAMED_BY_RULES)
 
 
 # --- where the distribution is known ----------------------------------------------------------------------------------

@@ -30,7 +30,13 @@ from taumem.analysis.fitting import fit_law
 from taumem.analysis.forecast import Forecast
 from taumem.analysis.interval import Interval
 from taumem.analysis.item_hits import onsets_of_hits
-from taumem.analysis.item_onsets import ItemOnsets, find_item_onsets, onsets_against_twin, onsets_alone
+from taumem.analysis.item_onsets import (
+    ItemOnsets,
+    find_item_onsets,
+    onsets_against_twin,
+    onsets_alone,
+    why_no_item_onsets,
+)
 from taumem.analysis.item_order import ItemOrder, order_of_items
 from taumem.analysis.law import Covariate, Law
 from taumem.analysis.laws import ClockLaw
@@ -127,4 +133,5 @@ __all__ = [
     "tau_val",
     "twin_losses",
     "usual_prior",
+    "why_no_item_onsets",
 ]

@@ -114,18 +114,21 @@ def find_item_onsets(
     """Find the onsets of the items of all runs: against their twins where there are any.
 
     Args:
-        records: runs, in any order. Those without losses of single items, with fewer than 38 held-out items or with
-            fewer than 8 looks are left out.
+        records: runs, in any order. Those that have none are left out: see :func:`why_no_item_onsets`.
         lower: as in :func:`onsets_alone`, and so is ``confidence``.
 
     Raises:
         ConfigError: these are no runs, or a number out of its range.
     """
-    check_threshold(lower)
-    check_confidence(confidence)
-    records = checked_runs(records)
-    other = {id(one): two for pair in find_twins(records) for one, two in (pair, pair[::-1])}
-    return [found for record in records for found in _found(record, other.get(id(record)), lower, confidence)]
+    return [found for _, found in _each(records, lower, confidence) if isinstance(found, ItemOnsets)]
+
+
+def why_no_item_onsets(
+    records: Sequence[RunRecord], *, lower: float = LOWER, confidence: float = 0.9
+) -> dict[str, list[RunRecord]]:
+    """Say why runs have no onsets of single items: each reason, with the runs that it holds for."""
+    told = [(found, record) for record, found in _each(records, lower, confidence) if isinstance(found, str)]
+    return {reason: [record for other, record in told if other == reason] for reason, _ in told}
 
 
 def onsets_alone(record: RunRecord, *, lower: float = LOWER, confidence: float = 0.9) -> ItemOnsets:
@@ -193,16 +196,29 @@ def onsets_against_twin(
     return replace(found, placebo=(-by_half[-1], unseen_null[others]))
 
 
-def _found(record: RunRecord, twin: RunRecord | None, lower: float, confidence: float) -> Iterator[ItemOnsets]:
+def _each(
+    records: Sequence[RunRecord], lower: float, confidence: float
+) -> Iterator[tuple[RunRecord, ItemOnsets | str]]:
+    """Each run with its onsets, or with the reason why there are none."""
+    check_threshold(lower)
+    check_confidence(confidence)
+    records = checked_runs(records)
+    other = {id(one): two for pair in find_twins(records) for one, two in (pair, pair[::-1])}
+    for record in records:
+        try:
+            yield record, _found(record, other.get(id(record)), lower, confidence)
+        except ConfigError as error:  # losses without those of the items, of too few of them, or at too few looks
+            yield record, str(error).removeprefix(f"{record.path}: ")
+
+
+def _found(record: RunRecord, twin: RunRecord | None, lower: float, confidence: float) -> ItemOnsets:
     losses = ("train_loss", "heldout_loss", "twin_loss")
     pair = () if twin is None else (record, twin)
-    try:
-        if twin is not None and all(run.curve_or_none(name) is not None for run in pair for name in losses):
-            yield onsets_against_twin(record, twin, lower=lower, confidence=confidence)
-        elif all(record.curve_or_none(name) is not None for name in losses[:2]):
-            yield onsets_alone(record, lower=lower, confidence=confidence)
-    except ConfigError:  # losses without those of the items, of too few of them, or at too few looks
-        return
+    if twin is not None and all(run.curve_or_none(name) is not None for run in pair for name in losses):
+        return onsets_against_twin(record, twin, lower=lower, confidence=confidence)
+    if missing := [name for name in losses[:2] if record.curve_or_none(name) is None]:
+        raise ConfigError(f"{' and '.join(missing)} of single items: not measured.")
+    return onsets_alone(record, lower=lower, confidence=confidence)
 
 
 def _common(record: RunRecord, one: Curve, other: Curve) -> tuple[tuple[Floats, Floats, Floats], NDArray[np.int64]]:
@@ -236,7 +252,13 @@ def _of(
     check_threshold(lower)
     check_confidence(confidence)
     if len(x) < FEWEST_LOOKS:
-        raise ConfigError(f"{record.path}: {len(x)} looks; onsets of single items need {FEWEST_LOOKS}.")
+        since = (
+            ""
+            if against == "twin"
+            else f" from the middle of the first learning on (step {steps[0]:,}), which stands in for a twin"
+        )
+        need = f"onsets of single items need {FEWEST_LOOKS}: train longer, or look more often (monitor.per_doubling)."
+        raise ConfigError(f"{record.path}: {len(x)} looks{since}; {need}")
     bar = _bar(null[:, 0::2], lower)
     others = null[:, 1::2]
     isolation = record.curve_or_none("isolation")

@@ -79,42 +79,58 @@ def audit(
     """
     settings, losses_found = Settings.of(options), losses_of(losses)
     sides = bring_together(generated, train, heldout, settings, groups)
+    # Read before anything is compared: what cannot be used is refused now, not in an hour.
+    after = None if stress is None else bring_together(stress, train, heldout, settings, groups, role="stress")
     progress = progress or (lambda *_: None)
     searches = _searches(sides, settings, output, progress)
-    compared = compare(sides, settings, searches)
-    partial = partial_copies(sides, compared.null, settings, progress)
-    rows = rows_of(sides, compared, partial.columns, settings.redact)
     places = _places(settings, groups=groups, losses=losses, stress=stress)
-    record = _record(sides, compared, partial, settings, losses_found, places)
-    record = record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)})
-    if stress is not None:
-        record = stressed(record, _of_stress(stress, train, heldout, groups, output, progress, options))
-    if output is not None:
-        record = write_findings(record, rows, output)
-        record.write(output)
-        searches.forget()
-    return record
+    record, rows = _audited(sides, settings, searches, losses_found, places)
+    if after is not None:
+        places = _places(settings, groups=groups, losses=None, stress=None)
+        record = stressed(record, _of_stress(after, options, places, output, progress))
+    return _written(record, rows, output, searches)
 
 
 def _of_stress(
-    stress: object,
-    train: object,
-    heldout: object | None,
-    groups: object | None,
+    after: Sides,
+    options: dict[str, Any],
+    places: dict[str, str | None],
     output: Path | str | None,
     progress: Progress,
-    options: dict[str, Any],
 ) -> AuditRecord:
     """Audit the stressed samples as samples; parts are looked for among the others alone."""
-    return audit(
-        stress,
-        train,
-        heldout,
-        groups=groups,
-        output=None if output is None else Path(output) / "stress",
-        progress=lambda stage, done, total: progress(f"stress, {stage}", done, total),
-        **(options | {"parts": False}),
-    )
+    settings = Settings.of(options | {"parts": False})
+    home = None if output is None else Path(output) / "stress"
+    searches = _searches(after, settings, home, lambda stage, done, total: progress(f"stress, {stage}", done, total))
+    record, rows = _audited(after, settings, searches, None, places)
+    return _written(record, rows, home, searches)
+
+
+def _audited(
+    sides: Sides,
+    settings: Settings,
+    searches: KeptSearches,
+    losses: tuple[Any, Any] | None,
+    places: dict[str, str | None],
+) -> tuple[AuditRecord, dict[str, list[Any]]]:
+    """What comes out of samples, and the findings by column."""
+    compared = compare(sides, settings, searches)
+    partial = partial_copies(sides, compared.null, settings, searches.progress)
+    rows = rows_of(sides, compared, partial.columns, settings.redact)
+    record = _record(sides, compared, partial, settings, losses, places)
+    return record.model_copy(update={"pairs": gallery(sides, rows, compared, settings.redact)}), rows
+
+
+def _written(
+    record: AuditRecord, rows: dict[str, list[Any]], output: Path | str | None, searches: KeptSearches
+) -> AuditRecord:
+    """The record with its findings, which are in its folder."""
+    if output is None:
+        return record
+    record = write_findings(record, rows, output)
+    record.write(output)
+    searches.forget()
+    return record
 
 
 def _searches(sides: Sides, settings: Settings, output: Path | str | None, progress: Progress) -> KeptSearches:

@@ -30,22 +30,25 @@ def _carlini(matches: Matches) -> NDArray[np.float64]:
 MEASURES: dict[str, tuple[Measure, str]] = {
     "gap": (
         lambda matches: matches.score,
-        "the nearest training item (or its near-duplicates) is nearer than {} of the way to the next one, in any view "
+        "the nearest training item (or its near-duplicates) is {} of the way to the next one, in any view "
         "(in one that only the full orbit has, by a sixth more)",
     ),
     "carlini": (
         _carlini,
-        f"the distance to the nearest training item is below {{}} of the mean distance to the {NEAREST} nearest "
+        f"the distance to the nearest training item is {{}} of the mean distance to the {NEAREST} nearest "
         "(Carlini et al. 2023)",
     ),
-    "distance": (lambda matches: matches.plain[:, 0], "the distance to the nearest training item is below {}"),
+    "distance": (lambda matches: matches.plain[:, 0], "the distance to the nearest training item is {}"),
     "edit": (
         lambda matches: matches.distance,
-        "a training text becomes the sample by changing no more than {} of its symbols",
+        "a training text becomes the sample by changing {} of its symbols",
     ),
     "identical": (lambda matches: matches.plain[:, 0], "it is a training item, bit for bit"),
 }
 """What rules look at, by name: from matches to a number, small for a copy; and the rule in words."""
+
+BOUNDS = {"gap": ("nearer than", "no farther than"), "edit": ("less than", "no more than")}
+"""How a threshold is said, without itself and with it, if not as "below" and "at most"."""
 
 USUAL = {
     "images": ("gap<1/3", "gap<1/4", "gap<1/2", "carlini<1/2", "identical"),
@@ -78,7 +81,8 @@ class Rule:
     def sentence(self) -> str:
         """In words, without a full stop."""
         written = self.name.replace("<=", "<").partition("<")[2] or f"{self.threshold:.3g}"
-        return f"a sample is a copy if {MEASURES[self.measure][1].format(written)}"
+        bound = f"{BOUNDS.get(self.measure, ('below', 'at most'))[self.inclusive]} {written}"
+        return f"a sample is a copy if {MEASURES[self.measure][1].format(bound)}"
 
     def copied(self, matches: Matches) -> NDArray[np.bool_]:
         """Say which are copies."""

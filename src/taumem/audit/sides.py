@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,8 @@ def bring_together(
     heldout: object | None,
     settings: Settings,
     groups: object | None = None,
+    *,
+    role: Literal["generated", "stress"] = "generated",
 ) -> Sides:
     """Read the three sets, bring them to one kind and size, and find what stands in them twice.
 
@@ -93,12 +95,13 @@ def bring_together(
         heldout: items that the model never saw, likewise, or None.
         settings: of the audit.
         groups: what training items and held-out items belong to: a file that maps names to groups, or two lists.
+        role: of the samples: ``stress`` of those after a stress test.
 
     Raises:
         DataError: they cannot be read or compared, or nothing is left of the held-out items.
     """
     options: dict[str, Any] = {name: getattr(settings, name) for name in READING}
-    samples, items, others = gather_all(generated, train, heldout, **options)
+    samples, items, others = gather_all(generated, train, heldout, **options, role=role)
     belongs = _belonging(groups, items, others)
     marks, marks_of_others = marks_of(items), marks_of(others) if others else []
     dropped = (0, 0)

@@ -80,9 +80,10 @@ def _show_counts(record: "AuditRecord") -> None:
 
     table = new_table("", Column("samples", justify="right"), "share", "95 % interval", "by chance", "95 % interval")
     rules = [rule for rule in (*record.rules, *record.partial) if rule.sentence != record.copies.rule]
-    rows: list[tuple[str, Share, Share | None]] = [("copies", record.copies, record.copies.chance)]
+    by = "".join(f" ({rule.name})" for rule in record.rules if rule.sentence == record.copies.rule)
+    rows: list[tuple[str, Share, Share | None]] = [(f"copies{by}", record.copies, record.copies.chance)]
     if record.stress is not None:
-        rows.append(("copies after stress", record.stress.copies, record.stress.copies.chance))
+        rows.append((f"copies after stress{by}", record.stress.copies, record.stress.copies.chance))
     rows += [(rule.name, rule.samples, rule.chance) for rule in rules]
     for name, share, chance in rows:
         by_chance = ("-", "") if chance is None else (f"{chance.count:,} of {chance.n:,}", _ends(chance))

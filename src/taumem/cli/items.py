@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["items"]
 
+MOST_NAMED = 3
+"""Runs that are named with a reason."""
+PLACEBO = "unseen, held-out items"
+
 
 @app.command
 def items(
@@ -46,17 +50,20 @@ def items(
     json
         Print one JSON object on standard output.
     """
-    from taumem.analysis import find_item_onsets
+    from taumem.analysis import find_item_onsets, why_no_item_onsets
     from taumem.record import read_runs, write_atomically
 
     if output is not None and output.suffix.lower() != ".json":
         raise ConfigError(f"-o {output}: a .json file is written here; call it {output.with_suffix('.json')}.")
-    found = find_item_onsets(_with_isolation(read_runs(*runs)), lower=lower, confidence=confidence)
-    if not found:
-        raise ConfigError(
-            "none of these runs has onsets of single items: they need the losses of single training items and of 38 or "
-            "more held-out items (monitor.n_heldout_items), at 8 or more looks."
+    records = read_runs(*runs)
+    reasons = why_no_item_onsets(records, lower=lower, confidence=confidence)
+    if sum(map(len, reasons.values())) == len(records):
+        raise ConfigError(f"none of these runs has onsets of single items: {_told(reasons)}")
+    if reasons:
+        err.print(
+            f"[yellow]note:[/] some runs have no onsets of single items: {escape(_told(reasons))}", soft_wrap=True
         )
+    found = find_item_onsets(_with_isolation(records), lower=lower, confidence=confidence)
     orders = _orders(found, confidence)
     told = {name: order.to_json() for name, order in orders.items()}
     content = {"orders": told, "runs": [run.to_json() for run in found]}
@@ -67,6 +74,19 @@ def items(
     else:
         _show_first(found, first)
         _show_orders(orders)
+
+
+def _told(reasons: "dict[str, list[RunRecord]]") -> str:
+    """Each reason, behind the runs that it holds for."""
+    from taumem.analysis.wording import plural
+
+    told = []
+    for reason, runs in list(reasons.items())[:MOST_NAMED]:
+        names = ", ".join(str(run.path) for run in runs[:MOST_NAMED])
+        more = f" and {len(runs) - MOST_NAMED:,} more" if len(runs) > MOST_NAMED else ""
+        told.append(f"{names}{more}: {reason}")
+    left = sum(len(runs) for runs in list(reasons.values())[MOST_NAMED:])
+    return " ".join([*told, *([f"And so on, of {plural(left, 'run')} more."] if left else [])])
 
 
 def _orders(found: "list[ItemOnsets]", confidence: float) -> "dict[str, ItemOrder]":
@@ -89,20 +109,23 @@ def _show_orders(orders: "dict[str, ItemOrder]") -> None:
     if not orders:
         out.print("The onsets of the items do not differ, so that nothing can be said of their order.")
         return
-    whole = list(orders.values())[-1]
-    table = new_table("", "items", "memorized", *whole.correlations, "unseen, held-out items", "false onsets")
+    from taumem.analysis.item_order import COVARIATES
+
+    known = [name for name in COVARIATES if any(name in order.correlations for order in orders.values())]
+    placebo = [PLACEBO] if any(order.placebo for order in orders.values()) else []
+    table = new_table("", "items", "memorized", *known, *placebo, "false onsets")
     for name, order in orders.items():
-        found = (_span(each) for each in order.correlations.values())
-        placebo = _span(order.placebo) if order.placebo else "-"
-        counts = f"{order.n_false} of {order.n_unseen}"
-        add_row(table, name, order.n_items, order.n_located, *found, placebo, counts)
+        found = [order.correlations.get(covariate) for covariate in known] + [order.placebo] * len(placebo)
+        cells = ("-" if each is None else _span(each) for each in found)
+        add_row(table, name, order.n_items, order.n_located, *cells, f"{order.n_false} of {order.n_unseen}")
     show_table(table)
-    out.print(
-        "[dim]Rank correlations of the onset: below 0, items that have much of it go first; of held-out items, which "
-        "nobody trained on, it should hold 0.[/]",
-        soft_wrap=True,
+    _show_dim(
+        *(f"{name.capitalize()}: an item's {COVARIATES[name][0]}." for name in known),
+        *(["Rank correlations of the onset: below 0, items that have much of it go first."] if known else []),
+        *([f"{PLACEBO.capitalize()}: of those, which nobody trained on, it should hold 0."] if placebo else []),
+        "False onsets: held-out items that pass for memorized, of which one in twenty may.",
     )
-    for sentence in whole.sentences:
+    for sentence in list(orders.values())[-1].sentences:
         out.print(escape(sentence), soft_wrap=True)
 
 
@@ -123,18 +146,22 @@ def _with_isolation(records: "list[RunRecord]") -> "list[RunRecord]":
 
 
 def _show_first(found: "list[ItemOnsets]", first: int) -> None:
-    table = new_table("P", "seed", "half", "memorized", "which first (place in the training set: step)")
+    half = ["half"] if any(run.run.half for run in found) else []
+    table = new_table("P", "seed", *half, "memorized", "which first (place in the training set: step)")
     for run in found:
         onsets = (f"{place}: {_in_words(run, int(place))}" for place in run.order[:first])
-        add_row(
-            table,
-            run.run.n_train,
-            run.run.seed,
-            run.run.half or "",
-            f"{run.n_located} of {len(run)}",
-            ", ".join(onsets),
-        )
+        which = [run.run.half or ""] * len(half)
+        memorized = f"{run.n_located} of {len(run)}"
+        add_row(table, run.run.n_train, run.run.seed, *which, memorized, ", ".join(onsets))
     show_table(table)
+    _show_dim(
+        "Memorized: items whose onset is located (<: before the first look; >: not by the last).",
+        *(["Half: on which of two disjoint training sets the twin was trained."] if half else []),
+    )
+
+
+def _show_dim(*sentences: str) -> None:
+    out.print(f"[dim]{escape(' '.join(sentences))}[/]", soft_wrap=True)
 
 
 def _in_words(run: "ItemOnsets", place: int) -> str:

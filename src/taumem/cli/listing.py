@@ -52,6 +52,8 @@ def ls(*folders: Annotated[Path, Parameter(allow_leading_hyphen=False)], json: J
 
 def show_runs(runs: "Sequence[Standing]", folder: Path) -> None:
     """Print where runs stand, their clocks, and how many there are of each state."""
+    from taumem.analysis.wording import plural
+
     clocks = [clock for clock in SHOWN if any(onset.clock == clock for run in runs for onset in run.onsets)]
     table = new_table(Column("run", overflow="fold"), "P", "seed", "half", "state", *clocks)
     for run in runs:
@@ -62,4 +64,5 @@ def show_runs(runs: "Sequence[Standing]", folder: Path) -> None:
         add_row(table, place, run.n_train, run.seed, run.half or "", run.words, *cells)
     show_table(table)
     counts = Counter(run.state for run in runs)
-    out.print(f"[dim]{len(runs)} runs: {', '.join(f'{n} {state}' for state, n in counts.items())}.[/]", soft_wrap=True)
+    told = ", ".join(f"{n} {state}" for state, n in counts.items())
+    out.print(f"[dim]{plural(len(runs), 'run')}: {told}.[/]", soft_wrap=True)

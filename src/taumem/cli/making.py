@@ -205,10 +205,11 @@ def sweep(
     from taumem.processes import is_first
 
     asked = load_sweep(experiment, set or (), over or ())
-    if names:
-        print_json({"runs": run_names(asked)}) if json else print("\n".join(run_names(asked)))
-        return
     folder = output or Path(asked.name)
+    if names:
+        named = run_names(asked, folder)
+        print_json({"runs": named}) if json else print("\n".join(named))
+        return
 
     with progress_bars() as advance, executor_of(where, folder, device, workers, asked.slurm) as executor:
         swept = make_sweep(

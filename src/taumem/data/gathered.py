@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -153,6 +153,7 @@ def gather_all(
     value_range: tuple[float, float] | None = None,
     as_bytes: bool = False,
     skip_unreadable: bool = False,
+    role: Literal["generated", "stress"] = "generated",
 ) -> Inputs:
     """Gather samples, training items and held-out items, and bring them to one kind, shape and number of channels.
 
@@ -163,6 +164,8 @@ def gather_all(
         size: as in :func:`gather`, and so are the other options; each must say something about one of the three at
             least.
         limit: at most so many samples, evenly spread; training items and held-out items are always taken whole.
+        role: of the samples: ``stress`` of those after a stress test, which are gathered beside the others; messages
+            name them so, and what an option says about the others needs not be said about them.
 
     Raises:
         DataError: one of them cannot be read, or they cannot be compared; and what to do about it.
@@ -171,16 +174,18 @@ def gather_all(
     options = Options(size, window, limit, key, value_range, as_bytes, skip_unreadable)
     given = {"generated": generated, "train": train, "heldout": heldout}
     # A part of the training set would hide the copies of the rest.
-    each = {role: options if role == "generated" else replace(options, limit=None) for role in given}
+    each = {part: options if part == "generated" else replace(options, limit=None) for part in given}
+    names = NAMES | {"generated": NAMES[role]}
     parts = {
-        role: _gather(it, NAMES[role], each[role]) for role, it in given.items() if it is not None or role != "heldout"
+        part: _gather(it, names[part], each[part]) for part, it in given.items() if it is not None or part != "heldout"
     }
-    options.refuse_unused("any of these items")
-    agreed = agree({NAMES[role]: (part.items, part.kind) for role, part in parts.items()})
-    parts = {role: replace(part, items=agreed[NAMES[role]]) for role, part in parts.items()}
+    if role == "generated":
+        options.refuse_unused("any of these items")
+    agreed = agree({names[part]: (found.items, found.kind) for part, found in parts.items()})
+    parts = {part: replace(found, items=agreed[names[part]]) for part, found in parts.items()}
     if parts["train"].kind == "images":
-        parts |= {role: _on_one_scale(part, parts["train"], NAMES[role]) for role, part in parts.items()}
-    return _without_mix_up(Inputs(parts["generated"], parts["train"], parts.get("heldout")))
+        parts |= {part: _on_one_scale(found, parts["train"], names[part]) for part, found in parts.items()}
+    return _without_mix_up(Inputs(parts["generated"], parts["train"], parts.get("heldout")), names["generated"])
 
 
 def _gather(given: object, what: str, options: Options) -> Gathered:
@@ -226,14 +231,14 @@ def _on_one_scale(part: Gathered, train: Gathered, what: str) -> Gathered:
     return replace(part, notes=(*part.notes, OTHER_SCALE))
 
 
-def _without_mix_up(inputs: Inputs) -> Inputs:
+def _without_mix_up(inputs: Inputs, samples: str) -> Inputs:
     """Refuse a set that is given as what it cannot be, or say that it is odd.
 
     Raises:
         DataError: held-out items that are the training items, or the samples.
     """
     generated, train, heldout = inputs
-    for other, what in ((train, "training items"), (generated, "samples")):
+    for other, what in ((train, "training items"), (generated, samples)):
         if heldout and heldout.digest == other.digest:
             raise DataError(
                 f"the held-out items ({shown(heldout.source)}) are the {what} ({shown(other.source)}), one by one; "

@@ -234,11 +234,11 @@ class PreparedRun:
             probes += self.domain.part_probes(compared)
         return probes
 
-    def _hidden_probes(self, asked: Asked) -> list[Probe]:
+    def _hidden_probes(self, asked: Asked, sampler: Sampler) -> list[Probe]:
         """Ask for what is memorized and not drawn yet."""
         config = self.plan.experiment.monitor
         restore = self.plan.experiment.diffusion.build_restore(self.diffusion, config.sampling_steps)
-        return hidden_probes(asked, self.domain, self.sampler(config.n_samples), restore)
+        return hidden_probes(asked, self.domain, sampler, restore)
 
     def monitor(self, record: RunRecord, learner: Learner | None = None) -> Monitor:
         """What is measured of the run, into its record; of the learner, if it is given, its optimizer's pace."""
@@ -251,14 +251,15 @@ class PreparedRun:
         )
         members = [attacks(asked)] if config.membership else []
         pace = [OptimizerState(learner.optimizer, learner.time)] if learner is not None else []
+        sampler = self.sampler(config.n_samples)
         coverage = [Coverage(sets["train"], self.split.train)] if config.items else []
         return Monitor(
             record,
             [*pace, *self.domain.probes(asked), *members, *coverage],
             cadence=LogCadence(config.first, config.per_doubling),
-            sampler=self.sampler(config.n_samples) if config.n_samples else None,
+            sampler=sampler if config.n_samples else None,
             sample_probes=[*self.domain.sample_probes(compared), *self._quality_probes(compared)],
             sample_cadence=LogCadence(config.first, config.samples_per_doubling),
-            costly_probes=self._hidden_probes(asked) if config.hidden else [],
+            costly_probes=self._hidden_probes(asked, sampler) if config.hidden else [],
             seed=seed,
         )

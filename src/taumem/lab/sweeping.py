@@ -96,6 +96,7 @@ def make_sweep(
     """
     check_device(device, is_here=executor is None)
     folder = folder if executor is None else folder.absolute()
+    sweep = _as_in(folder, sweep)
     device, workers = joined(device, workers, executor, list(sweep.studies.values()))
     asked = Resources(workers, device)
     plans = _plans(sweep, only, device)
@@ -147,9 +148,23 @@ def _jobs(plans: dict[str, list[RunPlan]], folder: Path, workers: int, on_made: 
     return sorted(jobs, key=lambda job: -job.plans[0].steps)
 
 
-def run_names(sweep: Sweep) -> list[str]:
-    """The names of all runs of a sweep, as ``only`` takes them."""
+def run_names(sweep: Sweep, folder: Path | None = None) -> list[str]:
+    """The names of all runs of a sweep, as ``only`` takes them; in a folder those that its studies have there."""
+    sweep = sweep if folder is None else _as_in(folder, sweep)
     return [f"{study}/{plan.name}" for study, own in _plans(sweep, (), "cpu").items() for plan in own]
+
+
+def _as_in(folder: Path, sweep: Sweep) -> Sweep:
+    """The sweep with the names that its studies have in a folder already: what they are called may have changed."""
+    noted = _read(file)["settings"] if (file := folder / FILE).exists() else {}
+    known = {json.dumps(settings, sort_keys=True): study for study, settings in noted.items()}
+    names: dict[str, str] = {}
+    for study, settings in sweep.settings.items():
+        former = sweep.former.get(study, study)
+        is_there = (folder / former).exists() and not (folder / study).exists()
+        usual = former if is_there or noted.get(study, settings) != settings else study
+        names[study] = known.get(json.dumps(settings, sort_keys=True), usual)
+    return sweep.called(names)
 
 
 def _plans(sweep: Sweep, only: Sequence[str], device: str) -> dict[str, list[RunPlan]]:

@@ -9,9 +9,10 @@ In a file these are a table of lists; on the command line ``--over`` gives the s
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -25,8 +26,11 @@ __all__ = ["Sweep", "load_sweep", "slurm_of"]
 
 MOST_STUDIES = 10_000
 LONGEST_VALUE = 24
+LONGEST_TABLE = 40
 LONGEST_NAME = 100
 """Of a folder, in bytes."""
+KINDS = ("kind", "source")
+"""Keys that say which other keys there are: they come first."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Sweep:
         studies: by the names of their folders, one experiment for each combination.
         settings: by the same names, the combination.
         slurm: what the file tells submitit.
+        former: by the same names, what the folder was called by earlier versions, where that was something else.
     """
 
     name: str
@@ -48,6 +53,15 @@ class Sweep:
     studies: Mapping[str, Experiment]
     settings: Mapping[str, Mapping[str, Any]]
     slurm: Mapping[str, Any]
+    former: Mapping[str, str]
+
+    def called(self, names: Mapping[str, str]) -> "Sweep":
+        """The same sweep with other names of its studies, and of their folders."""
+        studies = {
+            names[old]: study if names[old] == old else study.model_copy(update={"name": f"{self.name}-{names[old]}"})
+            for old, study in self.studies.items()
+        }
+        return replace(self, studies=studies, settings={names[old]: of for old, of in self.settings.items()}, former={})
 
     def study(self, settings: Mapping[str, Any], source: str) -> Experiment:
         """The experiment of a combination, without a name of its own.
@@ -85,17 +99,21 @@ def load_sweep(source: str | Path, changes: Sequence[str] = (), over: Sequence[s
     studies: dict[str, Experiment] = {}
     settings: dict[str, dict[str, Any]] = {}
     made_of: dict[str, str] = {}
+    former: dict[str, str] = {}
+    tables = {key: _names_of_tables(values) for key, values in axes.items()}
     for combination in product(*axes.values()):
         chosen = dict(zip(axes, combination, strict=True))
         experiment = _experiment(content, chosen, str(source))
         name = name or experiment.name
-        label = _label(chosen, LONGEST_NAME - len(f"{name}-".encode())) or experiment.name
+        longest = LONGEST_NAME - len(f"{name}-".encode())
+        label, was = (_label(chosen, longest, named) or experiment.name for named in (tables, {}))
+        former |= {label: was} if label != was else {}
         recipe = experiment.model_dump_json(exclude={"name"})
         if (other := made_of.setdefault(recipe, label)) in settings:
             raise ConfigError(f"{source}: {_told(settings[other])} and {_told(chosen)} make the same study; drop one.")
         named = experiment.model_copy(update={"name": f"{name}-{label}"}) if chosen else experiment
         studies[label], settings[label] = named, chosen
-    return Sweep(str(name), content, axes, studies, settings, slurm)
+    return Sweep(str(name), content, axes, studies, settings, slurm, former)
 
 
 def slurm_of(source: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
@@ -116,7 +134,7 @@ def slurm_of(source: str | Path, changes: Sequence[str] = ()) -> dict[str, Any]:
 
 def _place(axis: tuple[str, Any]) -> tuple[bool, str]:
     """Where an axis stands, so that names do not depend on the order in which a file says them."""
-    names_a_kind = axis[0].rpartition(".")[2] in ("kind", "source")  # another one has keys of its own: first of all
+    names_a_kind = axis[0].rpartition(".")[2] in KINDS  # another one has keys of its own: first of all
     return not names_a_kind, axis[0]
 
 
@@ -177,16 +195,52 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _label(settings: Mapping[str, Any], longest: int) -> str:
-    """A name for the folder of a combination: the same whatever else the sweep goes over.
+def _label(settings: Mapping[str, Any], longest: int, tables: Mapping[str, Mapping[str, str]]) -> str:
+    """A name for the folder of a combination, with those that tables among its values have.
 
-    >>> _label({"training.learning_rate": 0.001, "n_train": [8, 16]}, 100)
+    >>> _label({"training.learning_rate": 0.001, "n_train": [8, 16]}, 100, {})
     'learning_rate=0.001,n_train=8+16'
     """
     ends = [key.rpartition(".")[2] for key in settings]
     short = {key: end if ends.count(end) == 1 else key for key, end in zip(settings, ends, strict=True)}
-    label = ",".join(f"{short[key]}={_value(value)}" for key, value in settings.items())
+    texts = {key: tables.get(key, {}).get(_digest(value)) or _value(value) for key, value in settings.items()}
+    label = ",".join(f"{short[key]}={text}" for key, text in texts.items())
     return label if len(label) <= longest else f"{label[: max(0, longest - 9)]}~{_digest(settings)}"
+
+
+def _names_of_tables(values: Sequence[Any]) -> dict[str, str]:
+    """By the digests of the tables among some values, a name of each: its own scalars, or those in which they differ.
+
+    >>> list(_names_of_tables([{"schedule": "flow", "weighting": "v"}, {"schedule": "exploding", "eta": 1}]).values())
+    ['flow-v', 'eta1-exploding']
+    """
+    tables = [value for value in values if isinstance(value, dict)]
+    keys = sorted({key for table in tables for key in table}, key=lambda key: (key not in KINDS, key))
+    differing = [key for key in keys if key in KINDS or any(table.get(key) != tables[0].get(key) for table in tables)]
+    names: dict[str, str] = {}
+    for shown in (keys, differing):
+        found = {_digest(table): _scalars(table, shown) for table in tables}
+        taken = Counter(name.casefold() for name in (*found.values(), *map(_value, values)))
+        names = {digest: name for digest, name in found.items() if name and taken[name.casefold()] == 1}
+        if len(names) == len(found):
+            break
+    return names
+
+
+def _scalars(table: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """What a table has for some keys, in short; nothing where that is no name, or too long for one."""
+    parts = []
+    for key in keys:
+        value = table.get(key, "")
+        if isinstance(value, bool):
+            parts.append(f"{key}_{json.dumps(value)}")
+        elif isinstance(value, int | float):
+            parts.append(f"{key}{json.dumps(value)}")
+        else:
+            parts.append(value if isinstance(value, str) else "~")
+    name = "-".join(part for part in parts if part)
+    is_plain = all(c.isascii() and (c.isalnum() or c in "+-._") for c in name) and not name.endswith(".")
+    return name if is_plain and len(name) <= LONGEST_TABLE else ""
 
 
 def _value(value: Any) -> str:

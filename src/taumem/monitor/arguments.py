@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from taumem.analysis import Forecast, Interval, Study
 from taumem.analysis.cautions import of_a_forecast
 from taumem.analysis.onset import refuse_time
-from taumem.analysis.stopping import AnyOf, ForecastReached, Located, StoppingRule, rule_named
+from taumem.analysis.stopping import AnyOf, ForecastReached, Located, MembersFound, StoppingRule, rule_named
 from taumem.errors import ConfigError, TaumemWarning, nearest_name
 from taumem.monitor.weights import check_average
 from taumem.probes.loss_gap import TIMES
@@ -170,12 +170,28 @@ def chosen_rule(
             )
     names = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
     for name in names:
-        if isinstance(name, str) and not askable.get(name, (True, ""))[0]:
-            raise ConfigError(f"the rule '{name}' needs {askable[name][1]}.")
+        _refuse_what_cannot_be_asked(name, askable)
     rules = [_named(name, stop) if isinstance(name, str) else name for name in names]
     if not rules or not all(callable(getattr(rule, "judge", None)) and not isinstance(rule, type) for rule in rules):
         raise ConfigError(f"a rule is a name, or an object with judge(record, step); got {given!r}.")
     return rules[0] if len(rules) == 1 else AnyOf(tuple(rules))
+
+
+def _refuse_what_cannot_be_asked(rule: Rule, askable: Mapping[str, tuple[bool, str]]) -> None:
+    """Refuse a rule, by its name or itself, that rests on what a guard does not measure."""
+    if isinstance(rule, AnyOf):
+        for one in rule.rules:
+            _refuse_what_cannot_be_asked(one, askable)
+    elif isinstance(rule, MembersFound) and rule.attack:
+        raise ConfigError(
+            f"the rule MembersFound(attack='{rule.attack}') rests on an attack, and a guard makes none: leave attack "
+            "out, and it judges by the loss. Attacks are made in the laboratory (monitor.membership = true)."
+        )
+    elif not isinstance(rule, ForecastReached):  # which brings its own forecast
+        name = rule if isinstance(rule, str) else getattr(rule, "name", "")
+        is_askable, needs = askable.get(name, (True, ""))
+        if not is_askable:
+            raise ConfigError(f"the rule '{name}' needs {needs}.")
 
 
 def stop_step_of(rule: StoppingRule) -> float | None:
@@ -190,7 +206,7 @@ def due_steps(rule: StoppingRule) -> tuple[int, ...]:
 
 
 def _each(rule: StoppingRule) -> tuple[StoppingRule, ...]:
-    return rule.rules if isinstance(rule, AnyOf) else (rule,)
+    return tuple(one for each in rule.rules for one in _each(each)) if isinstance(rule, AnyOf) else (rule,)
 
 
 def _named(name: str, stop: Interval | None) -> StoppingRule:

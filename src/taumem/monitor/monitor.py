@@ -19,8 +19,9 @@ from taumem.errors import ConfigError, TaumemWarning
 from taumem.monitor.cadence import LogCadence
 from taumem.probes import CountsCopies, Probe, SampleProbe, Sampler
 from taumem.probes.isolation import undisturbed
-from taumem.probes.probe import draw_samples
+from taumem.probes.probe import GoesOnFromSamples, draw_samples
 from taumem.record import CopyRule, Measurement, Reading, RunRecord
+from taumem.shapes import Items
 
 __all__ = ["Monitor"]
 
@@ -44,7 +45,8 @@ class Monitor:
         sampler: draws samples for the sample probes, from the same noise at every look; None for no samples.
         sample_probes: asked about samples, which cost more than losses.
         sample_cadence: when to draw samples.
-        costly_probes: asked about the model when samples are drawn, since they draw, too.
+        costly_probes: asked about the model when samples are drawn, since they draw, too; one of the same sampler and
+            seed goes on from the samples that are there.
         seed: of the noise that samples start from.
         first_stand: whether a look that is made again, after training went back, is not compared with what it said
             first: on GPUs training that goes on from a checkpoint need not be the same to the bit.
@@ -118,7 +120,7 @@ class Monitor:
             if self.sampler is not None and is_wanted and not has_diverged:
                 drawn = draw_samples(self.sampler, denoiser, self.seed)
                 readings += [_reading(probe, drawn) for probe in self.sample_probes]
-                readings += [_reading(probe, denoiser) for probe in self.costly_probes]
+                readings += [self._costly(probe, denoiser, drawn) for probe in self.costly_probes]
         seconds = round(time.monotonic() - self._began, 3)
         measurements = [
             Measurement.of(estimate, step=step, examples=examples, seconds=seconds)
@@ -134,6 +136,12 @@ class Monitor:
         self._last_look = step
         insort(self._looks, step)
         return measurements
+
+    def _costly(self, probe: Probe, denoiser: Denoiser, drawn: Items) -> Reading:
+        """Ask a probe that draws: one that would draw the samples which are there goes on from them."""
+        if isinstance(probe, GoesOnFromSamples) and probe.sampler is self.sampler and probe.seed == self.seed:
+            return probe.measure_from(denoiser, drawn)
+        return _reading(probe, denoiser)
 
     def _compare_examples(self, step: int, examples: int) -> None:
         header = self.record.header

@@ -11,14 +11,14 @@ import torch
 from torch import Generator, Tensor
 
 from taumem.diffusion import Denoiser, Diffusion
-from taumem.errors import ConfigError, DataError
+from taumem.errors import ConfigError, DataError, option
 from taumem.probes.isolation import undisturbed
 from taumem.probes.probe import SampleProbe, Sampler, draw_samples
 from taumem.randomness import generator_for
 from taumem.record import Estimate, Reading
 from taumem.shapes import Items
 
-__all__ = ["CYCLES", "CYCLE_TIME", "Cycling", "Restore", "cycle", "cycled_by"]
+__all__ = ["CYCLES", "CYCLE_TIME", "Cycling", "Restore", "check_cycling", "cycle", "cycled_by"]
 
 Restore = Callable[[Denoiser, Items, float, Generator], Items]
 """Brings corrupted items back to data: (denoiser, xt, t, generator) -> x0."""
@@ -56,8 +56,7 @@ def cycle(
 
     Reference: Verma et al. 2026, "Early Signatures of Memorization" (cyclic denoising).
     """
-    if not 0 < t < 1 or cycles < 1:
-        raise ConfigError(f"samples are sent around from a time between 0 and 1, at least once; got {t} and {cycles}.")
+    check_cycling(t, cycles)
     for k in range(cycles):
         found = denoise(corrupt(samples, t), t)
         same = found.shape == samples.shape
@@ -68,6 +67,18 @@ def cycle(
             )
         samples = found
     return samples
+
+
+def check_cycling(t: float, cycles: int) -> None:
+    """Refuse numbers by which no sample can be sent around.
+
+    Raises:
+        ConfigError: one of them, by name.
+    """
+    if not 0 < t < 1:
+        raise ConfigError(f"{option('t', 'time')} is the time that samples are sent to, between 0 and 1; got {t}.")
+    if cycles < 1:
+        raise ConfigError(f"{option('cycles')} is how often samples are sent around, at least once; got {cycles}.")
 
 
 def cycled_by(
@@ -125,11 +136,9 @@ class Cycling:
         cycles: int = CYCLES,
         seed: int = 0,
     ) -> None:
-        if not 0 < t < 1 or cycles < 1 or times_more < 1:
-            raise ConfigError(
-                "samples are sent around from a time between 0 and 1, at least once, and chance is multiplied by 1 or "
-                f"more; got {t}, {cycles} and {times_more}."
-            )
+        check_cycling(t, cycles)
+        if not times_more >= 1:
+            raise ConfigError(f"times_more multiplies chance by 1 or more; got {times_more}.")
         self.diffusion = diffusion
         self.sampler = sampler
         self.restore = restore
@@ -146,7 +155,10 @@ class Cycling:
 
     def measure(self, denoiser: Denoiser) -> Reading:
         """Draw samples, send them around, and count."""
-        samples = draw_samples(self.sampler, denoiser, self.seed)
+        return self.measure_from(denoiser, draw_samples(self.sampler, denoiser, self.seed))
+
+    def measure_from(self, denoiser: Denoiser, samples: Items) -> Reading:
+        """Send samples around that were drawn already, and count."""
         cycled = cycled_by(
             self.diffusion, denoiser, self.restore, samples, t=self.t, cycles=self.cycles, seed=self.seed
         )

@@ -21,6 +21,7 @@ from taumem.shapes import Batch, Items, PerItem, Times
 __all__ = [
     "BLOCK",
     "CountsCopies",
+    "GoesOnFromSamples",
     "ItemLoss",
     "Probe",
     "SampleProbe",
@@ -69,6 +70,18 @@ class SampleProbe(Protocol):
 
     def measure(self, samples: Items) -> Reading:
         """Answer."""
+        ...
+
+
+@runtime_checkable
+class GoesOnFromSamples(Probe, Protocol):
+    """A probe that draws samples first: where these very ones are there already, it goes on from them."""
+
+    sampler: Sampler
+    seed: int
+
+    def measure_from(self, denoiser: Denoiser, samples: Items) -> Reading:
+        """Answer, from the samples that ``draw_samples(sampler, denoiser, seed)`` gives."""
         ...
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from taumem.errors import RecordError
 from taumem.record.check import check_of
 from taumem.record.copy_rule import USUAL_RULES, CopyRule
+from taumem.record.files import visible
 from taumem.record.key import RunKey
 
 __all__ = [
@@ -39,6 +40,8 @@ LENGTH = ("min_steps", "steps_per_example", "stop_at_copies", "stop_at_clock")
 WAYS = ("together", "accumulate", "checkpoint_activations", "compile", "channels_last")
 """How the laboratory computes a step: it changes no number beyond rounding, so that a run may go on in another way."""
 
+SOME = 2
+"""How many runs a message names where a folder holds several."""
 ADVICE = "Use the taumem that wrote it, or run the experiment again."
 
 ItemKind = Literal["images", "vectors", "strings", "texts", ""]
@@ -168,10 +171,17 @@ def read_header(folder: Path) -> tuple[RunHeader, int]:
         content = json.loads(file.read_text(encoding="utf-8"))
         _as_json(content)
     except (FileNotFoundError, NotADirectoryError):
-        raise RecordError(f"{folder}: no run here (no run.json); expected a run's folder.") from None
+        raise RecordError(f"{folder}: no run here (no run.json); expected a run's folder{_below(folder)}.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{file}: cannot be read as JSON ({error}); remove the folder and run again.") from None
     return parse_header(content, str(file)), content["schema_version"]
+
+
+def _below(folder: Path) -> str:
+    """Some runs that are below a folder, for a message; nothing where there are none."""
+    runs = [str(file.parent) for file in visible(folder, "run.json")]
+    more = f" ({len(runs):,} are below it)" if len(runs) > SOME else ""
+    return f", such as {' or '.join(runs[:SOME])}{more}" if runs else ""
 
 
 def header_text(header: RunHeader) -> str:

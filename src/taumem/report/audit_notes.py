@@ -1,12 +1,13 @@
 """What a reader of an audit must know, wherever it is shown: on the page, on the screen, in a model card."""
 
+import operator
 from collections.abc import Callable, Iterator
 
 from taumem.analysis.wording import number, percent, plural
 from taumem.record.audit import AuditRecord
 from taumem.record.input_notes import ITSELF, OTHER_SCALE, SAME_PLACE
 
-__all__ = ["cautions", "intervals", "notes"]
+__all__ = ["cautions", "distances_of_tokens", "intervals", "notes"]
 
 SUSPICIOUS_P = 0.05
 """Of the test of exchangeability: below it, a reader is warned."""
@@ -37,8 +38,26 @@ def cautions(record: AuditRecord) -> Iterator[str]:
 
 
 def notes(record: AuditRecord) -> Iterator[str]:
-    """What else there is to know of the items, as they were read."""
+    """What else there is to know of the items, as they were read, and of what rules mean for them."""
     yield from _told(record, lambda note: note not in WARNINGS)
+    yield from distances_of_tokens(record)
+
+
+def distances_of_tokens(record: AuditRecord) -> Iterator[str]:
+    """What a distance of strings is, and how many symbols a rule lets differ: of short ones often none."""
+    samples = record.inputs.get("generated")
+    if samples is None or samples.kind != "tokens":
+        return
+    (n,) = samples.shape
+    for rule in record.rules:
+        if rule.threshold is not None and rule.name.startswith("distance<"):
+            holds = operator.le if rule.name.startswith("distance<=") else operator.lt
+            most = max((k for k in range(n + 1) if holds(k / n, rule.threshold)), default=0)
+            bound = "at most" if holds is operator.le else "less than"
+            yield (
+                f"By {rule.name} a sample is a copy if {bound} {percent(rule.threshold)} of its symbols differ from "
+                f"those of the nearest training item: of {n}, {most or 'none'}."
+            )
 
 
 def intervals(record: AuditRecord) -> str:

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from taumem.analysis.wording import plain_name, plural, sentence
 from taumem.record import write_atomically
 from taumem.record.audit import AuditRecord
-from taumem.report.audit_notes import cautions, intervals
+from taumem.report.audit_notes import cautions, distances_of_tokens, intervals
 from taumem.report.audit_sections import SECTIONS
 from taumem.report.figures import night
 from taumem.report.redacted import redacted
@@ -68,7 +68,7 @@ def audit_page_of(
         sections=[section for sections_of in SECTIONS for section in sections_of(record)],
         reproduce=reproduce,
         verify=verify,
-        intervals=intervals(record),
+        intervals=" ".join([intervals(record), *distances_of_tokens(record)]),
         night=Markup(json.dumps(night([]))),
         plotly=Markup(get_plotlyjs()),
     )

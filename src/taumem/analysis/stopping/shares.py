@@ -12,10 +12,13 @@ from taumem.analysis.phantoms import share_test
 from taumem.analysis.shares import above_chance, common_looks, exact_interval
 from taumem.analysis.stopping.verdict import FEWEST_ITEMS, Reason, Verdict, best_until, curve_until, going_on
 from taumem.analysis.wording import percent
-from taumem.errors import ConfigError
+from taumem.errors import ConfigError, nearest_name
 from taumem.record import RunRecord
 
-__all__ = ["CopiesExceed", "CopiesFound", "MembersFound"]
+__all__ = ["ATTACKS", "CopiesExceed", "CopiesFound", "MembersFound"]
+
+ATTACKS = ("secmi", "pia", "averaged", "exact")
+"""Those by which membership is measured, besides the losses: see ``taumem.probes.MembershipAttacks``."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,12 @@ class MembersFound:
 
     Args:
         above: the AUC that must be passed, in [0.5, 1); 0.5 stops once items can be told at all.
-        attack: by whose errors, such as ``"pia"`` (monitor.membership); empty for the losses.
+        attack: by whose errors: ``"secmi"``, ``"pia"``, ``"averaged"``, or ``"exact"`` where the distribution is known
+            (monitor.membership, in the laboratory; a Guard makes none); empty for the losses.
         alpha: probability of a false alarm in the whole run, in (0, 1).
 
     Raises:
-        ConfigError: a number out of its range.
+        ConfigError: a number out of its range, or an attack that there is not.
     """
 
     above: float = 0.6
@@ -103,6 +107,8 @@ class MembersFound:
         _check_alpha(self.alpha)
         if not 0.5 <= self.above < 1:
             raise ConfigError(f"membership is above an AUC, from 0.5 (chance) to below 1; got {self.above}.")
+        if self.attack and self.attack not in ATTACKS:
+            raise ConfigError(f"no attack is called '{self.attack}'; {nearest_name(self.attack, ATTACKS)}")
 
     def judge(self, record: RunRecord, step: int | None = None) -> Verdict:
         """Judge what was recorded up to a step; all of it if None."""
