@@ -16,10 +16,8 @@ from taumem.cli import main
 
 PAGES = Path(__file__).parents[1] / "docs" / "users"
 NAMES = sorted(page.stem for page in PAGES.glob("*.md"))
-QUICK = {"lora"}
 TRAINED = {"checkpoints", "research"}
 """Pages whose numbers come from a training, and differ a little between machines; those of the others are exact."""
-RUNS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
 
 SETUP = re.compile(r"<!-- setup\n(.*?)-->", re.DOTALL)
 BLOCK = re.compile(r"(?ms)(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$")
@@ -49,7 +47,7 @@ def told(text: str, page: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default::taumem.errors.TaumemWarning")  # a command prints them
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_page_runs_as_it_stands_and_ends_with_the_verdict_that_it_shows(name, tmp_path, monkeypatch, capsys):
     page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
     folder = tmp_path / "empty"
