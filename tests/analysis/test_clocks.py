@@ -181,6 +181,7 @@ def test_copies_set_in_where_the_growing_share_passes_the_threshold():
     assert (unsure.low, unsure.high) == (20, 80)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.03, 0.05, 0.1])
 def test_a_threshold_means_the_same_at_any_number_of_samples(threshold):
     """Counts drawn from one growing share: the onset is where the share passes, for 64 samples as for 1,024."""

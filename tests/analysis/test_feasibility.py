@@ -43,6 +43,7 @@ def test_more_pilots_narrow_what_is_expected_and_a_longer_reach_widens_it():
     assert expected_factor((10,), 1, 40) == math.inf
 
 
+@pytest.mark.slow
 def test_a_line_says_what_pilots_tell_on_which_assumption_and_what_they_cost():
     text = feasibility((10, 20), 2, 40, (20, 30))
     assert text.startswith("40 items: 4 pilots of 10, 20, 2 of each, with 20 to 30 held out; ")

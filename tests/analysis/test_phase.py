@@ -278,6 +278,7 @@ def test_runs_that_agree_pool_their_counts_and_runs_that_differ_widen_the_interv
     assert wide.high - 0.3 == pytest.approx(scatter)
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_loss_holds_its_errors_and_the_scatter_of_the_runs(tmp_path):
     (price,) = diagram([planted_run(tmp_path, 128, seed=seed) for seed in range(3)]).price
     step = max(s for s in LOOKS if s < C * 128)

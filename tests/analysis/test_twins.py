@@ -33,6 +33,7 @@ def test_a_harder_set_does_not_move_the_gap(tmp_path):
     assert gap_sym(a, b).values == pytest.approx([0, 0], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_the_spread_of_the_gap_over_redrawn_items(tmp_path):
     steps = np.array([100.0])
 

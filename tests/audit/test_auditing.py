@@ -79,6 +79,7 @@ def test_controls_are_part_of_every_audit(of_copies, of_novel):
         assert found["positive, upside down"].count == 0  # no view has it
 
 
+@pytest.mark.slow
 def test_without_heldout_items_training_items_stand_in_and_what_needs_them_is_not_run():
     record = audit(torch.cat([NOVEL, COPIES]), TRAIN, orbit="light")
     assert record.verdict.state == "copies"
@@ -87,6 +88,7 @@ def test_without_heldout_items_training_items_stand_in_and_what_needs_them_is_no
     assert {reason.what for reason in record.not_run} >= {"phantom matches", "c_t, closer_to_train, nn_divergence"}
 
 
+@pytest.mark.slow
 def test_a_near_duplicate_in_the_training_set_hides_no_copy():
     train = torch.cat([TRAIN, noisy(TRAIN[:20], 3)])
     record = audit(torch.cat([NOVEL, TRAIN[:20]]), train, HELDOUT, orbit="none")
@@ -94,6 +96,7 @@ def test_a_near_duplicate_in_the_training_set_hides_no_copy():
     assert record.copies.count == 20
 
 
+@pytest.mark.slow
 def test_duplicates_are_counted_and_heldout_ones_left_out():
     record = audit(torch.cat([NOVEL, NOVEL[:5]]), TRAIN, torch.cat([HELDOUT, TRAIN[:7]]), orbit="none")
     found = record.duplicates
@@ -102,12 +105,14 @@ def test_duplicates_are_counted_and_heldout_ones_left_out():
     assert record.controls[0].passed
 
 
+@pytest.mark.slow
 def test_heldout_items_that_repeat_as_training_items_do_stay_since_new_items_would():
     record = audit(NOVEL, torch.cat([TRAIN, TRAIN[:20]]), torch.cat([HELDOUT, TRAIN[:7]]), orbit="none")
     assert (record.duplicates.train_identical, record.duplicates.heldout_identical) == (20, 7)
     assert record.n_heldout == len(HELDOUT) + 7
 
 
+@pytest.mark.slow
 def test_near_duplicates_on_both_sides_are_counted_and_no_phantoms():
     heldout = torch.cat([HELDOUT, noisy(TRAIN[:30], 2)])
     record = audit(torch.cat([NOVEL, noisy(TRAIN[:30], 2, 7)]), TRAIN, heldout, orbit="none")
@@ -117,6 +122,7 @@ def test_near_duplicates_on_both_sides_are_counted_and_no_phantoms():
     assert record.verdict.state == "withheld"
 
 
+@pytest.mark.slow
 def test_a_model_that_repeats_one_accident_is_not_said_to_copy():
     accident = next(item for item in NOVEL)  # any sample will do: its gap is made small by hand
     train = torch.cat([TRAIN, noisy(accident[None], 25)])
@@ -125,6 +131,7 @@ def test_a_model_that_repeats_one_accident_is_not_said_to_copy():
     assert record.copies.p > 0.05
 
 
+@pytest.mark.slow
 def test_flat_pictures_of_any_brightness_are_no_copies_of_each_other():
     flat = torch.linspace(-0.9, 0.9, 30)[:, None, None, None].expand(30, 1, 16, 16)
     train = torch.cat([TRAIN, flat[:15] + 0.004])
@@ -154,6 +161,7 @@ def test_lines_that_repeat_by_nature_are_no_copies():
         assert audit(lines(300), lines(400), heldout).verdict.state != "copies"
 
 
+@pytest.mark.slow
 def test_items_of_one_group_count_as_one_and_shared_groups_are_not_held_out():
     train = torch.cat([TRAIN, noisy(TRAIN[:10], 30)])  # two pictures of one patient, too far apart to be told
     groups = ([f"p{k}" for k in range(80)] + [f"p{k}" for k in range(10)], [f"h{k // 2}" for k in range(120)])
@@ -165,6 +173,7 @@ def test_items_of_one_group_count_as_one_and_shared_groups_are_not_held_out():
     assert record.copies.count == 10
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_record_and_the_random_states_stay(of_novel):
     again = audit(NOVEL, TRAIN, HELDOUT, orbit="light")
     assert again.model_dump(exclude={"made"}) == of_novel.model_dump(exclude={"made"})
@@ -181,6 +190,7 @@ def test_a_verdict_is_withheld_where_the_heldout_items_are_not_fresh():
     assert record.copies.chance.fraction > 0.3
 
 
+@pytest.mark.slow
 def test_files_hold_one_row_for_each_sample_and_the_record_reads_back(tmp_path):
     record = audit(torch.cat([NOVEL, COPIES]), TRAIN, HELDOUT, orbit="none", output=tmp_path)
     with (tmp_path / "findings.csv").open(newline="") as file:
@@ -198,6 +208,7 @@ def test_files_hold_one_row_for_each_sample_and_the_record_reads_back(tmp_path):
     assert {"c_t", "authpct", "closer_to_train"} <= set(content["scores"])
 
 
+@pytest.mark.slow
 def test_what_is_redacted_shows_neither_names_nor_contents(tmp_path):
     folder = tmp_path / "secret"
     folder.mkdir()
@@ -300,6 +311,7 @@ def test_an_interrupted_audit_goes_on_and_comes_out_the_same(tmp_path, monkeypat
     assert record.model_dump(exclude={"made", "findings"}) == unbroken.model_dump(exclude={"made", "findings"})
 
 
+@pytest.mark.slow
 def test_what_another_audit_had_begun_is_not_taken_up(tmp_path):
     audit(NOVEL, TRAIN, HELDOUT, orbit="none", output=tmp_path)
     (tmp_path / "samples.unfinished.npz").write_bytes(b"no such file")
@@ -368,6 +380,7 @@ def test_by_their_features_clean_samples_are_clean_and_one_accident_counts_once(
     assert audit(again, *sets[1:], **options).copies.p > 0.01
 
 
+@pytest.mark.slow
 def test_samples_that_are_all_one_picture_say_little():
     record = audit(torch.full((200, *TRAIN.shape[1:]), -1.0), TRAIN, HELDOUT, orbit="none")
     assert record.verdict.state == "withheld"

@@ -26,6 +26,7 @@ def audited(sets, tmp_path_factory):
     return audit(*sets, output=folder, **OPTIONS), folder / "findings.csv"
 
 
+@pytest.mark.slow
 def test_copied_parts_are_counted_beside_chance_and_told_for_each_sample(audited):
     record, file = audited
     found = record.partial[0]
@@ -38,6 +39,7 @@ def test_copied_parts_are_counted_beside_chance_and_told_for_each_sample(audited
     assert record.copies.count < 5  # as a whole they are no copies
 
 
+@pytest.mark.slow
 def test_a_part_that_recurs_is_told_once(audited):
     (motif,) = audited[0].motifs
     assert 10 <= motif["n_samples"] <= 20
@@ -46,6 +48,7 @@ def test_a_part_that_recurs_is_told_once(audited):
     assert motif["column"] < 8
 
 
+@pytest.mark.slow
 def test_parts_are_not_compared_where_that_takes_too_long_and_that_is_said(sets, monkeypatch):
     monkeypatch.setattr(partial, "MOST_PAIRS", 1000)
     record = audit(*sets, **OPTIONS)

@@ -61,6 +61,7 @@ def test_a_sweep_prints_where_its_runs_stand_and_ls_says_the_same(swept, capsys)
     assert set(content["runs"][0]["clocks"]["tau_val"]) == {"step", "low", "high", "censored"}
 
 
+@pytest.mark.slow
 def test_the_studies_of_a_sweep_are_fitted_alone_or_as_one_law_with_the_setting_in_it(swept, capsys, monkeypatch):
     def planted(records, **options):
         keys = [(r.header.key, r.header.experiment["training"]["learning_rate"]) for r in records]
@@ -103,6 +104,7 @@ def test_a_failed_run_is_a_line_on_standard_error_and_exit_code_1(tmp_path, caps
     assert capsys.readouterr().out.count("smaller learning rate") == 2
 
 
+@pytest.mark.slow
 def test_ls_tells_what_is_under_way_what_was_killed_and_what_has_not_begun(swept, tmp_path, capsys):
     copy = shutil.copytree(swept, tmp_path / "out")
     runs = [copy / name for name in NAMES]
@@ -126,11 +128,13 @@ def test_ls_tells_what_is_under_way_what_was_killed_and_what_has_not_begun(swept
     assert "\n1 run: 1 finished." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_names_of_runs_are_one_a_line_as_a_job_array_wants_them(swept, capsys):
     assert taumem("sweep", swept.parent / "rates.toml", "--over", OVER, "--names") == 0
     assert capsys.readouterr().out.splitlines() == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -158,6 +162,7 @@ def test_bad_input_to_a_sweep_is_one_line_and_leaves_nothing(swept, tmp_path, ca
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_file_of_a_sweep_is_refused_by_run_which_names_the_verb(tmp_path, capsys):
     (tmp_path / "rates.toml").write_text(TOML + "[over]\nseeds = [[0], [1]]\n")
     assert taumem("run", tmp_path / "rates.toml", "-o", tmp_path / "out") == 2
@@ -166,6 +171,7 @@ def test_the_file_of_a_sweep_is_refused_by_run_which_names_the_verb(tmp_path, ca
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["run", "sweep"])
 def test_what_the_file_tells_submitit_reaches_it(tmp_path, monkeypatch, capsys, verb):
     def submitted(folder, resources):

@@ -63,6 +63,7 @@ def test_pilots_of_the_sizes_that_are_named_can_be_made(n):
         assert n < 16
 
 
+@pytest.mark.slow
 def test_forty_images_get_sizes_doubts_and_what_to_do_besides():
     found = prospects(40, "images", "photos")
     assert found.sizes == (5, 10, 20)
@@ -87,6 +88,7 @@ def test_many_items_are_told_to_hold_some_out_first():
     assert "heldout" in prospects(5000, "vectors", "a.npy").advice[0].how
 
 
+@pytest.mark.slow
 def test_the_pages_that_are_named_exist():
     for n in (8, 40, 5000):
         for advice in prospects(n, "images", "x").advice:

@@ -55,6 +55,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path):
     assert losses(tmp_path / "broken" / plan.name) == losses(tmp_path / "unbroken" / plan.name)
 
 
+@pytest.mark.slow
 def test_runs_made_together_are_augmented_too(tmp_path):
     for together in (True, False):
         experiment = tiny(**of_images(together=together))

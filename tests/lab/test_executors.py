@@ -52,6 +52,7 @@ def test_a_process_that_dies_takes_its_task_with_it_and_no_other_and_what_waits_
         waits.result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "module", "extra"), [("ray", "ray", "ray"), ("slurm", "submitit", "slurm")])
 def test_an_executor_that_is_not_installed_is_asked_for_in_a_line(tmp_path, monkeypatch, name, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
@@ -60,6 +61,7 @@ def test_an_executor_that_is_not_installed_is_asked_for_in_a_line(tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_executors_that_there_are_not_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no executor 'slrum'; did you mean 'slurm'"):
         executor_named("slrum", tmp_path, Resources())
@@ -85,6 +87,7 @@ pathlib.Path({str(tmp_path / "again")!r}).touch()"""
     assert (tmp_path / "again").exists()
 
 
+@pytest.mark.slow
 def test_an_option_of_a_kind_that_submitit_does_not_take_is_refused_in_a_line(tmp_path):
     pytest.importorskip("submitit")
     for wrong in ("04:00", 0.5):
@@ -92,6 +95,7 @@ def test_an_option_of_a_kind_that_submitit_does_not_take_is_refused_in_a_line(tm
             SlurmExecutor(tmp_path, options={"cluster": "local", "timeout_min": wrong})
 
 
+@pytest.mark.slow
 def test_a_run_says_that_it_lives_while_what_it_starts_from_is_made(tmp_path, monkeypatch):
     (job,) = jobs_of(plans_of(*small_sweep(tmp_path).studies.values()), tmp_path / "out", together=False, workers=1)
     noted = []
@@ -124,6 +128,7 @@ class Elsewhere(Executor):
         return future
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_who_asks_for_runs_elsewhere_needs_neither_their_gpu_nor_their_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("taumem.lab.prepared.memory_of_device", lambda device: (1, device))
@@ -139,6 +144,7 @@ def test_who_asks_for_runs_elsewhere_needs_neither_their_gpu_nor_their_memory(tm
         make_study(study, tmp_path / "named", device="cude", executor=elsewhere)
 
 
+@pytest.mark.slow
 def test_workers_that_stand_in_another_folder_read_and_write_in_the_one_of_who_asks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("words.txt").write_text("".join(f"{n:06b}\n" for n in range(64)))
@@ -160,12 +166,14 @@ def test_workers_that_stand_in_another_folder_read_and_write_in_the_one_of_who_a
     assert list((tmp_path / "another").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_runs_that_nobody_sees_in_the_folder_are_failures(tmp_path):
     swept = make_sweep(small_sweep(tmp_path, RATES), tmp_path / "out", executor=Elsewhere())
     assert len(swept.failures) == 2
     assert all("do all machines see that folder?" in reason for reason in swept.failures.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_says_it_runs_was_interrupted_if_its_process_is_gone(tmp_path):
     gone = 2**22 + 1  # beyond the largest number that Linux gives
     note_state(tmp_path, State("running", 7, pid=gone))

@@ -57,6 +57,7 @@ def test_a_network_that_is_not_there_is_one_clear_line(tmp_path):
         made(tmp_path, fid="gone.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "monitor", "why"),
     [({"n_heldout": 3}, {"quality": True}, "4 held-out ones"), ({}, {"fid": "gone.pt"}, r"^gone\.pt")],

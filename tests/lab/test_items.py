@@ -36,6 +36,7 @@ def studies(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_training_items_are_made_again_from_the_record_alone(studies):
     run = read_runs(studies / "without")[0]
     (plan, *_) = plans_of(load_experiment("mixture", CHANGES))
@@ -47,12 +48,14 @@ def test_training_items_are_made_again_from_the_record_alone(studies):
         training_items(RunRecord.of(run.header.model_copy(update={"experiment": {}}), run.measurements))
 
 
+@pytest.mark.slow
 def test_isolation_that_a_record_lacks_is_that_which_it_would_have_kept(studies):
     for lacking, kept in zip(read_runs(studies / "without"), read_runs(studies / "with"), strict=True):
         assert np.allclose(isolation_of(lacking).curve("isolation").items[-1], kept.curve("isolation").items[-1])
         assert isolation_of(kept) is kept
 
 
+@pytest.mark.slow
 def test_total_memorization_flags_every_item_and_the_exact_denoiser_none(studies):
     """The losses of the optimum on the training set, and on the distribution, in the place of the networks'."""
     from taumem.data import GaussianMixture
@@ -80,6 +83,7 @@ def test_total_memorization_flags_every_item_and_the_exact_denoiser_none(studies
         assert [found.n_located for found in find_item_onsets(records)] == [expected] * 2
 
 
+@pytest.mark.slow
 def test_the_verb_lists_the_items_that_go_first_and_says_what_they_have_in_common(studies, capsys, tmp_path):
     with pytest.raises(SystemExit) as left:
         main(["items", str(studies / "without"), "--json", "-o", str(tmp_path / "items.json")])
@@ -98,6 +102,7 @@ def test_the_verb_lists_the_items_that_go_first_and_says_what_they_have_in_commo
     assert "which nobody trained on, it should hold 0" in out
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_its_columns_are_and_has_none_that_is_empty(studies, capsys):
     both, alone = (studies / "without", studies / "without" / "P000024-seed0-a")
     for place, has_twin in ((both, True), (alone, False)):
@@ -115,6 +120,7 @@ def test_the_verb_says_what_its_columns_are_and_has_none_that_is_empty(studies, 
             assert (said in out) == has_twin
 
 
+@pytest.mark.slow
 def test_the_verb_names_the_reason_why_runs_have_no_onsets_of_items(studies, tmp_path, capsys):
     run = RunRecord.read(studies / "without" / "P000024-seed0-a")
     short = RunRecord.open(tmp_path / "short", run.header.model_copy(update={"half": None}))
@@ -134,6 +140,7 @@ def test_the_verb_names_the_reason_why_runs_have_no_onsets_of_items(studies, tmp
     assert "Half:" in captured.out
 
 
+@pytest.mark.slow
 def test_a_page_shows_them_with_the_pictures_of_items_that_samples_came_near(studies):
     from taumem import Study
     from taumem.report.sections import items as shown

@@ -53,6 +53,7 @@ def test_lines_are_asked_for_what_texts_are_and_for_what_is_new(tmp_path):
         assert words in page
 
 
+@pytest.mark.slow
 def test_samples_on_the_page_end_at_their_line_end(tmp_path):
     (exhibit, *_) = exhibits_of(Study.of(make_study(tiny(), tmp_path / "out", workers=1)))
     shown = [sample for look in exhibit.looks for sample in look.samples]
@@ -61,6 +62,7 @@ def test_samples_on_the_page_end_at_their_line_end(tmp_path):
     assert not any("\n" in sample.sample or "↵" in sample.sample for sample in shown)
 
 
+@pytest.mark.slow
 def test_a_notation_has_samples_read_in_it(tmp_path, monkeypatch):
     monkeypatch.setattr(lines_domain, "canonical_smiles", lambda: lambda text: text if "a" in text else None)
     (record, _) = make_study(tiny(notation="smiles"), tmp_path / "out", workers=1)

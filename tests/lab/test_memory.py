@@ -94,6 +94,7 @@ def test_on_a_gpu_it_is_a_warning_and_the_data_set_of_the_machine_does_not_count
         there.refuse_if_it_does_not_fit()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
 def test_of_adapters_what_is_trained_counts():
     start = {"data": TINY["data"], "n_train": 64, "steps": 5}
@@ -156,6 +157,7 @@ def test_what_half_precision_keeps_is_what_autocast_keeps():
     assert there < 0.8 * saved(network, x.to("meta"), nullcontext())
 
 
+@pytest.mark.slow
 def test_a_step_in_half_precision_takes_less_than_one_in_single():
     def of(precision):
         training = {"batch_size": 64, "precision": precision}

@@ -160,6 +160,7 @@ def test_an_autoencoder_alone_leaves_fresh_weights(tmp_path):
     assert [file.name for file in (tmp_path / "pretrained").iterdir()] == ["autoencoder.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_damaged_network_is_named_and_its_removal_has_it_made_again(tmp_path):
     experiment = of_vectors()
     make_study(experiment, tmp_path, workers=1)

@@ -351,6 +351,7 @@ def decaying(min_steps: int, **changes) -> Experiment:
     return short.model_copy(update={"training": short.training.model_copy(update={"schedule": "cosine"} | changes)})
 
 
+@pytest.mark.slow
 def test_a_run_whose_rate_decays_is_another_run_at_another_length(tmp_path):
     make_study(decaying(60), tmp_path / "study", workers=1)
     with pytest.raises(RecordError, match="holds another experiment"):

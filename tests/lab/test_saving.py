@@ -54,6 +54,7 @@ def test_saving_costs_a_fiftieth_of_the_time_at_most_and_a_kill_ten_seconds_or_s
     assert takes * len(saved[1:]) <= 0.02 * (clock.seconds - began) + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 16, 37])
 def test_ctrl_c_in_the_middle_of_a_step_lets_it_end_and_saves(tmp_path, monkeypatch, usual_ctrl_c, at):
     plan = RunPlan(tiny(), 8, 0, None)

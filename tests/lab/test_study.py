@@ -17,6 +17,7 @@ def facts(record: RunRecord) -> list[dict]:
     return [m.model_dump(exclude={"seconds"}) for m in record.measurements]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted_at", [1, 5, 8, 37, 60])
 def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path, interrupted_at):
     plan = RunPlan(tiny(), 8, 0, "a", keep=(32,))
@@ -39,6 +40,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(tmp_path, interrupted_at):
     assert [int(path.stem) for path in plan.checkpoints(tmp_path / "broken")] == [32, 60]
 
 
+@pytest.mark.slow
 def test_a_run_notes_how_it_was_measured_and_one_of_the_first_schema_that_had_not_goes_on(tmp_path):
     plan = RunPlan(tiny(), 8, 0, "a")
     make_run(plan, tmp_path / "unbroken")
@@ -70,6 +72,7 @@ def test_a_finished_run_is_not_made_again(tmp_path):
     assert steps == []
 
 
+@pytest.mark.slow
 def test_twins_are_trained_on_disjoint_sets_and_measured_on_each_others(tmp_path):
     a, b = plans_of(tiny(n_train=[16]))
     one, other = a.prepare(), b.prepare()
@@ -105,6 +108,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_trained(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_experiment_is_refused(tmp_path):
     make_study(tiny(n_train=[8]), tmp_path, workers=1)
     other = tiny(n_train=[8], model={"kind": "mlp", "width": 8})

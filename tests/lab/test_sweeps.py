@@ -29,6 +29,7 @@ def made(tmp_path_factory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_a_sweep_is_a_folder_of_studies_as_any_other(made, tmp_path):
     assert sorted(path.name for path in made.glob("[!.]*")) == [
         "learning_rate=0.001",
@@ -173,6 +174,7 @@ def test_data_that_are_too_few_for_one_study_are_told_before_any_is_made(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_listed_with_its_reason_and_the_others_are_made(tmp_path):
     sweep = small_sweep(tmp_path, "training.learning_rate=1e30,1e-3")
     for _ in range(2):
@@ -217,6 +219,7 @@ def test_the_same_command_makes_what_is_missing_and_nothing_else(made, tmp_path,
     assert held(copy) == held(made)
 
 
+@pytest.mark.slow
 def test_one_run_alone_can_be_made_by_its_name(made, tmp_path):
     sweep = small_sweep(tmp_path, RATES)
     for name in run_names(sweep):
@@ -278,6 +281,7 @@ def test_a_sweep_that_was_sealed_and_unsealed_is_still_that_sweep(made, tmp_path
         make_sweep(small_sweep(tmp_path, "training.batch_size=4,8"), again, workers=1)
 
 
+@pytest.mark.slow
 def test_a_study_and_a_sweep_do_not_share_a_folder(made, tmp_path):
     copy = shutil.copytree(made, tmp_path / "sweep")
     with pytest.raises(RecordError, match="holds a sweep"):
@@ -292,6 +296,7 @@ def test_a_study_and_a_sweep_do_not_share_a_folder(made, tmp_path):
     assert held(copy) == held(made)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_fails_runs_and_room_is_all_they_need(made, tmp_path, monkeypatch):
     look = Monitor.look
 

@@ -82,6 +82,7 @@ def test_groups_stay_together_and_are_what_is_counted(tmp_path):
     assert taumem.Guard(loss, train=ITEMS, forecast=study, n_train=32).stop_step > 0
 
 
+@pytest.mark.slow
 def test_a_training_that_ends_by_itself_leaves_a_bound(tmp_path):
     def short(items, guard):
         train(guard, train=items, loss=loss_of_global_torch, steps=20)
