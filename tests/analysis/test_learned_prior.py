@@ -126,7 +126,7 @@ def test_the_means_of_a_planted_population_are_found(monkeypatch):
     assert (found[[1, 2, 3, 5]] == start[[1, 2, 3, 5]]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_planted_population_is_found():
     own = list(planted(200, 1.0, -0.5, np.random.default_rng(4)))
     found = learn.learned(own, learn.START["fixed"])
