@@ -29,8 +29,7 @@ def test_a_docstring_describes_arguments_that_there_are_one_by_one():
     unknown = []
     for file in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef):
-                if names := described(node):
-                    has = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
-                    unknown += [(file.name, node.name, name) for name in names if name not in has]
+            if isinstance(node, ast.FunctionDef) and (names := described(node)):
+                has = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+                unknown += [(file.name, node.name, name) for name in names if name not in has]
     assert not unknown, "the strict build of the site refuses these"

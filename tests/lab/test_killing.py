@@ -30,9 +30,7 @@ def start(file: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.filterwarnings("ignore::taumem.errors.TaumemWarning")  # a torn line, perhaps
-@pytest.mark.parametrize(
-    "n_kills", [pytest.param(6, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("n_kills", [pytest.param(6, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)])
 def test_a_sweep_whose_processes_are_killed_at_random_ends_as_an_unbroken_one(n_kills, tmp_path):
     file = toml_file(tmp_path, STEPS, "[over]\ntraining.learning_rate = [1e-3, 3e-3]\nseeds = [[0], [1]]\n")
     sweep = load_sweep(file)
