@@ -25,7 +25,7 @@ def test_the_intervals_hold_for_alike_twins_of_which_some_are_bounds():
     _check(Setting(3, 2, "right", 1.0, "free", 0.8), studies=60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("twins", [None, 0.7])
 def test_a_forecast_from_few_pilots_holds(twins):
     _check(Setting(3, 1, "none", "prior", "forecast", twins), studies=60)

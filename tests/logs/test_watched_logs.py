@@ -18,7 +18,7 @@ def test_few_logs_of_all_kinds_and_formats_get_a_false_verdict():
     assert rates["found"] >= 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_hundred_logs_get_at_most_five_percent_false_verdicts():
     pytest.importorskip("tensorboard")
     rates = benchmark.logs(200, seed=4)
