@@ -27,7 +27,7 @@ from taumem.analysis.twins import checked_runs, find_twins, twin_losses
 from taumem.errors import ConfigError
 from taumem.record import Curve, RunKey, RunRecord
 
-__all__ = ["LOWER", "ItemOnsets", "find_item_onsets", "onsets_against_twin", "onsets_alone"]
+__all__ = ["LOWER", "ItemOnsets", "find_item_onsets", "onsets_against_twin", "onsets_alone", "why_no_item_onsets"]
 
 LOWER = 1 / 3
 """Share by which a loss is lower than an unseen item's once its item counts as memorized."""

@@ -133,7 +133,7 @@ class MonitorConfig(Config):
     """Whether the record keeps how isolated each training item is whose loss is measured: see docs/items.md."""
     hidden: bool = False
     """Whether to ask, when samples are drawn, for what is memorized and not drawn yet: samples that are sent around,
-    U-turns, and of texts more ways to hide a part; some three times the cost of the samples."""
+    U-turns, and of texts more ways to hide a part; it costs more than the samples."""
     membership: bool = False
     """Whether membership is asked by published attacks too, and on the mixture by what the true distribution tells."""
     fid: str = ""

@@ -35,7 +35,7 @@ from taumem.analysis.placing import Placed
 from taumem.errors import ConfigError, nearest_name
 from taumem.record import ItemKind
 
-__all__ = ["CLOCKS", "add_clock", "check_forecastable", "families", "level_clock"]
+__all__ = ["ATTACKS", "CLOCKS", "add_clock", "check_forecastable", "families", "level_clock"]
 
 N_LEVELS = 16
 """Levels of a grammar that are timed: strings of more have 65,536 tokens at least."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from taumem.analysis.clocks import table
 from taumem.analysis.course import CERTAIN
 from taumem.analysis.phantoms import share_test
 from taumem.analysis.shares import above_chance, common_looks, exact_interval
@@ -17,8 +18,8 @@ from taumem.record import RunRecord
 
 __all__ = ["ATTACKS", "CopiesExceed", "CopiesFound", "MembersFound"]
 
-ATTACKS = ("secmi", "pia", "averaged", "exact")
-"""Those by which membership is measured, besides the losses: see ``taumem.probes.MembershipAttacks``."""
+ATTACKS = (*(name for name, *_ in table.ATTACKS), "exact")
+"""Those by which membership is measured, besides the losses: those that have clocks, and the true distribution."""
 
 
 @dataclass(frozen=True)
